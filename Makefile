@@ -1,0 +1,57 @@
+# Two commands do all the set-up: `make demo` and `make test`. Both make their own environment in .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+RUN_STAMP := $(VENV)/.run
+DEV_STAMP := $(VENV)/.dev
+
+.PHONY: demo test lint types imports check lab-up lab-down lock clean
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Cadencia needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+# --no-deps: the lock file is complete; an install that would need anything else must fail, not fetch it.
+$(RUN_STAMP): requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(DEV_STAMP): requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+	touch $(RUN_STAMP)
+
+demo: $(RUN_STAMP)
+	$(BIN)/cadencia demo --minutes 2 --agents 20
+
+test: $(DEV_STAMP)
+	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_STAMP)
+	$(BIN)/mypy
+
+imports: $(DEV_STAMP)
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+check: lint types imports test
+
+lab-up:
+	scripts/asterisk-lab up
+
+lab-down:
+	scripts/asterisk-lab down
+
+# Hashes for every platform, no index addresses (uv.lock would name registry hosts).
+lock: $(DEV_STAMP)
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group build --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev --no-emit-index-url --no-emit-find-links --no-header -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

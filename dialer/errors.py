@@ -1,0 +1,70 @@
+"""Every error that Cadencia raises on purpose, split by whose fault it is and what to do.
+
+    DialerError
+    ├── ConfigError            the operator's settings are wrong: change them and start again
+    ├── ProtocolError
+    │   ├── LocalProtocolError     we were about to say something that the protocol forbids: a bug, nothing was sent
+    │   └── RemoteProtocolError    the peer said something that cannot be understood: the connection is of no more use
+    ├── SwitchError            an Asterisk server refused or is out of reach (``retryable`` says whether waiting helps)
+    ├── QueueError             Redis refused or is out of reach (``retryable``)
+    │   └── GateNotReady       Redis came back empty or stale: nobody is dialed until the record has been loaded again
+    ├── StorageError           the database refused or is out of reach (``retryable``)
+    ├── InputError             a row, message or request from outside cannot be used; the text says what to correct
+    └── InvalidTransition      a state machine was asked for a step that its table does not have: a bug
+
+"Not eligible", "refused by the gate" and "nobody to dial" are values, not errors.
+"""
+
+from __future__ import annotations
+
+
+class DialerError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class ConfigError(DialerError):
+    """The settings are wrong; the text names the setting and what it may be."""
+
+
+class ProtocolError(DialerError):
+    """Somebody broke a wire protocol."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were about to break the protocol; nothing was sent."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol; the connection must be closed."""
+
+
+class RetryableError(DialerError):
+    """An error of a part outside; ``retryable`` says whether the same request may succeed later."""
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class SwitchError(RetryableError):
+    """An Asterisk server refused, timed out or is out of reach."""
+
+
+class QueueError(RetryableError):
+    """Redis refused, timed out or is out of reach."""
+
+
+class GateNotReady(QueueError):
+    """Redis is not the server that was prepared (restarted, failed over, emptied): rebuild before dialing."""
+
+
+class StorageError(RetryableError):
+    """The database refused, timed out or is out of reach."""
+
+
+class InputError(DialerError):
+    """Something from outside cannot be used; the text says where and what to correct."""
+
+
+class InvalidTransition(DialerError):
+    """A state machine was asked for a step that its table does not have."""
