@@ -1,0 +1,1 @@
+"""The pure core: events in, commands and notices out; no I/O, no clock, no randomness."""

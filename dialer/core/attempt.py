@@ -1,0 +1,54 @@
+"""The record of one attempt, made when it has ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName, TrunkName
+from dialer.core.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call to one contact, from the originate to the end. All moments in unix seconds, None where never reached."""
+
+    call: CallId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    attempt_number: int
+    outcome: Outcome
+    #: What ended it, in a word or two: a SIP status, "removed", "ring time-out", ….
+    reason: str
+    started_at: float
+    ended_at: float
+    server: ServerName | None = None
+    trunk: TrunkName | None = None
+    ringing_at: float | None = None
+    answered_at: float | None = None
+    #: Since when the person waits for an agent: the answer, or the verdict "human" of machine detection.
+    waiting_at: float | None = None
+    connected_at: float | None = None
+    agent: AgentId | None = None
+    cause: int = 0
+    sip_code: int | None = None
+    #: customer, agent, dialer or network.
+    hung_up_by: str = ""
+    #: Verdict of machine detection, and how long after the answer it came.
+    machine_verdict: str | None = None
+    machine_verdict_s: float | None = None
+    caller_id: Phone | None = None
+    message_played: bool = False
+    method: str = ""
+
+    @property
+    def talk_s(self) -> float | None:
+        """Seconds of talk with an agent."""
+        return None if self.connected_at is None else max(0.0, self.ended_at - self.connected_at)
+
+    @property
+    def wait_s(self) -> float | None:
+        """Seconds between the answer and the agent, or the end where none came."""
+        if self.answered_at is None:
+            return None
+        return max(0.0, (self.connected_at if self.connected_at is not None else self.ended_at) - self.answered_at)

@@ -1,0 +1,107 @@
+"""A campaign: its settings, its states, and which orders are possible in which state.
+
+    draft ─► running ◄─► paused
+                │  ▲        │
+                ▼  │        ▼
+             draining ──► stopped ─► running (started again)
+
+`paused` starts no calls and lets those under way end; `draining` does the same and then stops by itself; `stopped`
+also hangs up what still rings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from dialer.core.ids import CampaignId, Phone, TrunkName
+from dialer.core.outcome import Outcome
+
+
+class CampaignState(StrEnum):
+    """Where a campaign stands."""
+
+    DRAFT = "draft"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+#: Which order is possible from where; ordering the present state changes nothing and is always possible.
+ORDERS: Final[Mapping[CampaignState, frozenset[CampaignState]]] = {
+    CampaignState.DRAFT: frozenset({CampaignState.RUNNING, CampaignState.STOPPED}),
+    CampaignState.RUNNING: frozenset({CampaignState.PAUSED, CampaignState.DRAINING, CampaignState.STOPPED}),
+    CampaignState.PAUSED: frozenset({CampaignState.RUNNING, CampaignState.DRAINING, CampaignState.STOPPED}),
+    CampaignState.DRAINING: frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.STOPPED}),
+    CampaignState.STOPPED: frozenset({CampaignState.RUNNING}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRule:
+    """When a contact is called again after one outcome: `delay_s`, times `growth` for each attempt made."""
+
+    delay_s: float
+    max_attempts: int
+    growth: float = 1.0
+
+
+DEFAULT_RETRIES: Final[Mapping[Outcome, RetryRule]] = {
+    Outcome.BUSY: RetryRule(delay_s=15 * 60, max_attempts=5),
+    Outcome.NO_ANSWER: RetryRule(delay_s=2 * 3600, max_attempts=4, growth=2.0),
+    Outcome.MACHINE: RetryRule(delay_s=4 * 3600, max_attempts=3, growth=2.0),
+    Outcome.HUNG_UP: RetryRule(delay_s=24 * 3600, max_attempts=2),
+    # Somebody who was called and found nobody is left in peace for three days.
+    Outcome.ABANDONED: RetryRule(delay_s=72 * 3600, max_attempts=2),
+    Outcome.CONGESTION: RetryRule(delay_s=5 * 60, max_attempts=6, growth=2.0),
+    Outcome.FAILED: RetryRule(delay_s=5 * 60, max_attempts=6, growth=2.0),
+    Outcome.LOST: RetryRule(delay_s=60 * 60, max_attempts=3),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineDetection:
+    """Answering-machine detection with a deadline: whatever the verdict by then, the person gets an agent."""
+
+    #: Seconds after the answer by which a call without verdict is treated as a person. Must leave time to connect.
+    deadline_s: float = 1.4
+    #: Options for the dialplan's AMD(); empty: those of amd.conf.
+    parameters: str = ""
+    #: What becomes of UNSURE.
+    unsure_is_human: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """The settings of a campaign. Values have been checked (`dialer.settings.parse_campaign`)."""
+
+    id: CampaignId
+    name: str = ""
+    #: preview, progressive, ratio, predictive, or a comparison of `pacing.peers`.
+    method: str = "predictive"
+    #: Share of the people who answer that may find nobody within `connect_within_s`.
+    max_abandonment: float = 0.03
+    connect_within_s: float = 2.0
+    #: Lines per idle agent, for the method "ratio" only.
+    ratio: float = 1.5
+    ring_timeout_s: float = 25.0
+    #: An agent in wrap-up becomes idle by themselves after this; None: when they say so.
+    wrapup_limit_s: float | None = 60.0
+    #: Calls of this campaign under way, answered ones not counted.
+    max_lines: int = 1_000
+    max_lines_per_agent: float = 20.0
+    max_attempts: int = 8
+    retries: Mapping[Outcome, RetryRule] = field(default_factory=lambda: DEFAULT_RETRIES)
+    caller_id: Phone | None = None
+    #: Sound that is played to somebody for whom no agent is free.
+    message: str = "cadencia-abandoned"
+    #: In order of preference; empty: every trunk of the server.
+    trunks: tuple[TrunkName, ...] = ()
+    machine_detection: MachineDetection | None = None
+    #: An agent must have all of them to get this campaign's calls.
+    skills: frozenset[str] = frozenset()
+    #: URL that the agent's screen opens, with fields of the contact in braces.
+    screen_pop: str = ""

@@ -1,0 +1,120 @@
+"""What the engine wants done. Imperative: the shells do it, and tell what came of it as events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dialer.core.attempt import Attempt
+from dialer.core.ids import AgentId, CallId, CampaignId, MessageId, Phone, ServerName, TrunkName
+from dialer.core.permit import Permit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestPermits:
+    """Ask the gate for up to `count` contacts of a campaign, and hand the answer in as `PermitsGranted`."""
+
+    campaign: CampaignId
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Originate:
+    """Call the number of a permit. Never sent twice; refused by the switch once the permit has expired."""
+
+    permit: Permit
+    server: ServerName
+    trunk: TrunkName
+    ring_timeout_s: float
+    caller_id: Phone | None
+    #: Options for AMD(), or None for no machine detection.
+    machine_detection: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangUp:
+    """End a customer's channel, whatever its state."""
+
+    call: CallId
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectCall:
+    """Move an answered customer into the agent's room."""
+
+    call: CallId
+    agent: AgentId
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayMessage:
+    """Play the abandonment message to a waiting customer, then hang up."""
+
+    call: CallId
+    message: str
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAgent:
+    """Call an agent's phone and keep it in the agent's room."""
+
+    agent: AgentId
+    phone: str
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangUpAgent:
+    """End an agent's nailed-up leg."""
+
+    agent: AgentId
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnPermit:
+    """Give a contact back untouched: it was not dialed."""
+
+    permit: Permit
+    reason: str
+    #: Unix seconds before which it is not offered again; None: at once.
+    not_before_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishCall:
+    """Record an ended attempt, free its contact and number, and put the contact back where it is to be retried."""
+
+    attempt: Attempt
+    fencing_token: int
+    #: Unix seconds of the next attempt; None: this contact is done.
+    retry_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPurge:
+    """Tell the CRM what a removal or do-not-call entry did to a call under way."""
+
+    call: CallId
+    ref: MessageId
+    kind: str
+    #: "cancelled" (was ringing, hung up) or "too_late" (was already talking).
+    effect: str
+    campaign: CampaignId
+    reason: str
+
+
+AnyCommand = (
+    RequestPermits
+    | Originate
+    | HangUp
+    | ConnectCall
+    | PlayMessage
+    | CallAgent
+    | HangUpAgent
+    | ReturnPermit
+    | FinishCall
+    | ReportPurge
+)

@@ -1,0 +1,29 @@
+"""A person to be called, as the CRM described them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dialer.core.ids import CampaignId, ContactId, Phone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """One contact of one campaign; (campaign, id) is its identity, and a later push with the same one updates it."""
+
+    campaign: CampaignId
+    id: ContactId
+    #: In the order of preference; at least one.
+    phones: tuple[Phone, ...]
+    name: str = ""
+    #: Higher is called first; -1000 to 1000.
+    priority: int = 0
+    #: IANA name, or None where it follows from the number.
+    timezone: str | None = None
+    #: Unix seconds; not called before, and not called from `expires_at` on.
+    not_before_at: float | None = None
+    expires_at: float | None = None
+    consent: Mapping[str, object] = field(default_factory=dict)
+    #: Whatever the CRM wants to see again on the agent's screen.
+    fields: Mapping[str, object] = field(default_factory=dict)

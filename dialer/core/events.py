@@ -1,0 +1,319 @@
+"""What the engine is told. Past tense: all of it has happened.
+
+Every event has `at`, when it happened (Asterisk's timestamp where it gives one, else when it was read), in unix
+seconds. Events may come late, twice and in any order; the engine's tables say what each means in each state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, ServerName
+from dialer.core.permit import Permit
+
+
+class Verdict(StrEnum):
+    """What answering-machine detection said."""
+
+    HUMAN = "human"
+    MACHINE = "machine"
+    UNSURE = "unsure"
+
+
+class HungUpBy(StrEnum):
+    """Who ended a call."""
+
+    CUSTOMER = "customer"
+    AGENT = "agent"
+    DIALER = "dialer"
+    #: The carrier or the network, before an answer.
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Root of all events."""
+
+    at: float
+
+
+# ---- from the switch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConnected(Event):
+    """An Asterisk server is ready, and these are all the channels of ours that it has, at `at`."""
+
+    server: ServerName
+    #: Ids of customers' channels (our call ids), with whether each is up, that exist now.
+    calls: frozenset[CallId]
+    #: Agents whose phone is up in its room.
+    agents: frozenset[AgentId]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLost(Event):
+    """The connection to an Asterisk server is gone; its calls go on without us until it is back."""
+
+    server: ServerName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginateHandedOver(Event):
+    """An originate is with the AMI connection since `at`; from now on the call counts as started."""
+
+    call: CallId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginateNotSent(Event):
+    """An originate was not handed over; not a byte was sent."""
+
+    call: CallId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRinging(Event):
+    """The callee's phone rings, or early media came."""
+
+    call: CallId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAnswered(Event):
+    """The callee's side picked up: a person or a machine."""
+
+    call: CallId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineDetected(Event):
+    """Answering-machine detection came to a verdict, which may be HUMAN."""
+
+    call: CallId
+    verdict: Verdict
+    #: AMD's own words, such as ``LONGGREETING-1500-1500``.
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallJoined(Event):
+    """The customer is in the agent's room: they can talk."""
+
+    call: CallId
+    agent: AgentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagePlayed(Event):
+    """The abandonment message was played to its end, or could not be."""
+
+    call: CallId
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallHungUp(Event):
+    """The customer's channel is gone. Comes once, after everything else that the switch says of this call."""
+
+    call: CallId
+    #: Q.850 cause, 0 where unknown.
+    cause: int
+    sip_code: int | None
+    #: Ended by the ring time-out that we gave.
+    timed_out: bool
+    by: HungUpBy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginateFailed(Event):
+    """The request was refused before any channel existed: nobody's phone can have rung."""
+
+    call: CallId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPhoneUp(Event):
+    """An agent's phone answered and waits in its room."""
+
+    agent: AgentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPhoneGone(Event):
+    """An agent's phone hung up, or could not be reached."""
+
+    agent: AgentId
+    reason: str
+
+
+# ---- from the gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """Why the gate did not hand out what was asked for: how many contacts for each reason."""
+
+    counts: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermitsGranted(Event):
+    """The gate's answer to `RequestPermits`: at most as many as were asked for. They must be used at once."""
+
+    campaign: CampaignId
+    requested: int
+    permits: tuple[Permit, ...]
+    refusals: Refusals
+    #: Contacts that are ready to be called now, and those waiting for their time.
+    ready: int
+    later: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPurged(Event):
+    """A removal or do-not-call entry names the contact or number of a call of ours that is under way."""
+
+    call: CallId
+    kind: str  # "removal" or "dnc"
+    ref: MessageId
+    reason: str
+
+
+# ---- from people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignConfigured(Event):
+    """A campaign was made or changed. Calls under way keep the settings with which they began."""
+
+    campaign: Campaign
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignOrdered(Event):
+    """Somebody starts, pauses, drains or stops a campaign."""
+
+    campaign: CampaignId
+    state: CampaignState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSignedIn(Event):
+    """An agent asks to work: their phone is called and kept."""
+
+    agent: AgentId
+    #: Endpoint or number as the dialplan knows it, such as ``agent01``.
+    phone: str
+    campaigns: tuple[CampaignId, ...]
+    #: None: the engine takes the server with the fewest agents for its weight.
+    server: ServerName | None = None
+    #: Begins idle as soon as the phone is up (else paused with code "sign-in").
+    ready: bool = True
+    #: Higher is chosen first among idle agents of a campaign.
+    priority: int = 0
+    skills: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentReadied(Event):
+    """An agent wants calls (from wrap-up or from a pause)."""
+
+    agent: AgentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPauseAsked(Event):
+    """An agent wants no more calls; takes effect after the present call and its wrap-up."""
+
+    agent: AgentId
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSignedOut(Event):
+    """An agent goes home; takes effect after the present call."""
+
+    agent: AgentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentHungUp(Event):
+    """An agent ends the present talk without laying down their phone."""
+
+    agent: AgentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangupAsked(Event):
+    """Somebody with the right to do so ends a call."""
+
+    call: CallId
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDisposed(Event):
+    """A call was closed with a code, by the agent or the CRM; ends the agent's wrap-up."""
+
+    call: CallId
+    code: str
+    agent: AgentId | None = None
+    amount: str | None = None
+    notes: str = ""
+    ref: MessageId | None = None
+
+
+# ---- from a crash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecovered(Event):
+    """A call that an earlier process had under way: finish it as lost, or go on with it if its channel still exists."""
+
+    call: CallId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    server: ServerName | None
+    agent: AgentId | None
+    started_at: float
+    attempt_number: int
+    answered_at: float | None = None
+    connected_at: float | None = None
+
+
+SwitchEvent = (
+    ServerConnected
+    | ServerLost
+    | OriginateHandedOver
+    | OriginateNotSent
+    | CallRinging
+    | CallAnswered
+    | MachineDetected
+    | CallJoined
+    | MessagePlayed
+    | CallHungUp
+    | OriginateFailed
+    | AgentPhoneUp
+    | AgentPhoneGone
+)
+GateEvent = PermitsGranted | CallPurged | CallRecovered
+PeopleEvent = (
+    CampaignConfigured
+    | CampaignOrdered
+    | AgentSignedIn
+    | AgentReadied
+    | AgentPauseAsked
+    | AgentSignedOut
+    | AgentHungUp
+    | HangupAsked
+    | CallDisposed
+)
+#: Everything that `Engine.handle` accepts.
+AnyEvent = SwitchEvent | GateEvent | PeopleEvent

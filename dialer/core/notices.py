@@ -1,0 +1,179 @@
+"""What the engine lets everybody know: facts for results to the CRM, metrics, console and journal.
+
+Nothing in the engine depends on whether anybody listens. A notice is published once, in the order in which it came
+to be; `CallEnded` comes exactly once for each `CallStarted`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dialer.core.agent import AgentState
+from dialer.core.attempt import Attempt
+from dialer.core.campaign import CampaignState
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, ServerName, TrunkName
+from pacing import Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Root of all notices."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted(Notice):
+    """The originate was handed to the AMI connection at `at`."""
+
+    call: CallId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    server: ServerName
+    trunk: TrunkName
+    attempt_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRang(Notice):
+    """The callee's phone rings."""
+
+    call: CallId
+    campaign: CampaignId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallWasAnswered(Notice):
+    """Somebody or something picked up, `ring_s` after the start."""
+
+    call: CallId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    ring_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConnected(Notice):
+    """A live person has an agent, `wait_s` after the answer."""
+
+    call: CallId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    agent: AgentId
+    wait_s: float
+    screen_pop: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallWasAbandoned(Notice):
+    """A live person found nobody within the limit."""
+
+    call: CallId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(Notice):
+    """An attempt is over."""
+
+    attempt: Attempt
+    retry_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallWasDisposed(Notice):
+    """A call was closed with a code."""
+
+    call: CallId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    code: str
+    agent: AgentId | None
+    amount: str | None
+    notes: str
+    ref: MessageId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentChanged(Notice):
+    """An agent went from one state to another, having been `previous_s` in the former."""
+
+    agent: AgentId
+    state: AgentState
+    previous: AgentState
+    previous_s: float
+    campaigns: tuple[CampaignId, ...]
+    #: Pause code, or why the phone was lost.
+    reason: str = ""
+    call: CallId | None = None
+    server: ServerName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignChanged(Notice):
+    """A campaign went from one state to another."""
+
+    campaign: CampaignId
+    state: CampaignState
+    previous: CampaignState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaceDecided(Notice):
+    """The pacer said how many calls to start, and why. Only published when it changed or calls were started."""
+
+    campaign: CampaignId
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateAnswered(Notice):
+    """What the gate gave and refused."""
+
+    campaign: CampaignId
+    requested: int
+    granted: int
+    refused: tuple[tuple[str, int], ...]
+    ready: int
+    later: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerChanged(Notice):
+    """An Asterisk server came or went."""
+
+    server: ServerName
+    connected: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventIgnored(Notice):
+    """An event made no sense in the state it met (late, repeated, unknown id); counted, never fatal."""
+
+    event: str
+    reason: str
+
+
+AnyNotice = (
+    CallStarted
+    | CallRang
+    | CallWasAnswered
+    | CallConnected
+    | CallWasAbandoned
+    | CallEnded
+    | CallWasDisposed
+    | AgentChanged
+    | CampaignChanged
+    | PaceDecided
+    | GateAnswered
+    | ServerChanged
+    | EventIgnored
+)

@@ -1,0 +1,169 @@
+"""The port to the shared state of waiting contacts: hopper, gate, results.
+
+Redis (`dialer.queues.redis_queues`) for real, memory (`dialer.queues.memory`) for tests and simulation, one contract
+suite for both. All times are unix seconds of the caller's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from dialer.core.attempt import Attempt
+from dialer.core.contact import Contact
+from dialer.core.events import CallPurged, CallRecovered, PermitsGranted
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName
+from dialer.core.permit import Permit
+
+
+class LiveState(StrEnum):
+    """How far a reserved contact has come; what recovery needs to know."""
+
+    RESERVED = "reserved"
+    DIALING = "dialing"
+    ANSWERED = "answered"
+    TALKING = "talking"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Put one result on the results stream (see `dialer.queues.results` for their making)."""
+
+    result: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkLive:
+    """Note how far a call has come."""
+
+    call: CallId
+    state: LiveState
+    at: float
+    server: ServerName | None = None
+    agent: AgentId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """End an attempt: free contact and number, journal the attempt, publish `call.ended`, requeue or drop the contact."""
+
+    attempt: Attempt
+    fencing_token: int
+    retry_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Give a reserved contact back as it was: no attempt was made."""
+
+    permit: Permit
+    not_before_at: float | None = None
+
+
+Write = Publish | MarkLive | Finish | Release
+
+
+class Offered(StrEnum):
+    """What became of one contact offered to the hopper."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    #: Removed earlier by the CRM: a removal is final for this campaign and contact.
+    REMOVED = "removed"
+    #: Its attempts are used up or it ended for good; its data was updated, it is not called again.
+    FINISHED = "finished"
+    #: Every one of its numbers is on a do-not-call list.
+    DO_NOT_CALL = "do_not_call"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HopperDepth:
+    """How many contacts of a campaign wait."""
+
+    ready: int
+    later: int
+    live: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """The gate's answer. Its permits are valid while the context that gave it is open, and not after `expires_at`."""
+
+    granted: PermitsGranted
+    #: Removals and do-not-call entries that were found meanwhile and name calls of this node.
+    purged: tuple[CallPurged, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What SQL remembers and the gate must know before anybody is dialed (see `Queues.rebuild`)."""
+
+    contacts: Sequence[tuple[Contact, int, float | None]] = ()  # contact, attempts made, next attempt at
+    finished: Sequence[tuple[CampaignId, ContactId]] = ()
+    removed: Sequence[tuple[str, str]] = ()  # campaign or "*", contact id or phone
+    do_not_call: Sequence[tuple[str, Phone, float | None]] = ()  # scope, phone, expiry
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Queues(Protocol):
+    """What intake, engine and API need of the shared state."""
+
+    async def prepare(self) -> bool:
+        """Load the scripts. False where this server is not known to hold the whole record: `rebuild` first."""
+
+    async def rebuild(self, pages: AsyncRecords) -> None:
+        """Load the record into an empty or stale server: a union with what is there, idempotent, then open the gate."""
+
+    async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
+        """Upsert contacts into the hopper by (campaign, id); at most 1,000 at once."""
+
+    def reserve(
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float = 0.05
+    ) -> AbstractAsyncContextManager[Reservation]:
+        """The gate: drain removals and do-not-call entries, check, and reserve up to ``len(calls)`` contacts.
+
+        One atomic step. While the context is open no other client can write (so no removal can be acknowledged);
+        originates must be handed over inside it. Permits not used must be given back with `Release`.
+
+        Raises:
+            GateNotReady: this server has restarted or was emptied since `prepare`; rebuild first.
+            QueueError: out of reach; nothing was reserved, or it will be found by `recover`.
+        """
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """Carry out writes in their order, in one round trip; each is idempotent.
+
+        Raises:
+            QueueError: out of reach; try the whole batch again.
+        """
+
+    async def drain(self) -> tuple[CallPurged, ...]:
+        """Apply waiting removals and do-not-call entries now; answers with those that name calls of this node."""
+
+    async def wait_for_purges(self, timeout_s: float) -> bool:
+        """Wait until there is something to drain; False when `timeout_s` passed."""
+
+    async def recover(self, now: float) -> list[CallRecovered]:
+        """Calls that an earlier process of this node, or a node without heartbeat, left behind; now ours."""
+
+    async def heartbeat(self, now: float, ttl_s: float) -> None:
+        """Say that this node lives."""
+
+    async def depth(self, campaign: CampaignId) -> HopperDepth:
+        """How many contacts wait."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+class AsyncRecords(Protocol):
+    """Pages of the record, from SQL."""
+
+    def __aiter__(self) -> AsyncRecords:
+        """Itself."""
+
+    async def __anext__(self) -> Record:
+        """The next page."""
