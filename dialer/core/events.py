@@ -193,6 +193,11 @@ class CampaignConfigured(Event):
     """A campaign was made or changed. Calls under way keep the settings with which they began."""
 
     campaign: Campaign
+    #: Where it stands, if the engine does not know it yet (a start, a restart).
+    state: CampaignState = CampaignState.DRAFT
+    #: Live answers of the legal window so far, and how many of them were abandoned: the budget goes on from there.
+    answers_before: int = 0
+    abandoned_before: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +289,7 @@ class CallRecovered(Event):
     agent: AgentId | None
     started_at: float
     attempt_number: int
+    fencing_token: int
     answered_at: float | None = None
     connected_at: float | None = None
 

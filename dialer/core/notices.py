@@ -31,7 +31,7 @@ class CallStarted(Notice):
     contact: ContactId
     phone: Phone
     server: ServerName
-    trunk: TrunkName
+    trunk: TrunkName | None
     attempt_number: int
 
 

@@ -1,0 +1,1 @@
+"""The pacing methods of the product."""

@@ -1,0 +1,307 @@
+"""What happens to agents: sign-in, their phone, readiness, pauses, wrap-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dialer.core.agent import AgentState, AgentStep
+from dialer.core.call import Call
+from dialer.core.campaign import CampaignState
+from dialer.core.commands import CallAgent, HangUp, HangUpAgent
+from dialer.core.events import (
+    AgentHungUp,
+    AgentPauseAsked,
+    AgentPhoneGone,
+    AgentPhoneUp,
+    AgentReadied,
+    AgentSignedIn,
+    AgentSignedOut,
+)
+from dialer.core.floor import PACED_AS, Floor
+from dialer.core.ids import AgentId, CampaignId, ServerName
+from dialer.core.notices import AgentChanged
+from dialer.core.roster import Agent
+
+#: An agent's phone that does not answer within this is given up.
+PHONE_TIMEOUT_S = 45.0
+
+
+class AgentDesk:
+    """Moves agents through their states; `on_idle` is told of each who becomes free, `on_left` of each who is lost."""
+
+    def __init__(self, floor: Floor, on_idle: Callable[[Agent], None], on_left: Callable[[Agent], None]) -> None:
+        self._floor = floor
+        self._on_idle = on_idle
+        self._on_left = on_left
+
+    # ---- people
+
+    def signed_in(self, event: AgentSignedIn) -> None:
+        """Call their phone, unless it is still up in its room from before."""
+        floor = self._floor
+        agent = floor.roster.get(event.agent)
+        if agent is not None and not agent.can(AgentStep.SIGN_IN):
+            agent.campaigns, agent.priority, agent.skills = event.campaigns, event.priority, event.skills
+            agent.sign_out_asked = False
+            self.refocus()
+            return
+        server = event.server if event.server in floor.servers else self._least_loaded()
+        if server is None:
+            floor.ignore("AgentSignedIn", "no Asterisk server is configured")
+            return
+        if agent is None:
+            agent = Agent(id=event.agent, phone=event.phone, server=server, campaigns=event.campaigns)
+            floor.roster.add(agent)
+        agent.phone, agent.server, agent.campaigns = event.phone, server, event.campaigns
+        agent.priority, agent.skills, agent.wants_ready = event.priority, event.skills, event.ready
+        agent.call, agent.pause_asked, agent.sign_out_asked, agent.disposed = None, None, False, False
+        self._move(agent, AgentStep.SIGN_IN)
+        if agent.id in floor.servers[server].rooms:
+            self._phone_is_up(agent)
+        else:
+            self.call_phone(agent)
+
+    def readied(self, event: AgentReadied) -> None:
+        """Idle again, from wrap-up or a pause."""
+        agent = self._known(event.agent, "AgentReadied")
+        if agent is None:
+            return
+        agent.pause_asked = None
+        if agent.state is AgentState.CONNECTING:
+            agent.wants_ready = True
+        elif agent.can(AgentStep.READY):
+            self._move(agent, AgentStep.READY)
+        elif agent.state is not AgentState.IDLE:
+            agent.disposed = agent.disposed or agent.state is AgentState.TALKING
+            if not agent.disposed:
+                self._floor.ignore("AgentReadied", f"agent is {agent.state}")
+
+    def pause_asked(self, event: AgentPauseAsked) -> None:
+        """No more calls, at once or after the present one."""
+        agent = self._known(event.agent, "AgentPauseAsked")
+        if agent is None:
+            return
+        if agent.can(AgentStep.PAUSE):
+            agent.pause_code = event.code
+            self._move(agent, AgentStep.PAUSE, reason=event.code)
+        elif agent.state is AgentState.CONNECTING:
+            agent.wants_ready, agent.pause_code = False, event.code
+        elif agent.state in {AgentState.RESERVED, AgentState.TALKING}:
+            agent.pause_asked = event.code
+        else:
+            self._floor.ignore("AgentPauseAsked", f"agent is {agent.state}")
+
+    def signed_out(self, event: AgentSignedOut) -> None:
+        """Lay down their phone, at once or after the present call."""
+        agent = self._known(event.agent, "AgentSignedOut")
+        if agent is None:
+            return
+        if agent.can(AgentStep.SIGN_OUT):
+            self._sign_out(agent)
+        else:
+            agent.sign_out_asked = True
+
+    def hung_up(self, event: AgentHungUp) -> None:
+        """End the talk; the phone stays."""
+        agent = self._known(event.agent, "AgentHungUp")
+        if agent is None:
+            return
+        call = self._floor.calls.get(agent.call) if agent.call is not None else None
+        if agent.state is AgentState.TALKING and call is not None:
+            call.hang_up_reason = call.hang_up_reason or "agent"
+            self._floor.emit(HangUp(call=call.id, server=call.server))
+        else:
+            self._floor.ignore("AgentHungUp", f"agent is {agent.state}")
+
+    # ---- phones
+
+    def phone_up(self, event: AgentPhoneUp) -> None:
+        """The phone answered and is in its room."""
+        agent = self._floor.roster.get(event.agent)
+        if agent is None:
+            self._floor.ignore("AgentPhoneUp", "agent is not signed in")
+            return
+        self._floor.servers[agent.server].rooms.add(agent.id)
+        self._phone_is_up(agent)
+
+    def phone_gone(self, event: AgentPhoneGone) -> None:
+        """The phone hung up or was not reached."""
+        for server in self._floor.servers.values():
+            server.rooms.discard(event.agent)
+        agent = self._floor.roster.get(event.agent)
+        if agent is not None:
+            self.lose(agent, event.reason)
+
+    def call_phone(self, agent: Agent) -> None:
+        """Ask the switch to call an agent's phone."""
+        floor = self._floor
+        floor.timers.set(("agent-phone", agent.id), floor.now + PHONE_TIMEOUT_S)
+        if floor.connected(agent.server):
+            floor.emit(CallAgent(agent=agent.id, phone=agent.phone, server=agent.server))
+
+    def phone_timed_out(self, agent_id: AgentId) -> None:
+        """The phone never answered."""
+        agent = self._floor.roster.get(agent_id)
+        if agent is not None and agent.state is AgentState.CONNECTING:
+            self._floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
+            self.lose(agent, "phone did not answer")
+
+    def lose(self, agent: Agent, reason: str) -> None:
+        """Their phone is gone: no calls until they sign in again."""
+        if agent.can(AgentStep.PHONE_GONE):
+            agent.call = None
+            self._move(agent, AgentStep.PHONE_GONE, reason=reason)
+            self._on_left(agent)
+            if agent.sign_out_asked:
+                self._sign_out(agent)
+
+    def reconnect(self, agent: Agent) -> None:
+        """Call the phone of an agent again whom a server's failure, not their own doing, took from us."""
+        agent.wants_ready = agent.pause_asked is None
+        self._move(agent, AgentStep.SIGN_IN)
+        self.call_phone(agent)
+
+    # ---- calls
+
+    def reserve(self, agent: Agent, call: Call) -> None:
+        """Keep an idle agent for a call that is being moved to them."""
+        agent.call, agent.disposed = call.id, False
+        self._move(agent, AgentStep.RESERVE)
+
+    def unreserve(self, agent: Agent) -> None:
+        """The call never came."""
+        if agent.can(AgentStep.UNRESERVE):
+            agent.call = None
+            if agent.sign_out_asked or agent.pause_asked is not None:
+                # Through idle in one step: nobody may choose them in between.
+                agent.take(AgentStep.UNRESERVE, self._floor.now)
+                self._after_call(agent)
+            else:
+                self._move(agent, AgentStep.UNRESERVE)
+
+    def joined(self, agent: Agent) -> None:
+        """The customer is in the room."""
+        self._move(agent, AgentStep.JOIN)
+
+    def resume(self, agent: Agent, call: Call) -> None:
+        """After a restart: they were talking all the while."""
+        agent.call, agent.disposed = call.id, False
+        self._floor.timers.cancel(("agent-phone", agent.id))
+        self._move(agent, AgentStep.RESUME_TALK)
+
+    def talk_ended(self, agent: Agent, wrapup_limit_s: float | None) -> None:
+        """The customer is gone; the agent wraps up."""
+        if not agent.can(AgentStep.TALK_ENDED):
+            return
+        self._move(agent, AgentStep.TALK_ENDED)
+        if agent.disposed or agent.sign_out_asked:
+            self._after_call(agent)
+        elif wrapup_limit_s is not None:
+            self._floor.timers.set(("wrapup", agent.id), self._floor.now + wrapup_limit_s)
+
+    def disposed(self, agent: Agent) -> None:
+        """The call has its code: wrap-up is over, or will be when the talk is."""
+        agent.disposed = True
+        if agent.state is AgentState.WRAPUP:
+            self._after_call(agent)
+
+    def wrapup_over(self, agent_id: AgentId) -> None:
+        """The time for wrapping up has passed."""
+        agent = self._floor.roster.get(agent_id)
+        if agent is not None and agent.state is AgentState.WRAPUP:
+            self._after_call(agent)
+
+    # ---- pacing
+
+    def refocus(self) -> None:
+        """Let each agent be counted on by the first running campaign of theirs, and by no other."""
+        for agent in self._floor.roster:
+            focus = next((name for name in agent.campaigns if self._runs(name)), None)
+            if focus != agent.focus:
+                self._tell_pacer(agent, "away")
+                agent.focus = focus
+                self.tell_pacer(agent)
+
+    def tell_pacer(self, agent: Agent) -> None:
+        """Tell the pacer that counts on this agent how they are."""
+        there = self._floor.connected(agent.server) and not agent.sign_out_asked
+        self._tell_pacer(agent, PACED_AS.get(agent.state, "away") if there else "away")
+
+    # ---- inside
+
+    def _known(self, agent: AgentId, event: str) -> Agent | None:
+        found = self._floor.roster.get(agent)
+        if found is None:
+            self._floor.ignore(event, "agent is not signed in")
+        return found
+
+    def _phone_is_up(self, agent: Agent) -> None:
+        step = AgentStep.PHONE_UP_READY if agent.wants_ready else AgentStep.PHONE_UP_PAUSED
+        if agent.can(step):
+            self._floor.timers.cancel(("agent-phone", agent.id))
+            if not agent.wants_ready:
+                agent.pause_code = agent.pause_code or "sign-in"
+            self._move(agent, step, reason="" if agent.wants_ready else agent.pause_code)
+
+    def _after_call(self, agent: Agent) -> None:
+        if agent.sign_out_asked:
+            self._sign_out(agent)
+        elif agent.pause_asked is not None:
+            agent.pause_code, agent.pause_asked = agent.pause_asked, None
+            self._move(agent, AgentStep.PAUSE, reason=agent.pause_code)
+        elif agent.can(AgentStep.READY):
+            self._move(agent, AgentStep.READY)
+
+    def _sign_out(self, agent: Agent) -> None:
+        floor = self._floor
+        had_phone = agent.state is not AgentState.LOST
+        self._move(agent, AgentStep.SIGN_OUT)
+        if had_phone:
+            floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
+        floor.servers[agent.server].rooms.discard(agent.id)
+        floor.roster.remove(agent.id)
+
+    def _move(self, agent: Agent, step: AgentStep, reason: str = "") -> None:
+        floor = self._floor
+        since = agent.since
+        previous = agent.take(step, floor.now)
+        floor.roster.moved(agent)
+        if previous is AgentState.WRAPUP:
+            floor.timers.cancel(("wrapup", agent.id))
+        if agent.state in {AgentState.IDLE, AgentState.PAUSED}:
+            agent.call = None
+        floor.emit(
+            AgentChanged(
+                at=floor.now,
+                agent=agent.id,
+                state=agent.state,
+                previous=previous,
+                previous_s=max(0.0, floor.now - since) if previous is not AgentState.SIGNED_OUT else 0.0,
+                campaigns=agent.campaigns,
+                reason=reason,
+                call=agent.call,
+                server=agent.server,
+            )
+        )
+        if previous is AgentState.SIGNED_OUT:
+            agent.focus = next((name for name in agent.campaigns if self._runs(name)), None)
+        self.tell_pacer(agent)
+        if agent.state is AgentState.IDLE:
+            self._on_idle(agent)
+
+    def _runs(self, campaign: CampaignId) -> bool:
+        run = self._floor.campaigns.get(campaign)
+        return run is not None and run.state is CampaignState.RUNNING
+
+    def _tell_pacer(self, agent: Agent, state: str) -> None:
+        run = self._floor.campaigns.get(agent.focus) if agent.focus is not None else None
+        if run is not None:
+            run.pacer.agent_changed(self._floor.now, agent.id, state)
+
+    def _least_loaded(self) -> ServerName | None:
+        counts = dict.fromkeys(self._floor.servers, 0)
+        for agent in self._floor.roster:
+            counts[agent.server] = counts.get(agent.server, 0) + 1
+        reachable = [s for s in self._floor.servers.values() if s.connected] or list(self._floor.servers.values())
+        best = min(reachable, key=lambda s: counts[s.server.name] / s.server.weight, default=None)
+        return best.server.name if best is not None else None

@@ -1,0 +1,131 @@
+"""The states of a call, and which happening leads where.
+
+A call begins `reserved` (the gate gave a permit) and ends `ended`, always; its record leaves the engine at once. An
+answered call is first `answered` (machine detection listens), then `waiting` (a person waits for an agent), and then
+`connected`, or `abandoned` (the message is played to them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from dialer.core.campaign import Campaign
+from dialer.core.ids import AgentId, CallId, Phone, ServerName, TrunkName
+from dialer.core.permit import Permit
+from dialer.errors import InvalidTransition
+
+
+class CallState(StrEnum):
+    """Where a call stands."""
+
+    RESERVED = "reserved"
+    DIALING = "dialing"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    MACHINE = "machine"
+    WAITING = "waiting"
+    CONNECTED = "connected"
+    ABANDONED = "abandoned"
+    ENDED = "ended"
+
+
+class CallStep(StrEnum):
+    """What can happen to a call."""
+
+    HAND_OVER = "hand_over"
+    RING = "ring"
+    ANSWER = "answer"
+    PERSON = "person"
+    MACHINE = "machine"
+    JOIN = "join"
+    ABANDON = "abandon"
+    END = "end"
+
+
+_S, _X = CallState, CallStep
+
+#: A pair that is missing here cannot happen to that state; the engine reports it as ignored.
+TRANSITIONS: Final[Mapping[tuple[CallState, CallStep], CallState]] = {
+    (_S.RESERVED, _X.HAND_OVER): _S.DIALING,
+    (_S.DIALING, _X.RING): _S.RINGING,
+    # Some carriers answer without ever having rung.
+    (_S.DIALING, _X.ANSWER): _S.ANSWERED,
+    (_S.RINGING, _X.ANSWER): _S.ANSWERED,
+    (_S.ANSWERED, _X.PERSON): _S.WAITING,
+    (_S.ANSWERED, _X.MACHINE): _S.MACHINE,
+    # The deadline made it a person, and then detection said machine before any agent was there.
+    (_S.WAITING, _X.MACHINE): _S.MACHINE,
+    (_S.WAITING, _X.JOIN): _S.CONNECTED,
+    # The move into the agent's room was on its way when the time was up: they did meet.
+    (_S.ABANDONED, _X.JOIN): _S.CONNECTED,
+    (_S.WAITING, _X.ABANDON): _S.ABANDONED,
+    # Not handed over, or refused before a channel existed.
+    (_S.RESERVED, _X.END): _S.ENDED,
+    (_S.DIALING, _X.END): _S.ENDED,
+    (_S.RINGING, _X.END): _S.ENDED,
+    (_S.ANSWERED, _X.END): _S.ENDED,
+    (_S.MACHINE, _X.END): _S.ENDED,
+    (_S.WAITING, _X.END): _S.ENDED,
+    (_S.CONNECTED, _X.END): _S.ENDED,
+    (_S.ABANDONED, _X.END): _S.ENDED,
+}
+
+#: Nobody has picked up yet.
+UNANSWERED: Final = frozenset({_S.RESERVED, _S.DIALING, _S.RINGING})
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """A call under way. Only the engine changes it."""
+
+    permit: Permit
+    #: The settings as they were when the call began.
+    campaign: Campaign
+    server: ServerName
+    trunk: TrunkName | None
+    caller_id: Phone | None = None
+    state: CallState = CallState.RESERVED
+    started_at: float = 0.0
+    ringing_at: float | None = None
+    answered_at: float | None = None
+    waiting_at: float | None = None
+    connected_at: float | None = None
+    #: Reserved for this call, or talking with it.
+    agent: AgentId | None = None
+    machine_verdict: str | None = None
+    machine_verdict_s: float | None = None
+    #: Why we asked for its end, where we did.
+    hang_up_reason: str = ""
+    #: The CRM withdrew it: it is not to be retried.
+    purged: bool = False
+    message_played: bool = False
+    #: Found by recovery: the events before are not known.
+    recovered: bool = False
+
+    @property
+    def id(self) -> CallId:
+        """Its id, which is the permit's."""
+        return self.permit.call
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nobody has picked up yet."""
+        return self.state in UNANSWERED
+
+    def can(self, step: CallStep) -> bool:
+        """Whether the table has `step` for the present state."""
+        return (self.state, step) in TRANSITIONS
+
+    def take(self, step: CallStep) -> None:
+        """Go where `step` leads.
+
+        Raises:
+            InvalidTransition: the table does not have it; ask `can` first where it depends on the outside.
+        """
+        try:
+            self.state = TRANSITIONS[self.state, step]
+        except KeyError:
+            raise InvalidTransition(f"call {self.id} is {self.state}; it cannot {step}") from None

@@ -1,0 +1,575 @@
+"""What happens to calls between the hand-over to the switch and their end, and who gets the people who answer."""
+
+from __future__ import annotations
+
+from string import Formatter
+from urllib.parse import quote
+
+from dialer.core.agent import AgentState
+from dialer.core.agent_desk import AgentDesk
+from dialer.core.attempt import Attempt
+from dialer.core.call import Call, CallState, CallStep
+from dialer.core.commands import ConnectCall, FinishCall, HangUp, HangUpAgent, PlayMessage, ReportPurge, ReturnPermit
+from dialer.core.events import (
+    CallAnswered,
+    CallDisposed,
+    CallHungUp,
+    CallJoined,
+    CallPurged,
+    CallRinging,
+    HangupAsked,
+    HungUpBy,
+    MachineDetected,
+    MessagePlayed,
+    OriginateFailed,
+    OriginateHandedOver,
+    OriginateNotSent,
+    Verdict,
+)
+from dialer.core.floor import CampaignRun, Floor
+from dialer.core.ids import CallId
+from dialer.core.notices import (
+    CallConnected,
+    CallEnded,
+    CallRang,
+    CallStarted,
+    CallWasAbandoned,
+    CallWasAnswered,
+    CallWasDisposed,
+)
+from dialer.core.outcome import Outcome, unanswered_outcome
+from dialer.core.retry import retry_at
+from dialer.core.roster import Agent
+
+#: The move into the agent's room takes milliseconds; after this the agent's phone cannot be trusted.
+JOIN_TIMEOUT_S = 1.0
+#: Longest abandonment message; after it the channel is hung up by us.
+MESSAGE_TIMEOUT_S = 30.0
+#: Beyond the ring time-out that Asterisk itself keeps: its word of the end must have been lost.
+RING_MARGIN_S = 5.0
+
+#: What the pacer is told of an end without a live person.
+_PACED_OUTCOME = {
+    Outcome.BUSY: "busy",
+    Outcome.NO_ANSWER: "no_answer",
+    Outcome.REJECTED: "busy",
+    Outcome.INVALID: "invalid",
+    Outcome.MACHINE: "machine",
+    Outcome.CONGESTION: "congestion",
+    Outcome.CANCELLED: "cancelled",
+    Outcome.FAILED: "failed",
+    Outcome.LOST: "cancelled",
+}
+
+
+class CallDesk:
+    """Moves calls through their states."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+        self.agents: AgentDesk  # set by the engine: the two desks know each other
+
+    # ---- from the switch
+
+    def handed_over(self, event: OriginateHandedOver) -> None:
+        """The originate is on its way: the call has started."""
+        call = self._known(event.call, "OriginateHandedOver")
+        if call is None or not self._take(call, CallStep.HAND_OVER, "OriginateHandedOver"):
+            return
+        call.started_at = event.at
+        permit = call.permit
+        self._floor.timers.set(("ring", call.id), event.at + call.campaign.ring_timeout_s + RING_MARGIN_S)
+        run = self._floor.run_of(call)
+        if run is not None:
+            run.pacer.call_started(event.at, call.id)
+        self._floor.emit(
+            CallStarted(
+                at=event.at,
+                call=call.id,
+                campaign=permit.campaign,
+                contact=permit.contact,
+                phone=permit.phone,
+                server=call.server,
+                trunk=call.trunk,
+                attempt_number=permit.attempt_number,
+            )
+        )
+        if call.purged:
+            self._floor.emit(HangUp(call=call.id, server=call.server))
+
+    def not_sent(self, event: OriginateNotSent) -> None:
+        """Not a byte went out: the contact goes back as it was."""
+        call = self._known(event.call, "OriginateNotSent")
+        if call is None or call.state is not CallState.RESERVED:
+            return
+        self._forget(call)
+        self._floor.emit(ReturnPermit(permit=call.permit, reason=event.reason))
+
+    def refused(self, event: OriginateFailed) -> None:
+        """Asterisk refused before a channel existed."""
+        call = self._known(event.call, "OriginateFailed")
+        if call is not None:
+            self._end(call, Outcome.FAILED, event.reason, HungUpBy.DIALER)
+
+    def rang(self, event: CallRinging) -> None:
+        """The callee's phone rings."""
+        call = self._known(event.call, "CallRinging")
+        if call is None or call.ringing_at is not None:
+            return
+        if self._take(call, CallStep.RING, "CallRinging"):
+            call.ringing_at = event.at
+            self._floor.emit(CallRang(at=event.at, call=call.id, campaign=call.permit.campaign))
+
+    def answered(self, event: CallAnswered) -> None:
+        """Somebody or something picked up."""
+        call = self._known(event.call, "CallAnswered")
+        if call is None or call.answered_at is not None:
+            return
+        if not self._take(call, CallStep.ANSWER, "CallAnswered"):
+            return
+        floor = self._floor
+        call.answered_at = max(event.at, call.started_at)
+        floor.timers.cancel(("ring", call.id))
+        self._count_answer(call)
+        floor.emit(
+            CallWasAnswered(
+                at=call.answered_at,
+                call=call.id,
+                campaign=call.permit.campaign,
+                contact=call.permit.contact,
+                phone=call.permit.phone,
+                ring_s=call.answered_at - call.started_at,
+            )
+        )
+        if call.hang_up_reason:
+            # The carrier had not replied when we asked for the end, and rang them all the same.
+            floor.emit(HangUp(call=call.id, server=call.server))
+        elif call.campaign.machine_detection is None:
+            self._person(call)
+        else:
+            floor.timers.set(("detection", call.id), call.answered_at + call.campaign.machine_detection.deadline_s)
+
+    def detected(self, event: MachineDetected) -> None:
+        """Machine detection came to a verdict; it counts only while no agent is concerned."""
+        call = self._known(event.call, "MachineDetected")
+        if call is None or call.machine_verdict is not None:
+            return
+        call.machine_verdict = event.verdict.value
+        if call.answered_at is not None:
+            call.machine_verdict_s = max(0.0, event.at - call.answered_at)
+        settings = call.campaign.machine_detection
+        unsure_is_human = settings is None or settings.unsure_is_human
+        human = event.verdict is Verdict.HUMAN or (event.verdict is Verdict.UNSURE and unsure_is_human)
+        if human and call.state is CallState.ANSWERED and not call.hang_up_reason:
+            self._person(call)
+        elif not human and call.agent is None and call.can(CallStep.MACHINE):
+            self._stop_waiting(call)
+            call.take(CallStep.MACHINE)
+            self._floor.timers.cancel(("detection", call.id))
+            call.hang_up_reason = "machine"
+            self._floor.emit(HangUp(call=call.id, server=call.server))
+            self._tell_end(call, Outcome.MACHINE)
+
+    def joined(self, event: CallJoined) -> None:
+        """The customer is in the agent's room."""
+        floor = self._floor
+        call = self._known(event.call, "CallJoined")
+        agent = floor.roster.get(event.agent)
+        if call is None or agent is None or agent.call != call.id or agent.state is not AgentState.RESERVED:
+            if call is not None and call.state is not CallState.CONNECTED:
+                floor.ignore("CallJoined", f"call is {call.state}")
+            return
+        if not self._take(call, CallStep.JOIN, "CallJoined"):
+            return
+        call.connected_at = max(event.at, call.answered_at or event.at)
+        floor.timers.cancel(("join", call.id))
+        floor.timers.cancel(("abandon", call.id))
+        self.agents.joined(agent)
+        run = floor.run_of(call)
+        if run is not None:
+            run.pacer.call_connected(floor.now, call.id, agent.id)
+        permit = call.permit
+        floor.emit(
+            CallConnected(
+                at=call.connected_at,
+                call=call.id,
+                campaign=permit.campaign,
+                contact=permit.contact,
+                phone=permit.phone,
+                agent=agent.id,
+                wait_s=call.connected_at - (call.answered_at or call.connected_at),
+                screen_pop=screen_pop(call),
+            )
+        )
+
+    def message_played(self, event: MessagePlayed) -> None:
+        """The message is over; Asterisk hangs up by itself."""
+        call = self._floor.calls.get(event.call)
+        if call is not None:
+            call.message_played = event.complete
+
+    def hung_up(self, event: CallHungUp) -> None:
+        """The channel is gone: the attempt has an outcome."""
+        call = self._known(event.call, "CallHungUp")
+        if call is None:
+            return
+        outcome = self._outcome(call, event)
+        reason = call.hang_up_reason or ("ring time-out" if event.timed_out and call.ringing_at is not None else "")
+        if not reason:
+            reason = f"SIP {event.sip_code}" if event.sip_code is not None else f"cause {event.cause}"
+        self._end(call, outcome, reason, event.by, cause=event.cause, sip_code=event.sip_code)
+
+    # ---- from people and the CRM
+
+    def purged(self, event: CallPurged) -> None:
+        """The CRM withdraws this contact or number: hang up while it rings, leave a talk alone."""
+        call = self._floor.calls.get(event.call)
+        if call is None:
+            return  # it has ended meanwhile; the tombstone stands
+        effect = "too_late"
+        call.purged = True
+        if call.unanswered:
+            effect = "cancelled"
+            call.hang_up_reason = call.hang_up_reason or ("do not call" if event.kind == "dnc" else "removed")
+            if call.state is not CallState.RESERVED:
+                self._floor.emit(HangUp(call=call.id, server=call.server))
+        self._floor.emit(
+            ReportPurge(
+                call=call.id,
+                ref=event.ref,
+                kind=event.kind,
+                effect=effect,
+                campaign=call.permit.campaign,
+                reason=event.reason,
+            )
+        )
+
+    def hangup_asked(self, event: HangupAsked) -> None:
+        """Somebody ends a call."""
+        call = self._known(event.call, "HangupAsked")
+        if call is not None:
+            self.cancel(call, f"ended by {event.by}")
+
+    def cancel(self, call: Call, reason: str) -> None:
+        """Hang up whatever the state."""
+        call.hang_up_reason = call.hang_up_reason or reason
+        if call.state is not CallState.RESERVED:
+            self._floor.emit(HangUp(call=call.id, server=call.server))
+
+    def disposed(self, event: CallDisposed) -> None:
+        """A call under way, or just ended and still being wrapped up, is closed with a code."""
+        floor = self._floor
+        agent = next((a for a in floor.roster if a.call == event.call), None)
+        call = floor.calls.get(event.call)
+        if call is not None:
+            permit = call.permit
+            floor.emit(
+                CallWasDisposed(
+                    at=floor.now,
+                    call=call.id,
+                    campaign=permit.campaign,
+                    contact=permit.contact,
+                    phone=permit.phone,
+                    code=event.code,
+                    agent=event.agent or call.agent,
+                    amount=event.amount,
+                    notes=event.notes,
+                    ref=event.ref,
+                )
+            )
+        if agent is not None and agent.state in {AgentState.TALKING, AgentState.WRAPUP}:
+            self.agents.disposed(agent)
+
+    # ---- agents
+
+    def serve(self, agent: Agent) -> None:
+        """An agent has become idle: give them whoever has waited longest."""
+        floor = self._floor
+        best: Call | None = None
+        for run in floor.campaigns.values():
+            if not run.waiting or not agent.serves(run.campaign):
+                continue
+            for call_id in run.waiting:
+                call = floor.calls[call_id]
+                if call.server == agent.server:
+                    if best is None or (call.answered_at or 0.0) < (best.answered_at or 0.0):
+                        best = call
+                    break
+        if best is not None:
+            self._give(best, agent)
+
+    # ---- deadlines
+
+    def detection_over(self, call_id: CallId) -> None:
+        """No verdict in time: whoever it is gets an agent before two seconds are up."""
+        call = self._floor.calls.get(call_id)
+        if call is not None and call.state is CallState.ANSWERED and not call.hang_up_reason:
+            self._person(call)
+
+    def wait_over(self, call_id: CallId) -> None:
+        """Nobody was free in time."""
+        floor = self._floor
+        call = floor.calls.get(call_id)
+        if call is None or call.state is not CallState.WAITING or call.agent is not None:
+            return
+        self._stop_waiting(call)
+        call.take(CallStep.ABANDON)
+        run = floor.run_of(call)
+        if run is not None:
+            run.pacer.call_abandoned(floor.now, call.id)
+        call.hang_up_reason = call.hang_up_reason or "no agent in time"
+        permit = call.permit
+        floor.emit(
+            PlayMessage(call=call.id, message=call.campaign.message, server=call.server),
+            CallWasAbandoned(
+                at=floor.now,
+                call=call.id,
+                campaign=permit.campaign,
+                contact=permit.contact,
+                phone=permit.phone,
+                wait_s=floor.now - (call.answered_at or floor.now),
+            ),
+        )
+        floor.timers.set(("message", call.id), floor.now + MESSAGE_TIMEOUT_S)
+
+    def join_over(self, call_id: CallId) -> None:
+        """The customer did not arrive in the agent's room: that room is not to be trusted, another agent is."""
+        floor = self._floor
+        call = floor.calls.get(call_id)
+        if call is None or call.state is not CallState.WAITING or call.agent is None:
+            return
+        agent = floor.roster.get(call.agent)
+        call.agent = None
+        if agent is not None and agent.call == call.id:
+            floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
+            self.agents.lose(agent, "customer could not be moved to the agent")
+        self._wait_or_give(call)
+
+    def message_over(self, call_id: CallId) -> None:
+        """The message has had its time."""
+        call = self._floor.calls.get(call_id)
+        if call is not None and call.state is CallState.ABANDONED:
+            self._floor.emit(HangUp(call=call.id, server=call.server))
+
+    def ring_over(self, call_id: CallId) -> None:
+        """Asterisk should have ended this long ago: ask for it, and the next time give the call up."""
+        floor = self._floor
+        call = floor.calls.get(call_id)
+        if call is None or not call.unanswered:
+            return
+        if not floor.connected(call.server):
+            floor.timers.set(("ring", call.id), floor.now + RING_MARGIN_S)  # the reconnection will tell
+        elif call.hang_up_reason == "no word from the switch":
+            self._end(call, Outcome.LOST, call.hang_up_reason, HungUpBy.DIALER)
+        else:
+            call.hang_up_reason = "no word from the switch"
+            floor.emit(HangUp(call=call.id, server=call.server))
+            floor.timers.set(("ring", call.id), floor.now + RING_MARGIN_S)
+
+    # ---- recovery
+
+    def lost(self, call: Call, reason: str) -> None:
+        """Its channel is gone and nobody told us how it ended."""
+        outcome = Outcome.CONNECTED if call.connected_at is not None else Outcome.LOST
+        if call.state is CallState.ABANDONED:
+            outcome = Outcome.ABANDONED
+        self._end(call, outcome, reason, HungUpBy.NETWORK)
+
+    def agent_left(self, agent: Agent) -> None:
+        """An agent's phone went while a customer was being moved to it: the customer waits on."""
+        call = next((c for c in self._floor.calls.values() if c.agent == agent.id), None)
+        if call is not None and call.state is CallState.WAITING:
+            call.agent = None
+            self._floor.timers.cancel(("join", call.id))
+            self._wait_or_give(call)
+
+    # ---- inside
+
+    def _known(self, call_id: CallId, event: str) -> Call | None:
+        call = self._floor.calls.get(call_id)
+        if call is None:
+            self._floor.ignore(event, "no such call")
+        return call
+
+    def _take(self, call: Call, step: CallStep, event: str) -> bool:
+        if call.can(step):
+            call.take(step)
+            return True
+        self._floor.ignore(event, f"call is {call.state}")
+        return False
+
+    def _count_answer(self, call: Call) -> None:
+        run = self._floor.run_of(call)
+        if run is not None and run.unanswered > 0:
+            run.unanswered -= 1
+
+    def _person(self, call: Call) -> None:
+        floor = self._floor
+        floor.timers.cancel(("detection", call.id))
+        call.take(CallStep.PERSON)
+        call.waiting_at = floor.now
+        run = floor.run_of(call)
+        if run is not None:
+            run.pacer.call_answered(floor.now, call.id)
+        self._wait_or_give(call)
+
+    def _wait_or_give(self, call: Call) -> None:
+        floor = self._floor
+        agent = floor.roster.choose(call.campaign, call.server) if floor.connected(call.server) else None
+        if agent is not None:
+            self._give(call, agent)
+            return
+        run = floor.run_of(call)
+        if run is not None and call.id not in run.waiting:
+            run.waiting.append(call.id)
+        deadline = (call.answered_at or floor.now) + call.campaign.connect_within_s
+        floor.timers.set(("abandon", call.id), max(deadline, floor.now))
+
+    def _give(self, call: Call, agent: Agent) -> None:
+        floor = self._floor
+        self._stop_waiting(call)
+        call.agent = agent.id
+        self.agents.reserve(agent, call)
+        floor.emit(ConnectCall(call=call.id, agent=agent.id, server=call.server))
+        floor.timers.set(("join", call.id), floor.now + JOIN_TIMEOUT_S)
+
+    def _stop_waiting(self, call: Call) -> None:
+        self._floor.timers.cancel(("abandon", call.id))
+        run = self._floor.run_of(call)
+        if run is not None and call.id in run.waiting:
+            run.waiting.remove(call.id)
+
+    def _outcome(self, call: Call, event: CallHungUp) -> Outcome:
+        match call.state:
+            case CallState.CONNECTED:
+                return Outcome.CONNECTED
+            case CallState.ABANDONED:
+                return Outcome.ABANDONED
+            case CallState.MACHINE:
+                return Outcome.MACHINE
+            case CallState.ANSWERED | CallState.WAITING:
+                if call.hang_up_reason:
+                    return Outcome.CANCELLED
+                waited_s = self._floor.now - (call.answered_at or self._floor.now)
+                return Outcome.ABANDONED if waited_s > call.campaign.connect_within_s else Outcome.HUNG_UP
+            case _:
+                if call.recovered:
+                    return Outcome.LOST
+                return unanswered_outcome(
+                    cause=event.cause,
+                    sip_code=event.sip_code,
+                    timed_out=event.timed_out,
+                    rang=call.ringing_at is not None,
+                    cancelled=bool(call.hang_up_reason),
+                )
+
+    def _end(
+        self, call: Call, outcome: Outcome, reason: str, by: HungUpBy, *, cause: int = 0, sip_code: int | None = None
+    ) -> None:
+        floor = self._floor
+        told_machine = call.state is CallState.MACHINE
+        was_abandoned = call.state is CallState.ABANDONED
+        was_waiting = call.state is CallState.WAITING
+        connected = call.state is CallState.CONNECTED
+        permit = call.permit
+        attempt = Attempt(
+            call=call.id,
+            campaign=permit.campaign,
+            contact=permit.contact,
+            phone=permit.phone,
+            attempt_number=permit.attempt_number,
+            outcome=outcome,
+            reason=reason,
+            started_at=call.started_at,
+            ended_at=max(floor.now, call.started_at),
+            server=call.server,
+            trunk=call.trunk,
+            ringing_at=call.ringing_at,
+            answered_at=call.answered_at,
+            waiting_at=call.waiting_at,
+            connected_at=call.connected_at,
+            agent=call.agent if connected else None,
+            cause=cause,
+            sip_code=sip_code,
+            hung_up_by=by.value,
+            machine_verdict=call.machine_verdict,
+            machine_verdict_s=call.machine_verdict_s,
+            caller_id=call.caller_id,
+            message_played=call.message_played,
+            method=call.campaign.method,
+        )
+        agent = floor.roster.get(call.agent) if call.agent is not None else None
+        self._stop_waiting(call)
+        if outcome is Outcome.ABANDONED and was_waiting:
+            self._tell_abandoned(call)
+        elif not (connected or told_machine or was_abandoned):
+            self._tell_end(call, outcome)
+        self._forget(call)
+        again_at = None if call.purged else retry_at(call.campaign, attempt)
+        floor.emit(
+            FinishCall(attempt=attempt, fencing_token=permit.fencing_token, retry_at=again_at),
+            CallEnded(at=floor.now, attempt=attempt, retry_at=again_at),
+        )
+        if agent is not None and agent.call == call.id:
+            if agent.state is AgentState.RESERVED:
+                self.agents.unreserve(agent)
+            else:
+                self.agents.talk_ended(agent, call.campaign.wrapup_limit_s)
+
+    def _tell_end(self, call: Call, outcome: Outcome) -> None:
+        run = self._floor.run_of(call)
+        if run is not None:
+            run.pacer.call_ended(self._floor.now, call.id, _PACED_OUTCOME.get(outcome, "cancelled"))
+
+    def _tell_abandoned(self, call: Call) -> None:
+        floor = self._floor
+        run = floor.run_of(call)
+        if run is not None:
+            run.pacer.call_abandoned(floor.now, call.id)
+        permit = call.permit
+        floor.emit(
+            CallWasAbandoned(
+                at=floor.now,
+                call=call.id,
+                campaign=permit.campaign,
+                contact=permit.contact,
+                phone=permit.phone,
+                wait_s=floor.now - (call.answered_at or floor.now),
+            )
+        )
+
+    def _forget(self, call: Call) -> None:
+        floor = self._floor
+        run = floor.run_of(call)
+        if run is not None:
+            run.calls.discard(call.id)
+            if call.unanswered and run.unanswered > 0:
+                run.unanswered -= 1
+        if call.trunk is not None:
+            floor.trunks.release(call.server, call.trunk)
+        for kind in ("ring", "detection", "abandon", "join", "message"):
+            floor.timers.cancel((kind, call.id))
+        call.take(CallStep.END)
+        floor.calls.pop(call.id, None)
+
+
+def screen_pop(call: Call) -> str:
+    """The campaign's URL with the contact's fields filled in, each one percent-encoded; "" without a template."""
+    template = call.campaign.screen_pop
+    if not template:
+        return ""
+    permit = call.permit
+    values = {
+        **{str(name): str(value) for name, value in permit.fields.items()},
+        "id": permit.contact,
+        "name": permit.name,
+        "phone": permit.phone,
+        "campaign": permit.campaign,
+        "call": permit.call,
+    }
+    parts: list[str] = []
+    for text, name, _, _ in Formatter().parse(template):
+        parts.append(text)
+        if name is not None:
+            parts.append(quote(values.get(name, ""), safe=""))
+    return "".join(parts)

@@ -1,0 +1,129 @@
+"""The engine: `handle(event)` and `wake(now)` answer with what is to be done and what has come to be.
+
+It never awaits, logs, reads a clock, draws randomness or touches a socket. Events must be handed in by one owner, in
+the order in which they were learned; outputs are to be carried out in their order. An event that makes no sense in the
+state it meets (late, repeated, unknown) changes nothing and is answered with `EventIgnored`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from dialer.core import events as ev
+from dialer.core.agent_desk import AgentDesk
+from dialer.core.call_desk import CallDesk
+from dialer.core.floor import Floor, Output, Server
+from dialer.core.ids import NodeName
+from dialer.core.pace_desk import PaceDesk
+from dialer.core.recovery_desk import RecoveryDesk
+from dialer.core.trunks import TrunkLimits
+
+
+class Engine:
+    """One node's campaigns, agents and calls."""
+
+    def __init__(self, *, node: NodeName, servers: Iterable[Server], trunks: Iterable[TrunkLimits]) -> None:
+        self.floor = Floor(node=node, servers=servers, trunks=trunks)
+        self._calls = CallDesk(self.floor)
+        self._agents = AgentDesk(self.floor, on_idle=self._calls.serve, on_left=self._calls.agent_left)
+        self._calls.agents = self._agents
+        self._pace = PaceDesk(self.floor, self._agents, self._calls)
+        self._recovery = RecoveryDesk(self.floor, self._agents, self._calls)
+
+    def handle(self, event: ev.AnyEvent) -> list[Output]:
+        """Take one event in."""
+        floor = self.floor
+        floor.now = max(floor.now, event.at)
+        self._dispatch(event)
+        self._pace.decide_all()
+        return floor.take_outputs()
+
+    def next_deadline(self) -> float | None:
+        """When `wake` is due next, unix seconds."""
+        return self.floor.timers.next_at()
+
+    def wake(self, now: float) -> list[Output]:
+        """Deal with every deadline that has passed by `now`."""
+        floor = self.floor
+        floor.now = max(floor.now, now)
+        for key in floor.timers.due(floor.now):
+            self._on_deadline(key)
+        self._pace.decide_all()
+        return floor.take_outputs()
+
+    def _dispatch(self, event: ev.AnyEvent) -> None:
+        match event:
+            case ev.CallRinging():
+                self._calls.rang(event)
+            case ev.CallAnswered():
+                self._calls.answered(event)
+            case ev.CallJoined():
+                self._calls.joined(event)
+            case ev.CallHungUp():
+                self._calls.hung_up(event)
+            case ev.OriginateHandedOver():
+                self._calls.handed_over(event)
+            case ev.OriginateNotSent():
+                self._calls.not_sent(event)
+            case ev.OriginateFailed():
+                self._calls.refused(event)
+            case ev.MachineDetected():
+                self._calls.detected(event)
+            case ev.MessagePlayed():
+                self._calls.message_played(event)
+            case ev.CallPurged():
+                self._calls.purged(event)
+            case ev.CallDisposed():
+                self._calls.disposed(event)
+            case ev.HangupAsked():
+                self._calls.hangup_asked(event)
+            case ev.PermitsGranted():
+                self._pace.granted(event)
+            case ev.CampaignConfigured():
+                self._pace.configured(event)
+            case ev.CampaignOrdered():
+                self._pace.ordered(event)
+            case ev.AgentPhoneUp():
+                self._agents.phone_up(event)
+            case ev.AgentPhoneGone():
+                self._agents.phone_gone(event)
+            case ev.AgentSignedIn():
+                self._agents.signed_in(event)
+            case ev.AgentReadied():
+                self._agents.readied(event)
+            case ev.AgentPauseAsked():
+                self._agents.pause_asked(event)
+            case ev.AgentSignedOut():
+                self._agents.signed_out(event)
+            case ev.AgentHungUp():
+                self._agents.hung_up(event)
+            case ev.ServerConnected():
+                self._recovery.server_connected(event)
+            case ev.ServerLost():
+                self._recovery.server_lost(event)
+            case ev.CallRecovered():
+                self._recovery.recovered(event)
+            case _:
+                assert_never(event)
+
+    def _on_deadline(self, key: object) -> None:
+        match key:
+            case ("pace", _):
+                pass  # decide_all follows
+            case ("ring", call):
+                self._calls.ring_over(call)
+            case ("detection", call):
+                self._calls.detection_over(call)
+            case ("abandon", call):
+                self._calls.wait_over(call)
+            case ("join", call):
+                self._calls.join_over(call)
+            case ("message", call):
+                self._calls.message_over(call)
+            case ("wrapup", agent):
+                self._agents.wrapup_over(agent)
+            case ("agent-phone", agent):
+                self._agents.phone_timed_out(agent)
+            case _:
+                raise AssertionError(f"no desk for the deadline {key!r}")

@@ -1,0 +1,103 @@
+"""The state that the engine's desks share: campaigns, agents, calls, trunks, servers, deadlines, and what is to go out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dialer.core.agent import AgentState
+from dialer.core.call import Call
+from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.commands import AnyCommand
+from dialer.core.ids import AgentId, CallId, CampaignId, NodeName, ServerName
+from dialer.core.notices import AnyNotice, EventIgnored
+from dialer.core.roster import Roster
+from dialer.core.timers import Timers
+from dialer.core.trunks import TrunkLimits, Trunks
+from pacing import Decision, Pacer
+
+Output = AnyCommand | AnyNotice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """An Asterisk server as the engine needs to know it."""
+
+    name: ServerName
+    weight: float = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class CampaignRun:
+    """A campaign at work."""
+
+    campaign: Campaign
+    state: CampaignState
+    pacer: Pacer
+    #: Calls under way, and those of them that nobody has answered yet.
+    calls: set[CallId] = field(default_factory=set)
+    unanswered: int = 0
+    #: People who wait for an agent, longest first.
+    waiting: deque[CallId] = field(default_factory=deque)
+    #: Permits asked for and not answered yet.
+    requested: int = 0
+    #: After an empty answer of the gate, not asked again before.
+    ask_again_at: float = 0.0
+    decided_at: float = float("-inf")
+    last_decision: Decision | None = None
+
+
+@dataclass(slots=True)
+class ServerState:
+    """Whether a server is there, and whose phones are up in their rooms."""
+
+    server: Server
+    connected: bool = False
+    rooms: set[AgentId] = field(default_factory=set)
+
+
+class Floor:
+    """Everything that is going on at one node."""
+
+    def __init__(self, *, node: NodeName, servers: Iterable[Server], trunks: Iterable[TrunkLimits]) -> None:
+        self.node = node
+        self.now = 0.0
+        self.servers: dict[ServerName, ServerState] = {server.name: ServerState(server) for server in servers}
+        self.trunks = Trunks(trunks)
+        self.campaigns: dict[CampaignId, CampaignRun] = {}
+        self.roster = Roster()
+        self.calls: dict[CallId, Call] = {}
+        self.timers = Timers()
+        self._out: list[Output] = []
+
+    def emit(self, *outputs: Output) -> None:
+        """Let commands and notices go out, in this order, when the present event has been dealt with."""
+        self._out.extend(outputs)
+
+    def take_outputs(self) -> list[Output]:
+        """What has been emitted since the last time."""
+        out, self._out = self._out, []
+        return out
+
+    def ignore(self, event: str, reason: str) -> None:
+        """Say that an event made no sense."""
+        self.emit(EventIgnored(at=self.now, event=event, reason=reason))
+
+    def run_of(self, call: Call) -> CampaignRun | None:
+        """The campaign that a call belongs to, or None where it is not known to this node any more."""
+        return self.campaigns.get(call.permit.campaign)
+
+    def connected(self, server: ServerName) -> bool:
+        """Whether a server can be told anything now."""
+        state = self.servers.get(server)
+        return state is not None and state.connected
+
+
+#: How the pacers are told an agent's state; RESERVED is still "idle": the waiting call stands against it.
+PACED_AS = {
+    AgentState.IDLE: "idle",
+    AgentState.RESERVED: "idle",
+    AgentState.TALKING: "talking",
+    AgentState.WRAPUP: "wrapup",
+}

@@ -1,0 +1,219 @@
+"""Campaigns at work: their orders, how many calls to start, and what becomes of the gate's permits."""
+
+from __future__ import annotations
+
+from dialer.core.agent_desk import AgentDesk
+from dialer.core.call import Call
+from dialer.core.call_desk import CallDesk
+from dialer.core.campaign import ORDERS, Campaign, CampaignState
+from dialer.core.commands import Originate, RequestPermits, ReturnPermit
+from dialer.core.events import CampaignConfigured, CampaignOrdered, PermitsGranted
+from dialer.core.floor import CampaignRun, Floor
+from dialer.core.ids import ServerName
+from dialer.core.notices import CampaignChanged, GateAnswered, PaceDecided
+from dialer.core.permit import Permit
+from pacing import Decision, Pacer, build
+
+#: Decisions of one campaign are at least this far apart; whatever happens in between is seen by the next.
+DECIDE_EVERY_S = 0.05
+#: Without any event a decision is due after this: calls that go on ringing become less likely to be answered.
+DECIDE_AT_LEAST_EVERY_S = 0.5
+#: An empty hopper is asked again after this, so that a new contact is dialed within a second.
+EMPTY_PAUSE_S = 0.5
+#: Most contacts asked for at once: the gate stays short, and the rest follows in DECIDE_EVERY_S.
+BATCH = 50
+
+_RETURN_REASON_NO_LINE = "no free line"
+
+
+class PaceDesk:
+    """Turns the pacers' decisions into requests for permits, and permits into calls."""
+
+    def __init__(self, floor: Floor, agents: AgentDesk, calls: CallDesk) -> None:
+        self._floor = floor
+        self._agents = agents
+        self._calls = calls
+
+    # ---- campaigns
+
+    def configured(self, event: CampaignConfigured) -> None:
+        """Make the campaign known, or change its settings; the pacer forgets nothing unless its method changes."""
+        floor, campaign = self._floor, event.campaign
+        run = floor.campaigns.get(campaign.id)
+        if run is None:
+            pacer = build_pacer(campaign, event.answers_before, event.abandoned_before)
+            floor.campaigns[campaign.id] = CampaignRun(campaign=campaign, state=CampaignState.DRAFT, pacer=pacer)
+            if event.state is not CampaignState.DRAFT:
+                self._move(floor.campaigns[campaign.id], event.state)
+            return
+        if _paced_alike(run.campaign, campaign):
+            run.campaign = campaign
+            return
+        run.campaign = campaign
+        run.pacer = build_pacer(campaign, event.answers_before, event.abandoned_before)
+        for call_id in run.calls:
+            call = floor.calls[call_id]
+            if call.unanswered:
+                run.pacer.call_started(call.started_at or floor.now, call_id)
+        for agent in floor.roster:
+            if agent.focus == campaign.id:
+                self._agents.tell_pacer(agent)
+
+    def ordered(self, event: CampaignOrdered) -> None:
+        """Start, pause, drain or stop, where that is possible."""
+        run = self._floor.campaigns.get(event.campaign)
+        if run is None:
+            self._floor.ignore("CampaignOrdered", "no such campaign")
+        elif event.state is run.state:
+            return
+        elif event.state not in ORDERS[run.state]:
+            self._floor.ignore("CampaignOrdered", f"campaign is {run.state}")
+        else:
+            self._move(run, event.state)
+
+    # ---- pace
+
+    def decide_all(self) -> None:
+        """Let every running campaign decide, as far as it is time to."""
+        for run in self._floor.campaigns.values():
+            if run.state is CampaignState.RUNNING:
+                self._decide(run)
+            elif run.state is CampaignState.DRAINING and not run.calls and not run.requested:
+                self._move(run, CampaignState.STOPPED)
+
+    def granted(self, event: PermitsGranted) -> None:
+        """Start the calls that the gate permits; whatever cannot be started goes back."""
+        floor = self._floor
+        run = floor.campaigns.get(event.campaign)
+        floor.emit(
+            GateAnswered(
+                at=floor.now,
+                campaign=event.campaign,
+                requested=event.requested,
+                granted=len(event.permits),
+                refused=event.refusals.counts,
+                ready=event.ready,
+                later=event.later,
+            )
+        )
+        if run is None:
+            for permit in event.permits:
+                floor.emit(ReturnPermit(permit=permit, reason="no such campaign"))
+            return
+        run.requested = 0
+        if len(event.permits) < event.requested and not event.ready:
+            run.ask_again_at = floor.now + EMPTY_PAUSE_S
+        servers = self._servers(run)
+        for permit in event.permits:
+            if run.state is not CampaignState.RUNNING:
+                floor.emit(ReturnPermit(permit=permit, reason=f"campaign is {run.state}"))
+            elif permit.call in floor.calls:
+                floor.ignore("PermitsGranted", "call id is in use")
+            else:
+                self._start(run, permit, servers)
+
+    # ---- inside
+
+    def _move(self, run: CampaignRun, state: CampaignState) -> None:
+        floor = self._floor
+        previous, run.state = run.state, state
+        floor.emit(CampaignChanged(at=floor.now, campaign=run.campaign.id, state=state, previous=previous))
+        run.ask_again_at, run.requested = 0.0, 0
+        if state is CampaignState.STOPPED:
+            for call in [floor.calls[call_id] for call_id in run.calls]:
+                if call.unanswered:
+                    self._calls.cancel(call, "campaign stopped")
+        if state is not CampaignState.RUNNING:
+            floor.timers.cancel(("pace", run.campaign.id))
+        self._agents.refocus()
+
+    def _decide(self, run: CampaignRun) -> None:
+        floor, now = self._floor, self._floor.now
+        key = ("pace", run.campaign.id)
+        if run.requested:
+            floor.timers.set(key, now + DECIDE_AT_LEAST_EVERY_S)
+            return
+        due_at = max(run.decided_at + DECIDE_EVERY_S, run.ask_again_at)
+        if now < due_at:
+            floor.timers.set(key, due_at)
+            return
+        run.decided_at = now
+        decision = run.pacer.decide(now)
+        count = min(decision.dial, BATCH)
+        if count > 0:
+            count = min(count, floor.trunks.available(self._servers(run), run.campaign.trunks, now))
+        if count > 0 or _differs(run.last_decision, decision):
+            floor.emit(PaceDecided(at=now, campaign=run.campaign.id, decision=decision))
+        run.last_decision = decision
+        if count > 0:
+            run.requested = count
+            floor.emit(RequestPermits(campaign=run.campaign.id, count=count))
+        floor.timers.set(key, now + (DECIDE_EVERY_S if decision.dial > count else DECIDE_AT_LEAST_EVERY_S))
+
+    def _servers(self, run: CampaignRun) -> dict[ServerName, int]:
+        staffed = self._floor.roster.staffed_by_server(run.campaign)
+        return {server: count for server, count in staffed.items() if self._floor.connected(server)}
+
+    def _start(self, run: CampaignRun, permit: Permit, servers: dict[ServerName, int]) -> None:
+        floor, campaign = self._floor, run.campaign
+        load: dict[ServerName, int] = dict.fromkeys(servers, 0)
+        for call_id in run.calls:
+            call = floor.calls[call_id]
+            if call.server in load and call.unanswered:
+                load[call.server] += 1
+        # Calls go where agents are: an answered customer can only be moved within one Asterisk.
+        for server in sorted(servers, key=lambda name: (load[name] + 1) / servers[name]):
+            trunk = floor.trunks.take(server, campaign.trunks, floor.now)
+            if trunk is None:
+                continue
+            call = Call(permit=permit, campaign=campaign, server=server, trunk=trunk, caller_id=campaign.caller_id)
+            floor.calls[call.id] = call
+            run.calls.add(call.id)
+            run.unanswered += 1
+            detection = campaign.machine_detection
+            floor.emit(
+                Originate(
+                    permit=permit,
+                    server=server,
+                    trunk=trunk,
+                    ring_timeout_s=campaign.ring_timeout_s,
+                    caller_id=campaign.caller_id,
+                    machine_detection=None if detection is None else detection.parameters,
+                )
+            )
+            return
+        floor.emit(ReturnPermit(permit=permit, reason=_RETURN_REASON_NO_LINE))
+
+
+def build_pacer(campaign: Campaign, answers_before: int, abandoned_before: int) -> Pacer:
+    """The pacer of a campaign's method, with the budget of its legal window as it stands."""
+    return build(
+        campaign.method,
+        max_abandonment=campaign.max_abandonment,
+        connect_within_s=campaign.connect_within_s,
+        ring_timeout_s=campaign.ring_timeout_s,
+        max_lines=campaign.max_lines,
+        max_lines_per_agent=campaign.max_lines_per_agent,
+        ratio=campaign.ratio,
+        answers_before=answers_before,
+        abandoned_before=abandoned_before,
+    )
+
+
+def _paced_alike(a: Campaign, b: Campaign) -> bool:
+    def paced(c: Campaign) -> tuple[object, ...]:
+        return (
+            c.method,
+            c.max_abandonment,
+            c.connect_within_s,
+            c.ring_timeout_s,
+            c.max_lines,
+            c.max_lines_per_agent,
+            c.ratio,
+        )
+
+    return paced(a) == paced(b)
+
+
+def _differs(before: Decision | None, after: Decision) -> bool:
+    return before is None or before.limit != after.limit or before.dial != after.dial

@@ -1,0 +1,120 @@
+"""Servers that come and go, and calls that an earlier process left behind. Start-up and recovery are one path.
+
+While a server is out of reach its calls go on without us. When it is back it tells which channels exist, and that is
+the truth: calls of ours without a channel have ended, channels of this node without a call are ghosts and hung up.
+"""
+
+from __future__ import annotations
+
+from dialer.core.agent import AgentState, AgentStep
+from dialer.core.agent_desk import AgentDesk
+from dialer.core.call import Call, CallState
+from dialer.core.call_desk import CallDesk
+from dialer.core.campaign import Campaign
+from dialer.core.commands import HangUp
+from dialer.core.events import AgentPhoneUp, CallRecovered, ServerConnected, ServerLost
+from dialer.core.floor import Floor
+from dialer.core.ids import ServerName
+from dialer.core.notices import ServerChanged
+from dialer.core.permit import Permit
+
+
+class RecoveryDesk:
+    """Brings what the engine believes back to what the switch knows."""
+
+    def __init__(self, floor: Floor, agents: AgentDesk, calls: CallDesk) -> None:
+        self._floor = floor
+        self._agents = agents
+        self._calls = calls
+
+    def server_lost(self, event: ServerLost) -> None:
+        """No calls are started there, and nobody there is counted on, until it is back."""
+        state = self._floor.servers.get(event.server)
+        if state is None or not state.connected:
+            return
+        state.connected = False
+        self._floor.emit(ServerChanged(at=event.at, server=event.server, connected=False, reason=event.reason))
+        for agent in self._floor.roster:
+            if agent.server == event.server:
+                self._agents.tell_pacer(agent)
+
+    def server_connected(self, event: ServerConnected) -> None:
+        """Believe the server: end what it does not have, hang up what we do not know, call phones that are gone."""
+        floor = self._floor
+        state = floor.servers.get(event.server)
+        if state is None:
+            floor.ignore("ServerConnected", "no such server")
+            return
+        state.connected, state.rooms = True, set(event.agents)
+        floor.emit(ServerChanged(at=event.at, server=event.server, connected=True))
+        for call in [c for c in floor.calls.values() if c.server == event.server]:
+            if call.state is CallState.RESERVED:
+                continue
+            if call.id not in event.calls:
+                self._calls.lost(call, "ended while the switch was out of reach")
+            elif call.recovered and call.state is not CallState.CONNECTED:
+                # Nobody knows how far it came: end it rather than let somebody listen to nothing.
+                self._calls.cancel(call, "left over by an earlier process")
+            elif call.state is CallState.WAITING and call.agent is not None:
+                floor.timers.set(("join", call.id), floor.now)
+        for call_id in event.calls:
+            if call_id not in floor.calls and call_id.startswith(f"{floor.node}-"):
+                floor.emit(HangUp(call=call_id, server=event.server))
+        for agent in [a for a in floor.roster if a.server == event.server]:
+            if agent.id in event.agents:
+                self._agents.phone_up(AgentPhoneUp(at=event.at, agent=agent.id))
+            elif agent.state is AgentState.CONNECTING:
+                self._agents.call_phone(agent)
+            elif agent.can(AgentStep.PHONE_GONE):
+                self._agents.lose(agent, "phone was gone when the switch came back")
+                if agent.can(AgentStep.SIGN_IN):
+                    self._agents.reconnect(agent)
+            self._agents.tell_pacer(agent)
+        self._resume_talks(event.server)
+
+    def recovered(self, event: CallRecovered) -> None:
+        """Take over a call of an earlier process; its server's channels will tell whether it still exists."""
+        floor = self._floor
+        if event.call in floor.calls:
+            return
+        run = floor.campaigns.get(event.campaign)
+        permit = Permit(
+            call=event.call,
+            campaign=event.campaign,
+            contact=event.contact,
+            phone=event.phone,
+            fencing_token=event.fencing_token,
+            attempt_number=event.attempt_number,
+            expires_at=event.at,
+        )
+        talking = event.connected_at is not None
+        call = Call(
+            permit=permit,
+            campaign=run.campaign if run is not None else Campaign(id=event.campaign),
+            server=event.server or ServerName(""),
+            trunk=None,
+            state=CallState.CONNECTED if talking else CallState.DIALING,
+            started_at=event.started_at,
+            answered_at=event.answered_at,
+            connected_at=event.connected_at,
+            agent=event.agent,
+            recovered=True,
+        )
+        floor.calls[call.id] = call
+        if run is not None:
+            run.calls.add(call.id)
+            run.unanswered += call.unanswered
+        server = floor.servers.get(call.server)
+        if server is None:
+            self._calls.lost(call, "left over by an earlier process")
+        elif server.connected:
+            # The list of channels is older than this call's recovery: ask for its end; an unknown channel is no error.
+            self._calls.cancel(call, "left over by an earlier process")
+            floor.timers.set(("ring", call.id), floor.now)
+
+    def _resume_talks(self, server: ServerName) -> None:
+        for call in self._floor.calls.values():
+            if call.server == server and call.recovered and call.state is CallState.CONNECTED and call.agent:
+                agent = self._floor.roster.get(call.agent)
+                if agent is not None and agent.call is None and agent.can(AgentStep.RESUME_TALK):
+                    self._agents.resume(agent, call)

@@ -1,0 +1,359 @@
+"""Messages that a CRM writes into the streams: JSON bytes to typed values, or the reason why not.
+
+The format is in docs/crm/messages.md. Keys that are not ours are left alone, so that a CRM may carry its own; a key
+that is ours has exactly the type that the contract gives it. Whatever is wrong comes back as a value: a `Rejected`
+for a message of which nothing can be used, a `RejectedContact` for one contact among good ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from dialer.core.contact import Contact
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, valid_contact_id, valid_name
+from dialer.intake.phones import PhoneReader
+from dialer.intake.record import RawContact, RejectReason, Refusal, build_contact, moment
+
+MAX_CONTACTS: Final = 1_000
+#: A thousand contacts of 8 KB each; a Redis server would take half a gigabyte.
+MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+#: Messages about one thing are short.
+MAX_SMALL_MESSAGE_BYTES: Final = 64 * 1024
+MAX_REASON: Final = 500
+MAX_NOTES: Final = 10_000
+MAX_CODE: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A message of which nothing can be used."""
+
+    reason: RejectReason
+    #: For people: what is wrong and what to write instead.
+    problem: str
+    #: The message's own id, where one could be read.
+    ref: MessageId | None = None
+    campaign: CampaignId | None = None
+    contact: ContactId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedContact:
+    """One contact of a message that cannot be used."""
+
+    #: Its place in ``contacts``, from 0.
+    index: int
+    #: Its id, where one could be read.
+    id: ContactId | None
+    reason: RejectReason
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedContact:
+    """One contact of a message, ready for the hopper; `refused` tells which of its numbers were left out and why."""
+
+    index: int
+    contact: Contact
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactBatch:
+    """Contacts for one campaign; whether there is such a campaign is for the caller to see."""
+
+    campaign: CampaignId
+    ref: MessageId | None
+    accepted: tuple[AcceptedContact, ...]
+    rejected: tuple[RejectedContact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """Do not call this contact, or this number, for this campaign or ("*") for any."""
+
+    ref: MessageId
+    campaign: CampaignId | Literal["*"]
+    contact: ContactId | None
+    phone: Phone | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoNotCall:
+    """Put a number on a do-not-call list, or take it off."""
+
+    ref: MessageId
+    op: Literal["add", "remove"]
+    phone: Phone
+    scope: CampaignId | Literal["*"]
+    reason: str
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """Call this contact at this time."""
+
+    ref: MessageId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    at: float
+    agent: AgentId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disposition:
+    """A call was closed with a code."""
+
+    ref: MessageId
+    call: CallId
+    code: str
+    agent: AgentId | None
+    #: A decimal number, as written.
+    amount: str | None
+    notes: str
+
+
+class _RawBatch(msgspec.Struct):
+    campaign: str
+    contacts: list[msgspec.Raw]
+    id: str | None = None
+
+
+class _RawRemoval(msgspec.Struct):
+    id: str
+    campaign: str
+    contact: str | None = None
+    phone: str | None = None
+    reason: str = ""
+
+
+class _RawDoNotCall(msgspec.Struct):
+    id: str
+    op: Literal["add", "remove"]
+    phone: str
+    scope: str = "*"
+    reason: str = ""
+    expires: str | None = None
+
+
+class _RawCallback(msgspec.Struct):
+    id: str
+    campaign: str
+    contact: str
+    at: str
+    phone: str
+    agent: str | None = None
+
+
+class _RawDisposition(msgspec.Struct):
+    id: str
+    call: str
+    code: str
+    agent: str | None = None
+    amount: str | int | float | None = None
+    notes: str = ""
+
+
+class _Named(msgspec.Struct):
+    id: Any = None
+    campaign: Any = None
+    contact: Any = None
+
+
+_BATCH: Final = msgspec.json.Decoder(_RawBatch)
+_CONTACT: Final = msgspec.json.Decoder(RawContact)
+_REMOVAL: Final = msgspec.json.Decoder(_RawRemoval)
+_DO_NOT_CALL: Final = msgspec.json.Decoder(_RawDoNotCall)
+_CALLBACK: Final = msgspec.json.Decoder(_RawCallback)
+_DISPOSITION: Final = msgspec.json.Decoder(_RawDisposition)
+_NAMED: Final = msgspec.json.Decoder(_Named)
+
+
+def read_contacts(data: bytes, phones: PhoneReader) -> ContactBatch | Rejected:
+    """A message of ``contacts``. A contact that cannot be used does not spoil the others."""
+    raw = _decode(_BATCH, data, MAX_MESSAGE_BYTES)
+    if isinstance(raw, Rejected):
+        return raw
+    ref = _message_id(raw.id) if raw.id is not None else None
+    if isinstance(ref, Rejected):
+        return ref
+    campaign = _campaign(raw.campaign, ref)
+    if isinstance(campaign, Rejected):
+        return campaign
+    if not raw.contacts:
+        return _rejected(RejectReason.WRONG_VALUE, "contacts is empty", ref, campaign)
+    if len(raw.contacts) > MAX_CONTACTS:
+        problem = f"{len(raw.contacts)} contacts in one message; at most {MAX_CONTACTS}: send the rest in more messages"
+        return _rejected(RejectReason.TOO_LARGE, problem, ref, campaign)
+    accepted: list[AcceptedContact] = []
+    rejected: list[RejectedContact] = []
+    for index, item in enumerate(raw.contacts):
+        match read_contact(bytes(item), campaign, phones):
+            case Refusal() as no:
+                rejected.append(RejectedContact(index=index, id=no.id, reason=no.reason, problem=no.problem))
+            case (contact, refused):
+                accepted.append(AcceptedContact(index=index, contact=contact, refused=refused))
+    return ContactBatch(campaign=campaign, ref=ref, accepted=tuple(accepted), rejected=tuple(rejected))
+
+
+def read_contact(
+    data: bytes, campaign: CampaignId, phones: PhoneReader, *, default_id: str | None = None
+) -> tuple[Contact, tuple[str, ...]] | Refusal:
+    """One contact in JSON, with the reasons why numbers of it were left out; or why it cannot be used."""
+    try:
+        raw = _CONTACT.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        named = _named(data)
+        read = named.id if isinstance(named.id, str) and valid_contact_id(named.id) else None
+        reason = RejectReason.WRONG_TYPE if isinstance(error, msgspec.ValidationError) else RejectReason.NOT_JSON
+        return Refusal(reason, problem_of(error), None if read is None else ContactId(read))
+    return build_contact(raw, campaign, phones, default_id=default_id)
+
+
+def read_removal(data: bytes, phones: PhoneReader) -> Removal | Rejected:
+    """A message of ``removals``."""
+    raw = _decode(_REMOVAL, data, MAX_SMALL_MESSAGE_BYTES)
+    if isinstance(raw, Rejected):
+        return raw
+    ref = _message_id(raw.id)
+    if isinstance(ref, Rejected):
+        return ref
+    campaign = _scope(raw.campaign, "campaign", ref)
+    if isinstance(campaign, Rejected):
+        return campaign
+    if (raw.contact is None) is (raw.phone is None):
+        problem = "a removal names either a contact or a phone, and not both"
+        return _rejected(RejectReason.WRONG_VALUE, problem, ref)
+    contact = None if raw.contact is None else _contact_id(raw.contact, ref)
+    if isinstance(contact, Rejected):
+        return contact
+    phone = None if raw.phone is None else _phone(raw.phone, phones, ref)
+    if isinstance(phone, Rejected):
+        return phone
+    return Removal(ref=ref, campaign=campaign, contact=contact, phone=phone, reason=_clipped(raw.reason, MAX_REASON))
+
+
+def read_do_not_call(data: bytes, phones: PhoneReader) -> DoNotCall | Rejected:
+    """A message of ``dnc``. A premium number may be listed: listing is not calling."""
+    raw = _decode(_DO_NOT_CALL, data, MAX_SMALL_MESSAGE_BYTES)
+    if isinstance(raw, Rejected):
+        return raw
+    ref = _message_id(raw.id)
+    if isinstance(ref, Rejected):
+        return ref
+    scope = _scope(raw.scope, "scope", ref)
+    if isinstance(scope, Rejected):
+        return scope
+    phone = _phone(raw.phone, phones, ref)
+    if isinstance(phone, Rejected):
+        return phone
+    expires_at = None if raw.expires is None else moment(raw.expires)
+    if raw.expires is not None and expires_at is None:
+        return _rejected(RejectReason.WRONG_VALUE, f"expires {_NOT_A_MOMENT}", ref)
+    return DoNotCall(
+        ref=ref,
+        op=raw.op,
+        phone=phone,
+        scope=scope,
+        reason=_clipped(raw.reason, MAX_REASON),
+        expires_at=expires_at,
+    )
+
+
+def read_callback(data: bytes, phones: PhoneReader) -> Callback | Rejected:
+    """A message of ``callbacks``."""
+    raw = _decode(_CALLBACK, data, MAX_SMALL_MESSAGE_BYTES)
+    if isinstance(raw, Rejected):
+        return raw
+    ref = _message_id(raw.id)
+    if isinstance(ref, Rejected):
+        return ref
+    campaign = _campaign(raw.campaign, ref)
+    if isinstance(campaign, Rejected):
+        return campaign
+    contact = _contact_id(raw.contact, ref)
+    if isinstance(contact, Rejected):
+        return contact
+    phone = _phone(raw.phone, phones, ref)
+    if isinstance(phone, Rejected):
+        return phone
+    at = moment(raw.at)
+    if at is None:
+        return _rejected(RejectReason.WRONG_VALUE, f"at {_NOT_A_MOMENT}", ref, campaign)
+    agent = None if raw.agent is None else _agent(raw.agent, ref)
+    if isinstance(agent, Rejected):
+        return agent
+    return Callback(ref=ref, campaign=campaign, contact=contact, phone=phone, at=at, agent=agent)
+
+
+def read_disposition(data: bytes) -> Disposition | Rejected:
+    """A message of ``dispositions``."""
+    raw = _decode(_DISPOSITION, data, MAX_SMALL_MESSAGE_BYTES)
+    if isinstance(raw, Rejected):
+        return raw
+    ref = _message_id(raw.id)
+    if isinstance(ref, Rejected):
+        return ref
+    if not valid_name(raw.call):
+        return _rejected(RejectReason.WRONG_VALUE, "call is not the id of a call, as results give it", ref)
+    code = raw.code.strip()
+    if not code or len(code) > MAX_CODE or not code.isprintable():
+        return _rejected(RejectReason.WRONG_VALUE, f"code must have 1 to {MAX_CODE} printable characters", ref)
+    agent = None if raw.agent is None else _agent(raw.agent, ref)
+    if isinstance(agent, Rejected):
+        return agent
+    amount = _amount(raw.amount)
+    if isinstance(amount, ValueError):
+        return _rejected(RejectReason.WRONG_VALUE, str(amount), ref)
+    if len(raw.notes) > MAX_NOTES:
+        return _rejected(RejectReason.TOO_LARGE, f"notes has more than {MAX_NOTES} characters", ref)
+    return Disposition(
+        ref=ref, call=CallId(raw.call), code=code, agent=agent, amount=amount, notes=raw.notes.replace("\x00", "")
+    )
+
+
+_NOT_A_MOMENT: Final = "must be a moment with its zone, such as 2026-03-01T16:00:00+01:00"
+
+
+def _decode[T](decoder: msgspec.json.Decoder[T], data: bytes, limit: int) -> T | Rejected:
+    if len(data) > limit:
+        return Rejected(reason=RejectReason.TOO_LARGE, problem=f"{len(data)} bytes; at most {limit} in one message")
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        reason = RejectReason.WRONG_TYPE if isinstance(error, msgspec.ValidationError) else RejectReason.NOT_JSON
+        named = _named(data)
+        return Rejected(
+            reason=reason,
+            problem=problem_of(error),
+            ref=MessageId(named.id) if isinstance(named.id, str) and valid_contact_id(named.id) else None,
+            campaign=CampaignId(named.campaign) if isinstance(named.campaign, str) and valid_name(named.campaign) else None,
+            contact=ContactId(named.contact) if isinstance(named.contact, str) and valid_contact_id(named.contact) else None,
+        )
+
+
+def _named(data: bytes) -> _Named:
+    """Whatever names a broken message has, so that the answer can be matched to it."""
+    try:
+        return _NAMED.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return _Named()
+
+
+def problem_of(error: Exception) -> str:
+    """What is wrong with a JSON text, for people."""
+    if isinstance(error, msgspec.ValidationError):
+        return f"{error}; see the format in docs/crm/messages.md"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeError):
+        return "is not UTF-8 text"
+    return f"is not JSON: {error}"

@@ -1,0 +1,130 @@
+"""The shapes of the live view, as the API and the console give them out. Times are unix seconds, ratios 0 to 1."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class PaceRow(Struct, frozen=True, kw_only=True):
+    """The pacer's last decision."""
+
+    at: float
+    dial: int
+    limit: str
+    explanation: str
+    expected_abandonment: float
+    threshold: float
+    budget_left: float | None
+    answer_rate: float | None
+    mean_talk_s: float | None
+    mean_wrapup_s: float | None
+
+
+class CountsRow(Struct, frozen=True, kw_only=True):
+    """What happened today."""
+
+    started: int
+    answered: int
+    connected: int
+    abandoned: int
+    outcomes: dict[str, int]
+
+
+class AbandonmentRow(Struct, frozen=True, kw_only=True):
+    """Abandoned calls per live answer: over 24 hours, and over the legal window of 30 days with what is left of it."""
+
+    day_ratio: float
+    day_live_answers: int
+    day_abandoned: int
+    legal_ratio: float
+    legal_live_answers: int
+    legal_abandoned: int
+    max_ratio: float
+    budget_left: int
+
+
+class HopperRow(Struct, frozen=True, kw_only=True):
+    """Contacts that wait: callable now, callable later."""
+
+    ready: int
+    later: int
+
+
+class CampaignRow(Struct, frozen=True, kw_only=True):
+    """One campaign now."""
+
+    id: str
+    state: str
+    pace: PaceRow | None
+    #: Calls in flight, by state.
+    calls: dict[str, int]
+    #: Its agents, by state; an agent of two campaigns is in both.
+    agents: dict[str, int]
+    hopper: HopperRow
+    today: CountsRow
+    abandonment: AbandonmentRow
+    #: Share of the calls of the last hour that somebody or something picked up; None without calls.
+    answer_rate: float | None
+    #: Over five minutes and over an hour; None where nobody worked.
+    occupancy: float | None
+    occupancy_hour: float | None
+    #: What the gate refused at its last answer, by reason.
+    refused: dict[str, int]
+
+
+class AgentRow(Struct, frozen=True, kw_only=True):
+    """One agent now, with what they did today."""
+
+    id: str
+    state: str
+    since: float
+    #: Pause code, or why the phone was lost.
+    reason: str
+    campaigns: tuple[str, ...]
+    call: str | None
+    server: str | None
+    calls_today: int
+    talk_s_today: float
+    wrapup_s_today: float
+    paused_s_today: float
+    idle_s_today: float
+
+
+class CallRow(Struct, frozen=True, kw_only=True):
+    """One call in flight."""
+
+    id: str
+    campaign: str
+    contact: str
+    phone: str
+    state: str
+    started_at: float
+    since: float
+    agent: str | None
+    attempt_number: int
+    server: str
+    trunk: str
+
+
+class ServerRow(Struct, frozen=True, kw_only=True):
+    """One Asterisk server."""
+
+    id: str
+    connected: bool
+    since: float
+    reason: str
+
+
+class LiveSnapshot(Struct, frozen=True, kw_only=True):
+    """Everything now, except the list of single calls (there may be thousands; see `LiveView.calls`)."""
+
+    at: float
+    campaigns: tuple[CampaignRow, ...]
+    agents: tuple[AgentRow, ...]
+    servers: tuple[ServerRow, ...]
+    #: Calls in flight of all campaigns, by state.
+    calls: dict[str, int]
+    #: Of all agents, over five minutes.
+    occupancy: float | None
+    #: Events that made no sense in the state that they met, since the start.
+    events_ignored: int

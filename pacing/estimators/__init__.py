@@ -1,0 +1,1 @@
+"""What `predictive` learns while it dials."""

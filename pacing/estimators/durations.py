@@ -1,0 +1,178 @@
+"""How long talks and wrap-ups last: hazards by elapsed time, running ones counted.
+
+The hazard of each bin of elapsed time is `ends / time at risk`. Talks that still run are at risk too; counting only
+finished ones would take the short ones, which finish first, for all. Piecewise-exponential, so any shape is learned:
+heavy tails, fixed wrap-up times, a third of the talks over in five seconds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pacing.estimators.memory import Pace, keep
+from pacing.intervals import FloatArray
+
+_FINE_S = 40  # one-second bins up to here, then each wider than the last by a twelfth
+_GROWTH = 1.085
+_LONGEST_S = 4 * 3_600.0
+_TIME_CONSTANT_S = 2_400.0
+_LEAST_ENDS = 250.0
+# Ends by which each bin leans towards the average hazard.
+_LEAN = 2.0
+
+
+def _edges() -> FloatArray:
+    edges = [float(second) for second in range(_FINE_S + 1)]
+    while edges[-1] < _LONGEST_S:
+        edges.append(edges[-1] * _GROWTH)
+    return np.array(edges)
+
+
+EDGES_S: FloatArray = _edges()
+BINS = len(EDGES_S) - 1
+_WIDTHS = np.diff(EDGES_S)
+# The elapsed time that stands for each bin.
+MIDDLES_S: FloatArray = EDGES_S[:-1] + 0.5 * _WIDTHS
+# Bin of every whole second, so that thousands of agents are sorted into bins by one look-up.
+_BIN_OF_SECOND = np.searchsorted(EDGES_S, np.arange(int(_LONGEST_S)) + 0.5, side="right") - 1
+
+
+def bin_counts(ages: FloatArray) -> FloatArray:
+    """How many of these elapsed times (seconds) fall into each bin."""
+    seconds = np.minimum(ages, _LONGEST_S - 1.0).astype(np.int64)
+    return np.bincount(_BIN_OF_SECOND[seconds], minlength=BINS).astype(np.float64)
+
+
+class DurationModel:
+    """Learns the distribution of a duration from finished and running ones.
+
+    Args:
+        prior_mean_s: What is believed before the first end.
+        prior_ends: Ends' worth of that belief.
+    """
+
+    def __init__(self, *, prior_mean_s: float, prior_ends: float) -> None:
+        self._prior_ends = prior_ends
+        self._prior_exposure_s = prior_ends * prior_mean_s
+        self._ends: FloatArray = np.zeros(BINS)
+        self._exposure_s: FloatArray = np.zeros(BINS)
+        self._pace = Pace(prior=25.0, memory=50.0, memory_s=300.0)
+        self._refitted_at: float | None = None
+        self._base: FloatArray = np.zeros(BINS + 1)
+        self._cumulative: FloatArray = np.zeros(BINS + 1)
+        self.ended_count = 0
+        self._derive(np.zeros(BINS))
+
+    def ended(self, now: float, elapsed_s: float) -> None:
+        """One ended after `elapsed_s`."""
+        self.ended_count += 1
+        place = self._add_exposure(elapsed_s)
+        self._ends[place] += 1.0
+        self._pace.saw()
+        self._left(now, elapsed_s)
+
+    def cut_short(self, now: float, elapsed_s: float) -> None:
+        """One was cut off after `elapsed_s` by something else (the agent signed out): it was at risk until then."""
+        self._add_exposure(elapsed_s)
+        self._left(now, elapsed_s)
+
+    def refit(self, now: float, ages: FloatArray) -> None:
+        """Derive the distribution from everything known, given the ages of those running now."""
+        elapsed_s = 0.0 if self._refitted_at is None else max(now - self._refitted_at, 0.0)
+        if elapsed_s > 0.0 and len(ages):
+            before = np.maximum(ages - elapsed_s, 0.0)
+            expected = np.interp(ages, EDGES_S, self._base) - np.interp(before, EDGES_S, self._base)
+            self._pace.expected(float(expected.sum()), elapsed_s)
+        kept = keep(elapsed_s, _TIME_CONSTANT_S, float(self._ends.sum()), _LEAST_ENDS)
+        if kept < 1.0:
+            self._ends *= kept
+            self._exposure_s *= kept
+        self._refitted_at = now
+        self._derive(_exposure_of(ages))
+
+    @property
+    def mean_s(self) -> float:
+        """Mean duration; the tail beyond the longest bin is taken as exponential."""
+        survival = np.exp(-self._cumulative)
+        hazard = np.diff(self._cumulative) / _WIDTHS
+        inside = (survival[:-1] - survival[1:]) / hazard
+        return float(inside.sum() + survival[-1] / hazard[-1])
+
+    def survival(self, elapsed_s: FloatArray) -> FloatArray:
+        """Chance to last longer than each of these."""
+        chances: FloatArray = np.exp(-self._hazard_to(elapsed_s))
+        return chances
+
+    def remaining(self, horizons_s: FloatArray) -> FloatArray:
+        """Chance that one at the middle of each bin lasts each horizon more: shape (bins, horizons)."""
+        now = self._hazard_to(MIDDLES_S)
+        later = self._hazard_to((MIDDLES_S[:, None] + horizons_s[None, :]).ravel()).reshape(BINS, len(horizons_s))
+        chances: FloatArray = np.exp(now[:, None] - later)
+        return chances
+
+    def _hazard_to(self, elapsed_s: FloatArray) -> FloatArray:
+        inside = np.interp(elapsed_s, EDGES_S, self._cumulative)
+        beyond = np.maximum(elapsed_s - EDGES_S[-1], 0.0)
+        return inside + beyond * (self._cumulative[-1] - self._cumulative[-2]) / _WIDTHS[-1]
+
+    def _derive(self, running_exposure_s: FloatArray) -> None:
+        exposure_s = self._exposure_s + running_exposure_s
+        average = (float(self._ends.sum()) + self._prior_ends) / (float(exposure_s.sum()) + self._prior_exposure_s)
+        lean_s = _LEAN / average
+        hazard = (self._ends + _LEAN) / (exposure_s + lean_s)
+        self._base = np.concatenate(([0.0], np.cumsum(hazard * _WIDTHS)))
+        self._cumulative = self._base * self._pace.factor
+
+    def _add_exposure(self, elapsed_s: float) -> int:
+        """Count the time spent in each bin; the bin reached."""
+        elapsed_s = min(elapsed_s, _LONGEST_S - 1.0)
+        place = int(_BIN_OF_SECOND[int(elapsed_s)])
+        self._exposure_s[:place] += _WIDTHS[:place]
+        self._exposure_s[place] += max(elapsed_s - EDGES_S[place], 0.0)
+        return place
+
+    def _left(self, now: float, elapsed_s: float) -> None:
+        since = 0.0 if self._refitted_at is None else max(elapsed_s - max(now - self._refitted_at, 0.0), 0.0)
+        expected = np.interp(np.array([elapsed_s, since]), EDGES_S, self._base)
+        self._pace.expected(float(expected[0] - expected[1]), 0.0)
+
+
+def _exposure_of(ages: FloatArray) -> FloatArray:
+    """Seconds that running intervals of these ages have spent in each bin."""
+    if not len(ages):
+        return np.zeros(BINS)
+    counts = bin_counts(ages)
+    reached = np.cumsum(counts[::-1])[::-1]
+    exposure: FloatArray = (reached - counts) * _WIDTHS
+    seconds = np.minimum(ages, _LONGEST_S - 1.0)
+    places = _BIN_OF_SECOND[seconds.astype(np.int64)]
+    exposure += np.bincount(places, weights=np.maximum(seconds - EDGES_S[places], 0.0), minlength=BINS)
+    return exposure
+
+
+class Fork:
+    """Where agents go from a state: shares of several ways, fading.
+
+    Args:
+        **prior: Ways with the weight each has before anything is seen.
+    """
+
+    __slots__ = ("_weights",)
+    _LEAST = 200.0
+
+    def __init__(self, **prior: float) -> None:
+        self._weights = dict(prior)
+
+    def saw(self, way: str) -> None:
+        """One went this way."""
+        total = math.fsum(self._weights.values())
+        if total > self._LEAST:
+            for known in self._weights:
+                self._weights[known] *= self._LEAST / total
+        self._weights[way] += 1.0
+
+    def share(self, way: str) -> float:
+        """Share (0 to 1) of those who go this way."""
+        return self._weights[way] / math.fsum(self._weights.values())

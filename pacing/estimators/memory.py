@@ -1,0 +1,54 @@
+"""How much of the past to keep, and how fast to follow a change."""
+
+from __future__ import annotations
+
+import math
+
+
+def keep(elapsed_s: float, time_constant_s: float, weight: float, least_weight: float) -> float:
+    """The factor (0 to 1) by which evidence fades after `elapsed_s`.
+
+    Fades with the time constant, but never below `least_weight` observations: a quiet night forgets nothing that
+    nothing has replaced.
+    """
+    if elapsed_s <= 0.0 or weight <= least_weight:
+        return 1.0
+    return max(math.exp(-elapsed_s / time_constant_s), least_weight / weight)
+
+
+class Pace:
+    """A fast multiplier on slowly learned hazards: events seen against events that the hazards expected.
+
+    Counting what was expected of every open interval (its compensator) and not only of the finished ones keeps calls
+    that still ring, and talks that still run, from biasing it.
+
+    Args:
+        prior: Events' worth of belief that the multiplier is 1.
+        memory: Expected events after which the past counts 1/e.
+        memory_s: The same in seconds; the longer of the two holds, so that a big floor does not chase its own noise.
+    """
+
+    __slots__ = ("_expected", "_memory", "_memory_s", "_prior", "_seen")
+
+    def __init__(self, *, prior: float, memory: float, memory_s: float) -> None:
+        self._prior = prior
+        self._memory = memory
+        self._memory_s = memory_s
+        self._seen = 0.0
+        self._expected = 0.0
+
+    def saw(self) -> None:
+        """One event happened."""
+        self._seen += 1.0
+
+    def expected(self, events: float, elapsed_s: float) -> None:
+        """`events` were expected over the last `elapsed_s`."""
+        self._expected += events
+        fade = math.exp(-min(max(events, 0.0) / self._memory, max(elapsed_s, 0.0) / self._memory_s))
+        self._seen *= fade
+        self._expected *= fade
+
+    @property
+    def factor(self) -> float:
+        """By how much events come faster than the slow hazards say; between a fifth and five times."""
+        return min(max((self._seen + self._prior) / (self._expected + self._prior), 0.2), 5.0)

@@ -1,0 +1,116 @@
+"""When, and whether, a ringing call is answered: competing risks in one-second bins.
+
+A call ends by a live answer or by anything else; both hazards are estimated by age, `events / at risk`, with the calls
+that still ring counted at risk for as long as they have rung (censored). Leaving them out would make fast failures look
+like the whole truth. Source of the estimator: Aalen and Johansen (1978).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pacing.estimators.memory import Pace, keep
+from pacing.intervals import FloatArray
+
+# What is believed before the first call: generous answers, so that the first guesses dial too little, not too much.
+_PRIOR_CALLS = 8.0
+_PRIOR_ANSWER = 0.5
+_PRIOR_ANSWER_AFTER_S = 8.0
+_PRIOR_END_AFTER_S = 15.0
+# Calls at risk by which each bin leans towards the average of all bins: a bin of a quiet campaign holds few events.
+_LEAN = 6.0
+_TIME_CONSTANT_S = 1_200.0
+_LEAST_CALLS = 400.0
+
+
+class RingingModel:
+    """Learns the cumulative incidence of live answers by seconds of ringing.
+
+    Args:
+        longest_s: Calls are told apart by age up to this many seconds; older ones share the last bin.
+    """
+
+    def __init__(self, longest_s: float) -> None:
+        self.bins = max(int(np.ceil(longest_s)), 2)
+        middle = np.arange(self.bins) + 0.5
+        answered = np.exp(-middle / _PRIOR_ANSWER_AFTER_S)
+        ended = np.exp(-middle / _PRIOR_END_AFTER_S)
+        self._answered: FloatArray = _PRIOR_CALLS * _PRIOR_ANSWER * answered / answered.sum()
+        self._ended: FloatArray = _PRIOR_CALLS * (1.0 - _PRIOR_ANSWER) * ended / ended.sum()
+        self._censored: FloatArray = np.zeros(self.bins)
+        self._pace = Pace(prior=12.0, memory=30.0, memory_s=90.0)
+        self._refitted_at: float | None = None
+        self._hazard: FloatArray = np.zeros(self.bins)
+        self._cumulative: FloatArray = np.zeros(self.bins + 1)
+        self.resolved = 0
+        # Survival to the start of each second and live answers within it, for a fresh call; set by refit.
+        self.survival: FloatArray = np.ones(self.bins + 1)
+        self.incidence: FloatArray = np.zeros(self.bins)
+        self._derive(np.zeros(self.bins))
+
+    def answered(self, now: float, ring_s: float) -> None:
+        """A call was answered by a live person after `ring_s`."""
+        self._answered[self._bin(ring_s)] += 1.0
+        self.resolved += 1
+        self._pace.saw()
+        self._left(now, ring_s)
+
+    def ended(self, now: float, ring_s: float) -> None:
+        """A call ended in any other way after `ring_s`."""
+        self._ended[self._bin(ring_s)] += 1.0
+        self.resolved += 1
+        self._left(now, ring_s)
+
+    def withdrawn(self, now: float, ring_s: float) -> None:
+        """We gave up the call ourselves after `ring_s`: it was at risk until then."""
+        self._censored[self._bin(ring_s)] += 1.0
+        self._left(now, ring_s)
+
+    def refit(self, now: float, ages: FloatArray) -> None:
+        """Derive `survival` and `incidence` from everything known, given the ages of the calls that ring now."""
+        elapsed_s = 0.0 if self._refitted_at is None else max(now - self._refitted_at, 0.0)
+        if elapsed_s > 0.0 and len(ages):
+            before = np.maximum(ages - elapsed_s, 0.0)
+            self._pace.expected(float(np.sum(self._expected(ages) - self._expected(before))), elapsed_s)
+        weight = float(self._answered.sum() + self._ended.sum())
+        kept = keep(elapsed_s, _TIME_CONSTANT_S, weight, _LEAST_CALLS)
+        if kept < 1.0:
+            self._answered *= kept
+            self._ended *= kept
+            self._censored *= kept
+        self._refitted_at = now
+        bins = np.minimum(ages.astype(np.int64), self.bins - 1)
+        self._derive(np.bincount(bins, minlength=self.bins).astype(np.float64))
+
+    @property
+    def answer_rate(self) -> float:
+        """Chance that a fresh call reaches a live person."""
+        return float(self.incidence.sum())
+
+    def _derive(self, open_by_bin: FloatArray) -> None:
+        gone = self._answered + self._ended
+        # A call that leaves the books within a bin was at risk for about half of it.
+        part = self._censored + open_by_bin
+        at_risk = np.cumsum((gone + part)[::-1])[::-1] - 0.5 * part
+        total = float(at_risk.sum())
+        lean_answered = _LEAN * float(self._answered.sum()) / total
+        lean_ended = _LEAN * float(self._ended.sum()) / total
+        self._hazard = (self._answered + lean_answered) / (at_risk + _LEAN)
+        other = (self._ended + lean_ended) / (at_risk + _LEAN)
+        self._cumulative = np.concatenate(([0.0], np.cumsum(self._hazard)))
+        live = np.minimum(self._hazard * self._pace.factor, 0.98)
+        other = np.minimum(other, 1.0 - live)
+        self.survival = np.concatenate(([1.0], np.cumprod(1.0 - live - other)))
+        self.incidence = self.survival[:-1] * live
+
+    def _left(self, now: float, ring_s: float) -> None:
+        since = 0.0 if self._refitted_at is None else max(ring_s - max(now - self._refitted_at, 0.0), 0.0)
+        expected = self._expected(np.array([ring_s, since]))
+        self._pace.expected(float(expected[0] - expected[1]), 0.0)
+
+    def _expected(self, ages: FloatArray) -> FloatArray:
+        """Live answers that the slow hazard expects of calls by these ages."""
+        return np.interp(ages, np.arange(self.bins + 1), self._cumulative)
+
+    def _bin(self, ring_s: float) -> int:
+        return min(int(ring_s), self.bins - 1)

@@ -1,0 +1,67 @@
+"""Start times of things that are going on, by id, as one contiguous array."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+class OpenIntervals:
+    """Ids with the moment each began; constant time per change, and all moments as one array for numpy.
+
+    The last entry moves into the place of a removed one, so the array never has holes.
+    """
+
+    __slots__ = ("_ids", "_places", "_since")
+
+    def __init__(self) -> None:
+        self._since: FloatArray = np.empty(16, dtype=np.float64)
+        self._ids: list[Hashable] = []
+        self._places: dict[Hashable, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._places
+
+    def begin(self, key: Hashable, since: float) -> None:
+        """Add an id that is not there yet."""
+        place = len(self._ids)
+        if place == len(self._since):
+            self._since = np.concatenate([self._since, np.empty(place, dtype=np.float64)])
+        self._since[place] = since
+        self._ids.append(key)
+        self._places[key] = place
+
+    def end(self, key: Hashable) -> float | None:
+        """Remove an id; the moment it began, or None if it is not there."""
+        place = self._places.pop(key, None)
+        if place is None:
+            return None
+        since = float(self._since[place])
+        last = self._ids.pop()
+        if last is not key and place < len(self._ids):
+            self._ids[place] = last
+            self._since[place] = self._since[len(self._ids)]
+            self._places[last] = place
+        return since
+
+    def ages(self, now: float) -> FloatArray:
+        """Seconds since each began, never negative."""
+        return np.maximum(now - self._since[: len(self._ids)], 0.0)
+
+    def older_than(self, now: float, age_s: float) -> list[Hashable]:
+        """Ids that began more than `age_s` ago."""
+        if not self._ids:
+            return []
+        late = np.flatnonzero(now - self._since[: len(self._ids)] > age_s)
+        return [self._ids[place] for place in late]
+
+    def oldest(self) -> Hashable:
+        """The id that began first; there must be one."""
+        return self._ids[int(np.argmin(self._since[: len(self._ids)]))]

@@ -1,0 +1,112 @@
+"""The threshold: how large a chance that the next call is lost may be, moved by what happens.
+
+Each call is started because its chance P of finding nobody was at most the threshold. The mean of P over answered calls is
+the forecast abandonment, exact if the forecast is: adding one call to m others raises the expected number of abandoned
+people by q * P (q: the chance that it is answered), so the sum over calls telescopes to the whole. The threshold is moved
+so that this mean, corrected by what really happened, equals the rate that the budget can bear. That uses every call and
+not only the rare abandoned ones, so it settles soon and trembles little.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pacing.budget import AbandonmentBudget
+
+_START = 0.04
+_LOWEST = 1e-4
+_HIGHEST = 0.6
+# Per answer expected; the step of the stochastic approximation.
+_GAIN = 0.03
+_LARGEST_STEP = 0.05
+# The correction is observed over forecast abandonment, starting with a little distrust of the forecast.
+_CORRECTION_PRIOR = 4.0
+_CORRECTION_START = 1.3
+_CORRECTION_MEMORY = 30.0
+# The budget is steered back to its reserve over about this many answers.
+_HORIZON_ANSWERS = 300.0
+_HORIZON_S = 300.0
+_RESERVE_DEVIATIONS = 1.8
+_MOST_OVER_LIMIT = 1.12
+# Abandoned people come in bunches, so the budget wanders more than a coin would make it.
+_BUNCHING = 1.5
+# Below this many people left the threshold fades.
+_FADE_BELOW = 3.0
+
+
+class Threshold:
+    """Steers the threshold by forecast, outcomes and budget.
+
+    Args:
+        budget: The budget of the legal window.
+    """
+
+    def __init__(self, budget: AbandonmentBudget) -> None:
+        self._budget = budget
+        self._log = math.log(_START)
+        self._forecast = _CORRECTION_PRIOR / _CORRECTION_START
+        self._observed = _CORRECTION_PRIOR
+        self._answers_per_s = 0.0
+        self._rate_at: float | None = None
+        self._answers_since = 0
+
+    @property
+    def value(self) -> float:
+        """The threshold before the guard."""
+        return math.exp(self._log)
+
+    @property
+    def correction(self) -> float:
+        """By how much real abandonment exceeds the forecast."""
+        return min(max(self._observed / self._forecast, 0.4), 4.0)
+
+    @property
+    def _horizon(self) -> float:
+        return max(_HORIZON_ANSWERS, self._answers_per_s * _HORIZON_S)
+
+    @property
+    def reserve(self) -> float:
+        """People kept in hand so that bad luck does not exceed the limit."""
+        spread = math.sqrt(0.5 * self._budget.limit * self._horizon * _BUNCHING)
+        return _RESERVE_DEVIATIONS * spread
+
+    @property
+    def target(self) -> float:
+        """The abandonment to aim at now, so that the budget returns to its reserve."""
+        limit = self._budget.limit
+        aim = limit + (self._budget.left - 1.0 - self.reserve) / self._horizon
+        return min(max(aim, 0.15 * limit), _MOST_OVER_LIMIT * limit)
+
+    def guarded(self, at_risk: float) -> float:
+        """The threshold to use with `at_risk` people expected to be abandoned among the calls under way."""
+        left = self._budget.left - 1.0 - at_risk
+        if left > 0.0:
+            return self.value * min(left / _FADE_BELOW, 1.0)
+        return 0.0
+
+    def started(self, chance: float, answer_rate: float) -> None:
+        """A call was started whose chance to be lost, if answered, is `chance`."""
+        limit = self._budget.limit
+        if limit <= 0.0 or self._budget.left <= 1.0:
+            return
+        step = _GAIN * answer_rate * (self.target - self.correction * chance) / limit
+        self._log += min(max(step, -_LARGEST_STEP), _LARGEST_STEP)
+        self._log = min(max(self._log, math.log(_LOWEST)), math.log(_HIGHEST))
+
+    def answered(self, now: float, chance: float) -> None:
+        """Such a call was answered."""
+        self._forecast += chance
+        fade = math.exp(-chance / _CORRECTION_MEMORY)
+        self._forecast *= fade
+        self._observed *= fade
+        self._answers_since += 1
+        if self._rate_at is None:
+            self._rate_at = now
+        elif now - self._rate_at >= 60.0:
+            rate = self._answers_since / (now - self._rate_at)
+            self._answers_per_s = rate if self._answers_per_s == 0.0 else 0.7 * self._answers_per_s + 0.3 * rate
+            self._rate_at, self._answers_since = now, 0
+
+    def abandoned(self) -> None:
+        """Such a call found nobody."""
+        self._observed += 1.0

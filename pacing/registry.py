@@ -1,0 +1,54 @@
+"""Pacing methods by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from pacing.contract import Pacer
+from pacing.methods.predictive import Predictive
+from pacing.methods.simple import FixedRatio, Preview, Progressive
+from pacing.paced import RulePacer
+from pacing.rule import Rule
+from pacing.settings import PacingSettings
+
+_METHODS: dict[str, Callable[[PacingSettings], Rule]] = {
+    "preview": lambda settings: Preview(),
+    "progressive": lambda settings: Progressive(),
+    "predictive": Predictive,
+    "ratio": lambda settings: FixedRatio(settings.ratio),
+}
+_SETTINGS = tuple(field.name for field in dataclasses.fields(PacingSettings))
+
+
+def methods() -> tuple[str, ...]:
+    """Names that `build` knows."""
+    return tuple(_METHODS)
+
+
+def build(method: str, **settings: object) -> Pacer:
+    """A pacer that uses `method`.
+
+    Args:
+        method: One of `methods()`.
+        **settings: Any field of `PacingSettings`; the rest keep their defaults.
+
+    Raises:
+        ValueError: The method or a setting is unknown, or a value is out of range; the message says what is allowed.
+    """
+    make = _METHODS.get(method)
+    if make is None:
+        raise ValueError(
+            f"unknown pacing method {method!r}{_hint(method, tuple(_METHODS))}; valid: {', '.join(_METHODS)}"
+        )
+    for name in settings:
+        if name not in _SETTINGS:
+            raise ValueError(f"unknown pacing setting {name!r}{_hint(name, _SETTINGS)}; valid: {', '.join(_SETTINGS)}")
+    checked = PacingSettings(**settings)  # type: ignore[arg-type]  # values are checked by the class itself
+    return RulePacer(method, make(checked), checked)
+
+
+def _hint(word: str, known: tuple[str, ...]) -> str:
+    near = get_close_matches(str(word), known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
