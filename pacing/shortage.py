@@ -26,7 +26,7 @@ _HALF = _LATTICE // 2
 EXACT_UP_TO_VARIANCE = 12.0
 # Chances below this are summed by powers (a series for the logarithm) when there are many of them.
 _SMALL = 0.1
-_DIRECT_UP_TO = 64
+_DIRECT_UP_TO = 120
 
 _FREQUENCIES: FloatArray = np.arange(_HALF + 1, dtype=np.float64)
 _ROOTS: ComplexArray = np.exp(2j * np.pi * _FREQUENCIES / _LATTICE)
@@ -39,60 +39,122 @@ _WEIGHTS: FloatArray = np.full(_HALF + 1, 2.0 / _LATTICE)
 _WEIGHTS[0] = _WEIGHTS[-1] = 1.0 / _LATTICE
 
 
-class Shortage:
-    """P(A - F >= need) as more fresh calls are added, at several horizons.
+class ShortageTable:
+    """Groups of calls and agents with their chances, prepared so that counts can be put in quickly.
 
     Args:
         calls: Chance that a call of each group is answered by each horizon, shape (groups, horizons).
-        call_counts: Calls in each group, whole numbers as floats.
         agents: Chance that an agent of each group is free by each horizon, shape (groups, horizons).
-        agent_counts: Agents in each group.
         fresh: Chance that a call started now is answered by each horizon, shape (horizons,).
-        need: Idle agents less people already waiting.
     """
 
-    def __init__(
-        self,
-        calls: FloatArray,
-        call_counts: FloatArray,
-        agents: FloatArray,
-        agent_counts: FloatArray,
-        fresh: FloatArray,
-        need: int,
-    ) -> None:
-        self._calls, self._call_counts = calls, call_counts
-        self._agents, self._agent_counts = agents, agent_counts
-        self._fresh = fresh
+    def __init__(self, calls: FloatArray, agents: FloatArray, fresh: FloatArray) -> None:
+        chances = np.concatenate([calls, agents])
+        self.fresh = fresh
+        self.call_groups = len(calls)
+        horizons = len(fresh)
+        cumulants = _cumulants(chances)
+        # Odd cumulants of agents count against those of calls.
+        cumulants[self.call_groups :, 0] *= -1.0
+        cumulants[self.call_groups :, 2] *= -1.0
+        self._cumulants: FloatArray = cumulants.reshape(len(chances), 4 * horizons)
+        self.fresh_cumulants = _cumulants(fresh[None, :])[0]
+        self._chances = chances
+        self._is_call = np.arange(len(chances)) < self.call_groups
+        self.fresh_factor: ComplexArray = 1.0 + fresh[:, None] * _RISE
+        self._small = chances.max(axis=1, initial=0.0) < _SMALL
+
+    def given(self, counts: FloatArray, need: int) -> Shortage:
+        """The chance of a shortage with so many calls and agents in each group (calls first).
+
+        Args:
+            counts: Whole numbers, shape (groups of calls + groups of agents,).
+            need: Idle agents less people already waiting.
+        """
+        return Shortage(self, counts, need)
+
+    def cumulants(self, counts: FloatArray) -> FloatArray:
+        """First four cumulants of D by horizon, shape (4, horizons)."""
+        return (counts @ self._cumulants).reshape(4, len(self.fresh))
+
+    def transform(self, counts: FloatArray) -> ComplexArray:
+        """Characteristic function of D on the lattice, shape (horizons, frequencies)."""
+        rows = np.flatnonzero(counts)
+        whole = counts[rows].astype(np.int64)
+        if whole.sum() <= _DIRECT_UP_TO:
+            return self._product(rows, whole)
+        small = self._small[rows]
+        product = self._product(rows[~small], whole[~small])
+        if small.any():
+            rows, few = rows[small], counts[rows[small]]
+            calls = self._is_call[rows]
+            logarithm = self._logarithm(rows[calls], few[calls], _RISE)
+            logarithm += self._logarithm(rows[~calls], few[~calls], _FALL)
+            product *= np.exp(logarithm)
+        return product
+
+    def _product(self, rows: NDArray[np.int64], whole: NDArray[np.int64]) -> ComplexArray:
+        """Product of (1 + p s) over all calls and agents of these groups."""
+        calls = int(np.searchsorted(rows, self.call_groups))
+        factors: ComplexArray = np.empty((len(rows), len(self.fresh), _HALF + 1), dtype=np.complex128)
+        chances = self._chances[rows][:, :, None]
+        np.multiply(chances[:calls], _RISE, out=factors[:calls])
+        np.multiply(chances[calls:], _FALL, out=factors[calls:])
+        factors += 1.0
+        product: ComplexArray = np.multiply.reduce(np.repeat(factors, whole, axis=0), axis=0)
+        return product
+
+    def _logarithm(self, rows: NDArray[np.int64], counts: FloatArray, step: ComplexArray) -> ComplexArray:
+        """Sum of log(1 + p s) = p s - (p s)^2 / 2 + ...; with p < 0.1 and |s| <= 2 five terms leave under 1e-5 each."""
+        chances = self._chances[rows]
+        power = np.ones_like(chances)
+        step_power: ComplexArray = np.ones_like(step)
+        logarithm: ComplexArray = np.zeros((len(self.fresh), len(step)), dtype=np.complex128)
+        for order in range(1, 6):
+            power = power * chances
+            step_power = step_power * -step
+            logarithm -= (counts @ power)[:, None] * (step_power / order)
+        return logarithm
+
+
+class Shortage:
+    """P(A - F >= need) as more fresh calls are added, at each horizon of a table."""
+
+    def __init__(self, table: ShortageTable, counts: FloatArray, need: int) -> None:
+        self._table = table
+        self._counts = counts
         self._need = need
-        up = _cumulants(calls, call_counts)
-        down = _cumulants(agents, agent_counts)
-        self._cumulants = up + down * np.array([[-1.0], [1.0], [-1.0], [1.0]])
-        self._fresh_cumulants = _cumulants(fresh[None, :], np.ones(1))
+        self._cumulants = table.cumulants(counts)
         self._transform: ComplexArray | None = None
 
     def probabilities(self, extra: int) -> FloatArray:
         """P(A - F >= need) by each horizon with `extra` fresh calls added, shape (horizons,)."""
-        cumulants = self._cumulants + extra * self._fresh_cumulants
+        cumulants = self._cumulants
+        if extra:
+            cumulants = cumulants + extra * self._table.fresh_cumulants
         exact = cumulants[1] <= EXACT_UP_TO_VARIANCE
-        result = np.empty(len(self._fresh))
-        if exact.any():
-            result[exact] = self._exact(extra, cumulants[0])[exact]
-        for column in np.flatnonzero(~exact):
-            result[column] = normal_tail(self._need, *(float(value) for value in cumulants[:, column]))
-        return np.clip(result, 0.0, 1.0)
+        if exact.all():
+            result = self._exact(extra, cumulants[0])
+        else:
+            result = np.empty(len(exact))
+            if exact.any():
+                result[exact] = self._exact(extra, cumulants[0])[exact]
+            columns = cumulants.T.tolist()
+            for column in np.flatnonzero(~exact):
+                result[column] = normal_tail(self._need, *columns[column])
+        return np.minimum(np.maximum(result, 0.0), 1.0)
 
     def _exact(self, extra: int, mean: FloatArray) -> FloatArray:
         if self._transform is None:
-            self._transform = _product(self._calls, self._call_counts, _RISE) * _product(
-                self._agents, self._agent_counts, _FALL
-            )
+            self._transform = self._table.transform(self._counts)
         transform = self._transform
         if extra:
-            transform = transform * (1.0 + self._fresh[:, None] * _RISE) ** extra
+            transform = transform * self._table.fresh_factor**extra
         # The lattice holds the 64 values around the mean; those from `need` to its upper end are summed.
-        terms = np.clip(np.rint(mean).astype(np.int64) + _HALF - self._need, 0, _LATTICE)
+        terms = np.rint(mean).astype(np.int64) + (_HALF - self._need)
+        terms = np.minimum(np.maximum(terms, 0), _LATTICE)
         tail = _PHASES[self._need % _LATTICE] * _SUMS[terms]
-        exact: FloatArray = np.einsum("kl,kl,l->k", transform, tail, _WEIGHTS).real
+        exact: FloatArray = (transform * tail).real @ _WEIGHTS
         exact[terms == _LATTICE] = 1.0
         return exact
 
@@ -114,40 +176,7 @@ def normal_tail(need: int, mean: float, variance: float, third: float, fourth: f
     return min(max(0.5 * math.erfc(x / math.sqrt(2.0)) + density * correction, 0.0), 1.0)
 
 
-def _cumulants(chances: FloatArray, counts: FloatArray) -> FloatArray:
-    """First four cumulants of the sum of Bernoulli variables, shape (4, horizons)."""
+def _cumulants(chances: FloatArray) -> FloatArray:
+    """First four cumulants of Bernoulli variables, shape (groups, 4, horizons)."""
     spread = chances * (1.0 - chances)
-    return np.stack(
-        [
-            counts @ chances,
-            counts @ spread,
-            counts @ (spread * (1.0 - 2.0 * chances)),
-            counts @ (spread * (1.0 - 6.0 * spread)),
-        ]
-    )
-
-
-def _product(chances: FloatArray, counts: FloatArray, step: ComplexArray) -> ComplexArray:
-    """Product over all variables of (1 + chance * step), shape (horizons, frequencies)."""
-    horizons = chances.shape[1]
-    if not len(counts):
-        return np.ones((horizons, _HALF + 1), dtype=np.complex128)
-    whole = counts.astype(np.int64)
-    if whole.sum() <= _DIRECT_UP_TO:
-        each = np.repeat(chances, whole, axis=0)
-        direct: ComplexArray = np.multiply.reduce(1.0 + each[:, :, None] * step, axis=0)
-        return direct
-    small = chances.max(axis=1) < _SMALL
-    each = np.repeat(chances[~small], whole[~small], axis=0)
-    product: ComplexArray = np.multiply.reduce(1.0 + each[:, :, None] * step, axis=0)
-    if small.any():
-        # log(1 + p s) = p s - (p s)^2 / 2 + ...; with p < 0.1 and |s| <= 2 five terms leave less than 1e-5 each.
-        logarithm = np.zeros((horizons, _HALF + 1), dtype=np.complex128)
-        power = np.ones_like(chances[small])
-        step_power = np.ones_like(step)
-        for order in range(1, 6):
-            power = power * chances[small]
-            step_power = step_power * -step
-            logarithm -= (counts[small] @ power)[:, None] * step_power / order
-        product = product * np.exp(logarithm)
-    return product
+    return np.stack([chances, spread, spread * (1.0 - 2.0 * chances), spread * (1.0 - 6.0 * spread)], axis=1)

@@ -419,8 +419,13 @@ class AmiConnection:
         pending.deadline = now + pending.timeout_s
         ending = message.get("EventList", "").lower()
         if ending in {"complete", "cancelled"} and pending.response is not None:
-            del self._pending[action_id]
+            self._forget(action_id)
             events.append(ResponseReceived(action_id=action_id, message=pending.response, events=tuple(pending.events)))
+
+    def _forget(self, action_id: str) -> None:
+        del self._pending[action_id]
+        if not self._pending:
+            self._pending_due = float("inf")
 
     def _on_response(self, message: Message, events: list[AmiEvent], now: float) -> None:
         action_id = message.action_id
@@ -432,7 +437,7 @@ class AmiConnection:
             pending.response = message
             pending.deadline = now + pending.timeout_s
             return
-        del self._pending[action_id]
+        self._forget(action_id)
         if pending.own:
             self._on_own_response(message, pending, events, now)
         else:

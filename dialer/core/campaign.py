@@ -76,7 +76,7 @@ class MachineDetection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """The settings of a campaign. Values have been checked (`dialer.settings.parse_campaign`)."""
+    """The settings of a campaign. Values have been checked (`dialer.campaigns.parse_campaign`)."""
 
     id: CampaignId
     name: str = ""

@@ -14,9 +14,10 @@ from dialer.core import events as ev
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call_desk import CallDesk
 from dialer.core.floor import Floor, Output, Server
-from dialer.core.ids import NodeName
+from dialer.core.ids import AgentId, CallId, NodeName
 from dialer.core.pace_desk import PaceDesk
 from dialer.core.recovery_desk import RecoveryDesk
+from dialer.core.timers import Deadline
 from dialer.core.trunks import TrunkLimits
 
 
@@ -107,23 +108,24 @@ class Engine:
             case _:
                 assert_never(event)
 
-    def _on_deadline(self, key: object) -> None:
-        match key:
-            case ("pace", _):
+    def _on_deadline(self, deadline: Deadline) -> None:
+        kind, name = deadline
+        match kind:
+            case "pace":
                 pass  # decide_all follows
-            case ("ring", call):
-                self._calls.ring_over(call)
-            case ("detection", call):
-                self._calls.detection_over(call)
-            case ("abandon", call):
-                self._calls.wait_over(call)
-            case ("join", call):
-                self._calls.join_over(call)
-            case ("message", call):
-                self._calls.message_over(call)
-            case ("wrapup", agent):
-                self._agents.wrapup_over(agent)
-            case ("agent-phone", agent):
-                self._agents.phone_timed_out(agent)
+            case "ring":
+                self._calls.ring_over(CallId(name))
+            case "detection":
+                self._calls.detection_over(CallId(name))
+            case "abandon":
+                self._calls.wait_over(CallId(name))
+            case "join":
+                self._calls.join_over(CallId(name))
+            case "message":
+                self._calls.message_over(CallId(name))
+            case "wrapup":
+                self._agents.wrapup_over(AgentId(name))
+            case "agent-phone":
+                self._agents.phone_timed_out(AgentId(name))
             case _:
-                raise AssertionError(f"no desk for the deadline {key!r}")
+                raise AssertionError(f"no desk for the deadline {deadline!r}")

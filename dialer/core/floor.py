@@ -1,4 +1,4 @@
-"""The state that the engine's desks share: campaigns, agents, calls, trunks, servers, deadlines, and what is to go out."""
+"""The state that the engine's desks share: campaigns, agents, calls, servers, deadlines, and what is to go out."""
 
 from __future__ import annotations
 

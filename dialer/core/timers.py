@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
+
+#: What is due, and of which call, agent or campaign.
+Deadline = tuple[str, str]
 
 
 class Timers:
     """At most one deadline for each key; setting a key again moves it."""
 
     def __init__(self) -> None:
-        self._at: dict[Hashable, float] = {}
-        self._heap: list[tuple[float, int, Hashable]] = []
+        self._at: dict[Deadline, float] = {}
+        self._heap: list[tuple[float, int, Deadline]] = []
         self._sequence = 0
 
     def __len__(self) -> int:
         return len(self._at)
 
-    def set(self, key: Hashable, at: float) -> None:
+    def set(self, key: Deadline, at: float) -> None:
         """Let `key` be due at `at`, and no more at any earlier setting of it."""
         self._at[key] = at
         self._sequence += 1
@@ -25,7 +28,7 @@ class Timers:
         if len(self._heap) > 64 and len(self._heap) > 4 * len(self._at):
             self._rebuild()
 
-    def cancel(self, key: Hashable) -> None:
+    def cancel(self, key: Deadline) -> None:
         """Forget `key`; an unknown one is no error."""
         self._at.pop(key, None)
 
@@ -38,7 +41,7 @@ class Timers:
             heapq.heappop(self._heap)
         return None
 
-    def due(self, now: float) -> Iterator[Hashable]:
+    def due(self, now: float) -> Iterator[Deadline]:
         """Take out every key that is due by `now`, earliest first, with those that become due meanwhile."""
         while (at := self.next_at()) is not None and at <= now:
             _, _, key = heapq.heappop(self._heap)

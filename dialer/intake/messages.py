@@ -7,17 +7,25 @@ for a message of which nothing can be used, a `RejectedContact` for one contact 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from dialer.core.contact import Contact
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, valid_contact_id, valid_name
 from dialer.intake.phones import PhoneReader
-from dialer.intake.record import RawContact, RejectReason, Refusal, build_contact, moment
+from dialer.intake.record import (
+    NOT_A_MOMENT,
+    REASON_OF_VERDICT,
+    RawContact,
+    Refusal,
+    RejectReason,
+    build_contact,
+    moment,
+    tidy,
+)
 
 MAX_CONTACTS: Final = 1_000
 #: A thousand contacts of 8 KB each; a Redis server would take half a gigabyte.
@@ -60,7 +68,7 @@ class AcceptedContact:
 
     index: int
     contact: Contact
-    refused: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +127,10 @@ class Disposition:
     #: A decimal number, as written.
     amount: str | None
     notes: str
+
+
+_T = TypeVar("_T")
+_AMOUNT: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
 
 
 class _RawBatch(msgspec.Struct):
@@ -205,8 +217,8 @@ def read_contacts(data: bytes, phones: PhoneReader) -> ContactBatch | Rejected:
 
 
 def read_contact(
-    data: bytes, campaign: CampaignId, phones: PhoneReader, *, default_id: str | None = None
-) -> tuple[Contact, tuple[str, ...]] | Refusal:
+    data: bytes, campaign: CampaignId, phones: PhoneReader, *, default_id: bool = False
+) -> tuple[Contact, tuple[Refusal, ...]] | Refusal:
     """One contact in JSON, with the reasons why numbers of it were left out; or why it cannot be used."""
     try:
         raw = _CONTACT.decode(data)
@@ -242,7 +254,7 @@ def read_removal(data: bytes, phones: PhoneReader) -> Removal | Rejected:
 
 
 def read_do_not_call(data: bytes, phones: PhoneReader) -> DoNotCall | Rejected:
-    """A message of ``dnc``. A premium number may be listed: listing is not calling."""
+    """A message of ``dnc``."""
     raw = _decode(_DO_NOT_CALL, data, MAX_SMALL_MESSAGE_BYTES)
     if isinstance(raw, Rejected):
         return raw
@@ -257,7 +269,7 @@ def read_do_not_call(data: bytes, phones: PhoneReader) -> DoNotCall | Rejected:
         return phone
     expires_at = None if raw.expires is None else moment(raw.expires)
     if raw.expires is not None and expires_at is None:
-        return _rejected(RejectReason.WRONG_VALUE, f"expires {_NOT_A_MOMENT}", ref)
+        return _rejected(RejectReason.WRONG_VALUE, f"expires {NOT_A_MOMENT}", ref)
     return DoNotCall(
         ref=ref,
         op=raw.op,
@@ -287,7 +299,7 @@ def read_callback(data: bytes, phones: PhoneReader) -> Callback | Rejected:
         return phone
     at = moment(raw.at)
     if at is None:
-        return _rejected(RejectReason.WRONG_VALUE, f"at {_NOT_A_MOMENT}", ref, campaign)
+        return _rejected(RejectReason.WRONG_VALUE, f"at {NOT_A_MOMENT}", ref, campaign)
     agent = None if raw.agent is None else _agent(raw.agent, ref)
     if isinstance(agent, Rejected):
         return agent
@@ -320,10 +332,7 @@ def read_disposition(data: bytes) -> Disposition | Rejected:
     )
 
 
-_NOT_A_MOMENT: Final = "must be a moment with its zone, such as 2026-03-01T16:00:00+01:00"
-
-
-def _decode[T](decoder: msgspec.json.Decoder[T], data: bytes, limit: int) -> T | Rejected:
+def _decode(decoder: msgspec.json.Decoder[_T], data: bytes, limit: int) -> _T | Rejected:
     if len(data) > limit:
         return Rejected(reason=RejectReason.TOO_LARGE, problem=f"{len(data)} bytes; at most {limit} in one message")
     try:
@@ -331,12 +340,13 @@ def _decode[T](decoder: msgspec.json.Decoder[T], data: bytes, limit: int) -> T |
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         reason = RejectReason.WRONG_TYPE if isinstance(error, msgspec.ValidationError) else RejectReason.NOT_JSON
         named = _named(data)
+        ref, campaign, contact = named.id, named.campaign, named.contact
         return Rejected(
             reason=reason,
             problem=problem_of(error),
-            ref=MessageId(named.id) if isinstance(named.id, str) and valid_contact_id(named.id) else None,
-            campaign=CampaignId(named.campaign) if isinstance(named.campaign, str) and valid_name(named.campaign) else None,
-            contact=ContactId(named.contact) if isinstance(named.contact, str) and valid_contact_id(named.contact) else None,
+            ref=MessageId(ref) if isinstance(ref, str) and valid_contact_id(ref) else None,
+            campaign=CampaignId(campaign) if isinstance(campaign, str) and valid_name(campaign) else None,
+            contact=ContactId(contact) if isinstance(contact, str) and valid_contact_id(contact) else None,
         )
 
 
@@ -357,3 +367,66 @@ def problem_of(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return "is not UTF-8 text"
     return f"is not JSON: {error}"
+
+
+def _rejected(
+    reason: RejectReason, problem: str, ref: MessageId | None, campaign: CampaignId | None = None
+) -> Rejected:
+    return Rejected(reason=reason, problem=problem, ref=ref, campaign=campaign)
+
+
+def _message_id(text: str) -> MessageId | Rejected:
+    if valid_contact_id(text):
+        return MessageId(text)
+    return _rejected(
+        RejectReason.INVALID_ID, "id must have 1 to 128 characters, none of them a control character", None
+    )
+
+
+def _campaign(text: str, ref: MessageId | None) -> CampaignId | Rejected:
+    if valid_name(text):
+        return CampaignId(text)
+    problem = f"campaign {text[:80]!r} cannot be a campaign: 1 to 64 letters, digits, _ and -"
+    return _rejected(RejectReason.WRONG_VALUE, problem, ref)
+
+
+def _scope(text: str, key: str, ref: MessageId) -> CampaignId | Literal["*"] | Rejected:
+    if text == "*":
+        return "*"
+    if valid_name(text):
+        return CampaignId(text)
+    return _rejected(RejectReason.WRONG_VALUE, f'{key} must be a campaign, or "*" for all', ref)
+
+
+def _contact_id(text: str, ref: MessageId) -> ContactId | Rejected:
+    if valid_contact_id(text):
+        return ContactId(text)
+    problem = "contact must have 1 to 128 characters, none of them a control character"
+    return _rejected(RejectReason.INVALID_ID, problem, ref)
+
+
+def _agent(text: str, ref: MessageId) -> AgentId | Rejected:
+    if valid_name(text):
+        return AgentId(text)
+    return _rejected(RejectReason.WRONG_VALUE, "agent must have 1 to 64 letters, digits, _ and -", ref)
+
+
+def _phone(text: str, phones: PhoneReader, ref: MessageId) -> Phone | Rejected:
+    reading = phones.read(text)
+    if reading.phone is not None:
+        return reading.phone
+    return _rejected(REASON_OF_VERDICT[reading.verdict], f"phone {reading.problem}", ref)
+
+
+def _amount(amount: str | int | float | None) -> str | ValueError | None:
+    """The amount as a decimal number, exactly as far as it was given exactly."""
+    if amount is None:
+        return None
+    text = amount.strip() if isinstance(amount, str) else repr(amount)
+    if _AMOUNT.fullmatch(text):
+        return text
+    return ValueError("amount must be a decimal number with a point, such as 129.90")
+
+
+def _clipped(text: str, length: int) -> str:
+    return tidy(text)[:length]

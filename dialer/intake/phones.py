@@ -63,7 +63,8 @@ _TOO_LONG: Final = PhoneReading(
     PhoneVerdict.NOT_A_NUMBER, problem="longer than any telephone number (15 digits and some spaces)"
 )
 _LETTERS: Final = PhoneReading(
-    PhoneVerdict.NOT_A_NUMBER, problem="has characters that no telephone number has; digits, +, spaces, - . ( ) may stand"
+    PhoneVerdict.NOT_A_NUMBER,
+    problem="has characters that no telephone number has; digits, +, spaces, - . ( ) may stand",
 )
 _FEW_DIGITS: Final = PhoneReading(PhoneVerdict.NOT_A_NUMBER, problem="has too few digits for a telephone number")
 _PREMIUM: Final = PhoneReading(

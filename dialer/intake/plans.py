@@ -63,6 +63,7 @@ class NumberingPlan:
 
     def __init__(self, metadata: PhoneMetadata) -> None:
         general = metadata.general_desc
+        assert general is not None, "every region's metadata has it"
         self._general = re.compile(general.national_number_pattern or "(?!)")
         self._lengths = frozenset(general.possible_length)
         prefix = metadata.national_prefix_for_parsing

@@ -102,8 +102,8 @@ class CallRow(Struct, frozen=True, kw_only=True):
     since: float
     agent: str | None
     attempt_number: int
-    server: str
-    trunk: str
+    server: str | None
+    trunk: str | None
 
 
 class ServerRow(Struct, frozen=True, kw_only=True):

@@ -54,7 +54,7 @@ class Constant:
         """None."""
         return 0.0
 
-    def at(self, u: float) -> float:  # noqa: ARG002
+    def at(self, u: float) -> float:
         """The value, whatever `u` is."""
         return self.value
 

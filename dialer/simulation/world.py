@@ -53,7 +53,7 @@ class Detection:
 
     #: HUMAN, MACHINE or NOTSURE.
     status: str = "HUMAN"
-    cause: str = "HUMAN-800-800"
+    cause: str = "HUMAN-300-300"
     #: Seconds after the answer.
     after_s: float = 1.0
 
@@ -84,16 +84,16 @@ class Fate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionProfile:
-    """How answering-machine detection does."""
+    """How answering-machine detection does, with the tuning of ``config/asterisk/amd.conf``."""
 
-    human_after: Distribution = field(default_factory=lambda: Uniform(0.7, 1.3))
-    machine_after: Distribution = field(default_factory=lambda: Uniform(1.2, 2.4))
+    human_after: Distribution = field(default_factory=lambda: Uniform(0.5, 1.2))
+    machine_after: Distribution = field(default_factory=lambda: Uniform(1.0, 1.45))
     #: Share of people who are taken for machines, and the reverse.
     false_machine: float = 0.03
     false_human: float = 0.08
     #: Share of either for which it cannot tell.
     unsure: float = 0.03
-    unsure_after: Distribution = field(default_factory=lambda: Constant(2.5))
+    unsure_after: Distribution = field(default_factory=lambda: Constant(1.5))
 
     def __post_init__(self) -> None:
         for share in (self.false_machine, self.false_human, self.unsure):
@@ -253,5 +253,5 @@ class World:
             return Detection(status="NOTSURE", cause=f"TOOLONG-{round(after_s * 1000)}", after_s=after_s)
         if machine != (verdict < detection.unsure + wrong):
             after_s = detection.machine_after.at(time)
-            return Detection(status="MACHINE", cause="LONGGREETING-1500-1500", after_s=after_s)
-        return Detection(status="HUMAN", cause="HUMAN-800-800", after_s=detection.human_after.at(time))
+            return Detection(status="MACHINE", cause="LONGGREETING-1000-1000", after_s=after_s)
+        return Detection(status="HUMAN", cause="HUMAN-300-300", after_s=detection.human_after.at(time))

@@ -63,6 +63,8 @@ class DurationModel:
         self._base: FloatArray = np.zeros(BINS + 1)
         self._cumulative: FloatArray = np.zeros(BINS + 1)
         self.ended_count = 0
+        # Mean duration; the tail beyond the longest bin is taken as exponential.
+        self.mean_s = prior_mean_s
         self._derive(np.zeros(BINS))
 
     def ended(self, now: float, elapsed_s: float) -> None:
@@ -92,14 +94,6 @@ class DurationModel:
         self._refitted_at = now
         self._derive(_exposure_of(ages))
 
-    @property
-    def mean_s(self) -> float:
-        """Mean duration; the tail beyond the longest bin is taken as exponential."""
-        survival = np.exp(-self._cumulative)
-        hazard = np.diff(self._cumulative) / _WIDTHS
-        inside = (survival[:-1] - survival[1:]) / hazard
-        return float(inside.sum() + survival[-1] / hazard[-1])
-
     def survival(self, elapsed_s: FloatArray) -> FloatArray:
         """Chance to last longer than each of these."""
         chances: FloatArray = np.exp(-self._hazard_to(elapsed_s))
@@ -124,6 +118,9 @@ class DurationModel:
         hazard = (self._ends + _LEAN) / (exposure_s + lean_s)
         self._base = np.concatenate(([0.0], np.cumsum(hazard * _WIDTHS)))
         self._cumulative = self._base * self._pace.factor
+        survival = np.exp(-self._cumulative)
+        hazard = hazard * self._pace.factor
+        self.mean_s = float(((survival[:-1] - survival[1:]) / hazard).sum() + survival[-1] / hazard[-1])
 
     def _add_exposure(self, elapsed_s: float) -> int:
         """Count the time spent in each bin; the bin reached."""

@@ -17,13 +17,16 @@ from pacing.estimators.durations import DurationModel, Fork
 from pacing.estimators.ringing import RingingModel
 from pacing.ledger import Ledger
 from pacing.methods.forecast import Forecast
+from pacing.methods.handling import Handling
 from pacing.methods.simple import count, one_call_per_idle_agent
 from pacing.methods.threshold import Threshold
 from pacing.rule import Proposal, Rule
 from pacing.settings import PacingSettings
 from pacing.shortage import Shortage
 
-_REFIT_EVERY_S = 2.0
+# Hazards of ringing change with the hour and the list, those of talk and wrap-up slowly.
+_REFIT_RINGING_S = 3.0
+_REFIT_HANDLING_S = 12.0
 # Evidence needed before a forecast may risk anybody.
 _LEAST_CALLS = 40
 _LEAST_TALKS = 8
@@ -53,6 +56,8 @@ class Predictive(Rule):
         self._after_wrapup = Fork(idle=2.0, away=0.1)
         self._forecast: Forecast | None = None
         self._forecast_at = -math.inf
+        self._handling: Handling | None = None
+        self._handling_at = -math.inf
         self._chances: dict[Hashable, float] = {}
         self._chances_sum = 0.0
         self._planned = (0.0, 0.0, 1)
@@ -164,20 +169,24 @@ class Predictive(Rule):
         }
 
     def _refreshed(self, now: float, floor: Ledger) -> Forecast:
-        if self._forecast is None or not self._forecast_at <= now < self._forecast_at + _REFIT_EVERY_S:
-            self._ringing.refit(now, floor.ringing_ages(now))
+        handling = self._handling
+        if handling is None or not self._handling_at <= now < self._handling_at + _REFIT_HANDLING_S:
             self._talk.refit(now, floor.agent_ages(now, AgentState.TALKING))
             self._wrapup.refit(now, floor.agent_ages(now, AgentState.WRAPUP))
-            self._forecast = Forecast(
-                ringing=self._ringing,
+            handling = Handling(
                 talk=self._talk,
                 wrapup=self._wrapup,
                 after_talk=self._after_talk,
                 after_wrapup=self._after_wrapup,
-                grace_s=self._grace_s,
+                horizon_s=self._ringing.bins + self._grace_s,
             )
-            self._forecast_at = now
-        return self._forecast
+            self._handling, self._handling_at, self._forecast = handling, now, None
+        forecast = self._forecast
+        if forecast is None or not self._forecast_at <= now < self._forecast_at + _REFIT_RINGING_S:
+            self._ringing.refit(now, floor.ringing_ages(now))
+            forecast = Forecast(ringing=self._ringing, handling=handling, grace_s=self._grace_s)
+            self._forecast, self._forecast_at = forecast, now
+        return forecast
 
     def _plan(self, first: float, last: float, dial: int) -> None:
         """Remember the chances of the calls about to be started, for `on_started`."""

@@ -155,7 +155,8 @@ def install(layout: Layout, say: Say) -> Programs:
         environment = _own_apt(work, arch)
         say(f"reading the package index of {SUITE}")
         _apt(["update", "-qq"], environment, work)
-        names = [_available(candidates, environment, work) for candidates in PACKAGES]
+        known = _apt_cache(["pkgnames"], environment, work)
+        names = [_available(candidates, known) for candidates in PACKAGES]
         say(f"downloading {len(names)} packages")
         debs = work / "deb"
         debs.mkdir(exist_ok=True)
@@ -223,12 +224,16 @@ def _apt(arguments: list[str], environment: Mapping[str, str], folder: Path) -> 
     return done.stdout
 
 
-def _available(candidates: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> str:
+def _apt_cache(arguments: list[str], environment: Mapping[str, str], folder: Path) -> frozenset[str]:
+    done = subprocess.run(
+        ["apt-cache", *arguments], check=False, capture_output=True, text=True, env=environment, cwd=folder
+    )
+    return frozenset(done.stdout.split())
+
+
+def _available(candidates: tuple[str, ...], known: frozenset[str]) -> str:
     for name in candidates:
-        shown = subprocess.run(
-            ["apt-cache", "show", "--no-all-versions", name], check=False, capture_output=True, env=environment, cwd=folder
-        )
-        if shown.returncode == 0 and shown.stdout.strip():
+        if name in known:
             return name
     raise LabError(
         f"Debian {SUITE} has no package {' or '.join(candidates)} now; its new name belongs into PACKAGES in scripts/lab/install.py"

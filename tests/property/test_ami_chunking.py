@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def read(data: bytes, cuts: list[int], *, banner: bool) -> tuple[list[Message], 
     messages: list[Message] = []
     edges = [0, *sorted(cuts), len(data)]
     try:
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             messages += decoder.receive_data(data[start:end])
         decoder.receive_data(b"")
     except RemoteProtocolError:
@@ -88,7 +89,7 @@ def test_a_connection_survives_any_bytes(data: list[bytes], banner: bool) -> Non
         events += connection.receive_data(chunk, now)
         events += connection.handle_timer(now)
     events += connection.receive_eof()
-    assert 1 == sum(isinstance(event, Closed) for event in events)
+    assert sum(isinstance(event, Closed) for event in events) == 1
     assert isinstance(events[-1], Closed)
 
 

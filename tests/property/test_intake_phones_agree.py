@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dialer.core.ids import valid_phone
 from dialer.intake.phones import PhoneReader, PhoneVerdict
-from dialer.intake.plans import KINDS, COUNTRY_CODES, NumberKind, plan_of_country_code, split_country_code
+from dialer.intake.plans import COUNTRY_CODES, KINDS, NumberKind, plan_of_country_code, split_country_code
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 TYPES = list(range(11))

@@ -1,0 +1,295 @@
+"""The settings of a campaign as people and programs write them: parsed into `Campaign`, and dumped from it.
+
+One form for the REST API, the command line and the database. Every field but `id` has a default; what is not known, or
+not allowed, is refused with the field's name and what it may be.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from dialer.core.campaign import DEFAULT_RETRIES, Campaign, MachineDetection, RetryRule
+from dialer.core.ids import CampaignId, Phone, TrunkName
+from dialer.core.outcome import Outcome
+from dialer.errors import InputError
+from pacing import methods
+
+# "$" also matches before a line feed at the end, in Python; this does not, and JSON Schema's dialect knows it too.
+_END: Final = r"(?![\s\S])"
+NAME_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}" + _END
+_PHONE_PATTERN: Final = r"^\+[1-9][0-9]{6,14}" + _END
+_AMD_PATTERN: Final = r"^[0-9,]{0,120}" + _END
+_TEXT_PATTERN: Final = r"^[^\x00-\x1f\x7f]*" + _END
+_SOUND_PATTERN: Final = r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*" + _END
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+#: The limits that regulators set (2 seconds, 3 per cent, 15 seconds of ringing); a campaign may only be stricter.
+MAX_CONNECT_WITHIN_S: Final = 2.0
+MAX_ABANDONMENT: Final = 0.03
+MIN_RING_TIMEOUT_S: Final = 15.0
+#: What machine detection must leave of `connect_within_s` for finding an agent and moving the call.
+MIN_TIME_TO_CONNECT_S: Final = 0.3
+
+#: Outcomes after which nobody is called again by a retry rule, and why.
+_NEVER_RETRIED: Final[Mapping[Outcome, str]] = {
+    Outcome.CONNECTED: "the person was reached; use a callback",
+    Outcome.CANCELLED: "the contact was withdrawn, or the campaign was stopped",
+}
+_DEFAULT: Final = Campaign(id=CampaignId("default"))
+_DETECTION: Final = MachineDetection()
+
+
+class RetryInput(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a contact is called again after one outcome: delay_s, times growth for each attempt made."""
+
+    delay_s: Annotated[float, Meta(ge=0, le=366 * 86_400)]
+    max_attempts: Annotated[int, Meta(ge=1, le=1_000)]
+    growth: Annotated[float, Meta(ge=1, le=10)] = 1.0
+
+
+class MachineDetectionInput(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Answering-machine detection with a deadline, after which a call without verdict goes to an agent."""
+
+    deadline_s: Annotated[float, Meta(ge=0.1, le=MAX_CONNECT_WITHIN_S)] = _DETECTION.deadline_s
+    parameters: Annotated[
+        str, Meta(pattern=_AMD_PATTERN, description="Options of AMD(): numbers, separated by commas")
+    ] = _DETECTION.parameters
+    unsure_is_human: bool = _DETECTION.unsure_is_human
+
+
+class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that a campaign may set. Durations are seconds, shares 0 to 1."""
+
+    name: Annotated[str, Meta(max_length=200, pattern=_TEXT_PATTERN)] = _DEFAULT.name
+    method: Annotated[str, Meta(max_length=64, description="Pacing method")] = _DEFAULT.method
+    max_abandonment: Annotated[
+        float, Meta(description="Share of live answers that may find no agent in time, at most 0.03")
+    ] = _DEFAULT.max_abandonment
+    connect_within_s: Annotated[
+        float, Meta(description="Seconds from the answer within which a person must have an agent, at most 2")
+    ] = _DEFAULT.connect_within_s
+    ratio: Annotated[float, Meta(ge=1, le=20, description="Lines per idle agent, for the method ratio")] = (
+        _DEFAULT.ratio
+    )
+    ring_timeout_s: Annotated[float, Meta(le=120, description="At least 15")] = _DEFAULT.ring_timeout_s
+    wrapup_limit_s: Annotated[float, Meta(ge=0, le=86_400)] | None = _DEFAULT.wrapup_limit_s
+    max_lines: Annotated[int, Meta(ge=1, le=1_000_000)] = _DEFAULT.max_lines
+    max_lines_per_agent: Annotated[float, Meta(ge=1, le=1_000)] = _DEFAULT.max_lines_per_agent
+    max_attempts: Annotated[int, Meta(ge=1, le=1_000)] = _DEFAULT.max_attempts
+    retries: Annotated[
+        dict[Outcome, RetryInput | None],
+        Meta(description="By outcome; null: not called again. Outcomes left out keep their default rule"),
+    ] = msgspec.field(default_factory=dict)
+    caller_id: Annotated[str, Meta(pattern=_PHONE_PATTERN)] | None = _DEFAULT.caller_id
+    message: Annotated[str, Meta(pattern=_SOUND_PATTERN, max_length=128, description="Sound without extension")] = (
+        _DEFAULT.message
+    )
+    trunks: Annotated[tuple[Name, ...], Meta(max_length=100)] = _DEFAULT.trunks
+    machine_detection: MachineDetectionInput | None = None
+    skills: Annotated[frozenset[Name], Meta(max_length=100)] = _DEFAULT.skills
+    screen_pop: Annotated[
+        str, Meta(max_length=2_000, description="URL with fields of the contact in braces: https://crm/…?id={id}")
+    ] = _DEFAULT.screen_pop
+
+
+class CampaignInput(CampaignSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A whole campaign: its settings and its id."""
+
+    id: Name
+
+
+#: What a value that msgspec refused by pattern may be: patterns say nothing to most people.
+_IN_WORDS: Final[Mapping[str, str]] = {
+    NAME_PATTERN: "1 to 64 of the characters A-Z a-z 0-9 _ -",
+    _PHONE_PATTERN: "a number in E.164 form, such as +34600111222",
+    _AMD_PATTERN: "options of AMD(): numbers separated by commas, such as 2500,1500,300",
+    _TEXT_PATTERN: "text without control characters",
+    _SOUND_PATTERN: "the name of a sound without extension, such as custom/sorry",
+}
+
+
+def parse_campaign(mapping: Mapping[str, object]) -> Campaign:
+    """A campaign from plain values (JSON, TOML, a database row).
+
+    Raises:
+        InputError: names the field and says what it may be.
+    """
+    try:
+        given = msgspec.convert(mapping, CampaignInput)
+    except msgspec.ValidationError as error:
+        raise InputError(explained(error)) from error
+    return campaign_of(given)
+
+
+def explained(error: msgspec.ValidationError) -> str:
+    """What msgspec found wrong, with patterns put in words and the field's path at the front."""
+    text = str(error)
+    what, _, path = text.partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    for pattern, words in _IN_WORDS.items():
+        if f"matching regex {pattern!r}" in what:
+            what = f"must be {words}"
+            break
+    return f"{field}: {what}" if field and field != "[...]" else what
+
+
+def campaign_of(given: CampaignInput) -> Campaign:
+    """Check what types cannot say, and make the campaign.
+
+    Raises:
+        InputError: names the field, what it was and what it may be, with the reason.
+    """
+    _check(given)
+    retries = {outcome: rule for outcome, rule in DEFAULT_RETRIES.items() if outcome not in given.retries}
+    for outcome, rule in given.retries.items():
+        if rule is not None:
+            retries[outcome] = RetryRule(delay_s=rule.delay_s, max_attempts=rule.max_attempts, growth=rule.growth)
+    detection = given.machine_detection
+    return Campaign(
+        id=CampaignId(given.id),
+        name=given.name,
+        method=given.method,
+        max_abandonment=given.max_abandonment,
+        connect_within_s=given.connect_within_s,
+        ratio=given.ratio,
+        ring_timeout_s=given.ring_timeout_s,
+        wrapup_limit_s=given.wrapup_limit_s,
+        max_lines=given.max_lines,
+        max_lines_per_agent=given.max_lines_per_agent,
+        max_attempts=given.max_attempts,
+        retries=retries,
+        caller_id=None if given.caller_id is None else Phone(given.caller_id),
+        message=given.message,
+        trunks=tuple(TrunkName(trunk) for trunk in given.trunks),
+        machine_detection=None
+        if detection is None
+        else MachineDetection(
+            deadline_s=detection.deadline_s,
+            parameters=detection.parameters,
+            unsure_is_human=detection.unsure_is_human,
+        ),
+        skills=given.skills,
+        screen_pop=given.screen_pop,
+    )
+
+
+def dump_campaign(campaign: Campaign) -> dict[str, Any]:
+    """Plain values (JSON types only) from which `parse_campaign` makes the same campaign."""
+    retries: dict[str, dict[str, float | int] | None] = {
+        outcome.value: None for outcome in DEFAULT_RETRIES if outcome not in campaign.retries
+    }
+    for outcome, rule in campaign.retries.items():
+        retries[outcome.value] = {"delay_s": rule.delay_s, "max_attempts": rule.max_attempts, "growth": rule.growth}
+    detection = campaign.machine_detection
+    return {
+        "id": campaign.id,
+        "name": campaign.name,
+        "method": campaign.method,
+        "max_abandonment": campaign.max_abandonment,
+        "connect_within_s": campaign.connect_within_s,
+        "ratio": campaign.ratio,
+        "ring_timeout_s": campaign.ring_timeout_s,
+        "wrapup_limit_s": campaign.wrapup_limit_s,
+        "max_lines": campaign.max_lines,
+        "max_lines_per_agent": campaign.max_lines_per_agent,
+        "max_attempts": campaign.max_attempts,
+        "retries": retries,
+        "caller_id": campaign.caller_id,
+        "message": campaign.message,
+        "trunks": list(campaign.trunks),
+        "machine_detection": None
+        if detection is None
+        else {
+            "deadline_s": detection.deadline_s,
+            "parameters": detection.parameters,
+            "unsure_is_human": detection.unsure_is_human,
+        },
+        "skills": sorted(campaign.skills),
+        "screen_pop": campaign.screen_pop,
+    }
+
+
+def change_campaign(campaign: Campaign, changes: Mapping[str, object]) -> Campaign:
+    """The campaign with some settings replaced; `retries` is merged outcome by outcome.
+
+    Raises:
+        InputError: as `parse_campaign`; also for an attempt to change the id.
+    """
+    if "id" in changes and changes["id"] != campaign.id:
+        raise InputError("id: cannot be changed; create another campaign instead")
+    whole = dump_campaign(campaign) | dict(changes)
+    given = changes.get("retries")
+    if isinstance(given, Mapping):
+        whole["retries"] = dump_campaign(campaign)["retries"] | dict(given)
+    return parse_campaign(whole)
+
+
+def _check(given: CampaignInput) -> None:
+    for field, value in _floats(given):
+        if not math.isfinite(value):
+            raise InputError(f"{field}: {value} is no number")
+    valid = methods()
+    if given.method not in valid:
+        raise InputError(f"method: {given.method!r} is no pacing method; it may be {', '.join(valid)}")
+    if not 0 <= given.max_abandonment <= MAX_ABANDONMENT:
+        raise InputError(
+            f"max_abandonment: {given.max_abandonment:g} is not allowed; it may be 0 to {MAX_ABANDONMENT:g}: "
+            "regulators allow at most 3 abandoned calls in 100 live answers"
+        )
+    if not 0 < given.connect_within_s <= MAX_CONNECT_WITHIN_S:
+        raise InputError(
+            f"connect_within_s: {given.connect_within_s:g} is not allowed; it may be more than 0 and at most "
+            f"{MAX_CONNECT_WITHIN_S:g}: a person who waits longer than two seconds counts as abandoned"
+        )
+    if given.ring_timeout_s < MIN_RING_TIMEOUT_S:
+        raise InputError(
+            f"ring_timeout_s: {given.ring_timeout_s:g} is too short; it may be {MIN_RING_TIMEOUT_S:g} to 120: people "
+            "must have 15 seconds (four rings) to get to their phone"
+        )
+    for outcome, rule in given.retries.items():
+        if rule is not None and outcome in _NEVER_RETRIED:
+            raise InputError(f"retries.{outcome.value}: cannot be retried ({_NEVER_RETRIED[outcome]}); leave it out")
+    detection = given.machine_detection
+    latest = given.connect_within_s - MIN_TIME_TO_CONNECT_S
+    if detection is not None and detection.deadline_s > latest + 1e-9:
+        raise InputError(
+            f"machine_detection.deadline_s: {detection.deadline_s:g} leaves no time to find an agent within "
+            f"connect_within_s; it may be at most {latest:g}"
+        )
+    _check_screen_pop(given.screen_pop)
+
+
+def _floats(struct: Struct, path: str = "") -> Iterator[tuple[str, float]]:
+    """Every float with its path. TOML has nan, and nan is neither above nor below any limit."""
+    for name, value in msgspec.structs.asdict(struct).items():
+        if isinstance(value, float):
+            yield path + name, value
+        elif isinstance(value, Struct):
+            yield from _floats(value, f"{path}{name}.")
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if isinstance(item, Struct):
+                    yield from _floats(item, f"{path}{name}.{key}.")
+
+
+def _check_screen_pop(template: str) -> None:
+    if not template:
+        return
+    if any(character <= " " or character == "\x7f" for character in template):
+        raise InputError("screen_pop: must be a URL without spaces or control characters")
+    try:
+        fields = [(name, spec, how) for _, name, spec, how in string.Formatter().parse(template) if name is not None]
+        scheme = urlsplit(template).scheme
+    except ValueError as error:
+        raise InputError(f"screen_pop: {error}; write a field as {{id}}, a brace itself as {{{{ or }}}}") from error
+    if scheme not in {"http", "https"}:
+        raise InputError("screen_pop: must begin with https:// or http://")
+    for name, spec, how in fields:
+        if not name.replace("_", "").isalnum() or spec or how:
+            raise InputError(f"screen_pop: {{{name}}} is no field; fields are letters, digits and _, such as {{id}}")

@@ -1,0 +1,233 @@
+"""One contact from outside, checked: what a message, a row of NDJSON and a row of CSV have in common."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from dialer.core.contact import Contact
+from dialer.core.ids import CampaignId, ContactId, Phone, valid_contact_id
+from dialer.intake.phones import PhoneReader, PhoneVerdict
+
+MAX_PHONES: Final = 10
+MAX_NAME: Final = 200
+MAX_PRIORITY: Final = 1_000
+#: A contact's free data, as JSON. It is kept in memory by Redis and sent to agents' screens.
+MAX_DATA_BYTES: Final = 8 * 1024
+MAX_DEPTH: Final = 8
+#: Largest integer that every JSON reader (and Redis' Lua) keeps exactly.
+MAX_INTEGER: Final = 2**53 - 1
+
+
+class RejectReason(StrEnum):
+    """Why something from outside was not taken. Part of the contract: a CRM may branch on it."""
+
+    NOT_JSON = "not_json"
+    WRONG_TYPE = "wrong_type"
+    WRONG_VALUE = "wrong_value"
+    TOO_LARGE = "too_large"
+    NOT_TEXT = "not_text"
+    MISSING_ID = "missing_id"
+    INVALID_ID = "invalid_id"
+    DUPLICATE_ID = "duplicate_id"
+    MISSING_PHONE = "missing_phone"
+    PHONE_NOT_A_NUMBER = "phone_not_a_number"
+    PHONE_NOT_VALID = "phone_not_valid"
+    PHONE_PREMIUM = "phone_premium"
+    DUPLICATE_PHONE = "duplicate_phone"
+    INVALID_PRIORITY = "invalid_priority"
+    INVALID_TIMEZONE = "invalid_timezone"
+    INVALID_TIME = "invalid_time"
+    EXPIRED = "expired"
+    UNKNOWN_CAMPAIGN = "unknown_campaign"
+    UNKNOWN_CONTACT = "unknown_contact"
+    REMOVED = "removed"
+    FINISHED = "finished"
+    DO_NOT_CALL = "do_not_call"
+    UNCLOSED_QUOTE = "unclosed_quote"
+    TOO_MANY_COLUMNS = "too_many_columns"
+
+
+REASON_OF_VERDICT: Final[Mapping[PhoneVerdict, RejectReason]] = {
+    PhoneVerdict.NOT_A_NUMBER: RejectReason.PHONE_NOT_A_NUMBER,
+    PhoneVerdict.NOT_VALID: RejectReason.PHONE_NOT_VALID,
+    PhoneVerdict.PREMIUM_REFUSED: RejectReason.PHONE_PREMIUM,
+}
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why one contact cannot be used."""
+
+    reason: RejectReason
+    problem: str
+    #: Its id, where one could be read.
+    id: ContactId | None = None
+
+
+class RawContact(msgspec.Struct):
+    """A contact as it stands in JSON; null means absent."""
+
+    id: str | None = None
+    phones: list[str] | None = None
+    phone: str | None = None
+    name: str | None = None
+    priority: int | None = None
+    timezone: str | None = None
+    not_before: str | None = None
+    expires: str | None = None
+    consent: dict[str, Any] | None = None
+    fields: dict[str, Any] | None = None
+
+
+NOT_A_MOMENT: Final = "must be a moment with its zone, such as 2026-03-01T16:00:00+01:00"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+
+
+def moment(text: str) -> float | None:
+    """Unix seconds of an RFC 3339 moment; None where it is none, or has no zone: nobody can tell when that is."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+        # datetime's own limits are wider than those of the databases behind us.
+        return None if at.tzinfo is None or not 1970 <= at.year <= 9000 else at.timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+@lru_cache(maxsize=1_024)
+def valid_timezone(name: str) -> bool:
+    """Whether `name` is a zone of the IANA database."""
+    try:
+        ZoneInfo(name)
+    # A directory of the database, a path out of it, a name with NUL: ZoneInfo has an error for each.
+    except (ValueError, OSError, KeyError, UnicodeError):
+        return False
+    return True
+
+
+def tidy(text: str) -> str:
+    """`text` in one line: control characters and runs of white space become one space."""
+    return text if text.isascii() and text.isprintable() and "  " not in text else _CONTROL.sub(" ", text).strip()
+
+
+def read_phones(texts: Iterable[str], reader: PhoneReader) -> tuple[tuple[Phone, ...], list[Refusal]]:
+    """The valid numbers, each once, and why the others were left out (empty texts are nobody's number)."""
+    phones: list[Phone] = []
+    refused: list[Refusal] = []
+    for place, text in enumerate(texts, start=1):
+        if not text.strip():
+            continue
+        reading = reader.read(text)
+        if reading.phone is None:
+            refused.append(Refusal(REASON_OF_VERDICT[reading.verdict], f"phone {place} {reading.problem}"))
+        elif reading.phone not in phones:
+            phones.append(reading.phone)
+    return tuple(phones), refused
+
+
+def build_contact(
+    raw: RawContact, campaign: CampaignId, reader: PhoneReader, *, default_id: bool = False
+) -> tuple[Contact, tuple[Refusal, ...]] | Refusal:
+    """The contact and which of its numbers were left out; or why it cannot be used.
+
+    With `default_id` a contact without id gets that of `id_from_phone`.
+    """
+    # As it is: a removal names it with the very same characters.
+    given = raw.id or ""
+    if given and not valid_contact_id(given):
+        return Refusal(RejectReason.INVALID_ID, "id must have 1 to 128 characters, none of them a control character")
+    contact_id = ContactId(given) if given else None
+    if contact_id is None and not default_id:
+        return Refusal(RejectReason.MISSING_ID, "id is missing: the CRM's own key of this person")
+    texts = raw.phones if raw.phones is not None else [raw.phone] if raw.phone is not None else []
+    if len(texts) > MAX_PHONES:
+        return Refusal(RejectReason.TOO_LARGE, f"{len(texts)} phones; at most {MAX_PHONES}", contact_id)
+    phones, refused = read_phones(texts, reader)
+    if not phones:
+        return refused_for_phones(refused, contact_id)
+    if contact_id is None:
+        contact_id = id_from_phone(phones[0])
+    name = tidy(raw.name) if raw.name else ""
+    if len(name) > MAX_NAME:
+        return Refusal(RejectReason.TOO_LARGE, f"name has {len(name)} characters; at most {MAX_NAME}", contact_id)
+    priority = raw.priority or 0
+    if abs(priority) > MAX_PRIORITY:
+        return Refusal(
+            RejectReason.INVALID_PRIORITY,
+            f"priority {priority} is not within -{MAX_PRIORITY} and {MAX_PRIORITY}",
+            contact_id,
+        )
+    timezone = raw.timezone or None
+    if timezone is not None and not valid_timezone(timezone):
+        return Refusal(
+            RejectReason.INVALID_TIMEZONE,
+            f"timezone {timezone[:64]!r} is no IANA zone such as Europe/Madrid",
+            contact_id,
+        )
+    not_before_at = moment(raw.not_before) if raw.not_before else None
+    if raw.not_before and not_before_at is None:
+        return Refusal(RejectReason.INVALID_TIME, f"not_before {NOT_A_MOMENT}", contact_id)
+    expires_at = moment(raw.expires) if raw.expires else None
+    if raw.expires and expires_at is None:
+        return Refusal(RejectReason.INVALID_TIME, f"expires {NOT_A_MOMENT}", contact_id)
+    for title, data in (("consent", raw.consent), ("fields", raw.fields)):
+        wrong = _wrong_with(data) if data else ""
+        if wrong:
+            return Refusal(RejectReason.TOO_LARGE, f"{title} {wrong}", contact_id)
+    contact = Contact(
+        campaign=campaign,
+        id=contact_id,
+        phones=phones,
+        name=name,
+        priority=priority,
+        timezone=timezone,
+        not_before_at=not_before_at,
+        expires_at=expires_at,
+        consent=raw.consent or {},
+        fields=raw.fields or {},
+    )
+    return contact, tuple(refused)
+
+
+def refused_for_phones(refused: list[Refusal], contact_id: ContactId | None) -> Refusal:
+    """The refusal of a contact without a number that can be called: reason of its first, and what is wrong with all."""
+    if not refused:
+        return Refusal(RejectReason.MISSING_PHONE, "has no telephone number", contact_id)
+    return Refusal(refused[0].reason, "; ".join(refusal.problem for refusal in refused), contact_id)
+
+
+def id_from_phone(phone: Phone) -> ContactId:
+    """The id of a contact that came without one: the same for the same number, whenever it comes again."""
+    return ContactId(f"tel:{phone}")
+
+
+def _wrong_with(data: Mapping[str, Any]) -> str:
+    if not _shallow(data, MAX_DEPTH):
+        return f"is nested more than {MAX_DEPTH} deep, or has a number that JSON readers do not keep exactly"
+    size = len(msgspec.json.encode(data))
+    return f"takes {size} bytes as JSON; at most {MAX_DATA_BYTES}" if size > MAX_DATA_BYTES else ""
+
+
+def _shallow(value: Any, depth: int) -> bool:
+    if depth == 0:
+        return False
+    match value:
+        case dict():
+            return all(_shallow(item, depth - 1) for item in value.values())
+        case list():
+            return all(_shallow(item, depth - 1) for item in value)
+        case bool():
+            return True
+        case int():
+            return abs(value) <= MAX_INTEGER
+        case float():
+            return math.isfinite(value)
+        case _:
+            return True

@@ -1,0 +1,203 @@
+"""Every metric that Cadencia exports, declared in one place (docs/metrics.md describes them for people).
+
+Prefix ``cadencia_``, base units, and no labels but campaign, outcome, state, reason and node: never a phone number or
+the id of a contact, call or agent. Buckets of the answer-to-agent histogram show the two-second limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_C: Final = ("campaign",)
+
+
+class QueueName(StrEnum):
+    """The bounded queues of a node."""
+
+    ENGINE = "engine"
+    RESULTS = "results"
+    ATTEMPTS = "attempts"
+    JOBS = "jobs"
+
+
+QUEUES: Final[Mapping[QueueName, str]] = {
+    QueueName.ENGINE: "Events for the engine",
+    QueueName.RESULTS: "Writes to the shared queues",
+    QueueName.ATTEMPTS: "Ended attempts to be stored",
+    QueueName.JOBS: "Jobs to be handed to the workers",
+}
+#: Answer to agent: fine below the two-second limit, and with a bound exactly on it.
+ANSWER_TO_AGENT_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0, 10.0)
+RING_BUCKETS: Final = (1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 60.0)
+TALK_BUCKETS: Final = (5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1_200.0, 3_600.0)
+#: The time between a CRM's acknowledged removal and its effect.
+REMOVAL_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+SHORT_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class CallFamilies:
+    """Calls, from the start to the outcome."""
+
+    def __init__(self, r: CollectorRegistry) -> None:
+        self.started: Final = Counter("cadencia_calls_started", "Originates handed to Asterisk.", _C, registry=r)
+        self.answered: Final = Counter(
+            "cadencia_calls_answered", "Calls that a person or a machine picked up.", _C, registry=r
+        )
+        self.connected: Final = Counter(
+            "cadencia_calls_connected", "Calls in which a live person got an agent.", _C, registry=r
+        )
+        self.abandoned: Final = Counter(
+            "cadencia_calls_abandoned", "Calls in which a live person got no agent in time.", _C, registry=r
+        )
+        self.ended: Final = Counter(
+            "cadencia_calls_ended", "Ended calls by outcome.", ("campaign", "outcome"), registry=r
+        )
+        self.retries: Final = Counter(
+            "cadencia_calls_retries_planned",
+            "Ended calls after which the contact will be called again.",
+            _C,
+            registry=r,
+        )
+        self.disposed: Final = Counter(
+            "cadencia_calls_disposed", "Calls closed with a disposition code.", _C, registry=r
+        )
+        self.ring: Final = Histogram(
+            "cadencia_ring_seconds",
+            "From the start of a call to its answer; answered calls only.",
+            _C,
+            buckets=RING_BUCKETS,
+            registry=r,
+        )
+        self.answer_to_agent: Final = Histogram(
+            "cadencia_answer_to_agent_seconds",
+            "From the answer of a live person to their agent; connected calls only.",
+            _C,
+            buckets=ANSWER_TO_AGENT_BUCKETS,
+            registry=r,
+        )
+        self.talk: Final = Histogram(
+            "cadencia_talk_seconds", "Talk of a live person with an agent.", _C, buckets=TALK_BUCKETS, registry=r
+        )
+        self.in_flight: Final = Gauge(
+            "cadencia_calls_in_flight", "Calls under way by state.", ("campaign", "state"), registry=r
+        )
+
+
+class CampaignFamilies:
+    """Campaigns: state, abandonment, pace, gate, hopper."""
+
+    def __init__(self, r: CollectorRegistry) -> None:
+        self.state: Final = Gauge(
+            "cadencia_campaign_state", "1 for the state that the campaign is in.", ("campaign", "state"), registry=r
+        )
+        self.abandonment: Final = Gauge(
+            "cadencia_abandonment_ratio", "Abandoned calls per live answer over the legal 30 days.", _C, registry=r
+        )
+        self.abandonment_day: Final = Gauge(
+            "cadencia_abandonment_day_ratio", "Abandoned calls per live answer over 24 hours.", _C, registry=r
+        )
+        self.abandonment_limit: Final = Gauge(
+            "cadencia_abandonment_limit_ratio",
+            "Abandoned calls per live answer that the campaign allows.",
+            _C,
+            registry=r,
+        )
+        self.budget: Final = Gauge(
+            "cadencia_abandonment_budget_calls",
+            "Calls that could still be abandoned within the limit over the legal 30 days; negative when exceeded.",
+            _C,
+            registry=r,
+        )
+        self.occupancy: Final = Gauge(
+            "cadencia_occupancy_ratio", "Share of agents' working time spent with customers, 5 minutes.", _C, registry=r
+        )
+        self.answer_rate: Final = Gauge(
+            "cadencia_answer_ratio", "Share of calls that were picked up, over an hour.", _C, registry=r
+        )
+        self.agents: Final = Gauge(
+            "cadencia_campaign_agents", "Agents of a campaign by state.", ("campaign", "state"), registry=r
+        )
+        self.threshold: Final = Gauge(
+            "cadencia_pacing_threshold_ratio", "Chance of abandonment that the last call was held to.", _C, registry=r
+        )
+        self.expected: Final = Gauge(
+            "cadencia_pacing_expected_abandonment_ratio",
+            "Chance that the last call started would be abandoned if answered.",
+            _C,
+            registry=r,
+        )
+        self.decided: Final = Counter(
+            "cadencia_pacing_calls_decided", "Calls that the pacer said to start.", _C, registry=r
+        )
+        self.gate_requested: Final = Counter(
+            "cadencia_gate_requested_contacts", "Contacts that the gate was asked for.", _C, registry=r
+        )
+        self.gate_granted: Final = Counter(
+            "cadencia_gate_granted_contacts", "Contacts that the gate gave out to be called.", _C, registry=r
+        )
+        self.gate_refused: Final = Counter(
+            "cadencia_gate_refusals", "Contacts that the gate held back, by reason.", ("campaign", "reason"), registry=r
+        )
+        self.hopper: Final = Gauge(
+            "cadencia_hopper_contacts", "Contacts that wait: callable now or later.", ("campaign", "state"), registry=r
+        )
+        self.penetration: Final = Gauge(
+            "cadencia_list_penetration_ratio", "Share of the loaded contacts called at least once.", _C, registry=r
+        )
+
+
+class NodeFamilies:
+    """The floor and the machinery of this node."""
+
+    def __init__(self, r: CollectorRegistry) -> None:
+        self.info: Final = Gauge("cadencia_node_info", "1; its label names this node.", ("node",), registry=r)
+        self.agents: Final = Gauge("cadencia_agents", "Agents by state.", ("state",), registry=r)
+        self.agent_time: Final = Counter(
+            "cadencia_agent_state_seconds", "Time that agents spent in each state.", ("state",), registry=r
+        )
+        self.floor_occupancy: Final = Gauge(
+            "cadencia_floor_occupancy_ratio",
+            "Share of all agents' working time spent with customers, 5 minutes.",
+            registry=r,
+        )
+        self.ignored: Final = Counter(
+            "cadencia_events_ignored",
+            "Events that made no sense in the state they met, by event.",
+            ("reason",),
+            registry=r,
+        )
+        self.removals: Final = Counter(
+            "cadencia_removals_applied", "Removals by what they did.", ("outcome",), registry=r
+        )
+        self.do_not_call: Final = Counter(
+            "cadencia_do_not_call_applied", "Do-not-call entries by what they did.", ("outcome",), registry=r
+        )
+        self.removal_latency: Final = Histogram(
+            "cadencia_removal_latency_seconds",
+            "From the write of a removal or do-not-call entry to its effect on waiting contacts and ringing calls.",
+            buckets=REMOVAL_BUCKETS,
+            registry=r,
+        )
+        self.servers: Final = Gauge(
+            "cadencia_asterisk_servers", "Asterisk servers by state of the connection.", ("state",), registry=r
+        )
+        self.reconnects: Final = Counter(
+            "cadencia_ami_reconnects", "Times that a connection to Asterisk came back.", registry=r
+        )
+        self.round_trip: Final = Histogram(
+            "cadencia_ami_round_trip_seconds", "Ping to an Asterisk server and back.", buckets=SHORT_BUCKETS, registry=r
+        )
+        self.loop_lag: Final = Histogram(
+            "cadencia_event_loop_lag_seconds", "How late the event loop woke up.", buckets=SHORT_BUCKETS, registry=r
+        )
+        self.queues: Final = {
+            queue: Gauge(f"cadencia_{queue}_queue_depth", f"{what} that wait in this node.", registry=r)
+            for queue, what in QUEUES.items()
+        }
+        self.webhooks: Final = Counter(
+            "cadencia_webhook_deliveries", "Webhook deliveries by outcome.", ("outcome",), registry=r
+        )

@@ -1,0 +1,270 @@
+"""Prometheus metrics as a projection: counters move with the notices, gauges are set from the live view when scraped.
+
+A scrape is two steps: `refresh` in the event loop (it reads the live view, microseconds for a floor), then `render` in
+a thread (it formats thousands of lines). Nothing is registered globally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from dialer.core.agent import AgentState
+from dialer.core.campaign import CampaignState
+from dialer.core.ids import CampaignId, ServerName
+from dialer.core.notices import (
+    AgentChanged,
+    AnyNotice,
+    CallConnected,
+    CallEnded,
+    CallRang,
+    CallStarted,
+    CallWasAbandoned,
+    CallWasAnswered,
+    CallWasDisposed,
+    CampaignChanged,
+    EventIgnored,
+    GateAnswered,
+    PaceDecided,
+    ServerChanged,
+)
+from dialer.projections.live_entries import CallStage
+from dialer.projections.live_rows import CampaignRow, LiveSnapshot
+from dialer.projections.metric_families import CallFamilies, CampaignFamilies, NodeFamilies, QueueName
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+#: Reasons come from the gate and its rules; should they ever be many, the rest share one series.
+MAX_REASONS: Final = 100
+OTHER: Final = "other"
+
+
+class Metrics:
+    """The metrics of one node, in a registry of their own."""
+
+    def __init__(self, node: str) -> None:
+        self.registry: Final = CollectorRegistry(auto_describe=False)
+        self._calls: Final = CallFamilies(self.registry)
+        self._campaigns: Final = CampaignFamilies(self.registry)
+        self._node: Final = NodeFamilies(self.registry)
+        self._node.info.labels(node).set(1)
+        self._by_campaign: Final[dict[CampaignId, _CampaignChildren]] = {}
+        self._reasons: Final[set[str]] = set()
+        self._connected_before: Final[set[ServerName]] = set()
+        self._agent_time: Final = {state: self._node.agent_time.labels(state.value) for state in AgentState}
+
+    # ---- in: notices
+
+    def apply(self, notice: AnyNotice) -> None:
+        """Count a notice."""
+        match notice:
+            case CallStarted():
+                self._of(notice.campaign).started.inc()
+            case CallWasAnswered():
+                children = self._of(notice.campaign)
+                children.answered.inc()
+                children.ring.observe(notice.ring_s)
+            case CallConnected():
+                children = self._of(notice.campaign)
+                children.connected.inc()
+                children.answer_to_agent.observe(notice.wait_s)
+            case CallWasAbandoned():
+                self._of(notice.campaign).abandoned.inc()
+            case CallEnded():
+                self._ended(notice)
+            case CallWasDisposed():
+                self._of(notice.campaign).disposed.inc()
+            case AgentChanged():
+                self._agent_time[notice.previous].inc(max(0.0, notice.previous_s))
+            case PaceDecided():
+                children = self._of(notice.campaign)
+                children.decided.inc(notice.decision.dial)
+                children.threshold.set(notice.decision.threshold)
+                children.expected.set(notice.decision.expected_abandonment)
+            case GateAnswered():
+                children = self._of(notice.campaign)
+                children.requested.inc(notice.requested)
+                children.granted.inc(notice.granted)
+                for reason, count in notice.refused:
+                    children.refused(self._known_reason(reason)).inc(count)
+            case ServerChanged():
+                if notice.connected and notice.server in self._connected_before:
+                    self._node.reconnects.inc()
+                elif notice.connected:
+                    self._connected_before.add(notice.server)
+            case EventIgnored():
+                self._node.ignored.labels(self._known_reason(notice.event)).inc()
+            case CallRang() | CampaignChanged():
+                pass
+
+    # ---- in: what no notice tells
+
+    def removal_applied(self, outcome: str, latency_s: float) -> None:
+        """A removal took effect: applied, cancelled, too_late or not_found, `latency_s` after it was written."""
+        self._node.removals.labels(self._known_reason(outcome)).inc()
+        self._node.removal_latency.observe(max(0.0, latency_s))
+
+    def do_not_call_applied(self, outcome: str, latency_s: float) -> None:
+        """A do-not-call entry took effect: applied or removed, `latency_s` after it was written."""
+        self._node.do_not_call.labels(self._known_reason(outcome)).inc()
+        self._node.removal_latency.observe(max(0.0, latency_s))
+
+    def list_progress(self, campaign: CampaignId, *, loaded: int, called: int) -> None:
+        """How many contacts a campaign has, and how many of them were called at least once."""
+        self._campaigns.penetration.labels(campaign).set(called / loaded if loaded else 0.0)
+
+    def ami_round_trip(self, seconds: float) -> None:
+        """A ping to an Asterisk server came back."""
+        self._node.round_trip.observe(seconds)
+
+    def event_loop_lag(self, seconds: float) -> None:
+        """The event loop woke up so much later than asked."""
+        self._node.loop_lag.observe(max(0.0, seconds))
+
+    def queue_depth(self, queue: QueueName, entries: int) -> None:
+        """How many entries wait in a queue."""
+        self._node.queues[queue].set(entries)
+
+    def webhook_delivery(self, outcome: str) -> None:
+        """A webhook was delivered, is retried or failed for good."""
+        self._node.webhooks.labels(self._known_reason(outcome)).inc()
+
+    def forget(self, campaign: CampaignId) -> None:
+        """Drop the series of a campaign that exists no more."""
+        self._by_campaign.pop(campaign, None)
+        for family in (*vars(self._calls).values(), *vars(self._campaigns).values()):
+            family.remove_by_labels({"campaign": campaign})
+
+    # ---- out
+
+    def refresh(self, view: LiveSnapshot) -> None:
+        """Set the gauges to what the live view says."""
+        for campaign in view.campaigns:
+            self._of(CampaignId(campaign.id)).set(campaign)
+        states = dict.fromkeys(AgentState, 0)
+        for agent in view.agents:
+            states[AgentState(agent.state)] += 1
+        for state, count in states.items():
+            self._node.agents.labels(state.value).set(count)
+        self._node.floor_occupancy.set(view.occupancy or 0.0)
+        connected = sum(server.connected for server in view.servers)
+        self._node.servers.labels("connected").set(connected)
+        self._node.servers.labels("lost").set(len(view.servers) - connected)
+
+    def render(self) -> bytes:
+        """The text exposition format, version 0.0.4. Takes milliseconds: call it in a thread."""
+        return generate_latest(_WithoutCreated(self.registry))
+
+    # ---- inside
+
+    def _of(self, campaign: CampaignId) -> _CampaignChildren:
+        children = self._by_campaign.get(campaign)
+        if children is None:
+            children = self._by_campaign[campaign] = _CampaignChildren(campaign, self._calls, self._campaigns)
+        return children
+
+    def _ended(self, notice: CallEnded) -> None:
+        children = self._of(notice.attempt.campaign)
+        children.ended(notice.attempt.outcome.value).inc()
+        if notice.attempt.talk_s is not None:
+            children.talk.observe(notice.attempt.talk_s)
+        if notice.retry_at is not None:
+            children.retries.inc()
+
+    def _known_reason(self, reason: str) -> str:
+        if reason not in self._reasons:
+            if len(self._reasons) >= MAX_REASONS:
+                return OTHER
+            self._reasons.add(reason)
+        return reason
+
+
+class _CampaignChildren:
+    """The series of one campaign, looked up once: `labels` costs more than the count itself."""
+
+    def __init__(self, campaign: CampaignId, calls: CallFamilies, campaigns: CampaignFamilies) -> None:
+        self.started: Final = calls.started.labels(campaign)
+        self.answered: Final = calls.answered.labels(campaign)
+        self.connected: Final = calls.connected.labels(campaign)
+        self.abandoned: Final = calls.abandoned.labels(campaign)
+        self.retries: Final = calls.retries.labels(campaign)
+        self.disposed: Final = calls.disposed.labels(campaign)
+        self.ring: Final = calls.ring.labels(campaign)
+        self.answer_to_agent: Final = calls.answer_to_agent.labels(campaign)
+        self.talk: Final = calls.talk.labels(campaign)
+        self.threshold: Final = campaigns.threshold.labels(campaign)
+        self.expected: Final = campaigns.expected.labels(campaign)
+        self.decided: Final = campaigns.decided.labels(campaign)
+        self.requested: Final = campaigns.gate_requested.labels(campaign)
+        self.granted: Final = campaigns.gate_granted.labels(campaign)
+        self._campaign: Final = campaign
+        self._families: Final = campaigns
+        self._call_families: Final = calls
+        self._ended: Final[dict[str, Counter]] = {}
+        self._refused: Final[dict[str, Counter]] = {}
+        self._gauges: Final = {
+            name: family.labels(campaign)
+            for name, family in (
+                ("abandonment", campaigns.abandonment),
+                ("abandonment_day", campaigns.abandonment_day),
+                ("limit", campaigns.abandonment_limit),
+                ("budget", campaigns.budget),
+                ("occupancy", campaigns.occupancy),
+                ("answer_rate", campaigns.answer_rate),
+            )
+        }
+
+    def ended(self, outcome: str) -> Counter:
+        """The counter of one outcome."""
+        child = self._ended.get(outcome)
+        if child is None:
+            child = self._ended[outcome] = self._call_families.ended.labels(self._campaign, outcome)
+        return child
+
+    def refused(self, reason: str) -> Counter:
+        """The counter of one reason of the gate."""
+        child = self._refused.get(reason)
+        if child is None:
+            child = self._refused[reason] = self._families.gate_refused.labels(self._campaign, reason)
+        return child
+
+    def set(self, row: CampaignRow) -> None:
+        """Set every gauge of the campaign."""
+        gauges = self._gauges
+        gauges["abandonment"].set(row.abandonment.legal_ratio)
+        gauges["abandonment_day"].set(row.abandonment.day_ratio)
+        gauges["limit"].set(row.abandonment.max_ratio)
+        gauges["budget"].set(row.abandonment.budget_left)
+        gauges["occupancy"].set(row.occupancy or 0.0)
+        gauges["answer_rate"].set(row.answer_rate or 0.0)
+        families = self._families
+        families.hopper.labels(self._campaign, "ready").set(row.hopper.ready)
+        families.hopper.labels(self._campaign, "later").set(row.hopper.later)
+        # Every state is set, also to nothing: a series that stops is not a series that is zero.
+        for state in CampaignState:
+            families.state.labels(self._campaign, state.value).set(row.state == state.value)
+        for agent_state in AgentState:
+            families.agents.labels(self._campaign, agent_state.value).set(_of(row.agents, agent_state.value))
+        for stage in CallStage:
+            self._call_families.in_flight.labels(self._campaign, stage.value).set(_of(row.calls, stage.value))
+
+
+def _of(counts: Mapping[str, int], key: str) -> int:
+    return counts.get(key, 0)
+
+
+class _WithoutCreated(Collector):
+    """A registry without the creation times that the client library adds to each counter: they double the lines."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, samples of creation times left out."""
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric

@@ -1,0 +1,89 @@
+"""Every key that the dialer has in Redis, named in one place; the Lua scripts get their names from here too.
+
+Streams that a CRM writes or reads come first, then what is the dialer's own. Keys ending in a colon are completed with
+a campaign, a scope or an owner. All keys of one installation are on one server: Redis Cluster is not supported, since
+the gate must look at all of them in one step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+#: Name by which code and scripts know a key -> the key after the prefix.
+NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # CRM -> dialer
+        "contacts": "contacts",
+        "removals": "removals",
+        "dnc": "dnc",
+        "callbacks": "callbacks",
+        "dispositions": "dispositions",
+        # dialer -> CRM
+        "results": "results",
+        # malformed messages, kept aside for a person to look at
+        "rejected": "rejected",
+        # ended attempts on their way into SQL
+        "attempts": "attempts",
+        # hash: generation, run_id, fence, epoch, push (order of pushes), removals and dnc (cursors of the gate)
+        "gate": "gate",
+        # counts reservations, so that an UNPAUSE that comes late can be told (docs/adr/0004)
+        "turn": "gate:turn",
+        "campaigns": "campaigns",
+        # per campaign: hash of contacts, sorted sets of those that wait, set of those that are done
+        "data": "data:",
+        "ready": "ready:",
+        "later": "later:",
+        "finished": "finished:",
+        # per campaign or "*": set of removed contacts (c<id>) and numbers (p<digits>)
+        "removed": "removed:",
+        # hash: digits -> campaign TAB contact, one a line
+        "phones": "phones",
+        # hashes: call -> record; campaign TAB contact -> call; digits -> call; call -> removals that hit it; campaign -> n
+        "live": "live",
+        "live_contacts": "live:contacts",
+        "live_numbers": "live:numbers",
+        "live_purged": "live:purged",
+        "live_count": "live:count",
+        # calls from before a loss that have been finished since (see finish.lua)
+        "ended": "ended",
+        # <scope>:<digits without the last five>: set of integers, the last five
+        "dnc_set": "dnc:",
+        # hash: scope -> how many numbers; sorted set: scope TAB digits by expiry
+        "dnc_counts": "dnc-counts",
+        "dnc_expiries": "dnc-expiries",
+        # sorted set: owner by the moment until which its heartbeat holds
+        "nodes": "nodes",
+        # stream per owner: removals and do-not-call entries that name its calls
+        "inbox": "inbox:",
+    }
+)
+
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_:-]{0,64}", re.ASCII)
+
+
+class Keys:
+    """The keys under one prefix.
+
+    Raises:
+        ValueError: the prefix has characters other than letters, digits, ``_ : -``, or more than 64.
+    """
+
+    def __init__(self, prefix: str = "cadencia:") -> None:
+        if _PREFIX.fullmatch(prefix) is None:
+            raise ValueError(f"key prefix {prefix!r}: only letters, digits, _, : and -, at most 64")
+        self.prefix = prefix
+
+    def __getitem__(self, name: str) -> str:
+        """The key (or beginning of a key) that is known as `name`."""
+        return self.prefix + NAMES[name]
+
+    def of(self, name: str, part: str) -> str:
+        """The key `name` of one campaign, scope or owner."""
+        return self.prefix + NAMES[name] + part
+
+    def lua_table(self) -> str:
+        """All keys as the text of a Lua table."""
+        return "{" + ", ".join(f"{name} = '{self.prefix}{key}'" for name, key in NAMES.items()) + "}"

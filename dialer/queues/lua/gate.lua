@@ -1,0 +1,136 @@
+-- The gate: drain what the CRM has said, then reserve contacts of one campaign. One step, nothing in between.
+-- generation, owner, campaign, now, inbox seen, results kept for (ms), drain at most, put off by (s), call ids...
+-- Answers {more to drain?, turn, ready, later, first token, granted, refused, inbox}.
+
+local generation, owner, campaign, now_text = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+keep_ms = tonumber(ARGV[6])
+local put_off_s = tonumber(ARGV[8])
+local gate = call('HMGET', K.gate, 'generation', 'removals', 'dnc')
+if not gate[1] then return not_ready('the record has not been loaded') end
+if gate[1] ~= generation then return not_ready('the record was loaded anew') end
+
+local turn = call('INCR', K.turn)
+local more = drain(ARGV[7], gate[2], gate[3])
+local ready, later, data = K.ready .. campaign, K.later .. campaign, K.data .. campaign
+local now = tonumber(now_text)
+
+local over = call('ZRANGEBYSCORE', K.dnc_expiries, '-inf', now_text, 'LIMIT', 0, 100)
+for _, entry in ipairs(over) do dnc_remove(match(entry, '^([^\t]*)\t(%d+)$')) end
+
+local due = call('ZRANGEBYSCORE', later, '-inf', now_text, 'LIMIT', 0, 200)
+if #due > 0 then
+  local args = {}
+  for i, record in ipairs(call('HMGET', data, unpack(due))) do
+    if record then
+      args[#args + 1] = match(record, '^%d+\t%d+\t([^\t]*)\t')
+      args[#args + 1] = due[i]
+    end
+  end
+  if #args > 0 then call('ZADD', ready, unpack(args)) end
+  call('ZREM', later, unpack(due))
+end
+
+local granted, refused, counts = {}, {}, {}
+local token = 0
+local function refuse(why) counts[why] = (counts[why] or 0) + 1 end
+
+-- With a backlog of removals nobody is reserved: it must be gone first.
+local want = more and 0 or #ARGV - 8
+if want > 0 then
+  local taken, live, contacts, numbers, asides = {}, {}, {}, {}, {}
+  local listed = dnc_lists(campaign)
+  local given, examined = 0, 0
+  local bound = want * 2 + 100
+  while given < want and examined < bound do
+    local popped = call('ZPOPMIN', ready, want - given)
+    local n = #popped / 2
+    if n == 0 then break end
+    examined = examined + n
+    local ids, heads, choices = {}, {}, {}
+    for i = 1, n do ids[i] = popped[i * 2 - 1] end
+    local records = call('HMGET', data, unpack(ids))
+    for i = 1, n do
+      local record = records[i]
+      local attempts, index, score, expires, phones, payload = match(record or '', HEAD)
+      heads[i] = {attempts, tonumber(index), expires, phones, payload}
+      if not attempts then
+        choices[i] = '0'
+      elseif find(phones, ',', 1, true) then
+        local list = phones_of(phones)
+        heads[i][4] = list
+        choices[i] = list[tonumber(index) % #list + 1]
+      else
+        choices[i] = phones
+      end
+    end
+    local busy = call('HMGET', K.live_numbers, unpack(choices))
+    for i = 1, n do
+      local id, head = ids[i], heads[i]
+      local attempts, expires, list = head[1], head[3], head[4]
+      if not attempts then
+        refuse('removed')
+      elseif expires ~= '' and tonumber(expires) <= now then
+        forget(campaign, id, records[i])
+        call('SADD', K.finished .. campaign, id)
+        publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'expired'})
+        refuse('expired')
+      else
+        local digits = choices[i]
+        local on_list = listed(digits)
+        local is_live = busy[i] or taken[digits]
+        if (on_list or is_live) and type(list) == 'table' then
+          -- The others in turn; it counts as listed only where all of them are.
+          local first_live = not on_list
+          for k = 1, #list - 1 do
+            digits = list[(head[2] + k) % #list + 1]
+            on_list = listed(digits)
+            is_live = not on_list and (taken[digits] or call('HEXISTS', K.live_numbers, digits) == 1)
+            if not on_list and not is_live then break end
+            first_live = first_live or not on_list
+          end
+          if on_list and first_live then on_list, is_live = false, true end
+        end
+        if on_list then
+          forget(campaign, id, records[i])
+          publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'do_not_call'})
+          refuse('do_not_call')
+        elseif is_live then
+          asides[#asides + 1] = format('%.6f', now + put_off_s)
+          asides[#asides + 1] = id
+          refuse('number_live')
+        else
+          given = given + 1
+          taken[digits] = true
+          local cid, attempt = ARGV[8 + given], format('%d', attempts + 1)
+          granted[#granted + 1] = id
+          granted[#granted + 1] = digits
+          granted[#granted + 1] = attempt
+          granted[#granted + 1] = sub(records[i], head[5])
+          live[#live + 1] = cid
+          live[#live + 1] = {attempt, digits, id}
+          contacts[#contacts + 1] = campaign .. '\t' .. id
+          contacts[#contacts + 1] = cid
+          numbers[#numbers + 1] = digits
+          numbers[#numbers + 1] = cid
+        end
+      end
+    end
+  end
+  if #asides > 0 then call('ZADD', later, unpack(asides)) end
+  if given > 0 then
+    token = call('HINCRBY', K.gate, 'fence', given) - given + 1
+    for i = 2, #live, 2 do
+      local x = live[i]
+      live[i] = concat({owner, format('%.0f', token + i / 2 - 1), x[1], 'reserved', now_text, '', '', '', '', '', campaign, x[2], x[3]}, '\t')
+    end
+    call('HSET', K.live, unpack(live))
+    call('HSET', K.live_contacts, unpack(contacts))
+    call('HSET', K.live_numbers, unpack(numbers))
+    call('HINCRBY', K.live_count, campaign, given)
+  end
+end
+for why, n in pairs(counts) do
+  refused[#refused + 1] = why
+  refused[#refused + 1] = n
+end
+return {more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, granted, refused, inbox(owner, ARGV[5])}

@@ -1,0 +1,130 @@
+-- What all scripts share; put in front of each of them, after "local K = {...}" with the names of all keys.
+-- Redis 6.2 command set. Effects are replicated, so TIME may be read.
+
+local call, sub, match, find, gsub, format = redis.call, string.sub, string.match, string.find, string.gsub, string.format
+local floor, concat, tonumber = math.floor, table.concat, tonumber
+
+-- A live call: owner, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits, contact
+local LIVE = '^([^\t]*)\t(%d+)\t(%d+)\t(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(%d+)\t(.*)$'
+-- A waiting contact: attempts, index of the next phone, score, expiry, phones; then a line with the CRM's data
+local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t([^\t]*)\t([^\n]*)\n()'
+
+local function not_ready(why)
+  return redis.error_reply('NOTREADY ' .. why)
+end
+
+local function phones_of(list)
+  if not find(list, ',', 1, true) then return {list} end
+  local out = {}
+  for digits in string.gmatch(list, '%d+') do out[#out + 1] = digits end
+  return out
+end
+
+local function days_from_civil(y, m, d)
+  if m <= 2 then y = y - 1 end
+  local era = floor(y / 400)
+  local yoe = y - era * 400
+  local doy = floor((153 * (m + (m > 2 and -3 or 9)) + 2) / 5) + d - 1
+  return era * 146097 + yoe * 365 + floor(yoe / 4) - floor(yoe / 100) + doy - 719468
+end
+
+local function civil_from_days(z)
+  z = z + 719468
+  local era = floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
+  local mp = floor((5 * doy + 2) / 153)
+  local m = mp + (mp < 10 and 3 or -9)
+  return yoe + era * 400 + (m <= 2 and 1 or 0), m, doy - floor((153 * mp + 2) / 5) + 1
+end
+
+local clock_s, clock_us
+local function rfc3339()
+  if not clock_s then
+    local t = call('TIME')
+    clock_s, clock_us = tonumber(t[1]), tonumber(t[2])
+  end
+  local days = floor(clock_s / 86400)
+  local s = clock_s - days * 86400
+  local y, m, d = civil_from_days(days)
+  return format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', y, m, d, floor(s / 3600), floor(s / 60) % 60, s % 60, clock_us)
+end
+
+local keep_ms
+local function publish(result)
+  result.at = rfc3339()
+  local oldest = floor(clock_s * 1000 - keep_ms)
+  call('XADD', K.results, 'MINID', '~', format('%.0f', oldest > 0 and oldest or 0), '*', 'data', cjson.encode(result))
+end
+
+-- Takes a contact out of the index of phones.
+local function unindex(campaign, contact, phones)
+  local mine = campaign .. '\t' .. contact
+  for _, digits in ipairs(phones) do
+    local list = call('HGET', K.phones, digits)
+    if list then
+      local left = {}
+      for line in string.gmatch(list, '[^\n]+') do
+        if line ~= mine then left[#left + 1] = line end
+      end
+      if #left == 0 then
+        call('HDEL', K.phones, digits)
+      else
+        call('HSET', K.phones, digits, concat(left, '\n'))
+      end
+    end
+  end
+end
+
+-- Takes a waiting contact out of the hopper.
+local function forget(campaign, contact, record)
+  local _, _, _, _, phones = match(record, HEAD)
+  unindex(campaign, contact, phones_of(phones))
+  call('HDEL', K.data .. campaign, contact)
+  call('ZREM', K.ready .. campaign, contact)
+  call('ZREM', K.later .. campaign, contact)
+end
+
+local function dnc_shard(scope, digits)
+  return K.dnc_set .. scope .. ':' .. sub(digits, 1, -6), tonumber(sub(digits, -5))
+end
+
+local function dnc_add(scope, digits, expires)
+  local key, member = dnc_shard(scope, digits)
+  if call('SADD', key, member) == 1 then call('HINCRBY', K.dnc_counts, scope, 1) end
+  if expires then
+    call('ZADD', K.dnc_expiries, expires, scope .. '\t' .. digits)
+  else
+    call('ZREM', K.dnc_expiries, scope .. '\t' .. digits)
+  end
+end
+
+local function dnc_remove(scope, digits)
+  local key, member = dnc_shard(scope, digits)
+  if call('SREM', key, member) == 1 then call('HINCRBY', K.dnc_counts, scope, -1) end
+  call('ZREM', K.dnc_expiries, scope .. '\t' .. digits)
+end
+
+-- A function that tells whether a number is on the list of everybody or on that of the campaign.
+local function dnc_lists(campaign)
+  local counts = call('HMGET', K.dnc_counts, '*', campaign)
+  local everybody = counts[1] and tonumber(counts[1]) > 0 and K.dnc_set .. '*:'
+  local own = counts[2] and tonumber(counts[2]) > 0 and K.dnc_set .. campaign .. ':'
+  if not everybody and not own then return function() return false end end
+  return function(digits)
+    local shard, member = sub(digits, 1, -6), tonumber(sub(digits, -5))
+    return (everybody and call('SISMEMBER', everybody .. shard, member) == 1)
+      or (own and call('SISMEMBER', own .. shard, member) == 1)
+  end
+end
+
+-- Takes a call out of the live ones.
+local function unlive(id, campaign, contact, digits)
+  call('HDEL', K.live, id)
+  if call('HGET', K.live_contacts, campaign .. '\t' .. contact) == id then
+    call('HDEL', K.live_contacts, campaign .. '\t' .. contact)
+  end
+  if call('HGET', K.live_numbers, digits) == id then call('HDEL', K.live_numbers, digits) end
+  call('HINCRBY', K.live_count, campaign, -1)
+end

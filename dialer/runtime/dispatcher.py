@@ -1,0 +1,189 @@
+"""The shell around the engine: events in, one at a time; outputs carried out in their order.
+
+`feed` is synchronous. An answer that is read off the socket has its agent, and the redirect is with the transport,
+before the reading of the next message; and an originate is handed over before the gate is let go (docs/adr/0004).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from dialer.core import commands as cmd
+from dialer.core import notices as ntc
+from dialer.core.engine import Engine
+from dialer.core.events import AnyEvent, OriginateHandedOver, OriginateNotSent, PermitsGranted, Refusals
+from dialer.core.floor import Output
+from dialer.core.ids import CampaignId
+from dialer.queues import results
+from dialer.queues.port import Finish, LiveState, MarkLive, Publish, Release, Write
+from dialer.runtime.outbox import Outbox
+from dialer.switch.port import HandOver, Switch
+
+_log = structlog.get_logger(__name__)
+
+
+class Projection(Protocol):
+    """Somebody who keeps a picture of what happens."""
+
+    def apply(self, notice: ntc.AnyNotice) -> None:
+        """Take one notice in; must be quick and must not fail."""
+
+
+class Dispatcher:
+    """Owns the engine."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        switch: Switch,
+        outbox: Outbox,
+        now: Callable[[], float],
+        projections: Sequence[Projection] = (),
+        permit_requests: asyncio.Queue[cmd.RequestPermits],
+    ) -> None:
+        self.engine = engine
+        self._switch = switch
+        self._outbox = outbox
+        self._now = now
+        self._projections = tuple(projections)
+        self._permit_requests = permit_requests
+        self._events: deque[AnyEvent] = deque()
+        self._feeding = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+
+    def feed(self, event: AnyEvent) -> None:
+        """Take an event in, and everything that follows from it."""
+        self._events.append(event)
+        if self._feeding:
+            return  # somebody further up the stack is at it
+        self._feeding = True
+        try:
+            while self._events:
+                self._carry_out(self.engine.handle(self._events.popleft()))
+        finally:
+            self._feeding = False
+        self._arm()
+
+    def awaits(self, campaign: CampaignId) -> bool:
+        """Whether the engine still waits for permits of this campaign."""
+        run = self.engine.floor.campaigns.get(campaign)
+        return run is not None and run.requested > 0
+
+    def close(self) -> None:
+        """Wake no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # ---- time
+
+    def _arm(self) -> None:
+        at = self.engine.next_deadline()
+        if at == self._timer_at and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = at
+        if at is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - self._now()), self._wake, at)
+
+    def _wake(self, deadline: float) -> None:
+        self._timer, self._timer_at = None, None
+        # A timer never fires before its own deadline, whatever the clocks' resolution.
+        self._feeding = True
+        try:
+            self._carry_out(self.engine.wake(max(self._now(), deadline)))
+            while self._events:
+                self._carry_out(self.engine.handle(self._events.popleft()))
+        finally:
+            self._feeding = False
+        self._arm()
+
+    # ---- outputs
+
+    def _carry_out(self, outputs: Sequence[Output]) -> None:
+        writes: list[Write] = []
+        for output in outputs:
+            match output:
+                case cmd.Originate():
+                    self._originate(output)
+                case cmd.HangUp():
+                    self._switch.hang_up(output)
+                case cmd.ConnectCall():
+                    self._switch.connect_call(output)
+                case cmd.PlayMessage():
+                    self._switch.play_message(output)
+                case cmd.CallAgent():
+                    self._switch.call_agent(output)
+                case cmd.HangUpAgent():
+                    self._switch.hang_up_agent(output)
+                case cmd.RequestPermits():
+                    self._request(output)
+                case cmd.ReturnPermit():
+                    writes.append(Release(permit=output.permit, not_before_at=output.not_before_at))
+                case cmd.FinishCall():
+                    writes.append(
+                        Finish(attempt=output.attempt, fencing_token=output.fencing_token, retry_at=output.retry_at)
+                    )
+                case cmd.ReportPurge():
+                    writes.append(Publish(result=results.purge_result(output, self._now())))
+                case _:
+                    writes.extend(_writes_of(output))
+                    for projection in self._projections:
+                        projection.apply(output)
+        self._outbox.put(writes)
+
+    def _originate(self, command: cmd.Originate) -> None:
+        now = self._now()
+        call = command.permit.call
+        handed = self._switch.originate(command, now)
+        if handed is HandOver.HANDED_OVER:
+            self._events.append(OriginateHandedOver(at=now, call=call))
+        else:
+            self._events.append(OriginateNotSent(at=now, call=call, reason=handed.value))
+
+    def _request(self, command: cmd.RequestPermits) -> None:
+        if self._outbox.full or self._permit_requests.full():
+            self._events.append(no_permits(command.campaign, command.count, self._now(), "queues are behind"))
+        else:
+            self._permit_requests.put_nowait(command)
+
+
+def no_permits(campaign: CampaignId, requested: int, now: float, reason: str) -> PermitsGranted:
+    """The answer to a request that could not be put to the gate."""
+    return PermitsGranted(
+        at=now,
+        campaign=campaign,
+        requested=requested,
+        permits=(),
+        refusals=Refusals(counts=((reason, requested),)),
+        ready=0,
+        later=0,
+    )
+
+
+def _writes_of(notice: ntc.AnyNotice) -> list[Write]:
+    """What a notice leaves in Redis: how far the call is, for recovery, and the result for the CRM.
+
+    `CallEnded` leaves nothing here: its result is written by the same atomic step that frees the contact (`Finish`).
+    """
+    match notice:
+        case ntc.CallStarted():
+            mark = MarkLive(call=notice.call, state=LiveState.DIALING, at=notice.at, server=notice.server)
+        case ntc.CallWasAnswered():
+            mark = MarkLive(call=notice.call, state=LiveState.ANSWERED, at=notice.at)
+        case ntc.CallConnected():
+            mark = MarkLive(call=notice.call, state=LiveState.TALKING, at=notice.at, agent=notice.agent)
+        case ntc.CallWasAbandoned() | ntc.CallWasDisposed():
+            return [Publish(result=results.notice_result(notice))]
+        case _:
+            return []
+    return [mark, Publish(result=results.notice_result(notice))]

@@ -1,0 +1,146 @@
+"""Between the engine and the gate: permits on request, purges as they come, and a gate that is shut when Redis is not
+the server that was prepared.
+
+Nobody is dialed while the gate is shut. It is opened by `Queues.prepare`, or after a restart, a fail-over or an
+emptying of Redis by `Queues.rebuild` from the record in SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from dialer.core.commands import RequestPermits
+from dialer.core.events import CallPurged
+from dialer.core.ids import CallId, NodeName
+from dialer.errors import GateNotReady, QueueError, StorageError
+from dialer.queues.port import AsyncRecords, Queues
+from dialer.runtime.dispatcher import Dispatcher, no_permits
+
+_log = structlog.get_logger(__name__)
+
+_HEARTBEAT_S = 1.0
+_HEARTBEAT_TTL_S = 5.0
+_RETRY_S = 0.5
+_RETRY_MAX_S = 5.0
+_PURGE_WAIT_S = 1.0
+
+
+class Gatekeeper:
+    """One a node."""
+
+    def __init__(
+        self,
+        *,
+        node: NodeName,
+        boot: str,
+        queues: Queues,
+        record: Callable[[], AsyncRecords],
+        dispatcher: Dispatcher,
+        requests: asyncio.Queue[RequestPermits],
+        now: Callable[[], float],
+    ) -> None:
+        self._prefix = f"{node}-{boot}-"
+        self._sequence = 0
+        self._queues = queues
+        self._record = record
+        self._dispatcher = dispatcher
+        self._requests = requests
+        self._now = now
+        self._open = asyncio.Event()
+        self._shut = asyncio.Event()
+        self._shut.set()
+        self.problem = "not prepared yet"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls can be permitted."""
+        return self._open.is_set()
+
+    async def wait_open(self) -> None:
+        """Wait until calls can be permitted."""
+        await self._open.wait()
+
+    async def run(self) -> None:
+        """Prepare, or rebuild, whenever the gate is shut, for ever."""
+        delay_s = _RETRY_S
+        while True:
+            await self._shut.wait()
+            try:
+                if not await self._queues.prepare():
+                    _log.warning("redis does not hold the record: loading it from the database, nobody is dialed")
+                    await self._queues.rebuild(self._record())
+                    _log.warning("record loaded, gate opens")
+                for call in await self._queues.recover(self._now()):
+                    self._dispatcher.feed(call)
+            except (QueueError, StorageError) as error:
+                self.problem = str(error)
+                _log.warning("gate stays shut", error=str(error))
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, _RETRY_MAX_S)
+                continue
+            delay_s = _RETRY_S
+            self.problem = ""
+            self._shut.clear()
+            self._open.set()
+
+    async def serve_permits(self) -> None:
+        """Answer the engine's requests, one at a time."""
+        while True:
+            request = await self._requests.get()
+            if not self.is_open:
+                self._refuse(request, "gate is shut")
+                continue
+            calls = [self._next_call() for _ in range(request.count)]
+            try:
+                async with self._queues.reserve(request.campaign, calls, self._now()) as reservation:
+                    self._feed_all(reservation.purged)
+                    # Hands the originates over before it returns: the gate is held until then.
+                    self._dispatcher.feed(reservation.granted)
+            except QueueError as error:
+                self._trouble(error)
+                if self._dispatcher.awaits(request.campaign):
+                    self._refuse(request, "gate is out of reach")
+
+    async def watch_purges(self) -> None:
+        """Apply removals and do-not-call entries as soon as they are written, whether or not anything is dialed."""
+        while True:
+            await self._open.wait()
+            try:
+                if await self._queues.wait_for_purges(_PURGE_WAIT_S):
+                    self._feed_all(await self._queues.drain())
+            except QueueError as error:
+                self._trouble(error)
+                await asyncio.sleep(_RETRY_S)
+
+    async def heartbeat(self) -> None:
+        """Say that this node lives, and take over what a dead one left."""
+        while True:
+            await self._open.wait()
+            try:
+                await self._queues.heartbeat(self._now(), _HEARTBEAT_TTL_S)
+                for call in await self._queues.recover(self._now()):
+                    self._dispatcher.feed(call)
+            except QueueError as error:
+                self._trouble(error)
+            await asyncio.sleep(_HEARTBEAT_S)
+
+    def _trouble(self, error: QueueError) -> None:
+        self.problem = str(error)
+        if isinstance(error, GateNotReady):
+            self._open.clear()
+            self._shut.set()
+        _log.warning("gate", error=str(error), shut=not self.is_open)
+
+    def _refuse(self, request: RequestPermits, reason: str) -> None:
+        self._dispatcher.feed(no_permits(request.campaign, request.count, self._now(), reason))
+
+    def _feed_all(self, purged: tuple[CallPurged, ...]) -> None:
+        for event in purged:
+            self._dispatcher.feed(event)
+
+    def _next_call(self) -> CallId:
+        self._sequence += 1
+        return CallId(f"{self._prefix}{self._sequence}")

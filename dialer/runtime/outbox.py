@@ -1,0 +1,79 @@
+"""Writes to the queues on their way: in order, in batches, kept and tried again while Redis is out of reach.
+
+Bounded: over `soft_limit` the node starts no more calls (`full`), so that what is under way can still be recorded; the
+calls under way are bounded themselves, and so is what they add.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+
+from dialer.errors import QueueError
+from dialer.queues.port import Queues, Write
+
+_log = structlog.get_logger(__name__)
+
+_BATCH = 500
+_RETRY_S = 0.25
+_RETRY_MAX_S = 5.0
+
+
+class Outbox:
+    """A queue of writes with one writer."""
+
+    def __init__(self, queues: Queues, soft_limit: int = 20_000) -> None:
+        self._queues = queues
+        self._soft_limit = soft_limit
+        self._waiting: deque[Write] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether no call may be started until some of this is written."""
+        return len(self._waiting) >= self._soft_limit
+
+    def put(self, writes: Sequence[Write]) -> None:
+        """Add writes behind those that wait."""
+        if writes:
+            self._waiting.extend(writes)
+            self._idle.clear()
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        delay_s = _RETRY_S
+        while True:
+            await self._wake.wait()
+            batch = [self._waiting[i] for i in range(min(_BATCH, len(self._waiting)))]
+            if not batch:
+                self._wake.clear()
+                self._idle.set()
+                continue
+            try:
+                await self._queues.write(batch)
+            except QueueError as error:
+                _log.warning("queue write failed, kept and tried again", waiting=len(self._waiting), error=str(error))
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, _RETRY_MAX_S)
+                continue
+            delay_s = _RETRY_S
+            for _ in batch:
+                self._waiting.popleft()
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until all is written; False when `timeout_s` passed first."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,58 @@
+"""Background tasks that somebody owns: named, watched, and cancelled together.
+
+The death of a task is an event, never silence: the first that fails ends the run with its error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Self
+
+
+class Tasks:
+    """A group of tasks that live until `stop`, unlike a `TaskGroup`, which waits for them to end by themselves."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._failed: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._failed = asyncio.get_running_loop().create_future()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` until it ends or `stop`."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def failure(self) -> None:
+        """Wait until a task fails, and raise its error."""
+        assert self._failed is not None, "enter the context first"
+        await asyncio.shield(self._failed)
+
+    async def stop(self) -> None:
+        """Cancel all, in no order, and wait for them."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._failed is not None and not self._failed.done():
+            self._failed.cancel()
+        elif self._failed is not None and not self._failed.cancelled():
+            self._failed.exception()  # has been seen, or somebody stopped for another reason
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        if self._failed is not None and not self._failed.done():
+            error = task.exception()
+            assert error is not None
+            error.add_note(f"in the task {task.get_name()!r}")
+            self._failed.set_exception(error)

@@ -1,0 +1,130 @@
+"""A call centre to be simulated: who works when, who answers, how long everything takes, and what goes wrong."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from pacing.contract import Outcome
+from pacing.distributions import Distribution, Exponential, Gamma, LogNormal, Uniform
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A value that changes at given moments.
+
+    Attributes:
+        first: The value from the beginning.
+        changes: (second, value from then on), in order of time.
+    """
+
+    first: float
+    changes: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        times = [time for time, _ in self.changes]
+        if times != sorted(times):
+            raise ValueError(f"changes must be in order of time, not {times}")
+
+    def at(self, time: float) -> float:
+        """The value at this second."""
+        place = bisect_right(self.changes, (time, math.inf))
+        return self.first if place == 0 else self.changes[place - 1][1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """One way in which a call fails to reach a live person.
+
+    Attributes:
+        outcome: What is reported.
+        share: Share of the calls that no live person answers, 0 to 1.
+        after: Seconds from the start of the call to its end; None: it rings until the time-out.
+    """
+
+    outcome: Outcome
+    share: float
+    after: Distribution | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """Agents on duty from one second to another; whoever is busy at the end finishes first."""
+
+    agents: int
+    begins_s: float = 0.0
+    ends_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaks:
+    """Breaks that every agent takes, when free."""
+
+    every: Distribution
+    length: Distribution
+
+
+NOBODY_THERE = (
+    Ending(outcome=Outcome.NO_ANSWER, share=0.55, after=None),
+    Ending(outcome=Outcome.MACHINE, share=0.25, after=Gamma(18.0, 6.0)),
+    Ending(outcome=Outcome.BUSY, share=0.12, after=Uniform(1.0, 5.0)),
+    Ending(outcome=Outcome.INVALID, share=0.08, after=Uniform(0.5, 3.0)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """A call centre.
+
+    Attributes:
+        shifts: Agents on duty.
+        answer: Chance that a call is answered by a live person.
+        rings: Seconds to a live answer.
+        endings: What happens to the other calls; shares are normalised.
+        talk: Seconds of talk.
+        talk_scale: Multiplies the talk times of calls started from a moment on.
+        wrapup: Seconds of wrap-up; None for none.
+        ring_timeout_s: When an unanswered call is given up; None: never.
+        carrier_delay_s: Added to the time to every answer and ending of calls started from a moment on.
+        connect_within_s: Seconds that a person who answered waits before being abandoned; 0: not at all.
+        breaks: Breaks of the agents; None for none.
+        hours: Length of the day.
+    """
+
+    shifts: tuple[Shift, ...]
+    answer: Steps
+    rings: Distribution = field(default_factory=lambda: Gamma(10.0, 3.0))
+    endings: tuple[Ending, ...] = NOBODY_THERE
+    talk: Distribution = field(default_factory=lambda: LogNormal(150.0, 0.9))
+    talk_scale: Steps = field(default_factory=lambda: Steps(1.0))
+    wrapup: Distribution | None = field(default_factory=lambda: LogNormal(20.0, 0.5))
+    ring_timeout_s: float | None = 26.0
+    carrier_delay_s: Steps = field(default_factory=lambda: Steps(0.0))
+    connect_within_s: float = 2.0
+    breaks: Breaks | None = None
+    hours: float = 8.0
+
+    def __post_init__(self) -> None:
+        if not self.shifts or any(shift.agents < 0 for shift in self.shifts):
+            raise ValueError("a floor needs at least one shift, with no negative number of agents")
+        if not self.endings or sum(ending.share for ending in self.endings) <= 0.0:
+            raise ValueError("a floor needs at least one ending with a positive share")
+        if self.ring_timeout_s is None and any(ending.after is None for ending in self.endings):
+            raise ValueError("an ending that rings until the time-out needs ring_timeout_s")
+
+
+def markov(*, agents: int, handle_s: float, ring_s: float, answer: float, hours: float) -> Floor:
+    """The loss model with exponential clocks that the theory solves: no wrap-up, nobody waits, answers and failures alike."""
+    ring = Exponential(ring_s)
+    return Floor(
+        shifts=(Shift(agents=agents),),
+        answer=Steps(answer),
+        rings=ring,
+        endings=(Ending(outcome=Outcome.FAILED, share=1.0, after=ring),),
+        talk=Exponential(handle_s),
+        wrapup=None,
+        ring_timeout_s=None,
+        connect_within_s=0.0,
+        hours=hours,
+    )
