@@ -132,11 +132,18 @@ def explained(error: msgspec.ValidationError) -> str:
     text = str(error)
     what, _, path = text.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
+    if what.startswith("Invalid enum value") and field == "`key` in `$.retries":
+        value = what.removeprefix("Invalid enum value ")
+        return f"retries: {value} is no outcome; it may be {', '.join(Outcome)}"
+    return f"{field}: {in_words(what)}" if field else in_words(what)
+
+
+def in_words(what: str) -> str:
+    """A message of msgspec, a pattern replaced by what it means."""
     for pattern, words in _IN_WORDS.items():
         if f"matching regex {pattern!r}" in what:
-            what = f"must be {words}"
-            break
-    return f"{field}: {what}" if field and field != "[...]" else what
+            return f"must be {words}"
+    return what
 
 
 def campaign_of(given: CampaignInput) -> Campaign:

@@ -30,9 +30,7 @@ class Harness:
             node=NODE,
             servers=[Server(name=ServerName(name)) for name in servers],
             trunks=[
-                TrunkLimits(
-                    server=ServerName(name), name=TrunkName("out"), max_channels=500, max_calls_per_second=cps
-                )
+                TrunkLimits(server=ServerName(name), name=TrunkName("out"), max_channels=500, max_calls_per_second=cps)
                 for name in servers
             ],
         )
@@ -91,9 +89,7 @@ class Harness:
 
     def hang_up(self, call: CallId, **changes: object) -> list[Output]:
         """The channel goes."""
-        event = ev.CallHungUp(
-            at=self.now, call=call, cause=16, sip_code=None, timed_out=False, by=ev.HungUpBy.CUSTOMER
-        )
+        event = ev.CallHungUp(at=self.now, call=call, cause=16, sip_code=None, timed_out=False, by=ev.HungUpBy.CUSTOMER)
         return self.feed(replace(event, **changes))  # type: ignore[arg-type]
 
     def join(self, call: CallId) -> list[Output]:

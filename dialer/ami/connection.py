@@ -12,7 +12,7 @@ never sent again by anybody here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -206,6 +206,7 @@ class AmiConnection:
         self._max_outstanding = max_outstanding
         self._decoder = Decoder(expect_banner=True)
         self._state = AmiState.CONNECTING
+        self._version: tuple[int, ...] = ()
         self._out = bytearray()
         self._pending: dict[str, _Pending] = {}
         #: No pending action is due before this; it may be too early, never too late.
@@ -254,8 +255,6 @@ class AmiConnection:
         """What the bytes that came at `now` mean. Never raises: a peer that talks nonsense makes a `Closed`."""
         if self.closed:
             return []
-        self._heard_at = now
-        events: list[AmiEvent] = []
         error: RemoteProtocolError | None = None
         messages: list[Message] = []
         try:
@@ -263,20 +262,47 @@ class AmiConnection:
             error = self._decoder.error
         except RemoteProtocolError as raised:
             error = raised
+        events: list[AmiEvent] = []
         if self._state is AmiState.CONNECTING and self._decoder.version is not None:
-            self._on_banner(self._decoder.version, now, events)
+            events += self.receive_banner(self._decoder.version, now)
+        events += self.receive_messages(messages, now)
+        if error is not None:
+            events += self.receive_error(error)
+        return events
+
+    def receive_banner(self, version: tuple[int, ...], now: float) -> list[AmiEvent]:
+        """What a greeting means that something else has read (`receive_data` reads it by itself)."""
+        events: list[AmiEvent] = []
+        if self._state is AmiState.CONNECTING:
+            self._heard_at = now
+            self._version = version
+            self._on_banner(version, now, events)
+        return events
+
+    def receive_messages(self, messages: Iterable[Message], now: float) -> list[AmiEvent]:
+        """What messages mean that something else has decoded (`receive_data` decodes by itself)."""
+        events: list[AmiEvent] = []
+        if self.closed:
+            return events
+        self._heard_at = now
         for message in messages:
-            if self.closed:
-                return events
             name = message.event
             if name is not None:
                 self._on_event(message, events, now)
             elif message.response is not None:
                 self._on_response(message, events, now)
             else:
-                error = RemoteProtocolError("a message that is neither an event nor a response")
+                return events + self.receive_error(
+                    RemoteProtocolError("a message that is neither an event nor a response")
+                )
+            if self.closed:
                 break
-        if error is not None and not self.closed:
+        return events
+
+    def receive_error(self, error: RemoteProtocolError) -> list[AmiEvent]:
+        """What it means that the peer's bytes could not be read."""
+        events: list[AmiEvent] = []
+        if not self.closed:
             self._end(events, str(error), error)
         return events
 
@@ -460,7 +486,7 @@ class AmiConnection:
                     return
                 self._login_deadline = None
                 self._step(_Step.ACCEPTED)
-                events.append(LoggedIn(version=self._decoder.version or ()))
+                events.append(LoggedIn(version=self._version))
             case "Logoff":
                 self._end(events, "logged off")
             case _:

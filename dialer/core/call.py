@@ -59,8 +59,6 @@ TRANSITIONS: Final[Mapping[tuple[CallState, CallStep], CallState]] = {
     # The deadline made it a person, and then detection said machine before any agent was there.
     (_S.WAITING, _X.MACHINE): _S.MACHINE,
     (_S.WAITING, _X.JOIN): _S.CONNECTED,
-    # The move into the agent's room was on its way when the time was up: they did meet.
-    (_S.ABANDONED, _X.JOIN): _S.CONNECTED,
     (_S.WAITING, _X.ABANDON): _S.ABANDONED,
     # Not handed over, or refused before a channel existed.
     (_S.RESERVED, _X.END): _S.ENDED,

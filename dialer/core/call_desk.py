@@ -26,7 +26,7 @@ from dialer.core.events import (
     OriginateNotSent,
     Verdict,
 )
-from dialer.core.floor import CampaignRun, Floor
+from dialer.core.floor import Floor
 from dialer.core.ids import CallId
 from dialer.core.notices import (
     CallConnected,

@@ -18,7 +18,7 @@ from dialer.intake.phones import PhoneReader
 MAX_COLUMNS: Final = 500
 
 _PHONE: Final = re.compile(
-    r"(?:(?:num(?:ero)?|n)_(?:de_)?)?"
+    r"(?:(?:num(?:ero)?|no?)_(?:de_)?)?"
     r"(?:phones?|telephone|tele?fonos?|tel|tlfn?o?|tfno|mobile|moviles|movil|cell|celular|fijo|landline|msisdn)"
     r"(?:_(?:number|phone|no|num|numero|movil|fijo|mobile|home|work|casa|trabajo|principal|alternativo))*(?:_?[0-9]{1,2})?"
 )

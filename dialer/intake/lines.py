@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
+
+import msgspec
 
 from dialer.errors import InputError
 
@@ -33,6 +36,8 @@ _FORMATS: Final = (
 )
 #: Bytes that mean nothing in Windows-1252; text that has them is Latin-1.
 _NOT_CP1252: Final = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))
+#: What the error handler "surrogateescape" makes of a byte that cannot be decoded.
+_ESCAPED: Final = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +52,7 @@ class Encoding:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line with its number, from 1; `problem` where it cannot be used, and `text` is then only its beginning."""
 
     number: int
@@ -73,7 +77,9 @@ def detect_encoding(source: BinaryIO) -> Encoding:
             source.seek(0)
             if not codec:
                 raise InputError("the file is written in UTF-32; save it as UTF-8")
-            return Encoding(codec=codec, certain=True, verdict=f"{codec.removesuffix('-sig').upper()} (byte-order mark)")
+            return Encoding(
+                codec=codec, certain=True, verdict=f"{codec.removesuffix('-sig').upper()} (byte-order mark)"
+            )
     if b"\x00" in sample:
         codec = _utf16_without_mark(sample)
         source.seek(0)
@@ -115,20 +121,12 @@ def _count(source: BinaryIO, block: bytes) -> tuple[int, int, bool]:
                 cut = _complete(data)
                 data, rest = data[:cut], data[cut:]
             escaped = data.decode("utf-8", "surrogateescape")
-            beyond = len(escaped) - sum(map(escaped.count, _ASCII)) if len(escaped) < _SAMPLE else _beyond(escaped)
-            wrong = sum(1 for char in escaped if "\udc80" <= char <= "\udcff") if beyond else 0
-            good += beyond - wrong
+            wrong = len(_ESCAPED.findall(escaped))
+            good += len(escaped) - len(escaped.encode("ascii", "ignore")) - wrong
             bad += wrong
-            outside = outside or any(byte in data for byte in _NOT_CP1252)
+            outside = outside or len(data.translate(None, _NOT_CP1252)) < len(data)
         block = following
     return good, bad, outside
-
-
-_ASCII: Final = tuple(map(chr, range(128)))
-
-
-def _beyond(text: str) -> int:
-    return len(text) - len(text.encode("ascii", "ignore"))
 
 
 def _complete(data: bytes) -> int:
@@ -165,19 +163,15 @@ def read_lines(source: BinaryIO, encoding: Encoding) -> Iterator[Line]:
                     continue
             else:
                 line = line[:-1]
-            if line.isascii():
-                problem = "has a NUL character" if "\x00" in line else ""
-            else:
-                problem = _problem(line, marked)
+            problem = ("\x00" in line and "has a NUL character") or "" if line.isascii() else _problem(line, marked)
             yield Line(number, line, problem)
     finally:
         text.detach()
 
 
 def _problem(line: str, marked: bool) -> str:
-    if any("\ud800" <= char <= "\udfff" for char in line):
-        column = next(place for place, char in enumerate(line) if "\ud800" <= char <= "\udfff")
-        return f"is not UTF-8 text (character {column + 1}); save the file as UTF-8"
+    if (escaped := _ESCAPED.search(line)) is not None:
+        return f"is not UTF-8 text (character {escaped.start() + 1}); save the file as UTF-8"
     if marked and "\ufffd" in line:
         return "is not UTF-16 text; save the file as UTF-8"
     return "has a NUL character" if "\x00" in line else ""

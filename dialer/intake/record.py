@@ -155,8 +155,6 @@ def build_contact(
     if contact_id is None:
         contact_id = id_from_phone(phones[0])
     name = tidy(raw.name) if raw.name else ""
-    if len(name) > MAX_NAME:
-        return Refusal(RejectReason.TOO_LARGE, f"name has {len(name)} characters; at most {MAX_NAME}", contact_id)
     priority = raw.priority or 0
     if abs(priority) > MAX_PRIORITY:
         return Refusal(
@@ -177,10 +175,6 @@ def build_contact(
     expires_at = moment(raw.expires) if raw.expires else None
     if raw.expires and expires_at is None:
         return Refusal(RejectReason.INVALID_TIME, f"expires {NOT_A_MOMENT}", contact_id)
-    for title, data in (("consent", raw.consent), ("fields", raw.fields)):
-        wrong = _wrong_with(data) if data else ""
-        if wrong:
-            return Refusal(RejectReason.TOO_LARGE, f"{title} {wrong}", contact_id)
     contact = Contact(
         campaign=campaign,
         id=contact_id,
@@ -193,7 +187,18 @@ def build_contact(
         consent=raw.consent or {},
         fields=raw.fields or {},
     )
-    return contact, tuple(refused)
+    return too_large(contact) or (contact, tuple(refused))
+
+
+def too_large(contact: Contact) -> Refusal | None:
+    """Why the texts and data of `contact` are more than is kept of one; None where they are not."""
+    if len(contact.name) > MAX_NAME:
+        problem = f"name has {len(contact.name)} characters; at most {MAX_NAME}"
+        return Refusal(RejectReason.TOO_LARGE, problem, contact.id)
+    for title, data in (("consent", contact.consent), ("fields", contact.fields)):
+        if data and (wrong := _wrong_with(data)):
+            return Refusal(RejectReason.TOO_LARGE, f"{title} {wrong}", contact.id)
+    return None
 
 
 def refused_for_phones(refused: list[Refusal], contact_id: ContactId | None) -> Refusal:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from dialer.simulation.channels import CAUSE_TEXTS, Channel, EventClass
 
 #: Takes every event: class, name, whole text.
 Publish = Callable[[EventClass, str, str], None]
+
+_PRIVILEGE: Final = {kind: f"{(kind.name or '').lower()},all" for kind in EventClass}
 
 
 @dataclass(slots=True)
@@ -39,7 +42,7 @@ class EventWriter:
             self._publish(
                 kind,
                 name,
-                f"Event: {name}\r\nPrivilege: {(kind.name or '').lower()},all\r\nTimestamp: {self._clock():.6f}\r\n"
+                f"Event: {name}\r\nPrivilege: {_PRIVILEGE[kind]}\r\nTimestamp: {self._clock():.6f}\r\n"
                 f"SystemName: {self.system_name}\r\n{body}\r\n",
             )
 

@@ -45,6 +45,9 @@ _NO_PHONE: Final = Fate(reaction=Reaction.SILENT, rings=False)
 _SETUP_S: Final = (0.0005, 0.0015)
 _STEP_S: Final = (0.0003, 0.0012)
 
+#: Numbers whose attempts are counted; the oldest are forgotten, and begin at their first again.
+_REMEMBERED_NUMBERS: Final = 1_000_000
+
 Step = Callable[[Channel, float], None]
 
 
@@ -180,6 +183,8 @@ class Switchboard:
             return record
         if attempt:
             self._attempts[request.number] = attempt
+            if len(self._attempts) > _REMEMBERED_NUMBERS:
+                del self._attempts[next(iter(self._attempts))]
         record.fate = fate
         reactions = self.counts.by_reaction
         if not request.is_agent:
@@ -234,9 +239,13 @@ class Switchboard:
 
     def clear(self) -> None:
         """All channels and rooms are gone at once, as when the process is killed: no event is sent."""
-        for channel in [*self.channels.values()]:
-            self._remove(channel, None, None, "crash")
+        for _, _, _, channel, _ in self._timers:
+            channel.epoch += 1
         self._timers.clear()
+        for channel in self.channels.values():
+            self._write_down(channel, None, None, "crash")
+        self.channels.clear()
+        self._by_uniqueid.clear()
         self.rooms.clear()
         self._waiting = None
         self._tell.forget_devices()
@@ -563,6 +572,9 @@ class Switchboard:
             ringing=-1 if channel.state is ChannelState.RINGING else 0,
             up=-1 if channel.state is ChannelState.UP else 0,
         )
+        self._write_down(channel, cause, sip_code, by)
+
+    def _write_down(self, channel: Channel, cause: int | None, sip_code: int | None, by: str) -> None:
         self.counts.ended += 1
         record = channel.record
         if record is not None:

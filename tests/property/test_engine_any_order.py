@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -173,13 +172,10 @@ def test_the_same_events_give_the_same_outputs(script: list[tuple[str, int, floa
 
 @settings(max_examples=60, deadline=None)
 @given(script=steps)
-def test_an_abandoned_person_waited_at_least_the_limit_and_no_longer_than_a_moment_more(
+def test_an_abandoned_person_waited_at_least_the_limit(
     script: list[tuple[str, int, float]],
 ) -> None:
     h = play(script, detection=False)
-    lost_at = {n.call for n in h.of(ntc.CallWasAbandoned)}
     answered = {n.call: n.at for n in h.of(ntc.CallWasAnswered)}
     for notice in h.of(ntc.CallWasAbandoned):
-        assert notice.call in lost_at
-        assert replace(notice, wait_s=0.0).call in answered
         assert notice.at - answered[notice.call] >= 2.0 - 1e-6

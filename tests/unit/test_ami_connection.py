@@ -63,9 +63,10 @@ def ready(now: float = 0.0, **options: object) -> AmiConnection:
 def test_plain_login() -> None:
     connection = plain(events="call,user")
     assert connection.data_to_send() == b""
-    assert AmiState.CONNECTING is connection.state
+    states = [connection.state]
     assert connection.receive_data(BANNER, 0.0) == []
-    assert AmiState.LOGIN is connection.state
+    states.append(connection.state)
+    assert states == [AmiState.CONNECTING, AmiState.LOGIN]
     (login,) = sent(connection)
     assert (
         login.action,

@@ -18,7 +18,11 @@ from tests.engine_harness import Harness
 def a_call(state: calls.CallState) -> calls.Call:
     harness = Harness()
     return calls.Call(
-        permit=harness.permit(1), campaign=Campaign(id=CampaignId("c")), server=ServerName("pbx"), trunk=None, state=state
+        permit=harness.permit(1),
+        campaign=Campaign(id=CampaignId("c")),
+        server=ServerName("pbx"),
+        trunk=None,
+        state=state,
     )
 
 

@@ -73,6 +73,7 @@ local function tell(id, owner, kind, ref, reason)
   local told = call('HGET', K.live_purged, id)
   call('HSET', K.live_purged, id, told and told .. '\n' .. entry or entry)
   call('XADD', K.inbox .. owner, '*', 'data', entry)
+  call('EXPIRE', K.inbox .. owner, 86400)
 end
 
 -- Withdraws one contact of one campaign. True where it was known.

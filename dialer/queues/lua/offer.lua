@@ -37,6 +37,14 @@ local lines, changed = {}, {}
 local read = call('HMGET', K.phones, unpack(all))
 for i, digits in ipairs(all) do lines[digits] = read[i] or '' end
 
+local function unline(digits, key)
+  local left = {}
+  for line in string.gmatch(lines[digits] or call('HGET', K.phones, digits) or '', '[^\n]+') do
+    if line ~= key then left[#left + 1] = line end
+  end
+  lines[digits], changed[digits] = concat(left, '\n'), true
+end
+
 local push = call('HINCRBY', K.gate, 'push', n) - n
 local store, to_ready, to_later, out = {}, {}, {}, {}
 for i = 1, n do
@@ -59,10 +67,7 @@ for i = 1, n do
       -- An update that adds a withdrawn number, or leaves only listed ones, ends the waiting of the contact.
       local _, _, _, _, old = match(record, HEAD)
       for _, digits in ipairs(phones_of(old)) do
-        if lines[digits] == nil then lines[digits] = call('HGET', K.phones, digits) or '' end
-        lines[digits] = gsub('\n' .. lines[digits] .. '\n', '\n' .. gsub(keys[i], '%p', '%%%0') .. '\n', '\n', 1)
-        lines[digits] = match(lines[digits], '^\n*(.-)\n*$')
-        changed[digits] = true
+        unline(digits, keys[i])
       end
       call('HDEL', data, id)
       call('ZREM', ready, id)
@@ -81,10 +86,7 @@ for i = 1, n do
     store[#store + 1] = concat({total, kept, rank, expires, list}, '\t') .. '\n' .. payload
     if old ~= list then
       for _, digits in ipairs(old and phones_of(old) or NONE) do
-        if lines[digits] == nil then lines[digits] = call('HGET', K.phones, digits) or '' end
-        lines[digits] = gsub('\n' .. lines[digits] .. '\n', '\n' .. gsub(keys[i], '%p', '%%%0') .. '\n', '\n', 1)
-        lines[digits] = match(lines[digits], '^\n*(.-)\n*$')
-        changed[digits] = true
+        unline(digits, keys[i])
       end
       for _, digits in ipairs(phones[i]) do
         lines[digits] = lines[digits] == '' and keys[i] or lines[digits] .. '\n' .. keys[i]

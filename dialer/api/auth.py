@@ -1,0 +1,150 @@
+"""Who is asking: bearer keys, found by their SHA-256 and compared in constant time, with a limit on guessing."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from dialer.api.errors import ApiError
+from dialer.api.ports import ApiKey, Clock, KeyStore, Role
+
+_log = structlog.get_logger(__name__)
+
+_MAX_KEY: Final = 256
+#: A key that was found is good for so long without another look: a revocation takes effect within it.
+_TRUST_S: Final = 5.0
+_MAX_TRUSTED: Final = 1_024
+#: Wrong keys that one address may try in a row, and how many more each second.
+_GUESSES: Final = 20.0
+_GUESSES_PER_S: Final = 0.5
+_MAX_ADDRESSES: Final = 10_000
+
+
+class Guesses:
+    """A bucket of wrong keys for each address, for the addresses that tried last."""
+
+    def __init__(self) -> None:
+        self._left: Final[OrderedDict[str, tuple[float, float]]] = OrderedDict()
+
+    def wait_s(self, address: str, now: float) -> float:
+        """Seconds until this address may try again; 0: now."""
+        left = self._now(address, now)
+        return 0.0 if left >= 1.0 else (1.0 - left) / _GUESSES_PER_S
+
+    def wrong(self, address: str, now: float) -> None:
+        """A wrong key came from this address."""
+        self._left[address] = (self._now(address, now) - 1.0, now)
+        self._left.move_to_end(address)
+        while len(self._left) > _MAX_ADDRESSES:
+            self._left.popitem(last=False)
+
+    def _now(self, address: str, now: float) -> float:
+        left, at = self._left.get(address, (_GUESSES, now))
+        return min(_GUESSES, left + max(0.0, now - at) * _GUESSES_PER_S)
+
+
+class Authenticator:
+    """Finds the key of a request."""
+
+    def __init__(self, keys: KeyStore, clock: Clock) -> None:
+        self._keys: Final = keys
+        self._clock: Final = clock
+        self._guesses: Final = Guesses()
+        self._trusted: Final[OrderedDict[str, tuple[ApiKey, float]]] = OrderedDict()
+
+    async def authenticate(self, authorization: str | None, address: str) -> ApiKey | None:
+        """The key in an Authorization header; None where there is no header.
+
+        Raises:
+            ApiError: 401 where the key is not valid, 429 where this address has tried too many.
+        """
+        if authorization is None:
+            return None
+        scheme, _, secret = authorization.partition(" ")
+        secret = secret.strip()
+        if scheme.lower() != "bearer" or not secret or len(secret) > _MAX_KEY:
+            raise unauthorized("the Authorization header must be: Bearer, a space, and the key")
+        now = self._clock.now()
+        digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+        trusted = self._trusted.get(digest)
+        if trusted is not None and now < trusted[1]:
+            return self._valid(trusted[0], now)
+        wait_s = self._guesses.wait_s(address, now)
+        if wait_s > 0:
+            retry = {"retry-after": str(max(1, round(wait_s)))}
+            raise ApiError(429, "too many wrong keys came from this address; wait", headers=retry)
+        key = await self._keys.find(digest)
+        # The store found it by its digest; comparing again costs nothing and does not rely on how it looked.
+        if key is None or not hmac.compare_digest(key.digest, digest):
+            self._guesses.wrong(address, now)
+            _log.warning("wrong API key", address=address)
+            raise unauthorized("this key is not valid")
+        self._trusted[digest] = (key, now + _TRUST_S)
+        self._trusted.move_to_end(digest)
+        while len(self._trusted) > _MAX_TRUSTED:
+            self._trusted.popitem(last=False)
+        return self._valid(key, now)
+
+    def _valid(self, key: ApiKey, now: float) -> ApiKey:
+        if key.expires_at is not None and now >= key.expires_at:
+            raise unauthorized("this key has expired")
+        return key
+
+
+class AuthMiddleware:
+    """Puts the key of each request into ``scope["auth"]``; whether the route wants one is for its guard to say."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+        self._app: Final = app
+        self._authenticator: Final = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Authenticate, then go on."""
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+        client = scope.get("client")
+        scope["auth"] = await self._authenticator.authenticate(
+            None if header is None else header.decode("latin-1"), client[0] if client else ""
+        )
+        scope["user"] = None
+        await self._app(scope, receive, send)
+
+
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]
+
+
+def requires(*roles: Role) -> Guard:
+    """A guard that lets keys of these roles through; a manager's always."""
+    allowed = frozenset(roles) | {Role.MANAGER}
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        key: ApiKey | None = connection.scope["auth"]
+        if key is None:
+            raise unauthorized("a key is needed: send the header Authorization: Bearer KEY")
+        if key.role not in allowed:
+            names = ", ".join(sorted(allowed))
+            raise ApiError(403, f"a key of role {key.role} may not do this; it takes {names}")
+
+    return guard
+
+
+def own_agent(key: ApiKey, agent: str) -> None:
+    """Make sure that an agent's key acts for its own agent.
+
+    Raises:
+        ApiError: 403.
+    """
+    if key.role is Role.AGENT and key.agent != agent:
+        raise ApiError(403, "an agent's key may only act for its own agent")
+
+
+def unauthorized(message: str) -> ApiError:
+    """401, with the header that tells a client what is wanted."""
+    return ApiError(401, message, headers={"www-authenticate": 'Bearer realm="cadencia"'})

@@ -1,0 +1,80 @@
+"""Results to everybody who listens, without waiting for anybody: who is too slow is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+
+class Listener:
+    """One listener's bounded queue. When it is full its content is dropped, and nothing comes any more."""
+
+    def __init__(self, broadcast: Broadcast, capacity: int) -> None:
+        self._broadcast: Final = broadcast
+        self._capacity: Final = capacity
+        self._waiting: Final[deque[Mapping[str, object]]] = deque()
+        self._wake: Final = asyncio.Event()
+        self._dropped = False
+        self._closed = False
+
+    @property
+    def dropped(self) -> bool:
+        """Whether it was cut off."""
+        return self._dropped
+
+    def put(self, result: Mapping[str, object]) -> None:
+        """Add a result, or cut the listener off."""
+        if len(self._waiting) >= self._capacity:
+            self._dropped = True
+            self._waiting.clear()
+            self.close()
+            return
+        self._waiting.append(result)
+        self._wake.set()
+
+    async def next(self, timeout_s: float) -> Mapping[str, object] | None:
+        """The next result; None where none came in time, or where there are none any more."""
+        if not self._waiting and not self._closed:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                return None
+        return self._waiting.popleft() if self._waiting else None
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._closed = True
+        self._broadcast.remove(self)
+        self._wake.set()
+
+
+class Broadcast:
+    """Hands each published result to every listener, in order. Publishing never waits."""
+
+    def __init__(self, max_listeners: int = 200) -> None:
+        self._max_listeners: Final = max_listeners
+        self._listeners: Final[dict[Listener, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def publish(self, result: Mapping[str, object]) -> None:
+        """Give a result to everybody who listens now."""
+        for listener in tuple(self._listeners):
+            listener.put(result)
+
+    def subscribe(self, capacity: int) -> Listener | None:
+        """Listen from now on; None where too many do."""
+        if len(self._listeners) >= self._max_listeners:
+            return None
+        listener = Listener(self, capacity)
+        self._listeners[listener] = None
+        return listener
+
+    def remove(self, listener: Listener) -> None:
+        """Forget a listener."""
+        self._listeners.pop(listener, None)

@@ -1,0 +1,327 @@
+"""What the API needs of the rest: protocols, and the values that go through them.
+
+The runtime implements them; `dialer.testing` has in-memory ones. Every method that may have to wait for a database, for
+Redis or for room in the engine's queue is a coroutine and raises `StorageError` or `QueueError` when it cannot be done;
+the API answers those with 503 and the client repeats the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from dialer.core.attempt import Attempt
+from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.events import PeopleEvent
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
+from dialer.projections.live import LiveView
+from dialer.projections.live_rows import LiveSnapshot
+
+
+class Clock(Protocol):
+    """The one clock (`dialer.runtime.clock.Clock`)."""
+
+    def now(self) -> float:
+        """Unix seconds, never decreasing."""
+
+
+# ---- keys
+
+
+class Role(StrEnum):
+    """What the holder of a key may do."""
+
+    MANAGER = "manager"
+    SUPERVISOR = "supervisor"
+    AGENT = "agent"
+    CRM = "crm"
+    METRICS = "metrics"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A bearer key as it is stored: its SHA-256 in hexadecimal, never itself."""
+
+    id: str
+    role: Role
+    digest: str
+    #: Whom an agent's key belongs to; such a key may act for nobody else.
+    agent: AgentId | None = None
+    #: Unix seconds; None: valid until it is revoked.
+    expires_at: float | None = None
+
+
+class KeyStore(Protocol):
+    """Where keys are looked up."""
+
+    async def find(self, digest: str) -> ApiKey | None:
+        """The key whose SHA-256 is `digest`; None where there is none or it was revoked."""
+
+
+# ---- idempotency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReply:
+    """The answer to a request that was carried out."""
+
+    fingerprint: str
+    status: int
+    content_type: str
+    body: bytes
+
+
+class IdempotencyStore(Protocol):
+    """Remembers which requests were carried out, bounded in number and in time."""
+
+    async def begin(self, key: str, fingerprint: str, now: float) -> StoredReply | bool:
+        """True: carry it out, then `finish` or `forget`. False: somebody is at it. Else: it was done, with this reply."""
+
+    async def finish(self, key: str, reply: StoredReply, now: float) -> None:
+        """Keep the reply."""
+
+    async def forget(self, key: str) -> None:
+        """It was not carried out; the same key may be used again."""
+
+
+# ---- engine
+
+
+class Control(Protocol):
+    """The way into the engine, and the view of what goes on in it."""
+
+    async def submit(self, event: PeopleEvent) -> None:
+        """Hand an event to the engine; returns when it is in the engine's queue."""
+
+    def live(self) -> LiveView:
+        """What goes on now; read it in the event loop only."""
+
+
+# ---- campaigns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCampaign:
+    """A campaign of the record."""
+
+    campaign: Campaign
+    state: CampaignState
+    updated_at: float
+
+
+class Campaigns(Protocol):
+    """The record of campaigns."""
+
+    async def get(self, campaign: CampaignId) -> StoredCampaign | None:
+        """One campaign."""
+
+    async def page(self, after: CampaignId | None, limit: int) -> Sequence[StoredCampaign]:
+        """Up to `limit` campaigns by id, those behind `after`."""
+
+    async def create(self, campaign: Campaign, now: float) -> bool:
+        """Add a campaign as a draft; False where its id is taken."""
+
+    async def save(self, campaign: Campaign, now: float) -> None:
+        """Replace the settings of a campaign; its state stays."""
+
+
+# ---- contacts and lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactVerdict:
+    """What became of one contact."""
+
+    #: accepted or rejected.
+    status: str
+    id: ContactId | None
+    #: For machines: added, updated, removed, finished, do_not_call, invalid_phone, ….
+    reason: str
+    #: For people, where there is something to correct.
+    problem: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the contact was taken."""
+        return self.status == "accepted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListImport:
+    """An uploaded list and how far its import has come."""
+
+    id: str
+    campaign: CampaignId
+    name: str
+    #: waiting, running, done or failed.
+    state: str
+    read: int
+    accepted: int
+    rejected: int
+    #: Rejected rows by reason.
+    reasons: Mapping[str, int]
+    #: Why it failed, in words that say what to do; empty otherwise.
+    error: str
+    started_at: float
+    finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedRow:
+    """One row of a list that cannot be used."""
+
+    #: As a person counts them in the file, the header being row 1.
+    row: int
+    code: str
+    message: str
+    #: The row as it stood in the file.
+    raw: str
+
+
+class ContactIntake(Protocol):
+    """The way in for contacts."""
+
+    async def offer(self, campaign: CampaignId, rows: Sequence[bytes]) -> Sequence[ContactVerdict]:
+        """Take contacts, each the JSON of one contact of ``cadencia:contacts``; one verdict each, in their order.
+
+        At most 1,000 at once. What was accepted is in the record and in the hopper when this returns.
+        """
+
+    def upload_folder(self) -> Path:
+        """Where an upload is written; a folder that exists, and which workers can read."""
+
+    async def start_list(self, campaign: CampaignId, path: Path, name: str) -> ListImport:
+        """Begin to import an uploaded CSV file, which is the importer's from now on."""
+
+    async def list(self, id: str) -> ListImport | None:
+        """One list."""
+
+    async def lists(
+        self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int
+    ) -> list[ListImport]:
+        """Lists, newest first by (started_at, id), those older than `before`."""
+
+    def rejected(self, id: str) -> AsyncIterator[RejectedRow]:
+        """The rejected rows of a list, in their order."""
+
+
+# ---- removals and do-not-call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoNotCallEntry:
+    """A number on a do-not-call list."""
+
+    scope: str
+    phone: Phone
+    reason: str
+    expires_at: float | None
+
+
+class Purges(Protocol):
+    """Removals and do-not-call entries: written to the same streams that a CRM writes to."""
+
+    async def remove(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """Write to ``cadencia:removals``; from the return on, no later originate calls what they name."""
+
+    async def do_not_call(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """Write to ``cadencia:dnc``, with the same promise."""
+
+    async def listed(self, phone: Phone) -> Sequence[DoNotCallEntry]:
+        """The do-not-call entries of a number, in every scope."""
+
+
+# ---- calls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptQuery:
+    """Which ended calls are wanted; None does not restrict."""
+
+    campaign: CampaignId | None = None
+    contact: ContactId | None = None
+    agent: AgentId | None = None
+    outcome: str | None = None
+    ended_from: float | None = None
+    ended_before: float | None = None
+
+
+class Attempts(Protocol):
+    """The record of ended calls."""
+
+    async def get(self, call: CallId) -> Attempt | None:
+        """One ended call."""
+
+    async def page(self, query: AttemptQuery, before: tuple[float, CallId] | None, limit: int) -> Sequence[Attempt]:
+        """Up to `limit` ended calls, newest first by (ended_at, call), those older than `before`."""
+
+
+# ---- results, health, metrics
+
+
+class Subscription(Protocol):
+    """One listener's results, in order."""
+
+    @property
+    def dropped(self) -> bool:
+        """Whether results were lost because the listener was too slow; none come any more."""
+
+    async def next(self, timeout_s: float) -> Mapping[str, object] | None:
+        """The next result; None where none came in time, or where there are none any more."""
+
+    def close(self) -> None:
+        """No more results are wanted."""
+
+
+class Results(Protocol):
+    """Results as they go to the CRM (`dialer.api.broadcast.Broadcast`)."""
+
+    def subscribe(self, capacity: int) -> Subscription | None:
+        """Listen from now on, with room for `capacity` results; None where too many listen already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """How one part is doing."""
+
+    name: str
+    ok: bool
+    #: In words that say what to do; empty where all is well.
+    problem: str = ""
+
+
+class Health(Protocol):
+    """How the parts are doing."""
+
+    async def checks(self) -> Sequence[HealthCheck]:
+        """Redis, database, Asterisk servers, gate. Answers within a second or two, whatever is down."""
+
+
+class Exposition(Protocol):
+    """The metrics (`dialer.projections.metrics.Metrics`)."""
+
+    def refresh(self, view: LiveSnapshot) -> None:
+        """Set the gauges; called in the event loop."""
+
+    def render(self) -> bytes:
+        """The text; called in a thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiPorts:
+    """Everything that the API is connected to."""
+
+    clock: Clock
+    keys: KeyStore
+    idempotency: IdempotencyStore
+    control: Control
+    campaigns: Campaigns
+    intake: ContactIntake
+    purges: Purges
+    attempts: Attempts
+    results: Results
+    health: Health
+    metrics: Exposition

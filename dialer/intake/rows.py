@@ -1,0 +1,364 @@
+"""Lists from files: CSV and NDJSON, row by row, each to a contact or the reason why not.
+
+Nothing of a list is lost in silence: every row that is not blank comes out either as a `Contact` or as a `RejectedRow`,
+and a number that was left out of a contact with others as a `RejectedRow` that is `partial`. Nothing is held but what
+finds duplicates (about 0.2 KB a row).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import BinaryIO, Final
+
+from dialer.core.contact import Contact
+from dialer.core.ids import CampaignId, ContactId, Phone, valid_contact_id
+from dialer.errors import InputError
+from dialer.intake.columns import Columns, read_header
+from dialer.intake.lines import MAX_RAW, Encoding, Line, detect_encoding, read_lines
+from dialer.intake.messages import read_contact
+from dialer.intake.phones import PhoneReader
+from dialer.intake.record import (
+    MAX_PHONES,
+    MAX_PRIORITY,
+    NOT_A_MOMENT,
+    Refusal,
+    RejectReason,
+    id_from_phone,
+    moment,
+    read_phones,
+    refused_for_phones,
+    tidy,
+    too_large,
+    valid_timezone,
+)
+
+#: A cell may hold an address of some lines; a record of more is a quote that nobody closed.
+MAX_RECORD_LINES: Final = 50
+MAX_RECORD_CHARACTERS: Final = 64 * 1024
+#: A record shorter than this cannot break the limits on names and data: they need not be looked at.
+SMALL_RECORD: Final = 150
+_DELIMITERS: Final = (",", ";", "\t", "|")
+
+
+class ListFormat(StrEnum):
+    """How the rows of a file are written."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedRow:
+    """A row, or a number of it, that cannot be used."""
+
+    #: As a spreadsheet counts: the first row of the file is 1.
+    row: int
+    reason: RejectReason
+    #: For people: what is wrong and what to correct.
+    message: str
+    #: The row as it stood in the file, at most 500 characters.
+    raw: str
+    #: Only one of its numbers was left out; the contact was taken with the others.
+    partial: bool = False
+
+
+Row = Contact | RejectedRow
+
+
+class ListReader:
+    """One file, opened and understood, then read once.
+
+    Args:
+        source: seekable, at its beginning; stays open.
+        campaign: whose contacts these become.
+        phones: reads the numbers.
+        form: None: found out.
+
+    Raises:
+        InputError: the file as a whole cannot be used; says what was found and what to do.
+    """
+
+    def __init__(
+        self, source: BinaryIO, campaign: CampaignId, phones: PhoneReader, form: ListFormat | None = None
+    ) -> None:
+        self.encoding: Encoding = detect_encoding(source)
+        self._campaign = campaign
+        self._phones = phones
+        self._lines = _Lines(read_lines(source, self.encoding))
+        self._ids: dict[str, int] = {}
+        self._numbers: dict[Phone, int] = {}
+        #: Rows that came out so far, blank ones and the header included.
+        self.rows_read = 0
+        first = self._lines.first()
+        self.form: ListFormat = form or (ListFormat.NDJSON if first.lstrip().startswith("{") else ListFormat.CSV)
+        self.columns: Columns | None = None
+        self.delimiter = ""
+        if self.form is ListFormat.CSV:
+            if first.lstrip().startswith("["):
+                raise InputError("this is one JSON array; write one JSON object in each line (NDJSON), or CSV")
+            self.delimiter = self._find_delimiter(first)
+            self.columns = self._read_columns()
+
+    def __iter__(self) -> Iterator[Row]:
+        """Contacts and rejected rows, in the order of the file."""
+        return self._csv_rows() if self.columns is not None else self._ndjson_rows()
+
+    # ---- CSV
+
+    def _find_delimiter(self, first: str) -> str:
+        if first.casefold().startswith("sep=") and len(first) == 5:  # Excel's own way to say it
+            self._lines.skip()
+            self.rows_read += 1
+            return first[4]
+        parts = first.split('"')
+        outside = "".join(parts[::2])
+        return max(_DELIMITERS, key=outside.count)
+
+    def _read_columns(self) -> Columns:
+        try:
+            for record in csv.reader(self._lines, delimiter=self.delimiter):
+                self.rows_read += 1
+                if self._lines.problem is not None:
+                    raise InputError(f"the row of column names cannot be read: {self._lines.problem.problem}")
+                self._lines.begin()
+                if any(cell.strip() for cell in record):
+                    return read_header(record, self._phones)
+        except (_RecordTooLongError, csv.Error) as error:
+            raise InputError('the row of column names cannot be read: a quote (") is opened and not closed') from error
+        raise InputError("the file is empty; it must have a row of column names, then a row for each contact")
+
+    def _csv_rows(self) -> Iterator[Row]:
+        columns = self.columns
+        assert columns is not None
+        lines = self._lines
+        while True:
+            lines.begin()
+            try:
+                for record in csv.reader(lines, delimiter=self.delimiter):
+                    self.rows_read += 1
+                    if lines.problem is not None:
+                        yield self._broken(lines.problem)
+                    elif record:
+                        yield from self._csv_row(record, columns)
+                    lines.begin()
+                return
+            except (_RecordTooLongError, csv.Error):
+                # The quote that opened in the first line of this record closes nowhere near: that line is rejected,
+                # the others are read again as what they most likely are, rows of their own.
+                self.rows_read += 1
+                first = lines.give_back_all_but_first()
+                yield RejectedRow(
+                    row=self.rows_read,
+                    reason=RejectReason.UNCLOSED_QUOTE,
+                    message='a quote (") is opened and not closed; double it ("") where it is part of the text',
+                    raw=first[:MAX_RAW],
+                )
+
+    def _broken(self, line: Line) -> RejectedRow:
+        reason = RejectReason.TOO_LARGE if line.too_long else RejectReason.NOT_TEXT
+        return RejectedRow(row=self.rows_read, reason=reason, message=line.problem, raw=_clean(line.text))
+
+    def _csv_row(self, record: list[str], columns: Columns) -> Iterator[Row]:
+        row = self.rows_read
+        if len(record) != columns.count:
+            if len(record) > columns.count and any(cell.strip() for cell in record[columns.count :]):
+                message = (
+                    f"has {len(record)} cells, but there are {columns.count} columns; "
+                    f"a cell that has a {self.delimiter!r} in it must stand in quotes"
+                )
+                yield RejectedRow(row=row, reason=RejectReason.TOO_MANY_COLUMNS, message=message, raw=self._raw())
+                return
+            record += [""] * (columns.count - len(record))
+        texts = [record[place] for place in columns.phones]
+        phones, refused = read_phones(texts, self._phones) if len(texts) > 1 else self._one_phone(texts[0])
+        contact_id = record[columns.id].strip() if columns.id is not None else ""
+        if not phones:
+            if not refused and not any(cell.strip() for cell in record):
+                return  # a blank row, as spreadsheets leave them at the end
+            refusal = refused_for_phones(refused, None)
+            yield RejectedRow(row=row, reason=refusal.reason, message=refusal.problem, raw=self._raw())
+            return
+        if not contact_id:
+            contact_id = id_from_phone(phones[0])
+        elif not valid_contact_id(contact_id):
+            message = "id must have 1 to 128 characters, none of them a control character"
+            yield self._refused(row, RejectReason.INVALID_ID, message)
+            return
+        priority = _priority(record, columns.priority)
+        timezone = record[columns.timezone].strip() if columns.timezone is not None else ""
+        not_before = record[columns.not_before].strip() if columns.not_before is not None else ""
+        expires = record[columns.expires].strip() if columns.expires is not None else ""
+        contact = Contact(
+            campaign=self._campaign,
+            id=ContactId(contact_id),
+            phones=phones,
+            name=tidy(" ".join([record[place] for place in columns.name])) if columns.name else "",
+            priority=priority if priority is not None else 0,
+            timezone=timezone or None,
+            not_before_at=moment(not_before) if not_before else None,
+            expires_at=moment(expires) if expires else None,
+            consent={title: record[place] for title, place in columns.consent if record[place]},
+            fields={title: record[place] for title, place in columns.fields if record[place]},
+        )
+        problem = None
+        if priority is None:
+            message = f"priority must be a whole number between -{MAX_PRIORITY} and {MAX_PRIORITY}"
+            problem = Refusal(RejectReason.INVALID_PRIORITY, message)
+        elif timezone and not valid_timezone(timezone):
+            message = f"timezone {timezone[:40]!r} is no IANA zone such as Europe/Madrid"
+            problem = Refusal(RejectReason.INVALID_TIMEZONE, message)
+        elif not_before and contact.not_before_at is None:
+            problem = Refusal(RejectReason.INVALID_TIME, f"not_before {NOT_A_MOMENT}")
+        elif expires and contact.expires_at is None:
+            problem = Refusal(RejectReason.INVALID_TIME, f"expires {NOT_A_MOMENT}")
+        elif sum(map(len, record)) > SMALL_RECORD:
+            problem = too_large(contact)
+        yield from self._unless_duplicate(row, problem or (contact, ()), refused)
+
+    def _one_phone(self, text: str) -> tuple[tuple[Phone, ...], list[Refusal]]:
+        """`read_phones` for one cell, which may have several numbers in it."""
+        reading = self._phones.read(text)
+        if reading.phone is not None:
+            return (reading.phone,), []
+        texts = text.replace("/", ";").replace("|", ";").split(";")
+        return read_phones(texts[:MAX_PHONES], self._phones)
+
+    # ---- NDJSON
+
+    def _ndjson_rows(self) -> Iterator[Row]:
+        for text in self._lines:
+            self.rows_read += 1
+            if self._lines.problem is not None:
+                yield self._broken(self._lines.problem)
+            elif text.strip():
+                try:
+                    data = text.encode()
+                except UnicodeEncodeError:
+                    yield self._refused(self.rows_read, RejectReason.NOT_TEXT, "is not text")
+                    continue
+                made = read_contact(data, self._campaign, self._phones, default_id=True)
+                yield from self._unless_duplicate(self.rows_read, made, [])
+            self._lines.begin()
+
+    # ---- both
+
+    def _unless_duplicate(
+        self, row: int, made: tuple[Contact, tuple[Refusal, ...]] | Refusal, refused: list[Refusal]
+    ) -> Iterator[Row]:
+        if isinstance(made, Refusal):
+            yield self._refused(row, made.reason, made.problem)
+            return
+        contact, more = made
+        # Numbers first: a list without ids has ids made of them.
+        numbers = self._numbers
+        new = [phone for phone in contact.phones if numbers.setdefault(phone, row) == row]
+        if not new:
+            message = f"its number is that of row {numbers[contact.phones[0]]}"
+            yield self._refused(row, RejectReason.DUPLICATE_PHONE, message)
+            return
+        earlier = self._ids.setdefault(contact.id, row)
+        if earlier != row:
+            for phone in new:
+                del numbers[phone]
+            yield self._refused(row, RejectReason.DUPLICATE_ID, f"its id is that of row {earlier}")
+            return
+        yield contact
+        for refusal in (*refused, *more):
+            message = f"{refusal.problem}: left out; the contact was taken with its other numbers"
+            yield RejectedRow(row=row, reason=refusal.reason, message=message, raw=self._raw(), partial=True)
+
+    def _refused(self, row: int, reason: RejectReason, message: str) -> RejectedRow:
+        return RejectedRow(row=row, reason=reason, message=message, raw=self._raw())
+
+    def _raw(self) -> str:
+        return _clean("\n".join(self._lines.record))
+
+
+def _clean(text: str) -> str:
+    """The beginning of a raw row, with what could not be decoded made visible."""
+    return text[:MAX_RAW].encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def _priority(record: list[str], place: int | None) -> int | None:
+    """The priority, 0 where the cell is empty, None where it is no priority."""
+    text = record[place].strip() if place is not None else ""
+    if not text:
+        return 0
+    try:
+        number = int(text) if len(text) < 10 else MAX_PRIORITY + 1
+    except ValueError:
+        return None
+    return number if abs(number) <= MAX_PRIORITY else None
+
+
+class _RecordTooLongError(Exception):
+    """A record takes more lines, or characters, than any contact."""
+
+
+class _Lines:
+    """Lines for csv.reader, which remembers those of the present record and can take them back."""
+
+    def __init__(self, lines: Iterator[Line]) -> None:
+        self._lines = lines
+        self._returned: deque[Line] = deque()
+        self._taken: list[Line] = []
+        #: Text of the lines of the present record.
+        self.record: list[str] = []
+        self._size = 0
+        #: The present record is this line, which cannot be used.
+        self.problem: Line | None = None
+
+    def first(self) -> str:
+        """The first line that is not blank, without taking it; blank ones before it are given out all the same."""
+        for line in self._lines:
+            self._returned.append(line)
+            if line.text.strip() or line.problem:
+                return "" if line.problem else line.text.strip()
+            if len(self._returned) > 1_000:
+                break
+        return ""
+
+    def skip(self) -> None:
+        """Leave out the first line."""
+        while self._returned and not self._returned.popleft().text.strip():
+            pass
+
+    def begin(self) -> None:
+        """The next line begins a new record."""
+        self._taken.clear()
+        self.record.clear()
+        self._size = 0
+        self.problem = None
+
+    def give_back_all_but_first(self) -> str:
+        """Undo the record but for its first line, which is given."""
+        first, *others = self._taken
+        self._returned.extendleft(reversed(others))
+        return first.text
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.popleft() if self._returned else next(self._lines, None)
+        if line is None:
+            if self._taken:  # csv.reader wants more of a record: it is inside quotes
+                raise _RecordTooLongError
+            raise StopIteration
+        self._taken.append(line)
+        if line.problem:
+            if len(self._taken) > 1:
+                # Inside a quoted cell: whatever was quoted, it ends here.
+                raise _RecordTooLongError
+            self.problem = line
+            return " "  # one blank cell: the reader of the record looks at `problem` first
+        text = line.text
+        self.record.append(text)
+        self._size += len(text)
+        if len(self.record) > MAX_RECORD_LINES or self._size > MAX_RECORD_CHARACTERS:
+            raise _RecordTooLongError
+        return text + "\n"

@@ -1,0 +1,49 @@
+-- End an attempt, once: free contact and number, journal it, publish the result, put the contact back or end it.
+-- owner, call, token (0: of a recovered call), campaign, contact, digits, attempt, retry at or '', journal, result, kept for (ms)
+-- Answers 1, or 0 where this call has been finished before or belongs to somebody else by now.
+
+local owner, id, token, campaign, contact, digits = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
+local retry_at = ARGV[8]
+local gate = call('HMGET', K.gate, 'generation', 'epoch')
+if not gate[1] then return not_ready('the record has not been loaded') end
+local live = call('HGET', K.live, id)
+if live then
+  local its_owner, its_token = match(live, LIVE)
+  if token == 0 and its_owner ~= owner then return 0 end
+  if token ~= 0 and token < tonumber(its_token) then return 0 end
+  unlive(id, campaign, contact, digits)
+  call('HDEL', K.live_purged, id)
+elseif token > tonumber(gate[2] or 0) then
+  -- This Redis issued the token and no longer has the call: it was finished or given back.
+  return 0
+end
+if not live or token == 0 then
+  -- From before a loss of this Redis' memory (or without a token): the record must not miss it, nor have it twice.
+  if call('SADD', K.ended, id) == 0 then return 0 end
+  call('EXPIRE', K.ended, 86400)
+end
+call('XADD', K.attempts, '*', 'data', ARGV[9])
+local oldest = tonumber(call('TIME')[1]) * 1000 - tonumber(ARGV[11])
+call('XADD', K.results, 'MINID', '~', format('%.0f', oldest > 0 and oldest or 0), '*', 'data', ARGV[10])
+
+local record = call('HGET', K.data .. campaign, contact)
+if record then
+  local attempts, index, score, expires, phones, payload = match(record, HEAD)
+  if retry_at == '' then
+    forget(campaign, contact, record)
+    call('SADD', K.finished .. campaign, contact)
+  else
+    for i, phone in ipairs(phones_of(phones)) do
+      if phone == digits then index = i end
+    end
+    local made = math.max(tonumber(attempts), tonumber(ARGV[7]))
+    call('HSET', K.data .. campaign, contact, concat({made, index, score, expires, phones}, '\t') .. '\n' .. sub(record, payload))
+    if call('HEXISTS', K.live_contacts, campaign .. '\t' .. contact) == 0 then
+      call('ZREM', K.ready .. campaign, contact)
+      call('ZADD', K.later .. campaign, retry_at, contact)
+    end
+  end
+elseif retry_at == '' then
+  call('SADD', K.finished .. campaign, contact)
+end
+return 1

@@ -1,0 +1,24 @@
+-- Take over the calls of earlier processes of this node and of nodes without heartbeat. owner, node, now, at most.
+-- Answers {id, record, ...}; whoever had them before has a stale token from now on.
+
+local owner, node, limit = ARGV[1], ARGV[2], tonumber(ARGV[4])
+if call('HEXISTS', K.gate, 'generation') == 0 then return not_ready('the record has not been loaded') end
+local alive = {}
+for _, name in ipairs(call('ZRANGEBYSCORE', K.nodes, '(' .. ARGV[3], '+inf')) do alive[name] = true end
+local all, out = call('HGETALL', K.live), {}
+for i = 1, #all, 2 do
+  local id = all[i]
+  local f = {match(all[i + 1], LIVE)}
+  local its = f[1]
+  if its and its ~= owner and (match(its, '^[^#]*') == node or not alive[its]) and #out < limit * 2 then
+    f[1], f[2] = owner, format('%.0f', call('HINCRBY', K.gate, 'fence', 1))
+    local record = concat(f, '\t')
+    call('HSET', K.live, id, record)
+    for line in string.gmatch(call('HGET', K.live_purged, id) or '', '[^\n]+') do
+      call('XADD', K.inbox .. owner, '*', 'data', line)
+    end
+    out[#out + 1] = id
+    out[#out + 1] = record
+  end
+end
+return out

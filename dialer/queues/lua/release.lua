@@ -1,0 +1,35 @@
+-- Give reserved contacts back as they were. owner, results kept for (ms), then for each: call, token or '' (any of
+-- ours), not before or ''. Answers how many were given back.
+
+local owner = ARGV[1]
+keep_ms = tonumber(ARGV[2])
+if call('HEXISTS', K.gate, 'generation') == 0 then return not_ready('the record has not been loaded') end
+local n = 0
+for i = 3, #ARGV, 3 do
+  local id, token, not_before = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local its_owner, its_token, _, state, _, _, _, _, _, _, campaign, digits, contact = match(call('HGET', K.live, id) or '', LIVE)
+  if its_owner and state == 'reserved' and (token == its_token or (token == '' and its_owner == owner)) then
+    n = n + 1
+    unlive(id, campaign, contact, digits)
+    local record = call('HGET', K.data .. campaign, contact)
+    if record then
+      if not_before ~= '' then
+        call('ZADD', K.later .. campaign, not_before, contact)
+      else
+        call('ZADD', K.ready .. campaign, match(record, '^%d+\t%d+\t([^\t]*)\t'), contact)
+      end
+    end
+    -- A removal came while it was reserved; there is no call to report on, so it is answered here.
+    local told = call('HGET', K.live_purged, id)
+    if told then
+      call('HDEL', K.live_purged, id)
+      for line in string.gmatch(told, '[^\n]+') do
+        local entry = cjson.decode(line)
+        if entry.kind == 'removal' then
+          publish({type = 'removal.applied', campaign = campaign, contact = contact, ref = entry.ref, reason = entry.reason})
+        end
+      end
+    end
+  end
+end
+return n

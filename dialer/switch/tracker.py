@@ -1,0 +1,414 @@
+"""From the messages of one Asterisk server to the engine's events, whatever order they come in.
+
+Facts this is built on, each recorded from a real Asterisk 22 in ``tests/data/ami``:
+
+* ``Newstate`` Up, ``DialEnd`` ANSWER and ``OriginateResponse`` Success come from different threads: the first of them
+  is the answer, the others say nothing new.
+* ``OriginateResponse`` and ``Hangup`` come in either order. The first alone has the ring time-out (``Reason`` 3), the
+  second alone tells busy from unallocated. A call that was not answered is finished when both have come, or a grace
+  after the first.
+* ``OriginateResponse`` Failure with no channel at all: never dialed. ``Newchannel`` comes by another way and may be
+  late, hence a grace here too.
+* A hang-up before Asterisk has made the channel finds "No such channel", and the call would go on: it is asked for
+  again as soon as the channel appears.
+
+Live state is bounded: a finished leg is forgotten at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from dialer.ami.messages import Message
+from dialer.core.events import (
+    AgentPhoneGone,
+    AgentPhoneUp,
+    CallAnswered,
+    CallHungUp,
+    CallJoined,
+    CallRinging,
+    HungUpBy,
+    MachineDetected,
+    MessagePlayed,
+    OriginateFailed,
+    ServerConnected,
+    SwitchEvent,
+)
+from dialer.core.ids import AgentId, CallId, ServerName
+from dialer.switch import mapping
+from dialer.switch.remote_clock import RemoteClock
+
+#: The second of Hangup and OriginateResponse was 1 ms behind the first at most, 20 ms under 100 calls/s.
+GRACE_S: Final = 0.5
+#: How long a channel may still appear that a snapshot did not have: originates wait in Asterisk's own queue.
+GHOST_S: Final = 120.0
+
+
+@dataclass(slots=True)
+class _Leg:
+    """One channel that we asked for."""
+
+    uniqueid: str
+    #: Whose phone it is; None for a customer's.
+    agent: AgentId | None
+    channel: str = ""
+    exists: bool = False
+    rang: bool = False
+    answered: bool = False
+    #: The agent in whose room a customer is.
+    room: AgentId | None = None
+    by: HungUpBy | None = None
+    asked: bool = False
+    failed: str = ""
+    timed_out: bool = False
+    resulted: bool = False
+    hung: bool = False
+    cause: int = 0
+    cause_text: str = ""
+    sip_code: int | None = None
+    #: When it is finished with what is known.
+    deadline: float | None = None
+
+
+class Tracker:
+    """Follows the channels of one server."""
+
+    def __init__(self, server: ServerName) -> None:
+        self._server = server
+        self._clock = RemoteClock()
+        self._legs: dict[str, _Leg] = {}
+        self._agent_legs: dict[AgentId, str] = {}
+        self._waiting: dict[str, float] = {}
+        self._gone: dict[str, float] = {}
+        self._to_hang_up: list[str] = []
+
+    # ---- what we did
+
+    def originated(self, call: CallId) -> None:
+        """An originate for a customer has been handed over."""
+        self._legs[call] = _Leg(uniqueid=call, agent=None)
+
+    def agent_called(self, agent: AgentId, leg: str) -> None:
+        """An originate for an agent's phone has been handed over."""
+        self._legs[leg] = _Leg(uniqueid=leg, agent=agent)
+        self._agent_legs[agent] = leg
+
+    def hang_up_asked(self, uniqueid: str) -> None:
+        """We have asked for the end of a channel."""
+        leg = self._legs.get(uniqueid)
+        if leg is not None:
+            leg.asked = True
+            leg.by = leg.by or HungUpBy.DIALER
+
+    def refused(self, uniqueid: str, reason: str, now: float) -> list[SwitchEvent]:
+        """Asterisk answered an originate with an error: there will be no channel and no further word."""
+        leg = self._legs.get(uniqueid)
+        if leg is None or leg.exists:
+            return []
+        leg.failed = reason
+        return self._finish(leg, now)
+
+    # ---- what we know
+
+    def channel(self, uniqueid: str) -> str:
+        """What to call a channel in an action: its name, or its Uniqueid, which Asterisk takes as well."""
+        leg = self._legs.get(uniqueid)
+        return leg.channel if leg is not None and leg.channel else uniqueid
+
+    def leg_of(self, agent: AgentId) -> str | None:
+        """Uniqueid of the leg of an agent."""
+        return self._agent_legs.get(agent)
+
+    def __len__(self) -> int:
+        return len(self._legs)
+
+    def take_hang_ups(self) -> list[str]:
+        """Uniqueids of channels that must be hung up now: ended for us, but there."""
+        taken, self._to_hang_up = self._to_hang_up, []
+        return taken
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timer` wants to be called; None: never."""
+        return min(self._waiting.values(), default=None)
+
+    def handle_timer(self, now: float) -> list[SwitchEvent]:
+        """Finish what has waited long enough for a second word."""
+        events: list[SwitchEvent] = []
+        for uniqueid in [key for key, at in self._waiting.items() if at <= now]:
+            events += self._finish(self._legs[uniqueid], now)
+        return events
+
+    # ---- what Asterisk says
+
+    def snapshot(self, rows: Iterable[Message], now: float) -> list[SwitchEvent]:
+        """All channels that exist, as ``CoreShowChannel`` rows: the truth after a connection was made.
+
+        Returns a `ServerConnected`, then what happened to known calls while nobody listened.
+        """
+        self._clock = RemoteClock()
+        self._gone = {key: at for key, at in self._gone.items() if at > now}
+        known, self._legs, self._agent_legs = self._legs, {}, {}
+        self._waiting.clear()
+        missed: list[SwitchEvent] = []
+        agents: set[AgentId] = set()
+        for row in rows:
+            uniqueid = row.get("Uniqueid", "")
+            up = row.get("ChannelStateDesc") == "Up"
+            in_room = up and row.get("Application", "").lower() == "confbridge"
+            agent = mapping.agent_of_leg(uniqueid)
+            if agent is not None:
+                if in_room and agent not in agents:
+                    agents.add(agent)
+                    self._legs[uniqueid] = _Leg(
+                        uniqueid=uniqueid, agent=agent, channel=row.get("Channel", ""), exists=True, answered=True
+                    )
+                    self._agent_legs[agent] = uniqueid
+                else:
+                    # Half way to its room, or a second one: the engine calls phones that are not there anew.
+                    self._to_hang_up.append(uniqueid)
+                continue
+            call = mapping.call_of(uniqueid)
+            if call is None:
+                continue
+            before = known.get(uniqueid)
+            leg = before if before is not None else _Leg(uniqueid=uniqueid, agent=None)
+            leg.channel, leg.exists = row.get("Channel", ""), True
+            leg.hung, leg.deadline = False, None
+            self._legs[uniqueid] = leg
+            if up and not leg.answered:
+                leg.answered = True
+                if before is not None:
+                    missed.append(CallAnswered(at=now, call=call))
+            room = row.get("Exten", "")
+            if in_room and row.get("Context") == mapping.CONTEXT_CONNECT and leg.room is None:
+                leg.room = AgentId(room)
+                if before is not None:
+                    missed.append(CallJoined(at=now, call=call, agent=leg.room))
+        for uniqueid in known:
+            if uniqueid not in self._legs:
+                self._gone[uniqueid] = now + GHOST_S
+        calls = frozenset(CallId(key) for key, leg in self._legs.items() if leg.agent is None)
+        return [ServerConnected(at=now, server=self._server, calls=calls, agents=frozenset(agents)), *missed]
+
+    def handle(self, message: Message, now: float) -> list[SwitchEvent]:
+        """What one event means; most mean nothing to us."""
+        match message.event:
+            case "OriginateResponse":
+                return self._on_result(message, now)
+            case "Newchannel" | "Newstate" | "DialState" | "DialBegin" | "DialEnd":
+                return self._on_progress(message, now)
+            case "UserEvent":
+                return self._on_user_event(message, now)
+            case "ConfbridgeJoin":
+                return self._on_join(message, now)
+            case "ConfbridgeLeave":
+                return self._on_leave(message)
+            case "HangupRequest":
+                return self._on_hangup_request(message)
+            case "Hangup":
+                return self._on_hangup(message, now)
+            case _:
+                return []
+
+    def _on_progress(self, message: Message, now: float) -> list[SwitchEvent]:
+        dial = message.event in {"DialState", "DialBegin", "DialEnd"}
+        uniqueid = message.get("DestUniqueid" if dial else "Uniqueid", "")
+        leg = self._legs.get(uniqueid)
+        if leg is None:
+            if self._gone.get(uniqueid, 0.0) > now and self._gone.pop(uniqueid):
+                self._to_hang_up.append(uniqueid)
+            return []
+        if not leg.exists:
+            leg.exists = True
+            if leg.asked:
+                self._to_hang_up.append(uniqueid)
+            if leg.failed and not leg.hung:
+                self._wait(leg, now)
+        leg.channel = leg.channel or message.get("DestChannel" if dial else "Channel", "")
+        if mapping.is_ringing(message):
+            return self._ringing(leg, self._at(message, now))
+        if message.event == "Newstate":
+            up = message.get("ChannelStateDesc") == "Up"
+        else:
+            up = message.event == "DialEnd" and message.get("DialStatus") == "ANSWER"
+        return self._answered(leg, self._at(message, now)) if up else []
+
+    def _on_result(self, message: Message, now: float) -> list[SwitchEvent]:
+        # By our ActionID: with a Uniqueid that is in use, Asterisk reports the failure under the other call's.
+        leg = self._legs.get(message.action_id or "")
+        if leg is None:
+            return []
+        leg.resulted = True
+        if message.get("Response") == "Success":
+            leg.exists = True
+            return self._answered(leg, self._at(message, now)) + self._finish_if_complete(leg, now)
+        leg.timed_out = message.get("Reason") == "3"
+        leg.failed = "Asterisk could not call it: is the endpoint configured, and does the phone register?"
+        if leg.hung:
+            return self._finish(leg, now)
+        self._wait(leg, now)
+        return []
+
+    def _on_user_event(self, message: Message, now: float) -> list[SwitchEvent]:
+        name = message.get("UserEvent", "")
+        if not name.startswith("Cadencia"):
+            return []
+        leg = self._legs.get(message.get("Uniqueid", "")) or self._legs.get(message.get("Call", ""))
+        if leg is None or leg.agent is not None:
+            return []
+        at, call = self._at(message, now), CallId(leg.uniqueid)
+        match name:
+            case "CadenciaAmd":
+                verdict = mapping.verdict_of(message.get("Status", ""))
+                if verdict is None:
+                    return []
+                return [
+                    *self._answered(leg, at),
+                    MachineDetected(at=at, call=call, verdict=verdict, cause=message.get("Cause", "")),
+                ]
+            case "CadenciaMessage":
+                return [MessagePlayed(at=at, call=call, complete=message.get("Played", "").lower() == "yes")]
+            case "CadenciaNoAgent":
+                agent = AgentId(message.get("Room", ""))
+                current = self._agent_legs.get(agent)
+                if current is None:
+                    return []
+                self._to_hang_up.append(current)
+                self._forget(self._legs[current])
+                return [AgentPhoneGone(at=at, agent=agent, reason="the phone was not in its room")]
+            case _:
+                return []
+
+    def _on_join(self, message: Message, now: float) -> list[SwitchEvent]:
+        leg = self._legs.get(message.get("Uniqueid", ""))
+        room = mapping.room_of(message)
+        if leg is None or room is None:
+            return []
+        at = self._at(message, now)
+        if leg.agent is not None:
+            if leg.room == room or leg.agent != room:
+                return []
+            leg.room, leg.answered = room, True
+            return [AgentPhoneUp(at=at, agent=room)]
+        if leg.room == room:
+            return []
+        leg.room = room
+        return [*self._answered(leg, at), CallJoined(at=at, call=CallId(leg.uniqueid), agent=room)]
+
+    def _on_leave(self, message: Message) -> list[SwitchEvent]:
+        leg = self._legs.get(message.get("Uniqueid", ""))
+        # A customer who was moved on (to another agent) can come back into the same room; an agent never leaves it.
+        if leg is not None and leg.agent is None and leg.by is None and leg.room is not None:
+            agent_leg = self._legs.get(self._agent_legs.get(leg.room, ""))
+            if agent_leg is None or agent_leg.by is not None:
+                leg.by = HungUpBy.AGENT
+            leg.room = None
+        return []
+
+    def _on_hangup_request(self, message: Message) -> list[SwitchEvent]:
+        leg = self._legs.get(message.get("Uniqueid", ""))
+        if leg is None:
+            return []
+        leg.exists = True
+        if leg.by is None:
+            side = HungUpBy.AGENT if leg.agent is not None else HungUpBy.CUSTOMER
+            leg.by = side if leg.answered else HungUpBy.NETWORK
+        leg.cause = leg.cause or mapping.cause_of(message)
+        leg.sip_code = leg.sip_code or mapping.sip_code_of(message)
+        if leg.agent is not None:
+            # Whoever is in the room is put out of it next, and did not choose to go.
+            for other in self._legs.values():
+                if other.room == leg.agent and other.agent is None and other.by is None:
+                    other.by = HungUpBy.AGENT
+        return []
+
+    def _on_hangup(self, message: Message, now: float) -> list[SwitchEvent]:
+        leg = self._legs.get(message.get("Uniqueid", ""))
+        if leg is None:
+            self._gone.pop(message.get("Uniqueid", ""), None)
+            return []
+        self._on_hangup_request_of_room(leg)
+        leg.exists = leg.hung = True
+        leg.cause = mapping.cause_of(message) or leg.cause
+        leg.cause_text = message.get("Cause-txt", "")
+        leg.sip_code = mapping.sip_code_of(message) or leg.sip_code
+        leg.deadline = self._at(message, now)
+        return self._finish_if_complete(leg, now)
+
+    def _on_hangup_request_of_room(self, leg: _Leg) -> None:
+        if leg.agent is None:
+            return
+        leg.by = leg.by or HungUpBy.AGENT
+        for other in self._legs.values():
+            if other.room == leg.agent and other.agent is None and other.by is None:
+                other.by = HungUpBy.AGENT
+
+    # ---- steps
+
+    def _at(self, message: Message, now: float) -> float:
+        return self._clock.local(message.get("Timestamp"), now)
+
+    def _ringing(self, leg: _Leg, at: float) -> list[SwitchEvent]:
+        if leg.rang or leg.answered or leg.hung:
+            return []
+        leg.rang = True
+        return [CallRinging(at=at, call=CallId(leg.uniqueid))] if leg.agent is None else []
+
+    def _answered(self, leg: _Leg, at: float) -> list[SwitchEvent]:
+        if leg.answered:
+            return []
+        leg.answered = True
+        return [CallAnswered(at=at, call=CallId(leg.uniqueid))] if leg.agent is None else []
+
+    def _wait(self, leg: _Leg, now: float) -> None:
+        self._waiting.setdefault(leg.uniqueid, now + GRACE_S)
+
+    def _finish_if_complete(self, leg: _Leg, now: float) -> list[SwitchEvent]:
+        if not leg.hung:
+            return []
+        # An answer makes the result plain; without one the ring time-out stands in the other message.
+        if leg.answered or leg.resulted:
+            return self._finish(leg, now)
+        self._wait(leg, now)
+        return []
+
+    def _finish(self, leg: _Leg, now: float) -> list[SwitchEvent]:
+        self._forget(leg)
+        at = leg.deadline if leg.deadline is not None else now
+        if leg.agent is not None:
+            return self._finish_agent(leg, leg.agent, at)
+        call = CallId(leg.uniqueid)
+        if leg.failed and not leg.exists:
+            return [OriginateFailed(at=at, call=call, reason=leg.failed)]
+        if not leg.hung:
+            # Asterisk said that it failed and made a channel, but the end of that was not heard of.
+            self._to_hang_up.append(leg.uniqueid)
+        if leg.by is None:
+            leg.by = HungUpBy.DIALER if leg.answered else HungUpBy.NETWORK
+        return [
+            CallHungUp(
+                at=at, call=call, cause=leg.cause, sip_code=leg.sip_code, timed_out=leg.timed_out, by=leg.by
+            )
+        ]
+
+    def _finish_agent(self, leg: _Leg, agent: AgentId, at: float) -> list[SwitchEvent]:
+        if leg.asked:
+            reason = "hung up by the dialer"
+        elif leg.room is not None or (leg.answered and leg.hung):
+            reason = "the phone was hung up"
+        elif leg.hung:
+            reason = f"the phone did not answer ({leg.cause_text or 'no cause given'})"
+        else:
+            reason = leg.failed or "the phone could not be called"
+        if not leg.is_current:
+            return []
+        return [AgentPhoneGone(at=at, agent=agent, reason=reason)]
+
+    def _forget(self, leg: _Leg) -> None:
+        self._legs.pop(leg.uniqueid, None)
+        self._waiting.pop(leg.uniqueid, None)
+        leg.is_current = leg.agent is not None and self._agent_legs.get(leg.agent) == leg.uniqueid
+        if leg.is_current and leg.agent is not None:
+            del self._agent_legs[leg.agent]
