@@ -130,11 +130,11 @@ def parse_campaign(mapping: Mapping[str, object]) -> Campaign:
 def explained(error: msgspec.ValidationError) -> str:
     """What msgspec found wrong, with patterns put in words and the field's path at the front."""
     text = str(error)
+    if text.startswith("Invalid enum value") and text.endswith(" - at `key` in `$.retries`"):
+        value = text.removeprefix("Invalid enum value ").partition(" - at ")[0]
+        return f"retries: {value} is no outcome; it may be {', '.join(Outcome)}"
     what, _, path = text.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
-    if what.startswith("Invalid enum value") and field == "`key` in `$.retries":
-        value = what.removeprefix("Invalid enum value ")
-        return f"retries: {value} is no outcome; it may be {', '.join(Outcome)}"
     return f"{field}: {in_words(what)}" if field else in_words(what)
 
 

@@ -93,8 +93,11 @@ def erlang_a(agents: int, arrival_rate: float, service_rate: float, patience_rat
         raise ValueError(f"at least one agent is needed, not {agents}")
     _check_positive(arrival_rate=arrival_rate, service_rate=service_rate, patience_rate=patience_rate)
     load = arrival_rate / service_rate
+    blocked = erlang_b(agents, load)
+    if blocked < 1e-300:
+        return ErlangA(waits=0.0, abandons=0.0, mean_wait_s=0.0, occupancy=load / agents)
     # Weights of the states relative to state N, outwards until they no longer matter.
-    below = 1.0 / erlang_b(agents, load)  # all states up to N
+    below = 1.0 / blocked  # all states up to N
     weight = 1.0
     above = queue = 0.0
     waiting = 0
@@ -154,7 +157,8 @@ def deadline_queue(agents: int, load: float, handle_s: float, within_s: float) -
         return DeadlineQueue(waits=1.0, abandons=lost, occupancy=1.0)
     inside = scaled if slack == 0.0 else -scaled * math.expm1(-slack) / slack
     outside = load / agents * math.exp(-slack)
-    total = 1.0 / erlang_b(agents - 1, load) + inside + outside
+    blocked = erlang_b(agents - 1, load)
+    total = (1.0 / blocked if blocked > 0.0 else math.inf) + inside + outside
     abandons = outside / total
     return DeadlineQueue(
         waits=(inside + outside) / total, abandons=abandons, occupancy=load * (1.0 - abandons) / agents

@@ -78,7 +78,7 @@ class IdempotencyStore(Protocol):
     """Remembers which requests were carried out, bounded in number and in time."""
 
     async def begin(self, key: str, fingerprint: str, now: float) -> StoredReply | bool:
-        """True: carry it out, then `finish` or `forget`. False: somebody is at it. Else: it was done, with this reply."""
+        """True: carry it out, then `finish` or `forget`. False: somebody is at it. Else: it was done, as this says."""
 
     async def finish(self, key: str, reply: StoredReply, now: float) -> None:
         """Keep the reply."""
@@ -196,12 +196,12 @@ class ContactIntake(Protocol):
     async def start_list(self, campaign: CampaignId, path: Path, name: str) -> ListImport:
         """Begin to import an uploaded CSV file, which is the importer's from now on."""
 
-    async def list(self, id: str) -> ListImport | None:
+    async def list_import(self, id: str) -> ListImport | None:
         """One list."""
 
-    async def lists(
+    async def list_imports(
         self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int
-    ) -> list[ListImport]:
+    ) -> Sequence[ListImport]:
         """Lists, newest first by (started_at, id), those older than `before`."""
 
     def rejected(self, id: str) -> AsyncIterator[RejectedRow]:

@@ -97,6 +97,11 @@ class Switchboard:
         self._bridges = itertools.count(1)
         self._attempts: dict[str, int] = {}
 
+    @property
+    def system_name(self) -> str:
+        """Of asterisk.conf."""
+        return self._tell.system_name
+
     def mute(self, names: frozenset[str]) -> None:
         """Nobody wants the events with these names, so they need not be worded."""
         self._tell.muted = names

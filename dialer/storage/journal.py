@@ -59,8 +59,8 @@ def encode_attempt(attempt: Attempt, retry_at: float | None) -> bytes:
     try:
         return _encoder.encode(_Entry(attempt, retry_at))
     except UnicodeEncodeError:
-        # Half a surrogate pair in a reason or a name: kept as U+FFFD, since the attempt counts and the character does not.
-        return to_json({"attempt": msgspec.structs.asdict(_Loose(msgspec.to_builtins(attempt)))["value"], "retry_at": retry_at}).encode()
+        # Half a surrogate pair in a reason: kept as U+FFFD, since the attempt counts and the character does not.
+        return to_json({"attempt": msgspec.to_builtins(attempt), "retry_at": retry_at}).encode()
 
 
 def decode_attempt(data: bytes) -> tuple[Attempt, float | None]:

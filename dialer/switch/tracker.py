@@ -57,8 +57,9 @@ class _Leg:
     exists: bool = False
     rang: bool = False
     answered: bool = False
-    #: The agent in whose room a customer is.
+    #: The agent in whose room it is, or was last.
     room: AgentId | None = None
+    left_room: bool = False
     by: HungUpBy | None = None
     asked: bool = False
     failed: str = ""
@@ -68,8 +69,7 @@ class _Leg:
     cause: int = 0
     cause_text: str = ""
     sip_code: int | None = None
-    #: When it is finished with what is known.
-    deadline: float | None = None
+    ended_at: float | None = None
 
 
 class Tracker:
@@ -175,7 +175,7 @@ class Tracker:
             before = known.get(uniqueid)
             leg = before if before is not None else _Leg(uniqueid=uniqueid, agent=None)
             leg.channel, leg.exists = row.get("Channel", ""), True
-            leg.hung, leg.deadline = False, None
+            leg.hung, leg.ended_at = False, None
             self._legs[uniqueid] = leg
             if up and not leg.answered:
                 leg.answered = True
@@ -217,7 +217,7 @@ class Tracker:
         uniqueid = message.get("DestUniqueid" if dial else "Uniqueid", "")
         leg = self._legs.get(uniqueid)
         if leg is None:
-            if self._gone.get(uniqueid, 0.0) > now and self._gone.pop(uniqueid):
+            if self._gone.pop(uniqueid, 0.0) > now:
                 self._to_hang_up.append(uniqueid)
             return []
         if not leg.exists:
@@ -292,19 +292,15 @@ class Tracker:
                 return []
             leg.room, leg.answered = room, True
             return [AgentPhoneUp(at=at, agent=room)]
-        if leg.room == room:
+        if leg.room == room and not leg.left_room:
             return []
-        leg.room = room
+        leg.room, leg.left_room = room, False
         return [*self._answered(leg, at), CallJoined(at=at, call=CallId(leg.uniqueid), agent=room)]
 
     def _on_leave(self, message: Message) -> list[SwitchEvent]:
         leg = self._legs.get(message.get("Uniqueid", ""))
-        # A customer who was moved on (to another agent) can come back into the same room; an agent never leaves it.
-        if leg is not None and leg.agent is None and leg.by is None and leg.room is not None:
-            agent_leg = self._legs.get(self._agent_legs.get(leg.room, ""))
-            if agent_leg is None or agent_leg.by is not None:
-                leg.by = HungUpBy.AGENT
-            leg.room = None
+        if leg is not None and leg.agent is None:
+            leg.left_room = True
         return []
 
     def _on_hangup_request(self, message: Message) -> list[SwitchEvent]:
@@ -312,38 +308,34 @@ class Tracker:
         if leg is None:
             return []
         leg.exists = True
-        if leg.by is None:
-            side = HungUpBy.AGENT if leg.agent is not None else HungUpBy.CUSTOMER
-            leg.by = side if leg.answered else HungUpBy.NETWORK
         leg.cause = leg.cause or mapping.cause_of(message)
         leg.sip_code = leg.sip_code or mapping.sip_code_of(message)
         if leg.agent is not None:
-            # Whoever is in the room is put out of it next, and did not choose to go.
-            for other in self._legs.values():
-                if other.room == leg.agent and other.agent is None and other.by is None:
-                    other.by = HungUpBy.AGENT
+            self._agent_went(leg.agent)
+        elif leg.by is None:
+            leg.by = HungUpBy.CUSTOMER if leg.answered else HungUpBy.NETWORK
         return []
 
     def _on_hangup(self, message: Message, now: float) -> list[SwitchEvent]:
-        leg = self._legs.get(message.get("Uniqueid", ""))
+        uniqueid = message.get("Uniqueid", "")
+        leg = self._legs.get(uniqueid)
         if leg is None:
-            self._gone.pop(message.get("Uniqueid", ""), None)
+            self._gone.pop(uniqueid, None)
             return []
-        self._on_hangup_request_of_room(leg)
+        if leg.agent is not None:
+            self._agent_went(leg.agent)
         leg.exists = leg.hung = True
         leg.cause = mapping.cause_of(message) or leg.cause
         leg.cause_text = message.get("Cause-txt", "")
         leg.sip_code = mapping.sip_code_of(message) or leg.sip_code
-        leg.deadline = self._at(message, now)
+        leg.ended_at = self._at(message, now)
         return self._finish_if_complete(leg, now)
 
-    def _on_hangup_request_of_room(self, leg: _Leg) -> None:
-        if leg.agent is None:
-            return
-        leg.by = leg.by or HungUpBy.AGENT
-        for other in self._legs.values():
-            if other.room == leg.agent and other.agent is None and other.by is None:
-                other.by = HungUpBy.AGENT
+    def _agent_went(self, agent: AgentId) -> None:
+        """Who is in the room of an agent who hangs up is put out of it next, and did not choose to go."""
+        for leg in self._legs.values():
+            if leg.room == agent and leg.agent is None and leg.by is None:
+                leg.by = HungUpBy.AGENT
 
     # ---- steps
 
@@ -375,10 +367,11 @@ class Tracker:
         return []
 
     def _finish(self, leg: _Leg, now: float) -> list[SwitchEvent]:
-        self._forget(leg)
-        at = leg.deadline if leg.deadline is not None else now
+        current = self._forget(leg)
+        at = leg.ended_at if leg.ended_at is not None else now
         if leg.agent is not None:
-            return self._finish_agent(leg, leg.agent, at)
+            # The end of a leg that another has replaced is nobody's business.
+            return [AgentPhoneGone(at=at, agent=leg.agent, reason=_why_gone(leg))] if current else []
         call = CallId(leg.uniqueid)
         if leg.failed and not leg.exists:
             return [OriginateFailed(at=at, call=call, reason=leg.failed)]
@@ -388,27 +381,24 @@ class Tracker:
         if leg.by is None:
             leg.by = HungUpBy.DIALER if leg.answered else HungUpBy.NETWORK
         return [
-            CallHungUp(
-                at=at, call=call, cause=leg.cause, sip_code=leg.sip_code, timed_out=leg.timed_out, by=leg.by
-            )
+            CallHungUp(at=at, call=call, cause=leg.cause, sip_code=leg.sip_code, timed_out=leg.timed_out, by=leg.by)
         ]
 
-    def _finish_agent(self, leg: _Leg, agent: AgentId, at: float) -> list[SwitchEvent]:
-        if leg.asked:
-            reason = "hung up by the dialer"
-        elif leg.room is not None or (leg.answered and leg.hung):
-            reason = "the phone was hung up"
-        elif leg.hung:
-            reason = f"the phone did not answer ({leg.cause_text or 'no cause given'})"
-        else:
-            reason = leg.failed or "the phone could not be called"
-        if not leg.is_current:
-            return []
-        return [AgentPhoneGone(at=at, agent=agent, reason=reason)]
-
-    def _forget(self, leg: _Leg) -> None:
+    def _forget(self, leg: _Leg) -> bool:
+        """Drop a leg; whether it was the one that its agent has."""
         self._legs.pop(leg.uniqueid, None)
         self._waiting.pop(leg.uniqueid, None)
-        leg.is_current = leg.agent is not None and self._agent_legs.get(leg.agent) == leg.uniqueid
-        if leg.is_current and leg.agent is not None:
-            del self._agent_legs[leg.agent]
+        if leg.agent is None or self._agent_legs.get(leg.agent) != leg.uniqueid:
+            return False
+        del self._agent_legs[leg.agent]
+        return True
+
+
+def _why_gone(leg: _Leg) -> str:
+    if leg.asked:
+        return "hung up by the dialer"
+    if leg.answered:
+        return "the phone was hung up"
+    if leg.hung:
+        return f"the phone did not answer ({leg.cause_text or 'no cause given'})"
+    return leg.failed or "the phone could not be called"

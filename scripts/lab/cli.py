@@ -17,12 +17,22 @@ from .layout import DEFAULT_PHONES, DEFAULT_PORT_BASE, MAX_PHONES, PROJECT, LabE
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--dir", type=Path, default=default_directory(), help="the lab's directory (%(default)s)")
-    shared.add_argument("--port-base", type=int, default=DEFAULT_PORT_BASE, help="shifts all ports; another base is another lab (%(default)s)")
+    shared.add_argument(
+        "--port-base",
+        type=int,
+        default=DEFAULT_PORT_BASE,
+        help="shifts all ports; another base is another lab (%(default)s)",
+    )
     shared.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser = argparse.ArgumentParser(prog="asterisk-lab", description="A real Asterisk with a carrier, callees and agents' phones, without root rights.")
+    parser = argparse.ArgumentParser(
+        prog="asterisk-lab",
+        description="A real Asterisk with a carrier, callees and agents' phones, without root rights.",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", parents=[shared], help="install what is missing, start what does not run")
-    up.add_argument("--phones", type=int, default=DEFAULT_PHONES, help=f"agents' phones, up to {MAX_PHONES} (%(default)s)")
+    up.add_argument(
+        "--phones", type=int, default=DEFAULT_PHONES, help=f"agents' phones, up to {MAX_PHONES} (%(default)s)"
+    )
     commands.add_parser("down", parents=[shared], help="stop everything; the installed programs stay")
     commands.add_parser("status", parents=[shared], help="what runs, what is missing (exit code 3: not all runs)")
     commands.add_parser("install", parents=[shared], help="download and unpack the programs only")
@@ -31,13 +41,17 @@ def _parser() -> argparse.ArgumentParser:
     cli.add_argument("words", nargs="*", metavar="WORD", help="a command; without one, the interactive console")
     calls = commands.add_parser("calls", parents=[shared], help="what the carrier did with each call")
     calls.add_argument("--since", type=float, default=0.0, metavar="UNIX_SECONDS")
-    numbers = commands.add_parser("numbers", parents=[shared], help="a list of numbers to dial, as CSV with the truth about each")
+    numbers = commands.add_parser(
+        "numbers", parents=[shared], help="a list of numbers to dial, as CSV with the truth about each"
+    )
     numbers.add_argument("--count", type=int, default=1000)
     numbers.add_argument("--first-serial", type=int, default=0)
     record = commands.add_parser("record", parents=[shared], help="record AMI transcripts of the running lab")
     record.add_argument("--to", type=Path, default=PROJECT / "tests" / "data" / "ami" / "lab")
     record.add_argument("names", nargs="*", metavar="NAME", help="which ones; without one, all")
-    render = commands.add_parser("render", parents=[shared], help="fill the templates of config/asterisk in for a server of your own")
+    render = commands.add_parser(
+        "render", parents=[shared], help="fill the templates of config/asterisk in for a server of your own"
+    )
     render.add_argument("--to", type=Path, required=True)
     render.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values")
     return parser
@@ -78,7 +92,11 @@ def _run(options: argparse.Namespace) -> int:
             return 0 if servers.status(layout)["running"] else 3
         case "install":
             programs = install(layout, _say)
-            print(json.dumps({"installed": True, "root": str(programs.root)}) if options.json else f"installed in {programs.root}")
+            print(
+                json.dumps({"installed": True, "root": str(programs.root)})
+                if options.json
+                else f"installed in {programs.root}"
+            )
             return 0
         case "cli":
             return _cli(layout, options)

@@ -41,7 +41,9 @@ class Verdicts:
         )
 
 
-def measure(layout: Layout, *, options: str = "", calls: int = 10, personas: Sequence[Persona] = MEASURED) -> list[Verdicts]:
+def measure(
+    layout: Layout, *, options: str = "", calls: int = 10, personas: Sequence[Persona] = MEASURED
+) -> list[Verdicts]:
     """Calls each persona `calls` times; `options` as in CADENCIA_AMD, or amd.conf's. Times are by Asterisk's own clock."""
     done = []
     with Ami(layout.ami_port, "cadencia", secret(layout)) as ami:

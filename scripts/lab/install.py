@@ -83,14 +83,18 @@ def _is_archive(uri: str, suites: str) -> bool:
 
 def architecture() -> str:
     try:
-        arch = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
+        arch = subprocess.run(
+            ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
         raise LabError(
             "this is not Debian or a relative of it (no dpkg). The lab unpacks Debian packages; elsewhere, install "
             "Asterisk 22 and use config/asterisk as docs/asterisk.md says, or run the lab in a Debian container"
         ) from error
     if arch not in ARCHITECTURES:
-        raise LabError(f"Debian's Asterisk is used on {' and '.join(sorted(ARCHITECTURES))} here, and this machine is {arch}")
+        raise LabError(
+            f"Debian's Asterisk is used on {' and '.join(sorted(ARCHITECTURES))} here, and this machine is {arch}"
+        )
     return arch
 
 
@@ -209,7 +213,9 @@ Acquire::Check-Valid-Until "false";
 
 def _apt(arguments: list[str], environment: Mapping[str, str], folder: Path) -> str:
     try:
-        done = subprocess.run(["apt-get", *arguments], check=False, capture_output=True, text=True, env=environment, cwd=folder)
+        done = subprocess.run(
+            ["apt-get", *arguments], check=False, capture_output=True, text=True, env=environment, cwd=folder
+        )
     except OSError as error:
         raise LabError("apt-get cannot be run; the lab takes Asterisk from Debian packages") from error
     errors = [line for line in done.stderr.splitlines() if line.startswith("E:")]
@@ -259,7 +265,9 @@ def _unpack(debs: Path, names: list[str], root: Path) -> None:
                 text=True,
             )
         if tar.returncode or archive.returncode:
-            raise LabError(f"{deb.name} could not be unpacked: {tar.stderr.strip() or 'damaged package'}. Is the disk full?")
+            raise LabError(
+                f"{deb.name} could not be unpacked: {tar.stderr.strip() or 'damaged package'}. Is the disk full?"
+            )
     # what the package's installation script would do
     english = partial / "usr/share/asterisk/sounds/en"
     if not english.exists():

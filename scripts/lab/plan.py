@@ -184,7 +184,10 @@ def callee(digits: str) -> Callee:
 
 #: One cycle of the mixed list: a quarter answers, as on a real floor; the rest is spread over everything else.
 _MIX: Final[tuple[dict[str, Any], ...]] = (
-    *({"kind": Kind.ANSWER, "ring_s": ring, "talk_s": talk} for ring, talk in ((0.5, 3.0), (1.0, 5.0), (2.0, 8.0), (3.0, 3.0))),
+    *(
+        {"kind": Kind.ANSWER, "ring_s": ring, "talk_s": talk}
+        for ring, talk in ((0.5, 3.0), (1.0, 5.0), (2.0, 8.0), (3.0, 3.0))
+    ),
     {"kind": Kind.ANSWER, "ring_s": 1.0, "talk_s": 0.7},
     {"kind": Kind.EARLY_MEDIA, "ring_s": 1.0, "talk_s": 5.0},
     {"kind": Kind.AUDIO, "persona": Persona.HELLO, "talk_s": 5.0},

@@ -95,7 +95,10 @@ def _switch(digit: str, targets: Sequence[str]) -> list[str]:
         f'<ereg regexp="{value}" search_in="var" variable="{digit}" assign_to="{digit}_{value}" />'
         for value in range(len(targets))
     )
-    return [f"<nop><action>{matches}</action></nop>", *(_jump(to, f"{digit}_{value}") for value, to in enumerate(targets))]
+    return [
+        f"<nop><action>{matches}</action></nop>",
+        *(_jump(to, f"{digit}_{value}") for value, to in enumerate(targets)),
+    ]
 
 
 def _refuse(sip: int) -> list[str]:

@@ -20,7 +20,19 @@ PARTS: Final = ("dialer", "carrier", "voice")
 TRUNKS: Final = ("carrier", "voice", "dead")
 _BOOT_S: Final = 30.0
 #: Configuration files that Asterisk asks for and is content to find empty.
-_EMPTY: Final = ("acl", "ccss", "cdr", "cel", "features", "musiconhold", "pjproject", "udptl", "cli", "indications", "http")
+_EMPTY: Final = (
+    "acl",
+    "ccss",
+    "cdr",
+    "cel",
+    "features",
+    "musiconhold",
+    "pjproject",
+    "udptl",
+    "cli",
+    "indications",
+    "http",
+)
 _INDICATIONS: Final = """[general]
 country = us
 [us]
@@ -231,7 +243,9 @@ def _start_asterisk(layout: Layout, programs: Programs, part: str) -> None:
 
     processes.wait_until(booted, seconds=_BOOT_S, pid_file=pid, what=f"the Asterisk `{part}`")
     messages = (layout.run / part / "log" / "messages").read_text(errors="replace")
-    declined = [line.partition("loader.c: ")[2] for line in messages.splitlines() if " ERROR[" in line and "loader.c" in line]
+    declined = [
+        line.partition("loader.c: ")[2] for line in messages.splitlines() if " ERROR[" in line and "loader.c" in line
+    ]
     if declined:
         processes.stop(pid, grace_s=5.0)
         raise LabError(f"the Asterisk `{part}` started without all of its modules: {'; '.join(declined)}")
@@ -300,7 +314,11 @@ def describe(layout: Layout) -> dict[str, Any]:
         "port_base": layout.port_base,
         "ami": {"host": HOST, "port": layout.ami_port, "user": "cadencia", "secret_file": str(layout.secret_file)},
         "trunks": {
-            "carrier": {"dial": "PJSIP/{number}@carrier", "port": layout.carrier_port, "about": "all numbers of the plan"},
+            "carrier": {
+                "dial": "PJSIP/{number}@carrier",
+                "port": layout.carrier_port,
+                "about": "all numbers of the plan",
+            },
             "voice": {"dial": "PJSIP/{number}@voice", "port": layout.voice_port, "about": "only numbers of kind audio"},
             "dead": {"dial": "PJSIP/{number}@dead", "port": layout.dead_port, "about": "nobody listens"},
         },

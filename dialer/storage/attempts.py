@@ -1,0 +1,139 @@
+"""Attempts: written once each, queried by the API and the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from sqlalchemy import Row, and_, bindparam, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dialer.core.attempt import Attempt
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
+from dialer.core.outcome import Outcome
+from dialer.storage.cursors import Page, decode_cursor, encode_cursor
+from dialer.storage.database import Database
+from dialer.storage.inserts import insert_once
+from dialer.storage.tables import attempts, contacts
+
+_FIELDS: Final = tuple(field.name for field in fields(Attempt))
+
+#: A removal is final, and an attempt that is read a second time must not undo what a later one did.
+_MOVE_ON: Final = (
+    update(contacts)
+    .where(
+        contacts.c.campaign == bindparam("of_campaign"),
+        contacts.c.id == bindparam("of_contact"),
+        contacts.c.attempts <= bindparam("made"),
+        contacts.c.state != "removed",
+    )
+    .values(attempts=bindparam("made"), state=bindparam("to_state"), next_at=bindparam("to_next_at"))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFilter:
+    """Which attempts; None: whatever. Moments are those of the end, unix seconds."""
+
+    campaign: CampaignId | None = None
+    contact: ContactId | None = None
+    phone: Phone | None = None
+    agent: AgentId | None = None
+    outcome: Outcome | None = None
+    since: float | None = None
+    #: Not included.
+    until: float | None = None
+
+
+class Attempts:
+    """All attempts of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, batch: Sequence[tuple[Attempt, float | None]]) -> None:
+        """Add attempts with the moment of the next one (None: the contact is done), and move their contacts on.
+
+        One transaction. An attempt that is on record already is left alone, so the same batch can come any number of
+        times, whole or in parts, before or after later ones.
+
+        Raises:
+            RowRefused: one of them cannot be stored, and so none was.
+            StorageError: the database refused or is out of reach; nothing was written.
+        """
+        if not batch:
+            return
+        async with self._database.write() as connection:
+            await self._record(connection, batch)
+
+    async def _record(self, connection: AsyncConnection, batch: Sequence[tuple[Attempt, float | None]]) -> None:
+        rows = [_row(attempt, retry_at) for attempt, retry_at in batch]
+        await connection.execute(insert_once(self._database.dialect, attempts), rows)
+        # In the order of rows that imports lock in too (see `contact_load`), and of several at one contact the last.
+        moves = {
+            (attempt.campaign, attempt.contact): (attempt.attempt_number, retry_at)
+            for attempt, retry_at in sorted(batch, key=lambda item: item[0].attempt_number)
+        }
+        await connection.execute(
+            _MOVE_ON,
+            [
+                {
+                    "of_campaign": campaign,
+                    "of_contact": contact,
+                    "made": made,
+                    "to_state": "finished" if retry_at is None else "waiting",
+                    "to_next_at": retry_at,
+                }
+                for (campaign, contact), (made, retry_at) in sorted(moves.items())
+            ],
+        )
+
+    async def get(self, call: CallId) -> Attempt | None:
+        """One attempt, or None."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(attempts).where(attempts.c.call == call))).one_or_none()
+        return None if row is None else _attempt(row)
+
+    async def page(self, wanted: AttemptFilter, *, cursor: str | None = None, limit: int = 100) -> Page[Attempt]:
+        """Attempts, the latest to end first.
+
+        Raises:
+            InputError: the cursor is none of ours.
+        """
+        column = attempts.c
+        pairs = (
+            (column.campaign, wanted.campaign),
+            (column.contact, wanted.contact),
+            (column.phone, wanted.phone),
+            (column.agent, wanted.agent),
+            (column.outcome, None if wanted.outcome is None else wanted.outcome.value),
+        )
+        conditions = [column == value for column, value in pairs if value is not None]
+        if wanted.since is not None:
+            conditions.append(attempts.c.ended_at >= wanted.since)
+        if wanted.until is not None:
+            conditions.append(attempts.c.ended_at < wanted.until)
+        if cursor is not None:
+            conditions.append(tuple_(attempts.c.ended_at, attempts.c.call) < decode_cursor(cursor, tuple[float, str]))
+        statement = select(attempts).order_by(attempts.c.ended_at.desc(), attempts.c.call.desc()).limit(limit + 1)
+        if conditions:
+            statement = statement.where(and_(*conditions))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        items = [_attempt(row) for row in rows[:limit]]
+        more = len(rows) > limit
+        return Page(items=items, next=encode_cursor((items[-1].ended_at, items[-1].call)) if more else None)
+
+
+def _row(attempt: Attempt, retry_at: float | None) -> dict[str, Any]:
+    row = {name: getattr(attempt, name) for name in _FIELDS}
+    row["outcome"] = attempt.outcome.value
+    row["retry_at"] = retry_at
+    return row
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    values = {name: getattr(row, name) for name in _FIELDS}
+    values["outcome"] = Outcome(values["outcome"])
+    return Attempt(**values)

@@ -1,0 +1,88 @@
+"""Campaigns: their settings and where they stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Row, delete, select, update
+
+from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.ids import CampaignId
+from dialer.errors import StorageError
+from dialer.storage.database import Database
+from dialer.storage.inserts import insert_once, upsert
+from dialer.storage.tables import campaigns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCampaign:
+    """A campaign as it is on record."""
+
+    campaign: Campaign
+    state: CampaignState
+    updated_at: float
+
+
+class Campaigns:
+    """All campaigns of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, campaign: Campaign, now: float, state: CampaignState = CampaignState.DRAFT) -> bool:
+        """Add a campaign; False where one with this id exists, which stays as it is."""
+        statement = insert_once(self._database.dialect, campaigns).values(_row(campaign, state, now))
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def save(self, campaign: Campaign, now: float) -> None:
+        """Add a campaign as a draft, or replace the settings of the one with this id; its state stays."""
+        statement = upsert(self._database.dialect, campaigns, keep=("state",))
+        async with self._database.write() as connection:
+            await connection.execute(statement, _row(campaign, CampaignState.DRAFT, now))
+
+    async def set_state(self, campaign: CampaignId, state: CampaignState, now: float) -> bool:
+        """Note where a campaign stands; False where there is none."""
+        statement = update(campaigns).where(campaigns.c.id == campaign).values(state=state.value, updated_at=now)
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def get(self, campaign: CampaignId) -> StoredCampaign | None:
+        """One campaign, or None."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(campaigns).where(campaigns.c.id == campaign))).one_or_none()
+        return None if row is None else _stored(row)
+
+    async def all(self) -> list[StoredCampaign]:
+        """Every campaign, by id."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(campaigns).order_by(campaigns.c.id))).all()
+        return [_stored(row) for row in rows]
+
+    async def delete(self, campaign: CampaignId) -> bool:
+        """Forget the settings; contacts and attempts stay, as evidence. False where there is none."""
+        async with self._database.write() as connection:
+            return (await connection.execute(delete(campaigns).where(campaigns.c.id == campaign))).rowcount == 1
+
+
+def _row(campaign: Campaign, state: CampaignState, now: float) -> dict[str, object]:
+    return {
+        "id": campaign.id,
+        "settings": msgspec.to_builtins(campaign),
+        "state": state.value,
+        "updated_at": now,
+    }
+
+
+def _stored(row: Row[tuple[object, ...]]) -> StoredCampaign:
+    try:
+        campaign = msgspec.convert(row.settings, Campaign)
+        state = CampaignState(row.state)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise StorageError(
+            f"campaign {row.id!r} in the database cannot be read ({error}): it was written by another version; "
+            "save its settings again",
+            retryable=False,
+        ) from error
+    return StoredCampaign(campaign=campaign, state=state, updated_at=row.updated_at)
