@@ -135,8 +135,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     log: Log = field(default_factory=Log)
 
 
-def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets: bool = True) -> Settings:
     """Read the settings from `path` (None: defaults) and `environ`.
+
+    Args:
+        path: TOML file.
+        environ: where overrides are looked up.
+        secrets: whether to read the files that values point to; a command on a desk may not be allowed to.
 
     Raises:
         ConfigError: names the file, the setting, and what it may be.
@@ -152,7 +157,8 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     _override(raw, environ)
-    _read_secret_files(raw)
+    if secrets:
+        _read_secret_files(raw)
     try:
         settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:

@@ -12,6 +12,6 @@ from __future__ import annotations
 
 from pacing.contract import AgentState, Outcome, Pacer
 from pacing.decision import Decision
-from pacing.registry import build, methods
+from pacing.registry import build, method_names
 
-__all__ = ["AgentState", "Decision", "Outcome", "Pacer", "build", "methods"]
+__all__ = ["AgentState", "Decision", "Outcome", "Pacer", "build", "method_names"]

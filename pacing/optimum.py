@@ -160,7 +160,7 @@ def _best_for_price(model: MarkovModel, price: float, limit: float, levels: tupl
 
 def _policy(model: MarkovModel, levels: tuple[int, ...], gains: FloatArray) -> Policy:
     busy, lost, answered = (float(gain) for gain in gains)
-    return Policy(levels=levels, occupancy=busy / model.agents, abandonment=lost / answered, answers_per_s=answered)
+    return Policy(levels=levels, occupancy=busy / model.agents, abandonment=max(lost / answered, 0.0), answers_per_s=answered)
 
 
 def _evaluate(model: MarkovModel, levels: np.ndarray, most: int) -> tuple[FloatArray, FloatArray]:

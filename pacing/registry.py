@@ -22,7 +22,7 @@ _METHODS: dict[str, Callable[[PacingSettings], Rule]] = {
 _SETTINGS = tuple(field.name for field in dataclasses.fields(PacingSettings))
 
 
-def methods() -> tuple[str, ...]:
+def method_names() -> tuple[str, ...]:
     """Names that `build` knows."""
     return tuple(_METHODS)
 
@@ -31,7 +31,7 @@ def build(method: str, **settings: object) -> Pacer:
     """A pacer that uses `method`.
 
     Args:
-        method: One of `methods()`.
+        method: One of `method_names()`.
         **settings: Any field of `PacingSettings`; the rest keep their defaults.
 
     Raises:

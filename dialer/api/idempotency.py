@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -38,11 +38,12 @@ class IdempotencyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the request out, or answer with what came of it."""
+        scope = cast("HTTPScope", scope)  # the API has no routes of another kind
         headers = dict(scope["headers"])
         given = headers.get(b"idempotency-key")
         api_key: ApiKey | None = scope.get("auth")
         # Without a valid key the request is refused anyway, and must not cost room here.
-        if scope["type"] != "http" or scope["method"] not in _WRITES or given is None or api_key is None:
+        if scope["method"] not in _WRITES or given is None or api_key is None:
             await self._app(scope, receive, send)
             return
         if not 1 <= len(given) <= 255 or not given.isascii() or not given.decode().isprintable():
@@ -65,7 +66,7 @@ class IdempotencyMiddleware:
         else:
             await self._carry_out(key, fingerprint, scope, receive, send)
 
-    async def _carry_out(self, key: str, fingerprint: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _carry_out(self, key: str, fingerprint: str, scope: HTTPScope, receive: Receive, send: Send) -> None:
         status = 0
         content_type = ""
         kept = bytearray()
@@ -172,7 +173,7 @@ class RedisIdempotency:
             return
 
 
-def _fingerprint(scope: Scope, headers: dict[bytes, bytes], body: bytes | None) -> str:
+def _fingerprint(scope: HTTPScope, headers: dict[bytes, bytes], body: bytes | None) -> str:
     parts = [scope["method"].encode(), scope["path"].encode(), scope["query_string"], headers.get(b"content-type", b"")]
     parts.append(headers.get(b"content-length", b"") if body is None else body)
     digest = hashlib.sha256()

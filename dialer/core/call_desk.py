@@ -240,6 +240,8 @@ class CallDesk:
                 kind=event.kind,
                 effect=effect,
                 campaign=call.permit.campaign,
+                contact=call.permit.contact,
+                phone=call.permit.phone,
                 reason=event.reason,
             )
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dialer.core.attempt import Attempt
-from dialer.core.ids import AgentId, CallId, CampaignId, MessageId, Phone, ServerName, TrunkName
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, ServerName, TrunkName
 from dialer.core.permit import Permit
 
 
@@ -103,6 +103,8 @@ class ReportPurge:
     #: "cancelled" (was ringing, hung up) or "too_late" (was already talking).
     effect: str
     campaign: CampaignId
+    contact: ContactId
+    phone: Phone
     reason: str
 
 

@@ -2,14 +2,15 @@
 
 The format is in docs/crm/messages.md. Keys that are not ours are left alone, so that a CRM may carry its own; a key
 that is ours has exactly the type that the contract gives it. Whatever is wrong comes back as a value: a `Rejected`
-for a message of which nothing can be used, a `RejectedContact` for one contact among good ones.
+for a message of which nothing can be used, a `RejectedContact` for one contact among good ones. (Removals and
+do-not-call entries are read by the gate itself: `dialer.queues.removals`.)
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -82,29 +83,6 @@ class ContactBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
-    """Do not call this contact, or this number, for this campaign or ("*") for any."""
-
-    ref: MessageId
-    campaign: CampaignId | Literal["*"]
-    contact: ContactId | None
-    phone: Phone | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoNotCall:
-    """Put a number on a do-not-call list, or take it off."""
-
-    ref: MessageId
-    op: Literal["add", "remove"]
-    phone: Phone
-    scope: CampaignId | Literal["*"]
-    reason: str
-    expires_at: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Callback:
     """Call this contact at this time."""
 
@@ -136,37 +114,20 @@ _AMOUNT: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
 class _RawBatch(msgspec.Struct):
     campaign: str
     contacts: list[msgspec.Raw]
-    id: str | None = None
-
-
-class _RawRemoval(msgspec.Struct):
-    id: str
-    campaign: str
-    contact: str | None = None
-    phone: str | None = None
-    reason: str = ""
-
-
-class _RawDoNotCall(msgspec.Struct):
-    id: str
-    op: Literal["add", "remove"]
-    phone: str
-    scope: str = "*"
-    reason: str = ""
-    expires: str | None = None
+    id: str | int | None = None
 
 
 class _RawCallback(msgspec.Struct):
-    id: str
+    id: str | int
     campaign: str
-    contact: str
+    contact: str | int
     at: str
     phone: str
     agent: str | None = None
 
 
 class _RawDisposition(msgspec.Struct):
-    id: str
+    id: str | int
     call: str
     code: str
     agent: str | None = None
@@ -182,8 +143,6 @@ class _Named(msgspec.Struct):
 
 _BATCH: Final = msgspec.json.Decoder(_RawBatch)
 _CONTACT: Final = msgspec.json.Decoder(RawContact)
-_REMOVAL: Final = msgspec.json.Decoder(_RawRemoval)
-_DO_NOT_CALL: Final = msgspec.json.Decoder(_RawDoNotCall)
 _CALLBACK: Final = msgspec.json.Decoder(_RawCallback)
 _DISPOSITION: Final = msgspec.json.Decoder(_RawDisposition)
 _NAMED: Final = msgspec.json.Decoder(_Named)
@@ -228,56 +187,6 @@ def read_contact(
         reason = RejectReason.WRONG_TYPE if isinstance(error, msgspec.ValidationError) else RejectReason.NOT_JSON
         return Refusal(reason, problem_of(error), None if read is None else ContactId(read))
     return build_contact(raw, campaign, phones, default_id=default_id)
-
-
-def read_removal(data: bytes, phones: PhoneReader) -> Removal | Rejected:
-    """A message of ``removals``."""
-    raw = _decode(_REMOVAL, data, MAX_SMALL_MESSAGE_BYTES)
-    if isinstance(raw, Rejected):
-        return raw
-    ref = _message_id(raw.id)
-    if isinstance(ref, Rejected):
-        return ref
-    campaign = _scope(raw.campaign, "campaign", ref)
-    if isinstance(campaign, Rejected):
-        return campaign
-    if (raw.contact is None) is (raw.phone is None):
-        problem = "a removal names either a contact or a phone, and not both"
-        return _rejected(RejectReason.WRONG_VALUE, problem, ref)
-    contact = None if raw.contact is None else _contact_id(raw.contact, ref)
-    if isinstance(contact, Rejected):
-        return contact
-    phone = None if raw.phone is None else _phone(raw.phone, phones, ref)
-    if isinstance(phone, Rejected):
-        return phone
-    return Removal(ref=ref, campaign=campaign, contact=contact, phone=phone, reason=_clipped(raw.reason, MAX_REASON))
-
-
-def read_do_not_call(data: bytes, phones: PhoneReader) -> DoNotCall | Rejected:
-    """A message of ``dnc``."""
-    raw = _decode(_DO_NOT_CALL, data, MAX_SMALL_MESSAGE_BYTES)
-    if isinstance(raw, Rejected):
-        return raw
-    ref = _message_id(raw.id)
-    if isinstance(ref, Rejected):
-        return ref
-    scope = _scope(raw.scope, "scope", ref)
-    if isinstance(scope, Rejected):
-        return scope
-    phone = _phone(raw.phone, phones, ref)
-    if isinstance(phone, Rejected):
-        return phone
-    expires_at = None if raw.expires is None else moment(raw.expires)
-    if raw.expires is not None and expires_at is None:
-        return _rejected(RejectReason.WRONG_VALUE, f"expires {NOT_A_MOMENT}", ref)
-    return DoNotCall(
-        ref=ref,
-        op=raw.op,
-        phone=phone,
-        scope=scope,
-        reason=_clipped(raw.reason, MAX_REASON),
-        expires_at=expires_at,
-    )
 
 
 def read_callback(data: bytes, phones: PhoneReader) -> Callback | Rejected:
@@ -375,7 +284,8 @@ def _rejected(
     return Rejected(reason=reason, problem=problem, ref=ref, campaign=campaign)
 
 
-def _message_id(text: str) -> MessageId | Rejected:
+def _message_id(given: str | int) -> MessageId | Rejected:
+    text = str(given)
     if valid_contact_id(text):
         return MessageId(text)
     return _rejected(
@@ -390,15 +300,8 @@ def _campaign(text: str, ref: MessageId | None) -> CampaignId | Rejected:
     return _rejected(RejectReason.WRONG_VALUE, problem, ref)
 
 
-def _scope(text: str, key: str, ref: MessageId) -> CampaignId | Literal["*"] | Rejected:
-    if text == "*":
-        return "*"
-    if valid_name(text):
-        return CampaignId(text)
-    return _rejected(RejectReason.WRONG_VALUE, f'{key} must be a campaign, or "*" for all', ref)
-
-
-def _contact_id(text: str, ref: MessageId) -> ContactId | Rejected:
+def _contact_id(given: str | int, ref: MessageId) -> ContactId | Rejected:
+    text = str(given)
     if valid_contact_id(text):
         return ContactId(text)
     problem = "contact must have 1 to 128 characters, none of them a control character"

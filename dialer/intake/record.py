@@ -75,7 +75,8 @@ class Refusal(msgspec.Struct, frozen=True):
 class RawContact(msgspec.Struct):
     """A contact as it stands in JSON; null means absent."""
 
-    id: str | None = None
+    #: A whole number is taken as text: some CRMs number their contacts.
+    id: str | int | None = None
     phones: list[str] | None = None
     phone: str | None = None
     name: str | None = None
@@ -140,7 +141,7 @@ def build_contact(
     With `default_id` a contact without id gets that of `id_from_phone`.
     """
     # As it is: a removal names it with the very same characters.
-    given = raw.id or ""
+    given = "" if raw.id is None else str(raw.id)
     if given and not valid_contact_id(given):
         return Refusal(RejectReason.INVALID_ID, "id must have 1 to 128 characters, none of them a control character")
     contact_id = ContactId(given) if given else None

@@ -267,9 +267,11 @@ class ListReader:
             yield self._refused(row, RejectReason.DUPLICATE_ID, f"its id is that of row {earlier}")
             return
         yield contact
-        for refusal in (*refused, *more):
-            message = f"{refusal.problem}: left out; the contact was taken with its other numbers"
-            yield RejectedRow(row=row, reason=refusal.reason, message=message, raw=self._raw(), partial=True)
+        left_out = (*refused, *more)
+        if left_out:
+            problems = "; ".join(refusal.problem for refusal in left_out)
+            message = f"{problems}: left out; the contact was taken with its other numbers"
+            yield RejectedRow(row=row, reason=left_out[0].reason, message=message, raw=self._raw(), partial=True)
 
     def _refused(self, row: int, reason: RejectReason, message: str) -> RejectedRow:
         return RejectedRow(row=row, reason=reason, message=message, raw=self._raw())

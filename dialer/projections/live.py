@@ -134,6 +134,16 @@ class LiveView:
             events_ignored=self._ignored,
         )
 
+    def campaign(self, campaign: CampaignId, now: float) -> CampaignRow | None:
+        """One campaign at `now`; None where it is unknown."""
+        entry = self._campaigns.get(campaign)
+        if entry is None:
+            return None
+        self._begin_day(now)
+        calls = Counter(call.stage.value for call in self._calls.values() if call.campaign == campaign)
+        agents = Counter(agent.state.value for agent in self._agents.values() if campaign in agent.campaigns)
+        return self._campaign_row(campaign, entry, calls, agents, now)
+
     def campaign_state(self, campaign: CampaignId) -> CampaignState | None:
         """Where a campaign stands; None where it is unknown."""
         entry = self._campaigns.get(campaign)

@@ -134,7 +134,8 @@ class Dispatcher:
                         Finish(attempt=output.attempt, fencing_token=output.fencing_token, retry_at=output.retry_at)
                     )
                 case cmd.ReportPurge():
-                    writes.append(Publish(result=results.purge_result(output, self._now())))
+                    result = results.of_purge(output, self._now(), contact=output.contact, phone=output.phone)
+                    writes.append(Publish(result=result))
                 case _:
                     writes.extend(_writes_of(output))
                     for projection in self._projections:
@@ -175,15 +176,17 @@ def _writes_of(notice: ntc.AnyNotice) -> list[Write]:
 
     `CallEnded` leaves nothing here: its result is written by the same atomic step that frees the contact (`Finish`).
     """
+    writes: list[Write] = []
     match notice:
         case ntc.CallStarted():
-            mark = MarkLive(call=notice.call, state=LiveState.DIALING, at=notice.at, server=notice.server)
+            writes.append(MarkLive(call=notice.call, state=LiveState.DIALING, at=notice.at, server=notice.server))
         case ntc.CallWasAnswered():
-            mark = MarkLive(call=notice.call, state=LiveState.ANSWERED, at=notice.at)
+            writes.append(MarkLive(call=notice.call, state=LiveState.ANSWERED, at=notice.at))
         case ntc.CallConnected():
-            mark = MarkLive(call=notice.call, state=LiveState.TALKING, at=notice.at, agent=notice.agent)
-        case ntc.CallWasAbandoned() | ntc.CallWasDisposed():
-            return [Publish(result=results.notice_result(notice))]
+            writes.append(MarkLive(call=notice.call, state=LiveState.TALKING, at=notice.at, agent=notice.agent))
         case _:
-            return []
-    return [mark, Publish(result=results.notice_result(notice))]
+            pass
+    result = results.of_notice(notice)
+    if result is not None:
+        writes.append(Publish(result=result))
+    return writes

@@ -129,6 +129,8 @@ class Exchange:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
         self._connections: dict[_Connection, ManagerSession] = {}
+        self._all_gone = asyncio.Event()
+        self._all_gone.set()
         self._wake: asyncio.TimerHandle | None = None
         self._late: list[tuple[float, int, ManagerSession, str]] = []
         self._sequence = itertools.count(1)
@@ -173,8 +175,7 @@ class Exchange:
         if server is not None:
             await server.wait_closed()
         # The transports tell that they are closed in the next turn of the loop.
-        while self._connections:
-            await asyncio.sleep(0)
+        await self._all_gone.wait()
 
     @property
     def port(self) -> int:
@@ -292,6 +293,7 @@ class Exchange:
     def _opened(self, connection: _Connection) -> ManagerSession:
         session = ManagerSession(self, opened_at=self._now(), auth_timeout_s=self._auth_timeout_s)
         self._connections[connection] = session
+        self._all_gone.clear()
         self._settle()
         return session
 
@@ -310,6 +312,8 @@ class Exchange:
     def _lost(self, connection: _Connection) -> None:
         if self._connections.pop(connection, None) is not None:
             self.subscriptions_changed()
+        if not self._connections:
+            self._all_gone.set()
 
     # ---- events
 
@@ -360,15 +364,16 @@ class Exchange:
             deadline = self._late[0][0]
         for connection, session in [*self._connections.items()]:
             transport = connection.transport
-            if transport is None or transport.is_closing():
+            if self.faults.stalled or transport is None or transport.is_closing():
                 continue
-            if session.has_output and not self.faults.stalled:
+            if session.has_output:
                 self._write(transport, session)
-            if session.close_at is not None:
-                if session.close_at <= now and not self.faults.stalled:
-                    transport.close()
-                elif deadline is None or session.close_at < deadline:
-                    deadline = session.close_at
+            if session.close_at is None:
+                continue
+            if session.close_at <= now:
+                transport.close()
+            elif deadline is None or session.close_at < deadline:
+                deadline = session.close_at
         if self._wake is not None:
             # An earlier wake-up does no harm, and setting a timer anew for every action costs more than it.
             if deadline is None or self._wake.when() <= deadline:

@@ -75,7 +75,7 @@ def rows_of(batch: Sequence[Contact], at: float, list_id: str | None) -> list[RO
             storable(contact.id),
             # Almost all have one number, which needs no escape.
             f'["{contact.phones[0]}"]'
-            if len(contact.phones) == 1 and contact.phones[0][1:].isalnum()
+            if len(contact.phones) == 1 and contact.phones[0].lstrip("+").isalnum()
             else to_json(contact.phones),
             storable(contact.name),
             contact.priority,

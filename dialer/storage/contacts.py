@@ -102,9 +102,7 @@ class Contacts:
         items = [stored_contact(row) for row in rows[:limit]]
         return Page(items=items, next=encode_cursor((items[-1].contact.id,)) if len(rows) > limit else None)
 
-    async def after(
-        self, key: tuple[str, str] | None, limit: int, *, state: ContactState
-    ) -> Sequence[StoredContact]:
+    async def after(self, key: tuple[str, str] | None, limit: int, *, state: ContactState) -> Sequence[StoredContact]:
         """Up to `limit` contacts in `state` of all campaigns, in the order of (campaign, id), behind `key`."""
         statement = (
             select(contacts)
@@ -120,9 +118,7 @@ class Contacts:
     async def counts(self, campaign: CampaignId) -> Mapping[ContactState, int]:
         """How many contacts of a campaign stand where; reads the whole campaign."""
         statement = (
-            select(contacts.c.state, func.count())
-            .where(contacts.c.campaign == campaign)
-            .group_by(contacts.c.state)
+            select(contacts.c.state, func.count()).where(contacts.c.campaign == campaign).group_by(contacts.c.state)
         )
         async with self._database.read() as connection:
             found = {str(state): int(count) for state, count in (await connection.execute(statement)).all()}
@@ -134,7 +130,9 @@ def stored_contact(row: Row[tuple[object, ...]]) -> StoredContact:
     try:
         phones = tuple(Phone(phone) for phone in msgspec.convert(row.phones, list[str]))
     except msgspec.ValidationError as error:
-        raise InputError(f"contact {row.id!r} of campaign {row.campaign!r} has no list of phones in the database") from error
+        raise InputError(
+            f"contact {row.id!r} of campaign {row.campaign!r} has no list of phones in the database"
+        ) from error
     return StoredContact(
         contact=Contact(
             campaign=CampaignId(row.campaign),

@@ -47,7 +47,9 @@ def driver_url(url: str) -> URL:
     match parsed.get_backend_name():
         case "sqlite":
             if not parsed.database or parsed.database == ":memory:":
-                raise ConfigError("database.url must name a file, such as sqlite:///var/cadencia.db: the record must last")
+                raise ConfigError(
+                    "database.url must name a file, such as sqlite:///var/cadencia.db: the record must last"
+                )
             return parsed.set(drivername="sqlite+aiosqlite")
         case "postgresql" | "postgres":
             unknown = sorted(set(parsed.query) - set(_POSTGRES_OPTIONS))

@@ -25,7 +25,9 @@ class RowRefused(StorageError):
 
 _UPGRADE: Final = "its tables are missing or old: run `cadencia db upgrade`"
 _FULL: Final = "the disk is full: free some space; what waits to be written is kept and written then"
-_BUSY: Final = "another process holds it: this passes by itself; a backup or a shell with an open transaction may be why"
+_BUSY: Final = (
+    "another process holds it: this passes by itself; a backup or a shell with an open transaction may be why"
+)
 _REACH: Final = "out of reach: is the server running, and are host and port in database.url right?"
 _SIGN_IN: Final = "refused the sign-in: check user and password in database.url"
 

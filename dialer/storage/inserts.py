@@ -17,9 +17,7 @@ def insert_once(dialect: Dialect, table: Table) -> Insert:
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
-def upsert(
-    dialect: Dialect, table: Table, *, newer: str | None = None, keep: Sequence[str] = ()
-) -> Insert:
+def upsert(dialect: Dialect, table: Table, *, newer: str | None = None, keep: Sequence[str] = ()) -> Insert:
     """An insert that updates the row with the same primary key.
 
     Args:

@@ -185,6 +185,7 @@ class Link:
     def abort(self) -> None:
         """Close at once."""
         self._finish("closed")
+        self._connection.receive_eof()
 
     # ---- for its wire
 
@@ -247,6 +248,8 @@ class Link:
             then(answer)
 
     def _flush(self) -> None:
+        if self._over.done():
+            return
         if self._wire is not None:
             data = self._connection.data_to_send()
             if data:

@@ -98,6 +98,7 @@ def unreachable(server: Asterisk, error: Exception) -> SwitchError:
         return SwitchError(f"{where} cannot be reached: no answer within {LOGIN_TIMEOUT_S:g} s")
     if isinstance(error, ConnectionRefusedError):
         return SwitchError(
-            f"{where} cannot be reached: nothing listens there. Is Asterisk up, enabled = yes and the port right in manager.conf?"
+            f"{where} cannot be reached: nothing listens there. Is Asterisk up, with enabled = yes and this port in "
+            "manager.conf?"
         )
     return SwitchError(f"{where} cannot be reached: {error}")

@@ -1,7 +1,7 @@
 """The events of all servers on their way to the engine: in order, bounded, nothing dropped.
 
-When the reader lags, reading from the servers is stopped (Asterisk then buffers, and in the end cuts the connection off,
-which is noticed and reconciled); it goes on when the reader has caught up.
+When the reader lags, reading from the servers is stopped (Asterisk then buffers, and in the end cuts the connection
+off, which is noticed and reconciled); it goes on when the reader has caught up.
 """
 
 from __future__ import annotations

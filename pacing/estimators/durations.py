@@ -117,9 +117,11 @@ class DurationModel:
         lean_s = _LEAN / average
         hazard = (self._ends + _LEAN) / (exposure_s + lean_s)
         self._base = np.concatenate(([0.0], np.cumsum(hazard * _WIDTHS)))
-        self._cumulative = self._base * self._pace.factor
+        # Ends are taken to come one standard error later than seen, for the first few say little.
+        factor = self._pace.factor * (1.0 - 1.0 / math.sqrt(self.ended_count + 4.0))
+        self._cumulative = self._base * factor
         survival = np.exp(-self._cumulative)
-        hazard = hazard * self._pace.factor
+        hazard = hazard * factor
         self.mean_s = float(((survival[:-1] - survival[1:]) / hazard).sum() + survival[-1] / hazard[-1])
 
     def _add_exposure(self, elapsed_s: float) -> int:

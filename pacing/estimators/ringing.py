@@ -7,6 +7,8 @@ like the whole truth. Source of the estimator: Aalen and Johansen (1978).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pacing.estimators.memory import Pace, keep
@@ -43,6 +45,7 @@ class RingingModel:
         self._hazard: FloatArray = np.zeros(self.bins)
         self._cumulative: FloatArray = np.zeros(self.bins + 1)
         self.resolved = 0
+        self._answers_seen = 0
         # Survival to the start of each second and live answers within it, for a fresh call; set by refit.
         self.survival: FloatArray = np.ones(self.bins + 1)
         self.incidence: FloatArray = np.zeros(self.bins)
@@ -52,6 +55,7 @@ class RingingModel:
         """A call was answered by a live person after `ring_s`."""
         self._answered[self._bin(ring_s)] += 1.0
         self.resolved += 1
+        self._answers_seen += 1
         self._pace.saw()
         self._left(now, ring_s)
 
@@ -98,10 +102,15 @@ class RingingModel:
         self._hazard = (self._answered + lean_answered) / (at_risk + _LEAN)
         other = (self._ended + lean_ended) / (at_risk + _LEAN)
         self._cumulative = np.concatenate(([0.0], np.cumsum(self._hazard)))
-        live = np.minimum(self._hazard * self._pace.factor, 0.98)
+        live = np.minimum(self._hazard * self._pace.factor * self._caution, 0.98)
         other = np.minimum(other, 1.0 - live)
         self.survival = np.concatenate(([1.0], np.cumprod(1.0 - live - other)))
         self.incidence = self.survival[:-1] * live
+
+    @property
+    def _caution(self) -> float:
+        """Answers are taken to come this much faster than seen, for the first few say little: one standard error."""
+        return 1.0 + 1.0 / math.sqrt(self._answers_seen + 4.0)
 
     def _left(self, now: float, ring_s: float) -> None:
         since = 0.0 if self._refitted_at is None else max(ring_s - max(now - self._refitted_at, 0.0), 0.0)

@@ -111,7 +111,11 @@ class Predictive(Rule):
         self._budget.expire(now)
         forecast = self._refreshed(now, floor)
         safe = one_call_per_idle_agent(floor)
-        learning = self._ringing.resolved < _LEAST_CALLS or self._talk.ended_count < _LEAST_TALKS
+        learning = (
+            self._ringing.resolved < _LEAST_CALLS
+            or self._talk.ended_count < _LEAST_TALKS
+            or self._budget.limit * self._budget.answers < 1.0
+        )
         left = self._budget.left
         if floor.staffed == 0:
             return self._proposal(0, "no_agents", "no agent is on duty")

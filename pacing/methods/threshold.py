@@ -13,7 +13,7 @@ import math
 
 from pacing.budget import AbandonmentBudget
 
-_START = 0.04
+_START = 0.018
 _LOWEST = 1e-4
 _HIGHEST = 0.6
 # Per answer expected; the step of the stochastic approximation.
@@ -21,7 +21,7 @@ _GAIN = 0.03
 _LARGEST_STEP = 0.05
 # The correction is observed over forecast abandonment, starting with a little distrust of the forecast.
 _CORRECTION_PRIOR = 4.0
-_CORRECTION_START = 1.3
+_CORRECTION_START = 1.8
 _CORRECTION_MEMORY = 30.0
 # The budget is steered back to its reserve over about this many answers.
 _HORIZON_ANSWERS = 300.0

@@ -22,12 +22,13 @@ class Ami:
         self._pending = b""
         self._counter = 0
         self.received = b""
+        self.sent = b""
         self.seen: list[Message] = []
         #: time.monotonic() of each message in `seen`
         self.seen_at: list[float] = []
-        while b"\r\n" not in self._pending:
-            self._read(5.0)
-        self.banner, _, self._pending = self._pending.partition(b"\r\n")
+        self.banner = self._receive(5.0).decode()
+        if not self.banner.startswith("Asterisk Call Manager") or not self.banner.endswith("\r\n"):
+            raise ConnectionError(f"this is not AMI: {self.banner!r}")
         answer = self.action("Login", Username=user, Secret=secret, Events="on" if events else "off")
         if answer["Response"] != "Success":
             raise ConnectionError(answer["Message"])
@@ -45,7 +46,9 @@ class Ami:
         lines = [f"Action: {action}", f"ActionID: {action_id}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines += [f"Variable: {name}={value}" for name, value in (variables or {}).items()]
-        self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        data = ("\r\n".join(lines) + "\r\n\r\n").encode()
+        self.sent += data
+        self._socket.sendall(data)
         return action_id
 
     def action(self, action: str, *, variables: dict[str, str] | None = None, **headers: Any) -> Message:
@@ -93,19 +96,19 @@ class Ami:
         """time.monotonic() at which a message of `seen` was read."""
         return self.seen_at[next(index for index, it in enumerate(self.seen) if it is message)]
 
-    def _read(self, seconds: float) -> None:
+    def _receive(self, seconds: float) -> bytes:
         self._socket.settimeout(max(seconds, 0.001))
         try:
             data = self._socket.recv(65536)
         except TimeoutError:
-            return
+            return b""
         if not data:
             raise ConnectionError("Asterisk closed the AMI connection")
         self.received += data
-        if not self.seen and b"\r\n\r\n" not in data and not hasattr(self, "banner"):
-            self._pending += data
-            return
-        *whole, self._pending = (self._pending + data).split(b"\r\n\r\n")
+        return data
+
+    def _read(self, seconds: float) -> None:
+        *whole, self._pending = (self._pending + self._receive(seconds)).split(b"\r\n\r\n")
         for block in whole:
             message: Message = {}
             for line in block.decode("utf-8", "replace").split("\r\n"):

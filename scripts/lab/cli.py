@@ -12,6 +12,7 @@ from pathlib import Path
 from . import ledger, plan, servers, templates
 from .install import Programs, install
 from .layout import DEFAULT_PHONES, DEFAULT_PORT_BASE, MAX_PHONES, PROJECT, LabError, Layout, default_directory
+from .record import record
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,8 +106,6 @@ def _run(options: argparse.Namespace) -> int:
         case "numbers":
             return _numbers(options)
         case "record":
-            from .record import record
-
             record(layout, options.to, options.names, _say)
             return 0
         case _:
@@ -159,10 +158,7 @@ def _calls(layout: Layout, options: argparse.Namespace) -> int:
 def _numbers(options: argparse.Namespace) -> int:
     callees = list(plan.mixed(options.count, first_serial=options.first_serial))
     if options.json:
-        told = [callee.as_json() for callee in callees]
-        for callee in told:
-            callee["ring_s"] = None if callee["ring_s"] == float("inf") else callee["ring_s"]
-        print(json.dumps(told))
+        print(json.dumps([callee.as_json() for callee in callees]))
         return 0
     print("id,phone,kind,answers,machine,sip")
     for index, callee in enumerate(callees, 1):

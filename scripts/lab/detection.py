@@ -44,7 +44,10 @@ class Verdicts:
 def measure(
     layout: Layout, *, options: str = "", calls: int = 10, personas: Sequence[Persona] = MEASURED
 ) -> list[Verdicts]:
-    """Calls each persona `calls` times; `options` as in CADENCIA_AMD, or amd.conf's. Times are by Asterisk's own clock."""
+    """Calls each persona `calls` times; `options` as in CADENCIA_AMD, or amd.conf's.
+
+    Times are by Asterisk's own clock.
+    """
     done = []
     with Ami(layout.ami_port, "cadencia", secret(layout)) as ami:
         serial = int(time.monotonic() * 10) % 50_000

@@ -1,7 +1,7 @@
-"""Gets Asterisk 22 and SIPp from Debian's own packages, unpacked beside the system: no root, no chroot, no apt state touched.
+"""Gets Asterisk 22 and SIPp from Debian's packages, unpacked beside the system: no root, no chroot, no apt state touched.
 
-The packages come from the mirror that this machine's apt uses already, through an apt of our own (its lists, its cache),
-with Debian's signatures checked. Everything is then started by the unpacked ``ld.so`` with the unpacked libraries, so
+The packages come from the mirror that this machine's apt uses already, through an apt of our own (its lists, its
+cache), with Debian's signatures checked. Everything is then started by the unpacked ``ld.so`` with the unpacked libraries, so
 neither the machine's release nor its libc matters.
 """
 
@@ -25,14 +25,13 @@ from .layout import LabError, Layout
 SUITE: Final = "forky"
 ARCHITECTURES: Final = frozenset({"amd64", "arm64"})
 #: The programs, and what they and the loaded modules link against; (old name, new name) where Debian renamed a library.
-PACKAGES: Final[tuple[tuple[str, ...], ...]] = tuple(
-    tuple(entry.split("|"))
-    for entry in """
-    asterisk asterisk-modules asterisk-core-sounds-en-gsm sip-tester
-    libc6 libgcc-s1 libstdc++6 libssl3t64|libssl4 libsqlite3-0 libxml2-16|libxml2 libxslt1.1 libsystemd0 libtinfo6 libzstd1
-    libbsd0 libmd0 libcrypt1 libedit2 zlib1g libjansson4 liburiparser1 libuuid1 libgsm1 libcap2
-    libgsl28|libgsl29 libgslcblas0 libncursesw6 libpcap0.8t64 libpugixml1v5 libsctp1 libdbus-1-3
-    """.split()
+PACKAGES: Final[tuple[tuple[str, ...], ...]] = (
+    *(("asterisk",), ("asterisk-modules",), ("asterisk-core-sounds-en-gsm",), ("sip-tester",)),
+    *(("libc6",), ("libgcc-s1",), ("libstdc++6",), ("libssl3t64", "libssl4"), ("zlib1g",), ("libzstd1",), ("libcap2",)),
+    *(("libsqlite3-0",), ("libxml2-16", "libxml2"), ("libxslt1.1",), ("libsystemd0",), ("libtinfo6",), ("libedit2",)),
+    *(("libbsd0",), ("libmd0",), ("libcrypt1",), ("libjansson4",), ("liburiparser1",), ("libuuid1",), ("libgsm1",)),
+    *(("libgsl28", "libgsl29"), ("libgslcblas0",), ("libncursesw6",), ("libpcap0.8t64",), ("libpugixml1v5",)),
+    *(("libsctp1",), ("libdbus-1-3",)),
 )
 _LEFT_OUT: Final = (
     "./usr/share/doc*",
@@ -54,7 +53,7 @@ def mirror(apt: Path = Path("/etc/apt")) -> str:
     """
     for sources in sorted((apt / "sources.list.d").glob("*.sources")):
         for stanza in re.split(r"\n\s*\n", _without_comments(sources.read_text(errors="replace"))):
-            fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
+            fields: dict[str, str] = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
             if "deb" in fields.get("Types", "").split() and fields.get("Enabled", "yes").strip().lower() != "no":
                 for uri in fields.get("URIs", "").split():
                     if _is_archive(uri, fields.get("Suites", "")):
@@ -224,8 +223,8 @@ def _apt(arguments: list[str], environment: Mapping[str, str], folder: Path) -> 
     if done.returncode or errors or failed:
         tail = "\n  ".join((errors or failed or done.stderr.splitlines())[-4:])
         raise LabError(
-            f"apt-get {arguments[0]} failed:\n  {tail}\nCheck that this machine reaches its Debian mirror (or name another with "
-            "CADENCIA_LAB_MIRROR), then run the same command again: it goes on where it stopped"
+            f"apt-get {arguments[0]} failed:\n  {tail}\nCheck that this machine reaches its Debian mirror (or name another "
+            "with CADENCIA_LAB_MIRROR), then run the same command again: it goes on where it stopped"
         )
     return done.stdout
 
@@ -242,7 +241,8 @@ def _available(candidates: tuple[str, ...], known: frozenset[str]) -> str:
         if name in known:
             return name
     raise LabError(
-        f"Debian {SUITE} has no package {' or '.join(candidates)} now; its new name belongs into PACKAGES in scripts/lab/install.py"
+        f"Debian {SUITE} has no package {' or '.join(candidates)} now; "
+        "its new name belongs into PACKAGES in scripts/lab/install.py"
     )
 
 
@@ -291,6 +291,6 @@ def _check_libraries(programs: Programs) -> None:
         ]
         if listed.returncode or strays:
             raise LabError(
-                f"{program.name} would use libraries from outside the lab: {'; '.join(strays) or listed.stderr.strip()}; "
-                "the packages that hold them belong into PACKAGES in scripts/lab/install.py"
+                f"{program.name} would use libraries from outside the lab: "
+                f"{'; '.join(strays) or listed.stderr.strip()}; the packages that hold them belong into PACKAGES in scripts/lab/install.py"
             )

@@ -113,7 +113,9 @@ class Callee:
         return self.persona in MACHINES
 
     def as_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "answers": self.answers, "machine": self.machine}
+        """For JSON: a callee who rings for ever has no ringing time."""
+        ring_s = None if self.ring_s == float("inf") else self.ring_s
+        return {**dataclasses.asdict(self), "ring_s": ring_s, "answers": self.answers, "machine": self.machine}
 
 
 def _digit(table: tuple[float, ...], seconds: float, what: str) -> int:
@@ -219,8 +221,6 @@ def as_json() -> dict[str, Any]:
             examples[str(kind)] = callee(number(kind, 1)).as_json()
     for persona in PERSONAS:
         examples[f"audio:{persona}"] = callee(number(Kind.AUDIO, 1, persona=persona)).as_json()
-    for example in examples.values():
-        example["ring_s"] = None if example["ring_s"] == float("inf") else example["ring_s"]
     return {
         "form": "+346KRTsssss",
         "kinds": {str(index): str(kind) for index, kind in enumerate(KINDS)},

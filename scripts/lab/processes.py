@@ -31,6 +31,8 @@ def start(command: Sequence[str], pid_file: Path) -> int:
     """Starts a program that outlives us, in the folder of its pid file; its output goes to `output` there."""
     folder = pid_file.parent
     folder.mkdir(parents=True, exist_ok=True)
+    # programs inherit the limit of open files: one for each call, and one for each of its RTP ports
+    _raise_open_files()
     with (folder / "output").open("wb") as output:
         child = subprocess.Popen(
             command,
@@ -39,7 +41,6 @@ def start(command: Sequence[str], pid_file: Path) -> int:
             stderr=subprocess.STDOUT,
             cwd=folder,
             start_new_session=True,
-            preexec_fn=_raise_open_files,
         )
     pid_file.write_text(f"{child.pid}\n")
     # it is meant to outlive us: the interpreter is not to complain about it

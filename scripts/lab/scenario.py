@@ -82,7 +82,8 @@ def _label(name: str) -> str:
 
 
 def _jump(target: str, test: str = "") -> str:
-    return f'<nop next="{target}"{f" test=" + chr(34) + test + chr(34) if test else ""} />'
+    condition = f' test="{test}"' if test else ""
+    return f'<nop next="{target}"{condition} />'
 
 
 def _wait(request: str, seconds: float, *, on_request: str, then: str) -> str:
@@ -130,8 +131,9 @@ def scenario(*, voice_host: str, voice_port: int) -> str:
 <ereg regexp="[^ ].*" search_in="hdr" header="To:" assign_to="to" />
 <assignstr assign_to="callee" value="[$to];tag=callee[call_number]" />
 </action></recv>""",
-        # 8: not a word, not even 100 Trying
-        f'<nop><action><ereg regexp="{KINDS.index(Kind.SILENT)}" search_in="var" variable="k" assign_to="mute" /></action></nop>',
+        # not a word, not even 100 Trying
+        f'<nop><action><ereg regexp="{KINDS.index(Kind.SILENT)}" search_in="var" variable="k" assign_to="mute" />'
+        "</action></nop>",
         _jump(kind[Kind.SILENT], "mute"),
         _log("invited"),
         _reply("100 Trying", tag=False),

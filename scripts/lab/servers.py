@@ -43,7 +43,7 @@ busy = 480+620/500,0/500
 ring = 440+480/2000,0/4000
 congestion = 480+620/250,0/250
 """
-_SILENCES_MS: Final = (300, 600, 1000)
+_SILENCES_MS: Final = (300, 1000)
 
 
 def phone_names(count: int) -> list[str]:
@@ -195,7 +195,8 @@ def up(layout: Layout, phone_count: int, say: Say) -> Programs:
         alive = {part: processes.running(pid_file(layout, part)) is not None for part in PARTS}
         if alive["dialer"] and alive["voice"] and len(phones) > had:
             raise LabError(
-                f"this lab runs with {had} phones; stop it (scripts/asterisk-lab down) and start it with --phones {phone_count}"
+                f"this lab runs with {had} phones; stop it (scripts/asterisk-lab down) "
+                f"and start it with --phones {phone_count}"
             )
         layout.run.mkdir(parents=True, exist_ok=True)
         starters: dict[str, Callable[[], None]] = {

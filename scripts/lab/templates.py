@@ -30,12 +30,12 @@ def fill(text: str, values: Mapping[str, str], *, name: str) -> str:
 
 def fill_folder(source: Path, target: Path, values: Mapping[str, str]) -> list[Path]:
     """Writes every template of a folder, except those of single trunks and phones, readable by the owner only."""
-    written = []
     target.mkdir(parents=True, exist_ok=True)
-    for template in sorted(source.glob("*.conf")):
-        if template.name not in PER_ITEM:
-            written.append(write(target / template.name, fill(template.read_text(), values, name=template.name)))
-    return written
+    return [
+        write(target / template.name, fill(template.read_text(), values, name=template.name))
+        for template in sorted(source.glob("*.conf"))
+        if template.name not in PER_ITEM
+    ]
 
 
 def write(path: Path, text: str) -> Path:

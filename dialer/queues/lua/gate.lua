@@ -127,6 +127,8 @@ if want > 0 then
     call('HSET', K.live_contacts, unpack(contacts))
     call('HSET', K.live_numbers, unpack(numbers))
     call('HINCRBY', K.live_count, campaign, given)
+    -- Nobody takes these for a dead node's before its first heartbeat.
+    call('ZADD', K.nodes, 'NX', format('%.6f', now + 10), owner)
   end
 end
 for why, n in pairs(counts) do

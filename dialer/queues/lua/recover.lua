@@ -5,6 +5,7 @@ local owner, node, limit = ARGV[1], ARGV[2], tonumber(ARGV[4])
 if call('HEXISTS', K.gate, 'generation') == 0 then return not_ready('the record has not been loaded') end
 local alive = {}
 for _, name in ipairs(call('ZRANGEBYSCORE', K.nodes, '(' .. ARGV[3], '+inf')) do alive[name] = true end
+call('ZADD', K.nodes, 'NX', format('%.6f', tonumber(ARGV[3]) + 10), owner)
 local all, out = call('HGETALL', K.live), {}
 for i = 1, #all, 2 do
   local id = all[i]

@@ -1,0 +1,102 @@
+"""Contacts: one as JSON, many as NDJSON (one JSON object a line), each with a verdict of its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Router, post
+
+from dialer.api.auth import requires
+from dialer.api.bodies import ACCEPTS, JSON, NDJSON, TooLong, chunks, content_type, lines
+from dialer.api.errors import BODY, KEYED, ApiError, documented
+from dialer.api.ports import ApiPorts, ContactVerdict, Role
+from dialer.api.requests import KeyedRequest, Ports, known_campaign
+from dialer.api.rows import ContactOut, ContactsOut
+from dialer.core.ids import CampaignId
+from dialer.settings import Settings
+
+#: A contact has some fields of the CRM's; one that needs more than this is not a contact.
+MAX_CONTACT_BYTES: Final = 64 * 1024
+#: Verdicts are answered in one document; longer lists come as CSV, which is imported in the background.
+MAX_CONTACTS: Final = 10_000
+_BATCH: Final = 500
+
+
+class _Answer:
+    """Verdicts of one request, collected in the order of its lines."""
+
+    def __init__(self, ports: ApiPorts, campaign: CampaignId) -> None:
+        self._ports = ports
+        self._campaign = campaign
+        self._batch: list[tuple[int, bytes]] = []
+        self.items: list[ContactOut] = []
+
+    async def add(self, line: int, row: bytes) -> None:
+        self._batch.append((line, row))
+        if len(self._batch) >= _BATCH:
+            await self.flush()
+
+    def too_long(self, line: int, row: TooLong) -> None:
+        problem = f"{row.size} bytes; one contact may have at most {MAX_CONTACT_BYTES}"
+        self.items.append(ContactOut(line=line, status="rejected", reason="too_large", problem=problem))
+
+    async def flush(self) -> None:
+        if self._batch:
+            verdicts = await self._ports.intake.offer(self._campaign, [row for _, row in self._batch])
+            self.items.extend(_out(line, verdict) for (line, _), verdict in zip(self._batch, verdicts, strict=True))
+            self._batch.clear()
+
+    def done(self) -> ContactsOut:
+        self.items.sort(key=lambda item: item.line)
+        accepted = sum(item.status == "accepted" for item in self.items)
+        return ContactsOut(accepted=accepted, rejected=len(self.items) - accepted, items=self.items)
+
+
+def _out(line: int, verdict: ContactVerdict) -> ContactOut:
+    return ContactOut(
+        line=line, status=verdict.status, reason=verdict.reason, id=verdict.id, problem=verdict.problem
+    )
+
+
+@post(
+    "/campaigns/{campaign:str}/contacts",
+    guards=[requires(Role.CRM)],
+    responses=documented(*KEYED, *BODY, 404),
+    status_code=200,
+    opt={ACCEPTS: (NDJSON, JSON)},
+    description=(
+        "Add or update contacts by (campaign, id): one as `application/json`, or up to 10,000 as `application/x-ndjson`, "
+        "one JSON object a line, each with the keys of a contact of `cadencia:contacts`. Every line gets a verdict; a bad "
+        "one does not spoil the others. Sending the same again changes nothing."
+    ),
+)
+async def offer_contacts(campaign: str, request: KeyedRequest, ports: Ports, settings: Settings) -> ContactsOut:
+    """Add or update contacts."""
+    stored = await known_campaign(ports, campaign)
+    answer = _Answer(ports, stored.campaign.id)
+    if content_type(request) == JSON:
+        body = await request.body()
+        if len(body) > MAX_CONTACT_BYTES:
+            raise ApiError(413, f"one contact may have at most {MAX_CONTACT_BYTES} bytes; send many as {NDJSON}")
+        await answer.add(1, body)
+    else:
+        number = 0
+        async for line in lines(chunks(request, settings.api.max_body_bytes), MAX_CONTACT_BYTES):
+            number += 1
+            if isinstance(line, TooLong):
+                answer.too_long(number, line)
+            elif line.strip():
+                await answer.add(number, line)
+            if number >= MAX_CONTACTS + 1:
+                await answer.flush()
+                raise ApiError(
+                    413,
+                    f"more than {MAX_CONTACTS} lines; those before were taken. Send the rest in further requests, or the "
+                    f"whole as CSV to /api/v1/campaigns/{stored.campaign.id}/lists",
+                    details={"lines_taken": MAX_CONTACTS},
+                )
+    await answer.flush()
+    return answer.done()
+
+
+routes = Router("/", route_handlers=[offer_contacts], tags=["contacts"])

@@ -1,0 +1,153 @@
+"""Lists: upload of a CSV file of any size, progress of its import, and its rejected rows."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import errno
+import io
+import re
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Final
+
+from litestar import Router, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from dialer.api.auth import requires
+from dialer.api.bodies import ACCEPTS, CSV, chunks
+from dialer.api.errors import BODY, KEYED, ApiError, documented
+from dialer.api.ports import ListImport, RejectedRow, Role
+from dialer.api.requests import Cursor, KeyedRequest, Limit, Ports, cursor_from, cursor_to, known_campaign
+from dialer.api.rows import ListOut, ListsPage, list_out
+from dialer.core.ids import valid_name
+from dialer.settings import Settings
+
+_WRITE_AT_ONCE: Final = 1024 * 1024
+_ROWS_AT_ONCE: Final = 500
+#: A spreadsheet takes a cell that begins so for a formula; the text in it came from somebody else's file.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+ListName = Annotated[str, Parameter(max_length=200, description="What people call the list; default: its id")]
+
+
+async def _store(source: AsyncIterator[bytes], path: Path) -> int:
+    """Write an upload to `path`, a megabyte at a time, in threads; nothing is left where it fails."""
+    size = 0
+    held = bytearray()
+    try:
+        with await asyncio.to_thread(path.open, "xb") as file:
+            async for chunk in source:
+                held += chunk
+                size += len(chunk)
+                if len(held) >= _WRITE_AT_ONCE:
+                    await asyncio.to_thread(file.write, bytes(held))
+                    held.clear()
+            await asyncio.to_thread(file.write, bytes(held))
+            await asyncio.to_thread(file.flush)
+    except BaseException as error:
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise ApiError(507, "the disk for uploads is full; free space and send the list again") from error
+        if isinstance(error, OSError):
+            raise ApiError(503, f"the upload cannot be written: {error.strerror}") from error
+        raise
+    return size
+
+
+@post(
+    "/campaigns/{campaign:str}/lists",
+    guards=[requires(Role.CRM)],
+    responses=documented(*KEYED, *BODY, 404, 507),
+    status_code=202,
+    opt={ACCEPTS: (CSV,)},
+    description=(
+        "Upload a list as `text/csv`: `curl --data-binary @list.csv -H 'Content-Type: text/csv' …`. The import goes on in "
+        "the background; its first contacts are called before it ends. Rejected rows can be downloaded with the reason."
+    ),
+)
+async def upload_list(
+    campaign: str, request: KeyedRequest, ports: Ports, settings: Settings, name: ListName = ""
+) -> ListOut:
+    """Upload a list."""
+    stored = await known_campaign(ports, campaign)
+    if not all(character.isprintable() for character in name):
+        raise ApiError(422, "name: must be printable text")
+    path = ports.intake.upload_folder() / f"{secrets.token_hex(16)}.csv"
+    if not await _store(chunks(request, settings.api.max_body_bytes), path):
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        raise ApiError(422, "the file is empty; a header line and at least one row are needed")
+    try:
+        started = await ports.intake.start_list(stored.campaign.id, path, name)
+    except BaseException:
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        raise
+    return list_out(started)
+
+
+@get("/lists", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 422, 503))
+async def list_lists(
+    ports: Ports, campaign: str | None = None, cursor: Cursor = None, limit: Limit = 100
+) -> ListsPage:
+    """Lists, newest first, of one campaign or of all."""
+    of = None if campaign is None else (await known_campaign(ports, campaign)).campaign.id
+    found = await ports.intake.list_imports(of, cursor_from(cursor), limit + 1)
+    items = [list_out(row) for row in found[:limit]]
+    last = found[limit - 1] if len(found) > limit else None
+    return ListsPage(items=items, next_cursor=None if last is None else cursor_to(last.started_at, last.id))
+
+
+async def _known(ports: Ports, id: str) -> ListImport:
+    row = await ports.intake.list_import(id) if valid_name(id) else None
+    if row is None:
+        raise ApiError(404, f"there is no list {id[:80]!r}")
+    return row
+
+
+@get("/lists/{id:str}", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 503))
+async def get_list(id: str, ports: Ports) -> ListOut:
+    """How far the import of a list has come."""
+    return list_out(await _known(ports, id))
+
+
+@get(
+    "/lists/{id:str}/rejected",
+    guards=[requires(Role.CRM)],
+    responses=documented(*KEYED, 404, 503)
+    | {200: ResponseSpec(str, media_type=CSV, description="row, reason, problem and the raw row", generate_examples=False)},
+    media_type=CSV,
+)
+async def download_rejected(id: str, ports: Ports) -> Stream:
+    """The rejected rows of a list as CSV: row number, reason, what to correct, and the row as it stood in the file."""
+    row = await _known(ports, id)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", row.id)
+    return Stream(
+        _as_csv(ports.intake.rejected(row.id)),
+        media_type=CSV,
+        headers={"content-disposition": f'attachment; filename="rejected-{name}.csv"'},
+    )
+
+
+async def _as_csv(rows: AsyncIterator[RejectedRow]) -> AsyncIterator[bytes]:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("row", "reason", "problem", "raw"))
+    waiting = 0
+    async for row in rows:
+        writer.writerow((row.row, row.code, _plain(row.message), _plain(row.raw)))
+        waiting += 1
+        if waiting >= _ROWS_AT_ONCE:
+            yield text.getvalue().encode("utf-8", "replace")
+            text.seek(0)
+            text.truncate()
+            waiting = 0
+    yield text.getvalue().encode("utf-8", "replace")
+
+
+def _plain(text: str) -> str:
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+routes = Router("/", route_handlers=[upload_list, list_lists, get_list, download_rejected], tags=["lists"])

@@ -1,0 +1,152 @@
+"""Removals and do-not-call entries. When the answer is there, no later call is started to what they name."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Final, Literal
+
+from litestar import Router, post
+from msgspec import Meta, Struct
+
+from dialer.api.auth import requires
+from dialer.api.errors import BODY, KEYED, documented
+from dialer.api.ports import Role
+from dialer.api.requests import Ports, moment
+from dialer.api.rows import DoNotCallOut, DoNotCallRow, WrittenOut, rfc3339
+from dialer.core.ids import Phone, valid_contact_id, valid_name
+from dialer.errors import InputError
+from dialer.intake.phones import PhoneReader
+
+MAX_AT_ONCE: Final = 1_000
+Reason = Annotated[str, Meta(max_length=500)]
+
+
+class RemovalInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Do not call this contact, or this number, for this campaign or ("*") for any."""
+
+    campaign: Annotated[str, Meta(description='A campaign, or "*" for all')]
+    contact: str | None = None
+    phone: str | None = None
+    reason: Reason = ""
+    #: Results carry it as `ref`; made up where left out.
+    id: str | None = None
+
+
+class DoNotCallInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Put a number on a do-not-call list, or take it off."""
+
+    phone: str
+    op: Literal["add", "remove"] = "add"
+    scope: Annotated[str, Meta(description='"*" for all campaigns, or one campaign')] = "*"
+    reason: Reason = ""
+    expires: Annotated[str | None, Meta(description="RFC 3339 with zone; null: never")] = None
+    id: str | None = None
+
+
+class PhoneInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A number to look up."""
+
+    phone: str
+
+
+Removals = Annotated[list[RemovalInput], Meta(min_length=1, max_length=MAX_AT_ONCE)]
+Entries = Annotated[list[DoNotCallInput], Meta(min_length=1, max_length=MAX_AT_ONCE)]
+
+
+class RemovalsInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Up to 1,000 removals; all are written, or none where one of them cannot be used."""
+
+    removals: Removals
+
+
+class EntriesInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Up to 1,000 do-not-call entries; all are written, or none where one of them cannot be used."""
+
+    entries: Entries
+
+
+@post("/removals", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY), status_code=201)
+async def remove(data: RemovalsInput, ports: Ports, phones: PhoneReader) -> WrittenOut:
+    """Withdraw contacts, whatever their state: waiting ones are not called, a ringing one is hung up."""
+    messages = [_removal(item, f"removals[{i}]", phones) for i, item in enumerate(data.removals)]
+    await ports.purges.remove(messages)
+    return WrittenOut(ids=[str(message["id"]) for message in messages])
+
+
+@post("/dnc", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY), status_code=201)
+async def do_not_call(data: EntriesInput, ports: Ports, phones: PhoneReader) -> WrittenOut:
+    """Add numbers to do-not-call lists, or take them off."""
+    messages = [_entry(item, f"entries[{i}]", phones) for i, item in enumerate(data.entries)]
+    await ports.purges.do_not_call(messages)
+    return WrittenOut(ids=[str(message["id"]) for message in messages])
+
+
+@post(
+    "/dnc/check",
+    guards=[requires(Role.CRM, Role.SUPERVISOR)],
+    responses=documented(*KEYED, *BODY),
+    status_code=200,
+    description="In which scopes a number is on a do-not-call list. A POST, so that no number stands in a URL or its logs.",
+)
+async def check(data: PhoneInput, ports: Ports, phones: PhoneReader) -> DoNotCallOut:
+    """Whether a number may not be called."""
+    phone = _phone(data.phone, "phone", phones)
+    entries = [
+        DoNotCallRow(
+            scope=entry.scope,
+            phone=entry.phone,
+            reason=entry.reason,
+            expires=None if entry.expires_at is None else rfc3339(entry.expires_at),
+        )
+        for entry in await ports.purges.listed(phone)
+    ]
+    return DoNotCallOut(phone=phone, listed=bool(entries), entries=entries)
+
+
+def _removal(item: RemovalInput, path: str, phones: PhoneReader) -> dict[str, object]:
+    if (item.contact is None) is (item.phone is None):
+        raise InputError(f"{path}: must name either a contact or a phone, and not both")
+    message: dict[str, object] = {"id": _message_id(item.id, path), "campaign": _scope(item.campaign, f"{path}.campaign")}
+    if item.contact is not None:
+        if not valid_contact_id(item.contact):
+            raise InputError(f"{path}.contact: must have 1 to 128 characters, none of them a control character")
+        message["contact"] = item.contact
+    if item.phone is not None:
+        message["phone"] = _phone(item.phone, f"{path}.phone", phones)
+    return message | {"reason": item.reason}
+
+
+def _entry(item: DoNotCallInput, path: str, phones: PhoneReader) -> dict[str, object]:
+    message: dict[str, object] = {
+        "id": _message_id(item.id, path),
+        "op": item.op,
+        "phone": _phone(item.phone, f"{path}.phone", phones),
+        "scope": _scope(item.scope, f"{path}.scope"),
+        "reason": item.reason,
+    }
+    expires_at = moment(item.expires, f"{path}.expires")
+    return message if expires_at is None else message | {"expires": rfc3339(expires_at)}
+
+
+def _message_id(id: str | None, path: str) -> str:
+    if id is None:
+        return f"api-{uuid.uuid4().hex}"
+    if not valid_contact_id(id):
+        raise InputError(f"{path}.id: must have 1 to 128 characters, none of them a control character")
+    return id
+
+
+def _scope(text: str, field: str) -> str:
+    if text != "*" and not valid_name(text):
+        raise InputError(f'{field}: must be "*" for all campaigns, or one campaign')
+    return text
+
+
+def _phone(text: str, field: str, phones: PhoneReader) -> Phone:
+    reading = phones.read(text)
+    if reading.phone is None:
+        raise InputError(f"{field}: {reading.problem}")
+    return reading.phone
+
+
+routes = Router("/", route_handlers=[remove, do_not_call, check], tags=["removals and do-not-call"])

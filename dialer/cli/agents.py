@@ -1,0 +1,76 @@
+"""`cadencia agents`: who is signed in, and signing in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption
+from dialer.cli.screen import JsonOption, out, print_json, print_rows
+
+app = typer.Typer(help="Agents: who works, sign-in, pause, sign-out.")
+
+Agent = Annotated[str, typer.Argument(help="Id of the agent.", show_default=False)]
+
+
+@app.callback(invoke_without_command=True)
+def agents(
+    context: typer.Context,
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Without a sub-command: everybody who is signed in."""
+    if context.invoked_subcommand is not None:
+        return
+    found = Api.connect(config, api_url, api_key).get("/agents")["items"]
+    if as_json:
+        print_json(found)
+    else:
+        print_rows(found, ["id", "state", "reason", "campaigns", "call", "calls_today"])
+
+
+@app.command("sign-in")
+def sign_in(
+    agent: Agent,
+    phone: Annotated[str, typer.Option(help="Their phone, as Asterisk knows it.")],
+    campaign: Annotated[list[str], typer.Option(help="Campaigns they work for, in order.")],
+    priority: Annotated[int, typer.Option(help="Higher is chosen first.")] = 0,
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+) -> None:
+    """Call an agent's phone and keep it; calls come as soon as it is answered."""
+    body = {"phone": phone, "campaigns": campaign, "priority": priority}
+    Api.connect(config, api_url, api_key).post(f"/agents/{agent}/sign-in", body)
+    out.print(f"{agent}: calling {phone}.")
+
+
+@app.command()
+def ready(
+    agent: Agent, config: ConfigOption = None, api_url: ApiUrlOption = None, api_key: ApiKeyOption = None
+) -> None:
+    """From a pause or wrap-up back to calls."""
+    Api.connect(config, api_url, api_key).post(f"/agents/{agent}/ready")
+
+
+@app.command()
+def pause(
+    agent: Agent,
+    code: Annotated[str, typer.Option(help="Pause code.")] = "pause",
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+) -> None:
+    """No more calls, after the present one."""
+    Api.connect(config, api_url, api_key).post(f"/agents/{agent}/pause", {"code": code})
+
+
+@app.command("sign-out")
+def sign_out(
+    agent: Agent, config: ConfigOption = None, api_url: ApiUrlOption = None, api_key: ApiKeyOption = None
+) -> None:
+    """Lay down their phone, after the present call."""
+    Api.connect(config, api_url, api_key).post(f"/agents/{agent}/sign-out")

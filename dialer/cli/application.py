@@ -1,0 +1,45 @@
+"""Sub-commands, and what all of them share: errors that say what to do, exit codes, `--json`."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from dialer.cli import agents, campaigns, database, demo, dnc, doctor, lists, report, serve, simulate, worker
+from dialer.cli.screen import fail
+from dialer.errors import DialerError
+
+app = typer.Typer(
+    name="cadencia",
+    help="Predictive outbound dialer on Asterisk.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(campaigns.app, name="campaign")
+app.add_typer(lists.app, name="list")
+app.add_typer(dnc.app, name="dnc")
+app.add_typer(agents.app, name="agents")
+app.add_typer(database.app, name="db")
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
+app.command("report")(report.report)
+app.command("simulate")(simulate.simulate)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> NoReturn:
+    """Run the command: exit code 0, 1 for a failure, 2 for wrong usage."""
+    try:
+        app()
+    except DialerError as error:
+        fail(str(error))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,156 @@
+"""`cadencia campaign`: create, list, show, start, pause, drain, stop."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption
+from dialer.cli.screen import JsonOption, fail, out, percent, print_json, print_rows
+
+app = typer.Typer(help="Campaigns: create, start, pause, stop.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Id of the campaign.", show_default=False)]
+
+
+@app.command()
+def create(
+    campaign: Name,
+    name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
+    method: Annotated[str | None, typer.Option(help="predictive, progressive, ratio or preview.")] = None,
+    max_abandonment: Annotated[float | None, typer.Option(help="Share of live answers, such as 0.03.")] = None,
+    ring_timeout: Annotated[float | None, typer.Option(help="Seconds that a phone may ring.")] = None,
+    caller_id: Annotated[str | None, typer.Option(help="E.164, such as +34910000000.")] = None,
+    message: Annotated[str | None, typer.Option(help="Sound for people for whom no agent is free.")] = None,
+    machine_detection: Annotated[bool, typer.Option(help="Detect answering machines.")] = False,
+    screen_pop: Annotated[str | None, typer.Option(help="URL template for the agent's screen.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="All settings from a TOML file.")] = None,
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a campaign; options override the file."""
+    body: dict[str, Any] = {}
+    if file is not None:
+        try:
+            body = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            fail(f"{file}: {error}", code=2)
+    given = {
+        "name": name,
+        "method": method,
+        "max_abandonment": max_abandonment,
+        "ring_timeout_s": ring_timeout,
+        "caller_id": caller_id,
+        "message": message,
+        "screen_pop": screen_pop,
+    }
+    body |= {key: value for key, value in given.items() if value is not None}
+    if machine_detection:
+        body.setdefault("machine_detection", {})
+    created = Api.connect(config, api_url, api_key).post("/campaigns", {**body, "id": campaign})
+    if as_json:
+        print_json(created)
+    else:
+        out.print(f"Campaign [bold]{campaign}[/] created. Next: cadencia list load {campaign} FILE.csv")
+
+
+@app.command("list")
+def list_(
+    config: ConfigOption = None, api_url: ApiUrlOption = None, api_key: ApiKeyOption = None, as_json: JsonOption = False
+) -> None:
+    """All campaigns."""
+    api, found, cursor = Api.connect(config, api_url, api_key), [], None
+    while True:
+        page = api.get("/campaigns", cursor=cursor)
+        found += page["items"]
+        cursor = page.get("next")
+        if not cursor:
+            break
+    if as_json:
+        print_json(found)
+    else:
+        print_rows(found, ["id", "name", "state", "method", "max_abandonment"])
+
+
+@app.command()
+def show(
+    campaign: Name,
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One campaign: settings, state, and how it is doing now."""
+    found = Api.connect(config, api_url, api_key).get(f"/campaigns/{campaign}")
+    if as_json:
+        print_json(found)
+        return
+    live = found.get("live") or {}
+    settings = {key: value for key, value in found.items() if key != "live" and value not in (None, "", [], {})}
+    print_rows([{"setting": key, "value": value} for key, value in settings.items()], ["setting", "value"])
+    if live:
+        pace = live.get("pace") or {}
+        out.print(f"Pace: {pace.get('explanation', 'no decision yet')}")
+        out.print(f"Calls: {live['calls']}  agents: {live['agents']}  waiting contacts: {live['hopper']}")
+        out.print(f"Occupancy: {percent(live['occupancy'])}  answered: {percent(live['answer_rate'])}")
+
+
+def _order(campaign: str, order: str, config: Path | None, url: str | None, key: str | None, as_json: bool) -> None:
+    changed = Api.connect(config, url, key).post(f"/campaigns/{campaign}/{order}")
+    if as_json:
+        print_json(changed)
+    else:
+        out.print(f"Campaign [bold]{campaign}[/]: {order}.")
+
+
+@app.command()
+def start(
+    campaign: Name,
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin, or go on, calling."""
+    _order(campaign, "start", config, api_url, api_key, as_json)
+
+
+@app.command()
+def pause(
+    campaign: Name,
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start no more calls; those under way go on."""
+    _order(campaign, "pause", config, api_url, api_key, as_json)
+
+
+@app.command()
+def drain(
+    campaign: Name,
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start no more calls, and stop when those under way have ended."""
+    _order(campaign, "drain", config, api_url, api_key, as_json)
+
+
+@app.command()
+def stop(
+    campaign: Name,
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop, and hang up what rings; talks go on."""
+    _order(campaign, "stop", config, api_url, api_key, as_json)

@@ -1,0 +1,141 @@
+"""The command's way to a running node: its HTTP API.
+
+Where it is and the key come from `--api-url` and `--api-key`, from ``CADENCIA_API_URL`` and ``CADENCIA_API_KEY``, or from
+the file ``node.json`` that a node on this machine writes into its data folder, readable for its own user only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dialer.errors import ConfigError, DialerError
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", envvar="CADENCIA_CONFIG", help="Settings file (TOML).", dir_okay=False)
+]
+ApiUrlOption = Annotated[
+    str | None, typer.Option("--api-url", envvar="CADENCIA_API_URL", help="URL of a node's API.")
+]
+ApiKeyOption = Annotated[
+    str | None, typer.Option("--api-key", envvar="CADENCIA_API_KEY", help="Bearer key.", show_envvar=True)
+]
+
+
+class ApiError(DialerError):
+    """The node answered with an error."""
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(message or error)
+        self.status = status
+        self.error = error
+
+
+class Api:
+    """Blocking calls of the API; each opens a connection of its own, which is what a command needs."""
+
+    def __init__(self, url: str, key: str, timeout_s: float = 60.0) -> None:
+        self.url = url.rstrip("/")
+        self._key = key
+        self._timeout_s = timeout_s
+
+    @classmethod
+    def connect(cls, config: Path | None, api_url: str | None, api_key: str | None) -> Api:
+        """Find a node.
+
+        Raises:
+            ConfigError: none is known; the text says how to name one.
+        """
+        if api_url and api_key:
+            return cls(api_url, api_key)
+        from dialer.settings import load  # noqa: PLC0415
+
+        path = Path(load(config, secrets=False).data_dir) / "node.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return cls(api_url or found["api_url"], api_key or found["api_key"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(
+                f"no running node found ({path} is missing or unreadable): start `cadencia serve` with the same --config, "
+                "or name one with --api-url and --api-key"
+            ) from error
+
+    def get(self, path: str, **query: object) -> Any:
+        """GET below /api/v1."""
+        return asyncio.run(self._request("GET", path, query=query))
+
+    def get_text(self, path: str) -> str:
+        """GET below /api/v1, as text."""
+        return str(asyncio.run(self._request("GET", path, text=True)))
+
+    def post(self, path: str, body: object = None, **query: object) -> Any:
+        """POST JSON below /api/v1."""
+        return asyncio.run(self._request("POST", path, body=body, query=query))
+
+    def patch(self, path: str, body: object) -> Any:
+        """PATCH JSON below /api/v1."""
+        return asyncio.run(self._request("PATCH", path, body=body))
+
+    def upload(self, path: str, file: Path, content_type: str, **query: object) -> Any:
+        """POST a file as it is, streamed."""
+        return asyncio.run(self._request("POST", path, file=file, content_type=content_type, query=query))
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        file: Path | None = None,
+        content_type: str = "application/json",
+        query: Mapping[str, object] | None = None,
+        text: bool = False,
+    ) -> Any:
+        import aiohttp  # noqa: PLC0415
+
+        headers = {"Authorization": f"Bearer {self._key}"}
+        params = {name: str(value) for name, value in (query or {}).items() if value is not None}
+        timeout = aiohttp.ClientTimeout(total=None if file else self._timeout_s, sock_connect=10)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
+                data: Any = None
+                if file is not None:
+                    headers_in = {"Content-Type": content_type}
+                    with file.open("rb") as stream:
+                        async with session.request(
+                            method, f"{self.url}/api/v1{path}", data=stream, params=params, headers=headers_in
+                        ) as response:
+                            return await _answer(response, text=text)
+                if body is not None:
+                    data = json.dumps(body).encode()
+                async with session.request(
+                    method,
+                    f"{self.url}/api/v1{path}",
+                    data=data,
+                    params=params,
+                    headers={"Content-Type": content_type} if data is not None else {},
+                ) as response:
+                    return await _answer(response, text=text)
+        except TimeoutError as error:
+            raise DialerError(f"the node at {self.url} did not answer within {self._timeout_s:.0f} s") from error
+        except aiohttp.ClientConnectionError as error:
+            raise DialerError(f"no answer from {self.url}: is `cadencia serve` running there?") from error
+
+
+async def _answer(response: Any, *, text: bool) -> Any:
+    raw = await response.text()
+    if response.status >= 400:
+        try:
+            problem = json.loads(raw)
+            raise ApiError(response.status, str(problem.get("error", "")), str(problem.get("message", "")))
+        except ValueError:
+            raise ApiError(response.status, "http", f"HTTP {response.status} from {response.url.path}") from None
+    if text:
+        return raw
+    return json.loads(raw) if raw else None
+

@@ -1,0 +1,87 @@
+"""The live view in a terminal: what goes on, and why the pace is what it is."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from dialer.cli.screen import percent
+from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot
+
+_AGENT_STYLE = {
+    "idle": "green",
+    "reserved": "cyan",
+    "talking": "bold cyan",
+    "wrapup": "yellow",
+    "paused": "magenta",
+    "connecting": "dim",
+    "lost": "bold red",
+}
+
+
+def wallboard(view: LiveSnapshot, title: str, footer: str = "") -> RenderableType:
+    """Everything on one screen."""
+    parts: list[RenderableType] = [_campaign(row) for row in view.campaigns]
+    parts.append(_agents(view))
+    if any(not server.connected for server in view.servers):
+        lost = ", ".join(f"{s.id}: {s.reason}" for s in view.servers if not s.connected)
+        parts.append(Text(f"Asterisk out of reach: {lost}", style="bold red"))
+    if footer:
+        parts.append(Text(footer, style="dim"))
+    return Panel(Group(*parts), title=title, title_align="left", border_style="blue")
+
+
+def _campaign(row: CampaignRow) -> RenderableType:
+    head = Text.assemble((row.id, "bold"), "  ", (row.state, "green" if row.state == "running" else "yellow"))
+    pace = Text(row.pace.explanation if row.pace else "no decision yet", style="italic")
+    grid = Table.grid(padding=(0, 3))
+    for _ in range(6):
+        grid.add_column()
+    today, lost = row.today, row.abandonment
+    grid.add_row(
+        _figure("dialed", f"{today.started:,}"),
+        _figure("answered", f"{today.answered:,}"),
+        _figure("connected", f"{today.connected:,}", "cyan"),
+        _figure("abandoned", f"{today.abandoned:,}", "red" if lost.day_ratio > lost.max_ratio else "green"),
+        _figure("abandonment", f"{percent(lost.day_ratio)} of {percent(lost.max_ratio)}"),
+        _figure("occupancy", percent(row.occupancy), "bold"),
+    )
+    grid.add_row(
+        _figure("dialing", str(row.calls.get("dialing", 0))),
+        _figure("ringing", str(row.calls.get("ringing", 0))),
+        _figure("talking", str(row.calls.get("connected", 0)), "cyan"),
+        _figure("waiting", str(row.calls.get("waiting", 0)), "red"),
+        _figure("contacts ready", f"{row.hopper.ready:,}"),
+        _figure("for later", f"{row.hopper.later:,}"),
+    )
+    outcomes = "  ".join(f"{name} {count:,}" for name, count in sorted(today.outcomes.items(), key=lambda i: -i[1]))
+    return Group(head, pace, grid, Text(outcomes, style="dim"), Text())
+
+
+def _figure(name: str, value: str, style: str = "") -> Text:
+    return Text.assemble((f"{name} ", "dim"), (value, style))
+
+
+def _agents(view: LiveSnapshot) -> RenderableType:
+    if not view.agents:
+        return Text("No agent is signed in.", style="yellow")
+    grid = Table.grid(padding=(0, 2), expand=True)
+    columns = 5
+    for _ in range(columns):
+        grid.add_column()
+    cells = [_agent(agent, view.at) for agent in view.agents[:60]]
+    for start in range(0, len(cells), columns):
+        grid.add_row(*cells[start : start + columns])
+    busy = sum(agent.state in {"talking", "wrapup"} for agent in view.agents)
+    bar = ProgressBar(total=max(1, len(view.agents)), completed=busy, width=40)
+    return Group(Text(f"Agents: {busy} of {len(view.agents)} busy"), bar, grid)
+
+
+def _agent(agent: AgentRow, now: float) -> Text:
+    seconds = max(0, int(now - agent.since))
+    return Text.assemble(
+        (f"{agent.id} ", ""), (f"{agent.state:<8}", _AGENT_STYLE.get(agent.state, "")), (f" {seconds:>4} s", "dim")
+    )

@@ -1,0 +1,94 @@
+"""Connections to Redis, and its errors in words that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from dialer.errors import ConfigError, GateNotReady, QueueError
+
+#: A Redis that has not answered for so long is out of reach. Longer than any pause of the gate.
+SOCKET_TIMEOUT_S = 5.0
+
+AsyncRedis = Redis
+
+
+def connect(url: str, *, name: str = "cadencia", socket_timeout_s: float = SOCKET_TIMEOUT_S) -> AsyncRedis:
+    """A client for `url` (redis, rediss or unix); it connects when it is first used.
+
+    Nothing is ever retried by the client itself: only the caller knows whether a request may be sent twice.
+
+    Raises:
+        ConfigError: the URL is none of Redis.
+    """
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ConfigError('redis.url must begin with redis://, rediss:// or unix://, or be "embedded"')
+    try:
+        return Redis.from_url(
+            url,
+            protocol=2,
+            client_name=name,
+            socket_timeout=socket_timeout_s,
+            socket_connect_timeout=min(socket_timeout_s, 3.0),
+            retry=Retry(NoBackoff(), 0),
+            max_connections=64,
+        )
+    except ValueError as error:
+        raise ConfigError(f"redis.url cannot be understood: {error}") from error
+
+
+def as_queue_error(error: Exception) -> QueueError:  # noqa: PLR0911 - one line for each thing to do
+    """The same trouble, with what to do about it."""
+    text = str(error)
+    match error:
+        case exceptions.NoScriptError():
+            return GateNotReady(
+                "Redis has been restarted or replaced: the record must be loaded before anybody is dialed"
+            )
+        case exceptions.AuthenticationError():
+            return QueueError("Redis refused the user or password: correct redis.url", retryable=False)
+        case exceptions.NoPermissionError():
+            return QueueError(
+                f"Redis forbids this user a command that is needed ({text}): extend its ACL", retryable=False
+            )
+        case exceptions.OutOfMemoryError():
+            return QueueError("Redis is out of memory: raise maxmemory (with the policy noeviction) or add memory")
+        case exceptions.ReadOnlyError():
+            return QueueError("Redis is a read-only replica: point redis.url to the primary")
+        case exceptions.BusyLoadingError():
+            return QueueError("Redis is still loading its data: wait until it has")
+        case exceptions.TimeoutError() | TimeoutError():
+            return QueueError("Redis did not answer in time: look at its load, its disk and the network")
+        case exceptions.ConnectionError() | OSError():
+            return QueueError(f"Redis is out of reach: start it, or correct redis.url ({text})")
+        case exceptions.ResponseError() if text.startswith("NOTREADY") or "NOTREADY" in text:
+            return GateNotReady("Redis does not hold the record: it must be loaded before anybody is dialed")
+        case exceptions.ResponseError() if text.startswith("WRONGTYPE"):
+            return QueueError(f"a key below redis.prefix is of another type than it should be: {text}", retryable=False)
+        case exceptions.ResponseError() if text.startswith("MISCONF"):
+            return QueueError(f"Redis cannot write to its disk: free space or correct its dir ({text})")
+        case _:
+            return QueueError(f"Redis refused a request: {text}")
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Raise errors of the client as `QueueError`."""
+    try:
+        yield
+    except (exceptions.RedisError, OSError) as error:
+        raise as_queue_error(error) from error
+
+
+def raise_first(replies: list[Any]) -> None:
+    """Raise the first error among `replies` as `QueueError`."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise as_queue_error(reply) from reply

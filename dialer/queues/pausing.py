@@ -1,0 +1,116 @@
+"""The gate's own connection: reserve and hold back every other client's writes, in one round trip (docs/adr/0004).
+
+``MULTI; EVALSHA gate; CLIENT PAUSE ms WRITE; EXEC; WATCH turn; GET turn`` reserves and pauses in one step.
+``MULTI; CLIENT UNPAUSE; EXEC`` ends the pause, but only if `turn` is as it was: a pause which has run out meanwhile and
+been followed by that of another node is not ours to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio.connection import AbstractConnection
+
+from dialer.queues.connection import AsyncRedis, as_queue_error
+
+Command = tuple[Any, ...]
+
+
+class PausingConnection:
+    """One connection that nobody else uses; not for two tasks at once."""
+
+    def __init__(self, client: AsyncRedis, turn_key: str) -> None:
+        self._client = client
+        self._turn_key = turn_key
+        self._connection: AbstractConnection | None = None
+        self._holds = False
+
+    async def run(self, script: str, args: Sequence[Any]) -> Any:
+        """Call a script without holding anything back.
+
+        Raises:
+            QueueError: out of reach, or the script is not there.
+        """
+        (reply,) = await self._send([("EVALSHA", script, 0, *args)])
+        if isinstance(reply, Exception):
+            raise as_queue_error(reply) from reply
+        return reply
+
+    async def run_and_pause(self, script: str, args: Sequence[Any], pause_ms: int) -> Any:
+        """Call a script whose second value is `turn`, and hold back writes from then on; `unpause` must follow.
+
+        Raises:
+            QueueError: as `run`; nothing is held back.
+        """
+        replies = await self._send(
+            [
+                ("MULTI",),
+                ("EVALSHA", script, 0, *args),
+                ("CLIENT", "PAUSE", pause_ms, "WRITE"),
+                ("EXEC",),
+                ("WATCH", self._turn_key),
+                ("GET", self._turn_key),
+            ]
+        )
+        for reply in (*replies[:3], replies[4], replies[5]):
+            if isinstance(reply, Exception):
+                # Refused when queued, so nothing has been executed; or no WATCH, then the pause ends by itself.
+                await self.close()
+                raise as_queue_error(reply) from reply
+        if isinstance(replies[3], Exception):
+            await self.close()
+            raise as_queue_error(replies[3]) from replies[3]
+        answer, paused = replies[3]
+        self._holds = not isinstance(paused, Exception)
+        if isinstance(answer, Exception):
+            await self.unpause()
+            raise as_queue_error(answer) from answer
+        if not self._holds:
+            await self.close()
+            raise as_queue_error(paused) from paused
+        if int(replies[5]) != int(answer[1]):
+            # Ours has run out before this answer came, and somebody else holds one: leave it alone.
+            self._holds = False
+        return answer
+
+    async def unpause(self) -> None:
+        """Let writes go on, unless our pause is over already. Never raises: a pause ends by itself."""
+        if not self._holds:
+            return
+        self._holds = False
+        try:
+            replies = await self._send([("MULTI",), ("CLIENT", "UNPAUSE"), ("EXEC",)])
+        except (exceptions.RedisError, OSError):
+            return
+        if any(isinstance(reply, Exception) for reply in replies):
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        self._holds = False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+            await self._client.connection_pool.release(connection)
+
+    async def _send(self, commands: list[Command]) -> list[Any]:
+        done = False
+        try:
+            if self._connection is None:
+                self._connection = await self._client.connection_pool.get_connection()
+            connection = self._connection
+            await connection.send_packed_command(connection.pack_commands(commands))
+            replies: list[Any] = []
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response())
+                except exceptions.ResponseError as error:
+                    replies.append(error)
+            done = True
+            return replies
+        finally:
+            if not done:
+                # Answers may still be on their way: nobody must read them as those of another request.
+                await self.close()

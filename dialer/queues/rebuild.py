@@ -1,0 +1,68 @@
+"""Loading the record from SQL into a Redis that has lost it: a union with what is there, safe to do twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any, Final
+
+from dialer.queues import wire
+from dialer.queues.connection import AsyncRedis, raise_first
+from dialer.queues.port import AsyncRecords, Record
+from dialer.queues.removals import lenient_phone
+from dialer.queues.scripts import Scripts
+
+#: Name in `Record.counts` of the highest fencing token that the record knows.
+FENCING_TOKEN: Final = "fencing_token"
+_ITEMS_AT_ONCE: Final = 500
+
+
+async def load_record(client: AsyncRedis, scripts: Scripts, pages: AsyncRecords, *, offer_at_once: int) -> int:
+    """Load all pages; answers the highest fencing token among them.
+
+    Removals and do-not-call entries of a page are loaded before its contacts, and take out contacts of earlier pages,
+    so that the order of pages does not matter.
+    """
+    highest = 0
+    async for page in pages:
+        highest = max(highest, page.counts.get(FENCING_TOKEN, 0))
+        pipeline = client.pipeline(transaction=False)
+        for args in _page_loads(page):
+            pipeline.execute_command("EVALSHA", scripts["load"], 0, *args)
+        positions = {id(contact): (attempts, next_at) for contact, attempts, next_at in page.contacts}
+        for chunk in wire.chunks([contact for contact, _, _ in page.contacts], offer_at_once):
+            offers = [arg for _, contact in chunk for arg in wire.offer_args(contact, *positions[id(contact)])]
+            pipeline.execute_command("EVALSHA", scripts["offer"], 0, chunk[0][1].campaign, "load", *offers)
+        if len(pipeline):
+            raise_first(await pipeline.execute(raise_on_error=False))
+    return highest
+
+
+def removed_item(name: str) -> str:
+    """A removed contact id or phone as the scripts keep it.
+
+    What looks like E.164 is kept as a number *and* the contact of that id is covered by the caller (see `_page_loads`).
+    """
+    phone = lenient_phone(name) if name.startswith("+") else None
+    return f"p{phone[1:]}" if phone is not None else f"c{name}"
+
+
+def _page_loads(page: Record) -> Iterator[tuple[Any, ...]]:
+    for scope, entries in _grouped(page.do_not_call):
+        pairs = [part for _, phone, expiry in entries for part in (phone[1:], wire.optional(expiry))]
+        yield from _cut("dnc", scope, pairs, 2 * _ITEMS_AT_ONCE)
+    for campaign, removed in _grouped(page.removed):
+        items = [item for _, name in removed for item in dict.fromkeys((removed_item(name), f"c{name}"))]
+        yield from _cut("removed", campaign, items, _ITEMS_AT_ONCE)
+    for campaign, finished in _grouped(page.finished):
+        yield from _cut("finished", campaign, [contact for _, contact in finished], _ITEMS_AT_ONCE)
+
+
+def _grouped(rows: Iterable[Any]) -> Iterator[tuple[str, list[Any]]]:
+    for key, group in groupby(sorted(rows, key=lambda row: str(row[0])), key=lambda row: str(row[0])):
+        yield key, list(group)
+
+
+def _cut(what: str, campaign: str, items: list[Any], size: int) -> Iterator[tuple[Any, ...]]:
+    for i in range(0, len(items), size):
+        yield (what, campaign, *items[i : i + size])

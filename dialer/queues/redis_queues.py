@@ -1,0 +1,391 @@
+"""The port on Redis 6.2 or newer, or Valkey: one server, scripts by EVALSHA, see docs/queues.md."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, assert_never
+
+import msgspec
+from redis import exceptions
+
+from dialer.core.contact import Contact
+from dialer.core.events import CallPurged, CallRecovered, PermitsGranted, Refusals
+from dialer.core.ids import CallId, CampaignId, NodeName
+from dialer.core.permit import Permit
+from dialer.errors import GateNotReady, QueueError
+from dialer.queues import wire
+from dialer.queues.connection import AsyncRedis, connect, raise_first, redis_errors
+from dialer.queues.journal import JournalEntry, encode_entry
+from dialer.queues.keys import Keys
+from dialer.queues.pausing import PausingConnection
+from dialer.queues.port import (
+    AsyncRecords,
+    Finish,
+    HopperDepth,
+    MarkLive,
+    Offered,
+    Publish,
+    Release,
+    Reservation,
+    Write,
+)
+from dialer.queues.rebuild import load_record
+from dialer.queues.results import call_ended
+from dialer.queues.scripts import Scripts
+from dialer.queues.server_check import ServerIdentity, check_server
+
+#: Contacts in one run of offer.lua: bounds how long other clients wait.
+_OFFER_AT_ONCE: Final = 200
+#: Entries of each stream that one run of the gate drains; with more waiting it reserves nobody.
+_DRAIN_AT_ONCE: Final = 500
+#: A contact whose only free numbers are being called by others is put off by so much.
+_NUMBER_LIVE_S: Final = 30.0
+_BLOCK_S: Final = 1.0
+_OFFERED: Final = {
+    ord("A"): Offered.ADDED,
+    ord("U"): Offered.UPDATED,
+    ord("R"): Offered.REMOVED,
+    ord("F"): Offered.FINISHED,
+    ord("D"): Offered.DO_NOT_CALL,
+}
+_ENCODE: Final = msgspec.json.Encoder()
+
+
+class RedisQueues:
+    """`dialer.queues.port.Queues` on Redis.
+
+    Args:
+        client: from `dialer.queues.connection.connect`; closed by `close`.
+        node: this node's name; no two running nodes may have the same.
+        prefix: of all keys.
+        strict_gate: hold back other clients' writes while permits are handed over (docs/adr/0004).
+        results_keep_s: results older than this are trimmed.
+        highest_token: the highest fencing token that the record in SQL knows; a server whose counter is lower is stale.
+    """
+
+    def __init__(
+        self,
+        client: AsyncRedis,
+        *,
+        node: NodeName,
+        prefix: str = "cadencia:",
+        strict_gate: bool = True,
+        results_keep_s: float = 7 * 86_400.0,
+        highest_token: int = 0,
+    ) -> None:
+        self.keys = Keys(prefix)
+        self._client = client
+        self._node = node
+        self._owner = f"{node}#{secrets.token_hex(4)}"
+        self._strict = strict_gate
+        self._keep_ms = int(results_keep_s * 1_000)
+        self._highest_token = highest_token
+        self._scripts = Scripts(self.keys)
+        self._gate = PausingConnection(client, self.keys["turn"])
+        self._gate_lock = asyncio.Lock()
+        self._generation = ""
+        self._inbox_seen = ""
+        self._outstanding: dict[CallId, wire.Outstanding] = {}
+        #: Calls of reservations whose answer never came; they are given back before anything else is reserved.
+        self._doubtful: list[CallId] = []
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> RedisQueues:
+        """With a client of its own for `url`."""
+        return cls(connect(url, name=f"cadencia-{options['node']}"), **options)
+
+    @property
+    def strict_gate(self) -> bool:
+        """Whether writes of other clients are held back between check and originate."""
+        return self._strict
+
+    async def prepare(self) -> bool:
+        """See the port.
+
+        Raises:
+            QueueError: out of reach, or it forbids CLIENT PAUSE although the strict gate is asked for.
+        """
+        with redis_errors():
+            if self._strict:
+                await self._check_pause()
+            identity = await check_server(self._client, self.keys, self._highest_token)
+            if not identity.holds_record:
+                return False
+            await self._load_scripts()
+            if not await self._open(identity, mode="known"):
+                return False
+        return True
+
+    async def rebuild(self, pages: AsyncRecords) -> None:
+        """See the port. `Record.counts["fencing_token"]` is the highest token that the record knows."""
+        with redis_errors():
+            await self._load_scripts()
+            highest = await load_record(self._client, self._scripts, pages, offer_at_once=_OFFER_AT_ONCE)
+            self._highest_token = max(self._highest_token, highest)
+            await self._open(await check_server(self._client, self.keys, 0), mode="loaded")
+
+    async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
+        """See the port.
+
+        Raises:
+            InputError: a contact is malformed; none of them was added.
+            QueueError: out of reach; offer all of them again.
+        """
+        if len(contacts) > 1_000:
+            raise ValueError("at most 1,000 contacts at once")
+        answers: list[Offered] = [Offered.ADDED] * len(contacts)
+        runs = [
+            (chunk, [arg for _, contact in chunk for arg in wire.offer_args(contact)])
+            for chunk in wire.chunks(contacts, _OFFER_AT_ONCE)
+        ]
+        with redis_errors():
+            for chunk, args in runs:
+                told: bytes = await self._run("offer", chunk[0][1].campaign, "offer", *args)
+                for (position, _), answer in zip(chunk, told, strict=True):
+                    answers[position] = _OFFERED[answer]
+        return answers
+
+    def reserve(
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float = 0.05
+    ) -> AbstractAsyncContextManager[Reservation]:
+        """See the port. Do not await `write` or any other writing inside the context: it would wait for its end."""
+        if not 0.01 <= lease_s <= 1.0:
+            raise ValueError("lease_s must be from 0.01 to 1.0 seconds")
+        if not 1 <= len(calls) <= 1_000:
+            raise ValueError("from 1 to 1,000 calls at once")
+        return self._reserve(campaign, calls, now, lease_s)
+
+    @asynccontextmanager
+    async def _reserve(
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float
+    ) -> AsyncGenerator[Reservation, None]:
+        entered = asyncio.get_running_loop().time()
+        async with self._gate_lock:
+            try:
+                yield await self._through_gate(campaign, calls, now - entered, lease_s)
+            finally:
+                await self._gate.unpause()
+
+    async def _through_gate(
+        self, campaign: CampaignId, calls: Sequence[CallId], clock_offset: float, lease_s: float
+    ) -> Reservation:
+        clock = asyncio.get_running_loop().time
+        script, refused = self._scripts["gate"], dict[str, int]()
+        with redis_errors():
+            await self._settle_doubts()
+            while True:
+                asked_at = clock() + clock_offset
+                args = (
+                    *(self._generation, self._owner, campaign, wire.number(asked_at), self._inbox_seen),
+                    *(self._keep_ms, _DRAIN_AT_ONCE, _NUMBER_LIVE_S, *calls),
+                )
+                self._doubtful.extend(calls)
+                try:
+                    if self._strict:
+                        reply = await self._gate.run_and_pause(script, args, int(lease_s * 1_000))
+                    else:
+                        reply = await self._gate.run(script, args)
+                except GateNotReady:
+                    self._doubtful.clear()
+                    raise
+                more, _, ready, later, first_token, rows, refusals, inbox = reply
+                self._doubtful.clear()
+                if not more:
+                    break
+                # A backlog of removals: nobody is reserved before it is gone.
+                await self._gate.unpause()
+                while (await self._gate.run(self._scripts["drain"], self._drain_args()))[0]:
+                    pass
+        for i in range(0, len(refusals), 2):
+            refused[refusals[i].decode()] = int(refusals[i + 1])
+        # The pause began after `asked_at`, so it lasts longer than this; a tenth is for the coarseness of clocks.
+        granted = wire.permits(
+            rows, calls, campaign=campaign, first_token=first_token, expires_at=asked_at + lease_s * 0.9
+        )
+        for permit in granted:
+            self._outstanding[permit.call] = wire.Outstanding(permit, asked_at)
+        if granted:
+            self._highest_token = max(self._highest_token, granted[-1].fencing_token)
+        return Reservation(
+            granted=PermitsGranted(
+                at=asked_at,
+                campaign=campaign,
+                requested=len(calls),
+                permits=granted,
+                refusals=Refusals(counts=tuple(sorted(refused.items()))),
+                ready=ready,
+                later=later,
+            ),
+            purged=self._read_inbox(inbox),
+        )
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """See the port. Results may be published twice where a batch is written again after an error."""
+        if not writes:
+            return
+        pipeline = self._client.pipeline(transaction=False)
+        for write in writes:
+            match write:
+                case Publish():
+                    pipeline.execute_command(
+                        "EVALSHA", self._scripts["publish"], 0, self._keep_ms, _ENCODE.encode(write.result)
+                    )
+                case MarkLive():
+                    moment = (wire.number(write.at), write.server or "", write.agent or "")
+                    pipeline.execute_command("EVALSHA", self._scripts["mark"], 0, write.call, str(write.state), *moment)
+                case Finish():
+                    pipeline.execute_command("EVALSHA", self._scripts["finish"], 0, *self._finish_args(write))
+                case Release():
+                    permit = write.permit
+                    args = (permit.call, permit.fencing_token, wire.optional(write.not_before_at))
+                    pipeline.execute_command("EVALSHA", self._scripts["release"], 0, self._owner, self._keep_ms, *args)
+                case _:
+                    assert_never(write)
+        with redis_errors():
+            raise_first(await pipeline.execute(raise_on_error=False))
+        for write in writes:
+            match write:
+                case MarkLive() if write.call in self._outstanding:
+                    self._outstanding[write.call].mark(write)
+                case Finish():
+                    self._outstanding.pop(write.attempt.call, None)
+                case Release():
+                    self._outstanding.pop(write.permit.call, None)
+                case _:
+                    pass
+
+    def _finish_args(self, finish: Finish) -> tuple[Any, ...]:
+        attempt = finish.attempt
+        entry = JournalEntry(attempt=attempt, retry_at=finish.retry_at, fencing_token=finish.fencing_token)
+        return (
+            self._owner,
+            attempt.call,
+            finish.fencing_token,
+            attempt.campaign,
+            attempt.contact,
+            attempt.phone[1:],
+            attempt.attempt_number,
+            wire.optional(finish.retry_at),
+            encode_entry(entry),
+            _ENCODE.encode(call_ended(attempt, finish.retry_at)),
+            self._keep_ms,
+        )
+
+    async def drain(self) -> tuple[CallPurged, ...]:
+        """See the port."""
+        found: list[CallPurged] = []
+        with redis_errors():
+            while True:
+                more, inbox = await self._run("drain", *self._drain_args())
+                found += self._read_inbox(inbox)
+                if not more:
+                    return tuple(found)
+
+    async def wait_for_purges(self, timeout_s: float) -> bool:
+        """See the port."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + timeout_s
+        keys = (self.keys["removals"], self.keys["dnc"], self.keys.of("inbox", self._owner))
+        with redis_errors():
+            while (left_s := until - clock()) > 0:
+                removals, dnc = await self._client.hmget(self.keys["gate"], ["removals", "dnc"])
+                after = (removals or b"0-0", dnc or b"0-0", self._inbox_seen or b"0-0")
+                block_ms = max(1, int(min(left_s, _BLOCK_S) * 1_000))
+                if await self._client.xread(dict(zip(keys, after, strict=True)), count=1, block=block_ms):
+                    return True
+        return False
+
+    async def recover(self, now: float) -> list[CallRecovered]:
+        """See the port. A call whose reservation was all that happened is given too: nobody can know more of it."""
+        found: list[CallRecovered] = []
+        with redis_errors():
+            while rows := await self._run("recover", self._owner, self._node, wire.number(now), 500):
+                found += [wire.recovered(rows[i], rows[i + 1], now) for i in range(0, len(rows), 2)]
+        for call in found:
+            self._highest_token = max(self._highest_token, call.fencing_token)
+            self._outstanding[call.call] = wire.Outstanding(
+                Permit(
+                    call=call.call,
+                    campaign=call.campaign,
+                    contact=call.contact,
+                    phone=call.phone,
+                    fencing_token=call.fencing_token,
+                    attempt_number=call.attempt_number,
+                    expires_at=0.0,
+                ),
+                call.started_at,
+            )
+        return found
+
+    async def heartbeat(self, now: float, ttl_s: float) -> None:
+        """See the port. Nodes' clocks must agree within a fraction of `ttl_s`."""
+        with redis_errors():
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.zadd(self.keys["nodes"], {self._owner: now + ttl_s})
+            pipeline.zremrangebyscore(self.keys["nodes"], "-inf", now - 86_400)
+            await pipeline.execute()
+
+    async def depth(self, campaign: CampaignId) -> HopperDepth:
+        """See the port."""
+        with redis_errors():
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.zcard(self.keys.of("ready", campaign))
+            pipeline.zcard(self.keys.of("later", campaign))
+            pipeline.hget(self.keys["live_count"], campaign)
+            ready, later, live = await pipeline.execute()
+        return HopperDepth(ready=ready, later=later, live=int(live or 0))
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._gate.close()
+        await self._client.aclose()
+
+    async def _run(self, script: str, *args: Any) -> Any:
+        return await self._client.execute_command("EVALSHA", self._scripts[script], 0, *args)
+
+    def _drain_args(self) -> tuple[Any, ...]:
+        return (self._owner, self._inbox_seen, self._keep_ms, _DRAIN_AT_ONCE)
+
+    def _read_inbox(self, inbox: Sequence[bytes]) -> tuple[CallPurged, ...]:
+        # What is acknowledged is what has been answered, so nothing is lost with an answer that is.
+        if inbox:
+            self._inbox_seen = inbox[-2].decode()
+        return tuple(wire.purged(data) for data in inbox[1::2])
+
+    async def _settle_doubts(self) -> None:
+        if self._doubtful:
+            args = [part for call in dict.fromkeys(self._doubtful) for part in (call, "", "")]
+            await self._gate.run(self._scripts["release"], (self._owner, self._keep_ms, *args))
+            self._doubtful.clear()
+
+    async def _check_pause(self) -> None:
+        try:
+            await self._client.execute_command("CLIENT", "PAUSE", 1, "WRITE")
+        except exceptions.ResponseError as error:
+            raise QueueError(
+                f"Redis forbids CLIENT PAUSE ({error}): allow this user +client|pause and +client|unpause, or set"
+                " redis.strict_gate = false and accept that a removal written in the very millisecond of an originate"
+                " may come too late for it",
+                retryable=False,
+            ) from error
+
+    async def _load_scripts(self) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for script in self._scripts.all():
+            pipeline.execute_command("SCRIPT", "LOAD", script.text)
+        await pipeline.execute()
+
+    async def _open(self, identity: ServerIdentity, *, mode: str) -> bool:
+        """Tell the server of our calls under way, then mark it as the holder of the record."""
+        if self._outstanding:
+            args = [part for call in self._outstanding.values() for part in call.args()]
+            for i in range(0, len(args), 13 * 200):
+                await self._run("relive", self._owner, *args[i : i + 13 * 200])
+        generation = identity.generation if mode == "known" else f"{identity.run_id}:{secrets.token_hex(4)}"
+        if not await self._run("open", generation, identity.run_id, self._highest_token, mode):
+            return False
+        self._generation = generation
+        return True

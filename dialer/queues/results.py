@@ -1,0 +1,175 @@
+"""What the CRM reads on the stream ``results``: notices, attempts and answers to messages as JSON objects; pure.
+
+Every result has ``type`` and ``at`` (RFC 3339, UTC, microseconds), and of ``campaign``, ``contact``, ``phone``,
+``call``, ``agent``, ``ref`` (id of the message that it answers), ``outcome`` and ``reason`` those that it knows; absent
+ones are left out, never null. Durations end in ``_s`` and are seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from dialer.core.attempt import Attempt
+from dialer.core.commands import ReportPurge
+from dialer.core.ids import CallId, CampaignId, ContactId, MessageId, Phone
+from dialer.core.notices import (
+    AnyNotice,
+    CallConnected,
+    CallStarted,
+    CallWasAbandoned,
+    CallWasAnswered,
+    CallWasDisposed,
+)
+
+Result = dict[str, object]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def rfc3339(at: float) -> str:
+    """Unix seconds as ``2030-01-31T12:00:00.000000Z``."""
+    moment = _EPOCH + timedelta(microseconds=round(at * 1_000_000))
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"
+
+
+def _result(kind: str, at: float, **values: object) -> Result:
+    result: Result = {"type": kind, "at": rfc3339(at)}
+    for key, value in values.items():
+        if value is not None and value != "":
+            result[key] = round(value, 6) if isinstance(value, float) else value
+    return result
+
+
+def of_notice(notice: AnyNotice) -> Result | None:
+    """What the CRM learns of a notice; None where it learns nothing (`call.ended` comes from `call_ended`)."""
+    match notice:
+        case CallStarted():
+            return _result(
+                "call.started",
+                notice.at,
+                campaign=notice.campaign,
+                contact=notice.contact,
+                phone=notice.phone,
+                call=notice.call,
+            )
+        case CallWasAnswered():
+            return _result(
+                "call.answered",
+                notice.at,
+                campaign=notice.campaign,
+                contact=notice.contact,
+                phone=notice.phone,
+                call=notice.call,
+                ring_s=notice.ring_s,
+            )
+        case CallConnected():
+            return _result(
+                "call.connected",
+                notice.at,
+                campaign=notice.campaign,
+                contact=notice.contact,
+                phone=notice.phone,
+                call=notice.call,
+                agent=notice.agent,
+                wait_s=notice.wait_s,
+                screen_pop=notice.screen_pop,
+            )
+        case CallWasAbandoned():
+            return _result(
+                "call.abandoned",
+                notice.at,
+                campaign=notice.campaign,
+                contact=notice.contact,
+                phone=notice.phone,
+                call=notice.call,
+                wait_s=notice.wait_s,
+            )
+        case CallWasDisposed():
+            return _result(
+                "call.disposed",
+                notice.at,
+                campaign=notice.campaign,
+                contact=notice.contact,
+                phone=notice.phone,
+                call=notice.call,
+                agent=notice.agent,
+                ref=notice.ref,
+                code=notice.code,
+                amount=notice.amount,
+                notes=notice.notes,
+            )
+        case _:
+            return None
+
+
+def call_ended(attempt: Attempt, retry_at: float | None = None) -> Result:
+    """The end of an attempt, with its durations; published by `Finish`, once."""
+    ring_until = attempt.answered_at if attempt.answered_at is not None else attempt.ended_at
+    return _result(
+        "call.ended",
+        attempt.ended_at,
+        campaign=attempt.campaign,
+        contact=attempt.contact,
+        phone=attempt.phone,
+        call=attempt.call,
+        agent=attempt.agent,
+        outcome=str(attempt.outcome),
+        reason=attempt.reason,
+        attempt=attempt.attempt_number,
+        started_at=rfc3339(attempt.started_at),
+        duration_s=max(0.0, attempt.ended_at - attempt.started_at),
+        ring_s=None if attempt.ringing_at is None else max(0.0, ring_until - attempt.ringing_at),
+        wait_s=attempt.wait_s,
+        talk_s=attempt.talk_s,
+        hung_up_by=attempt.hung_up_by,
+        retry_at=None if retry_at is None else rfc3339(retry_at),
+    )
+
+
+def of_purge(
+    command: ReportPurge, at: float, *, contact: ContactId | None = None, phone: Phone | None = None
+) -> Result:
+    """What a removal or do-not-call entry did to a call that was under way: cancelled, or too late."""
+    # The contract has one pair of types; of a do-not-call entry `dnc.applied` has been published besides.
+    return _result(
+        f"removal.{command.effect}",
+        at,
+        campaign=command.campaign,
+        contact=contact,
+        phone=phone,
+        call=command.call,
+        ref=command.ref,
+        reason=command.reason,
+    )
+
+
+def contact_accepted(at: float, *, campaign: CampaignId, contact: ContactId, ref: MessageId | None = None) -> Result:
+    """A contact of a message has been taken."""
+    return _result("contact.accepted", at, campaign=campaign, contact=contact, ref=ref)
+
+
+def contact_rejected(
+    at: float, *, campaign: str, contact: str | None, reason: str, phone: str | None = None, ref: str | None = None
+) -> Result:
+    """A contact of a message will not be called, for this reason."""
+    return _result("contact.rejected", at, campaign=campaign, contact=contact, phone=phone, ref=ref, reason=reason)
+
+
+def message_rejected(at: float, *, reason: str, ref: str | None = None) -> Result:
+    """A message could not be understood, for this reason; it has been kept aside."""
+    return _result("message.rejected", at, ref=ref, reason=reason)
+
+
+def callback_accepted(
+    at: float, *, campaign: CampaignId, contact: ContactId, phone: Phone | None, ref: MessageId | None
+) -> Result:
+    """A callback has been scheduled."""
+    return _result("callback.accepted", at, campaign=campaign, contact=contact, phone=phone, ref=ref)
+
+
+def callback_rejected(
+    at: float, *, campaign: str | None, contact: str | None, reason: str, ref: str | None, call: CallId | None = None
+) -> Result:
+    """A callback cannot be scheduled, for this reason."""
+    return _result("callback.rejected", at, campaign=campaign, contact=contact, call=call, ref=ref, reason=reason)

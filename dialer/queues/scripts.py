@@ -1,0 +1,61 @@
+"""The Lua scripts: read from the package, completed with the key names of one prefix, known by their SHA-1.
+
+They are called by EVALSHA alone. A server that does not know a script is not the server that was prepared, and that is
+how a restart is noticed: nothing here ever loads a script because it was missing (see `GateNotReady`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+from dialer.queues.keys import Keys
+
+#: Script -> the files before it.
+_PARTS: Final = {
+    "gate": ("prelude", "draining"),
+    "drain": ("prelude", "draining"),
+    "offer": ("prelude",),
+    "finish": ("prelude",),
+    "release": ("prelude",),
+    "mark": ("prelude",),
+    "recover": ("prelude",),
+    "relive": ("prelude",),
+    "load": ("prelude",),
+    "open": ("prelude",),
+    "publish": ("prelude",),
+    "trim": ("prelude",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """One script as the server knows it."""
+
+    name: str
+    text: str
+    sha: str
+
+
+class Scripts:
+    """All scripts for one prefix."""
+
+    def __init__(self, keys: Keys) -> None:
+        folder = resources.files("dialer.queues") / "lua"
+        texts = {name: (folder / f"{name}.lua").read_text("utf-8") for name in {*_PARTS, "prelude", "draining"}}
+        self._scripts: dict[str, Script] = {}
+        for name, before in _PARTS.items():
+            text = "\n".join((f"local K = {keys.lua_table()}", *(texts[part] for part in (*before, name))))
+            # The name under which Redis knows a script; nothing is protected by it.
+            sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+            self._scripts[name] = Script(name=name, text=text, sha=sha)
+
+    def __getitem__(self, name: str) -> str:
+        """The SHA-1 of a script."""
+        return self._scripts[name].sha
+
+    def all(self) -> tuple[Script, ...]:
+        """Every script, for loading."""
+        return tuple(self._scripts.values())

@@ -1,0 +1,131 @@
+"""Do-not-call entries: numbers that nobody may dial, or one campaign may not, for a time or for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dialer.core.ids import Phone
+from dialer.storage.cursors import Page, decode_cursor, encode_cursor
+from dialer.storage.database import Database
+from dialer.storage.inserts import upsert
+from dialer.storage.tables import do_not_call
+
+#: In the place of a campaign: all of them.
+EVERYWHERE: Final = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoNotCall:
+    """One number in one scope, and whether it is on the list."""
+
+    #: A campaign, or "*".
+    scope: str
+    phone: Phone
+    at: float
+    #: False: taken off the list by a later message.
+    active: bool = True
+    reason: str = ""
+    #: Who put it there: stream, api, import, a registry.
+    source: str = ""
+    #: Unix seconds from which on it no longer holds; None: for good.
+    expires_at: float | None = None
+    #: Place in the stream it came by; empty: that of `at`. The later place counts, in whichever order they come.
+    position: str = ""
+
+
+def position_of(entry: str) -> str:
+    """The id of a stream entry (milliseconds, dash, number) in a form that sorts as text.
+
+    Raises:
+        ValueError: not such an id.
+    """
+    milliseconds, _, number = entry.partition("-")
+    return f"{int(milliseconds):020d}-{int(number or 0):020d}"
+
+
+class DoNotCallList:
+    """All do-not-call entries of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, batch: Sequence[DoNotCall]) -> None:
+        """Add, change or take off entries; for each scope and number the one with the latest position counts."""
+        if batch:
+            async with self._database.write() as connection:
+                await record(self._database, connection, batch)
+
+    async def holding(self, phone: Phone, now: float) -> list[DoNotCall]:
+        """The entries, of any scope, that forbid `phone` at `now`."""
+        column = do_not_call.c
+        statement = select(do_not_call).where(
+            column.phone == phone, column.active, or_(column.expires_at.is_(None), column.expires_at > now)
+        )
+        async with self._database.read() as connection:
+            return [_entry(row) for row in (await connection.execute(statement.order_by(column.scope))).all()]
+
+    async def page(self, scope: str | None = None, *, cursor: str | None = None, limit: int = 1_000) -> Page[DoNotCall]:
+        """Active entries by scope and number, expired ones included.
+
+        Raises:
+            InputError: the cursor is none of ours.
+        """
+        key = None if cursor is None else decode_cursor(cursor, tuple[str, str])
+        items = await self.after(key, limit + 1, scope=scope)
+        last = items[limit - 1] if len(items) > limit else None
+        return Page(items=items[:limit], next=None if last is None else encode_cursor((last.scope, last.phone)))
+
+    async def after(
+        self, key: tuple[str, str] | None, limit: int, *, scope: str | None = None, holding_at: float | None = None
+    ) -> list[DoNotCall]:
+        """Up to `limit` active entries in the order of (scope, phone), behind `key`; with `holding_at` not the expired."""
+        column = do_not_call.c
+        statement = select(do_not_call).where(column.active).order_by(column.scope, column.phone).limit(limit)
+        if key is not None:
+            statement = statement.where(tuple_(column.scope, column.phone) > key)
+        if scope is not None:
+            statement = statement.where(column.scope == scope)
+        if holding_at is not None:
+            statement = statement.where(or_(column.expires_at.is_(None), column.expires_at > holding_at))
+        async with self._database.read() as connection:
+            return [_entry(row) for row in (await connection.execute(statement)).all()]
+
+
+async def record(database: Database, connection: AsyncConnection, batch: Sequence[DoNotCall]) -> None:
+    """`DoNotCallList.put` inside a transaction of the caller."""
+    latest: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in batch:
+        row = {
+            "scope": entry.scope,
+            "phone": entry.phone,
+            "reason": entry.reason,
+            "source": entry.source,
+            "expires_at": entry.expires_at,
+            "at": entry.at,
+            "position": entry.position or position_of(str(int(entry.at * 1_000))),
+            "active": entry.active,
+        }
+        known = latest.get((entry.scope, entry.phone))
+        if known is None or row["position"] >= known["position"]:
+            latest[entry.scope, entry.phone] = row
+    await connection.execute(
+        upsert(database.dialect, do_not_call, newer="position"), [latest[key] for key in sorted(latest)]
+    )
+
+
+def _entry(row: Row[Any]) -> DoNotCall:
+    return DoNotCall(
+        scope=row.scope,
+        phone=Phone(row.phone),
+        at=row.at,
+        active=row.active,
+        reason=row.reason,
+        source=row.source,
+        expires_at=row.expires_at,
+        position=row.position,
+    )

@@ -1,0 +1,92 @@
+"""The `Switch` port on real Asterisk servers, or on whatever else speaks their manager interface."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from random import Random
+
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage
+from dialer.core.events import SwitchEvent
+from dialer.core.ids import ServerName
+from dialer.settings import Settings
+from dialer.switch.port import HandOver, ServerStatus
+from dialer.switch.server import AsteriskServer
+from dialer.switch.stream import EventStream
+
+
+class AsteriskSwitch:
+    """All servers of the settings as one switch."""
+
+    def __init__(self, settings: Settings, *, now: Callable[[], float], random: Random) -> None:
+        """A switch not connected yet; `run` does that.
+
+        Args:
+            settings: its ``asterisk`` and ``ami`` parts are used.
+            now: unix seconds of the one clock.
+            random: for the jitter of reconnects, and to tell this run's channels from an earlier one's.
+        """
+        self._stream = EventStream(self._flow)
+        self._servers = {
+            ServerName(server.name): AsteriskServer(
+                server, settings.ami, deliver=self._stream.put, now=now, random=random
+            )
+            for server in settings.asterisk
+        }
+
+    async def run(self) -> None:
+        """Connect to every server, keep connected, deliver events; returns when `close` was called."""
+        async with asyncio.TaskGroup() as group:
+            for name, server in self._servers.items():
+                group.create_task(server.run(), name=f"asterisk-{name}")
+        self._stream.close()
+
+    def events(self) -> AsyncIterator[SwitchEvent]:
+        """Events of all servers in the order in which they were read. One reader."""
+        return self._stream.read()
+
+    def originate(self, command: Originate, now: float) -> HandOver:
+        """Hand a call to the server's AMI connection now, or say why not."""
+        server = self._servers.get(command.server)
+        return server.originate(command, now) if server is not None else HandOver.NOT_CONNECTED
+
+    def hang_up(self, command: HangUp) -> None:
+        """Ask for the end of a customer's channel; an unknown one is no error."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.hang_up(command)
+
+    def connect_call(self, command: ConnectCall) -> None:
+        """Move a customer into an agent's room; `CallJoined` says when they are there."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.connect_call(command)
+
+    def play_message(self, command: PlayMessage) -> None:
+        """Play a message and hang up; `MessagePlayed`, then `CallHungUp` follow."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.play_message(command)
+
+    def call_agent(self, command: CallAgent) -> HandOver:
+        """Call an agent's phone; `AgentPhoneUp` or `AgentPhoneGone` follows."""
+        server = self._servers.get(command.server)
+        return server.call_agent(command) if server is not None else HandOver.NOT_CONNECTED
+
+    def hang_up_agent(self, command: HangUpAgent) -> None:
+        """End an agent's leg; `AgentPhoneGone` follows where there was one."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.hang_up_agent(command)
+
+    def status(self) -> Mapping[ServerName, ServerStatus]:
+        """How each server is doing."""
+        return {name: server.status() for name, server in self._servers.items()}
+
+    async def close(self) -> None:
+        """Log off and close the connections; calls go on in Asterisk."""
+        await asyncio.gather(*(server.close() for server in self._servers.values()))
+
+    def _flow(self, go: bool) -> None:
+        for server in self._servers.values():
+            server.flow(go)

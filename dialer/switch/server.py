@@ -1,0 +1,337 @@
+"""One Asterisk server: two connections, kept up for ever, and what they carry.
+
+Actions go over a connection of their own (``Events: off``), because Asterisk serves each connection with one thread: on
+one that also carries events, actions were seen to queue for seconds at 200 calls/s. The other one carries events.
+
+After every (re)connect the server is asked which channels exist, over the *events* connection: there the list stands in
+one order with the events, so no hang-up can come before the list that still has its channel.
+
+An originate is written inside the call, or refused as a value, and never sent again by anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from random import Random
+
+import structlog
+
+from dialer.ami import Action, Message, actions
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage
+from dialer.core.events import AgentPhoneGone, ServerLost, SwitchEvent
+from dialer.core.ids import ServerName, valid_name
+from dialer.errors import LocalProtocolError, SwitchError
+from dialer.settings import Ami, Asterisk
+from dialer.switch import mapping, native, pyst2
+from dialer.switch.backoff import Backoff
+from dialer.switch.link import Answer, Link
+from dialer.switch.port import HandOver, ServerStatus
+from dialer.switch.tracker import Tracker
+
+_log = structlog.get_logger(__name__)
+
+#: Classes of events that the tracker reads; manager.conf should allow no more.
+EVENT_CLASSES = "call,user"
+#: How long an agent's phone may ring; the engine gives up a little later.
+AGENT_RING_S = 25.0
+#: A connection that held this long was a good one: the next failure is the first.
+_GOOD_AFTER_S = 30.0
+#: A list of ten thousand channels takes Asterisk a second or two.
+_SNAPSHOT_TIMEOUT_S = 30.0
+
+
+class AsteriskServer:
+    """Keeps one server connected, hands actions over, and turns what it says into events."""
+
+    def __init__(
+        self,
+        server: Asterisk,
+        ami: Ami,
+        *,
+        deliver: Callable[[Iterable[SwitchEvent]], None],
+        now: Callable[[], float],
+        random: Random,
+    ) -> None:
+        """A server not connected yet; `run` does that.
+
+        Args:
+            server: where it is and how to log in.
+            ami: driver, time-outs, limits.
+            deliver: gets its events, in order.
+            now: unix seconds.
+            random: for the jitter of reconnects.
+        """
+        self.name = ServerName(server.name)
+        self._server = server
+        self._ami = ami
+        self._deliver = deliver
+        self._now = now
+        self._trunks = {trunk.name: trunk for trunk in server.trunks}
+        self._tracker = Tracker(self.name)
+        self._backoff = Backoff(shortest_s=ami.reconnect_min_s, longest_s=ami.reconnect_max_s, random=random)
+        # Legs of agents must not be mistaken for those of an earlier process of ours.
+        self._run_id = f"{random.getrandbits(48):012x}"
+        self._agent_legs = 0
+        self._actions: Link | None = None
+        self._events: Link | None = None
+        self._connected = False
+        self._closing = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._version = ""
+        self._problem = "not connected yet"
+        self._reconnects = 0
+        self._round_trip_s: float | None = None
+
+    # ---- life
+
+    async def run(self) -> None:
+        """Connect, and connect again whenever that is lost, until `close`."""
+        loop = asyncio.get_running_loop()
+        while not self._closing.is_set():
+            began = loop.time()
+            hopeless = False
+            try:
+                await self._session()
+            except SwitchError as error:
+                hopeless = not error.retryable
+                self._set_problem(str(error))
+            if self._closing.is_set():
+                break
+            if loop.time() - began >= _GOOD_AFTER_S:
+                self._backoff.reset()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._backoff.failed(hopeless=hopeless))
+            self._reconnects += 1
+
+    async def close(self) -> None:
+        """End the session, log off. Calls go on in Asterisk."""
+        self._closing.set()
+        for link in (self._actions, self._events):
+            if link is not None:
+                with contextlib.suppress(SwitchError):
+                    await link.close()
+
+    def flow(self, go: bool) -> None:
+        """Whether events may be read now; the engine is behind where they may not."""
+        self._paused = not go
+        if self._events is not None:
+            if go:
+                self._events.resume_reading()
+            else:
+                self._events.pause_reading()
+
+    def status(self) -> ServerStatus:
+        """How it is doing."""
+        for link in (self._actions, self._events):
+            if link is not None and link.round_trip_s is not None:
+                self._round_trip_s = link.round_trip_s
+                break
+        return ServerStatus(
+            server=self.name,
+            connected=self._connected,
+            version=self._version if self._connected else "",
+            problem=self._problem,
+            reconnects=self._reconnects,
+            round_trip_s=self._round_trip_s,
+        )
+
+    async def _session(self) -> None:
+        connect = pyst2.connect if self._ami.driver == "pyst2" else native.connect
+        self._events = events = Link(
+            server=self._server, ami=self._ami, events=EVENT_CLASSES, on_message=self._on_event
+        )
+        self._actions = acts = Link(server=self._server, ami=self._ami, events="off")
+        try:
+            for link in (events, acts):
+                await connect(link, self._server)
+                await link.opened()
+            settings = await acts.ask(actions.core_settings())
+            if settings.ok and settings.message is not None:
+                self._version = settings.message.get("AsteriskVersion", "")
+            await self._take_snapshot(events)
+            ended = await self._until_one_is_over(events, acts)
+            if not self._closing.is_set():
+                self._set_problem(f"Asterisk server {self.name!r}: {ended}")
+        except LocalProtocolError as error:
+            # The connection went between one step and the next.
+            raise SwitchError(f"Asterisk server {self.name!r}: {error}") from error
+        finally:
+            self._disconnected()
+            for link in (events, acts):
+                link.abort()
+            self._events = self._actions = None
+
+    async def _take_snapshot(self, events: Link) -> None:
+        found: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def take(answer: Answer) -> None:
+            # Inside the reading of the list's last message: what comes after it meets a tracker that has the list.
+            if answer.ok:
+                rows = [row for row in answer.events if row.event == "CoreShowChannel"]
+                self._connected, self._problem = True, ""
+                _log.info("asterisk_connected", server=self.name, version=self._version, channels=len(rows))
+                self._emit(self._tracker.snapshot(rows, self._now()))
+            found.set_result(answer)
+
+        events.send(actions.core_show_channels(), None, take, timeout_s=_SNAPSHOT_TIMEOUT_S)
+        answer = await found
+        if not answer.ok:
+            said = answer.problem or (answer.message.get("Message", "") if answer.message is not None else "")
+            raise SwitchError(
+                f"Asterisk server {self.name!r} does not list its channels: {said}. The manager.conf section "
+                f"[{self._server.username}] needs write = originate,call,reporting"
+            )
+        if self._paused:
+            events.pause_reading()
+
+    async def _until_one_is_over(self, events: Link, acts: Link) -> str:
+        waits = [asyncio.ensure_future(link.over()) for link in (events, acts)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return next(wait.result() for wait in waits if wait.done())
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _disconnected(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._connected:
+            self._connected = False
+            _log.warning("asterisk_lost", server=self.name, reason=self._problem)
+            self._deliver([ServerLost(at=self._now(), server=self.name, reason=self._problem or "closed")])
+
+    def _set_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            _log.warning("asterisk_problem", server=self.name, problem=problem)
+        self._problem = problem
+
+    # ---- commands
+
+    def originate(self, command: Originate, now: float) -> HandOver:
+        """Hand a call over, now, or say why not."""
+        permit = command.permit
+        trunk = self._trunks.get(command.trunk)
+        if trunk is None:
+            self._set_problem(f"Asterisk server {self.name!r} has no trunk {command.trunk!r} in the settings")
+            return HandOver.NOT_CONNECTED
+        if not permit.valid(now):
+            return HandOver.PERMIT_EXPIRED
+        variables = {"CADENCIA_CALL": str(permit.call)}
+        if command.machine_detection:
+            variables["CADENCIA_AMD"] = command.machine_detection
+        try:
+            action = actions.originate(
+                mapping.dial_number(trunk.dial, permit.phone),
+                context=mapping.CONTEXT_WAIT if command.machine_detection is None else mapping.CONTEXT_DETECT,
+                exten="s",
+                channel_id=permit.call,
+                timeout_s=command.ring_timeout_s,
+                caller=actions.caller_id("", command.caller_id) if command.caller_id else None,
+                variables=variables,
+            )
+        except LocalProtocolError as error:
+            self._set_problem(f"Asterisk server {self.name!r}, trunk {command.trunk!r}: {error}")
+            return HandOver.NOT_CONNECTED
+        handed = self._hand_over(action, permit.call)
+        if handed is HandOver.HANDED_OVER:
+            self._tracker.originated(permit.call)
+        return handed
+
+    def call_agent(self, command: CallAgent) -> HandOver:
+        """Call an agent's phone into the agent's room."""
+        self._agent_legs += 1
+        leg = mapping.agent_leg_id(command.agent, self._run_id, self._agent_legs)
+        try:
+            action = actions.originate(
+                self._server.agent_dial.replace("{phone}", command.phone),
+                context=mapping.CONTEXT_AGENT,
+                exten=command.agent,
+                channel_id=leg,
+                timeout_s=AGENT_RING_S,
+            )
+        except LocalProtocolError as error:
+            # Not the server's fault: this phone's name cannot be dialed, now or later.
+            self._deliver([AgentPhoneGone(at=self._now(), agent=command.agent, reason=f"cannot be dialed: {error}")])
+            return HandOver.NOT_CONNECTED
+        handed = self._hand_over(action, leg)
+        if handed is HandOver.HANDED_OVER:
+            self._tracker.agent_called(command.agent, leg)
+        return handed
+
+    def hang_up(self, command: HangUp) -> None:
+        """Ask for the end of a customer's channel."""
+        self._tracker.hang_up_asked(command.call)
+        self._send(actions.hangup(command.call))
+
+    def hang_up_agent(self, command: HangUpAgent) -> None:
+        """End an agent's leg, where there is one."""
+        leg = self._tracker.leg_of(command.agent)
+        if leg is not None:
+            self._tracker.hang_up_asked(leg)
+            self._send(actions.hangup(leg))
+
+    def connect_call(self, command: ConnectCall) -> None:
+        """Move a customer into an agent's room."""
+        channel = self._tracker.channel(command.call)
+        self._send(actions.redirect(channel, context=mapping.CONTEXT_CONNECT, exten=command.agent))
+
+    def play_message(self, command: PlayMessage) -> None:
+        """Play a message to a customer and hang up."""
+        channel = self._tracker.channel(command.call)
+        # The dialplan has an apology of its own for sounds that it cannot find.
+        sound = command.message if valid_name(command.message) else "default"
+        self._send(actions.redirect(channel, context=mapping.CONTEXT_MESSAGE, exten=sound))
+
+    def _hand_over(self, action: Action, uniqueid: str) -> HandOver:
+        link = self._actions
+        if not self._connected or link is None or not link.ready:
+            return HandOver.NOT_CONNECTED
+        if link.congested:
+            return HandOver.BACKPRESSURE
+
+        def answered(answer: Answer) -> None:
+            # Only a plain refusal says that no phone rings. Without an answer nobody knows: channels will tell.
+            if answer.message is not None and not answer.ok:
+                self._emit(self._tracker.refused(uniqueid, answer.message.get("Message", "refused"), self._now()))
+
+        try:
+            link.send(action, uniqueid, answered)
+        except LocalProtocolError as error:
+            self._set_problem(f"Asterisk server {self.name!r}: {error}")
+            return HandOver.BACKPRESSURE
+        return HandOver.HANDED_OVER
+
+    def _send(self, action: Action) -> None:
+        """Hand over an action whose effect comes as events; where it cannot be sent, a snapshot will come instead."""
+        if self._actions is None or not self._actions.ready:
+            return
+        try:
+            self._actions.send(action)
+        except LocalProtocolError as error:
+            self._set_problem(f"Asterisk server {self.name!r}: {error}")
+
+    # ---- events
+
+    def _on_event(self, message: Message) -> None:
+        # Before the list of channels has come there is nothing to compare with: it will hold what these events say.
+        if self._connected:
+            self._emit(self._tracker.handle(message, self._now()))
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._emit(self._tracker.handle_timer(self._now()))
+
+    def _emit(self, events: list[SwitchEvent]) -> None:
+        for uniqueid in self._tracker.take_hang_ups():
+            self._send(actions.hangup(uniqueid))
+        if events:
+            self._deliver(events)
+        deadline = self._tracker.next_deadline()
+        if deadline is not None and self._timer is None and self._connected:
+            delay = max(0.0, deadline - self._now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._wake)
