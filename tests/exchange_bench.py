@@ -121,6 +121,11 @@ class Bench:
             if call in {message.get("Uniqueid"), message.get("DestUniqueid")} and message.event
         ]
 
+    def log_of(self, call: str) -> CallRecord:
+        """What the exchange wrote down about a call."""
+        (record,) = [record for record in self.board.log if record.call == call]
+        return record
+
     def names(self, call: str) -> list[str]:
         """Their names."""
         return [message.event or "" for message in self.about(call)]

@@ -53,9 +53,7 @@ class _Answer:
 
 
 def _out(line: int, verdict: ContactVerdict) -> ContactOut:
-    return ContactOut(
-        line=line, status=verdict.status, reason=verdict.reason, id=verdict.id, problem=verdict.problem
-    )
+    return ContactOut(line=line, status=verdict.status, reason=verdict.reason, id=verdict.id, problem=verdict.problem)
 
 
 @post(

@@ -88,9 +88,7 @@ async def upload_list(
 
 
 @get("/lists", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 422, 503))
-async def list_lists(
-    ports: Ports, campaign: str | None = None, cursor: Cursor = None, limit: Limit = 100
-) -> ListsPage:
+async def list_lists(ports: Ports, campaign: str | None = None, cursor: Cursor = None, limit: Limit = 100) -> ListsPage:
     """Lists, newest first, of one campaign or of all."""
     of = None if campaign is None else (await known_campaign(ports, campaign)).campaign.id
     found = await ports.intake.list_imports(of, cursor_from(cursor), limit + 1)
@@ -116,7 +114,11 @@ async def get_list(id: str, ports: Ports) -> ListOut:
     "/lists/{id:str}/rejected",
     guards=[requires(Role.CRM)],
     responses=documented(*KEYED, 404, 503)
-    | {200: ResponseSpec(str, media_type=CSV, description="row, reason, problem and the raw row", generate_examples=False)},
+    | {
+        200: ResponseSpec(
+            str, media_type=CSV, description="row, reason, problem and the raw row", generate_examples=False
+        )
+    },
     media_type=CSV,
 )
 async def download_rejected(id: str, ports: Ports) -> Stream:

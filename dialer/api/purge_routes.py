@@ -106,7 +106,10 @@ async def check(data: PhoneInput, ports: Ports, phones: PhoneReader) -> DoNotCal
 def _removal(item: RemovalInput, path: str, phones: PhoneReader) -> dict[str, object]:
     if (item.contact is None) is (item.phone is None):
         raise InputError(f"{path}: must name either a contact or a phone, and not both")
-    message: dict[str, object] = {"id": _message_id(item.id, path), "campaign": _scope(item.campaign, f"{path}.campaign")}
+    message: dict[str, object] = {
+        "id": _message_id(item.id, path),
+        "campaign": _scope(item.campaign, f"{path}.campaign"),
+    }
     if item.contact is not None:
         if not valid_contact_id(item.contact):
             raise InputError(f"{path}.contact: must have 1 to 128 characters, none of them a control character")

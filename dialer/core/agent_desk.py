@@ -165,7 +165,7 @@ class AgentDesk:
 
     def reserve(self, agent: Agent, call: Call) -> None:
         """Keep an idle agent for a call that is being moved to them."""
-        agent.call, agent.disposed = call.id, False
+        agent.call, agent.permit, agent.disposed = call.id, call.permit, False
         self._move(agent, AgentStep.RESERVE)
 
     def unreserve(self, agent: Agent) -> None:
@@ -185,7 +185,7 @@ class AgentDesk:
 
     def resume(self, agent: Agent, call: Call) -> None:
         """After a restart: they were talking all the while."""
-        agent.call, agent.disposed = call.id, False
+        agent.call, agent.permit, agent.disposed = call.id, call.permit, False
         self._floor.timers.cancel(("agent-phone", agent.id))
         self._move(agent, AgentStep.RESUME_TALK)
 
@@ -269,7 +269,7 @@ class AgentDesk:
         if previous is AgentState.WRAPUP:
             floor.timers.cancel(("wrapup", agent.id))
         if agent.state in {AgentState.IDLE, AgentState.PAUSED}:
-            agent.call = None
+            agent.call, agent.permit = None, None
         floor.emit(
             AgentChanged(
                 at=floor.now,

@@ -263,22 +263,24 @@ class CallDesk:
         floor = self._floor
         agent = next((a for a in floor.roster if a.call == event.call), None)
         call = floor.calls.get(event.call)
-        if call is not None:
-            permit = call.permit
-            floor.emit(
-                CallWasDisposed(
-                    at=floor.now,
-                    call=call.id,
-                    campaign=permit.campaign,
-                    contact=permit.contact,
-                    phone=permit.phone,
-                    code=event.code,
-                    agent=event.agent or call.agent,
-                    amount=event.amount,
-                    notes=event.notes,
-                    ref=event.ref,
-                )
+        permit = call.permit if call is not None else agent.permit if agent is not None else None
+        if permit is None:
+            floor.ignore("CallDisposed", "call is over and wrapped up")
+            return
+        floor.emit(
+            CallWasDisposed(
+                at=floor.now,
+                call=permit.call,
+                campaign=permit.campaign,
+                contact=permit.contact,
+                phone=permit.phone,
+                code=event.code,
+                agent=event.agent or (agent.id if agent is not None else None),
+                amount=event.amount,
+                notes=event.notes,
+                ref=event.ref,
             )
+        )
         if agent is not None and agent.state in {AgentState.TALKING, AgentState.WRAPUP}:
             self.agents.disposed(agent)
 

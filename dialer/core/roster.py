@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dialer.core.agent import TRANSITIONS, AgentState, AgentStep
 from dialer.core.campaign import Campaign
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
+from dialer.core.permit import Permit
 from dialer.errors import InvalidTransition
 
 #: States in which an agent works: talks, has just talked, or waits for a call.
@@ -28,8 +29,9 @@ class Agent:
     since: float = 0.0
     #: Begins idle once the phone is up.
     wants_ready: bool = True
-    #: Call that they are reserved for, talk with, or wrap up.
+    #: Call that they are reserved for, talk with, or wrap up, and the permit that it was made with.
     call: CallId | None = None
+    permit: Permit | None = None
     #: Pause code that waits for the end of the present call.
     pause_asked: str | None = None
     sign_out_asked: bool = False

@@ -86,6 +86,7 @@ class ListReader:
         self, source: BinaryIO, campaign: CampaignId, phones: PhoneReader, form: ListFormat | None = None
     ) -> None:
         self.encoding: Encoding = detect_encoding(source)
+        self._source = source
         self._campaign = campaign
         self._phones = phones
         self._lines = _Lines(read_lines(source, self.encoding))
@@ -102,6 +103,11 @@ class ListReader:
                 raise InputError("this is one JSON array; write one JSON object in each line (NDJSON), or CSV")
             self.delimiter = self._find_delimiter(first)
             self.columns = self._read_columns()
+
+    @property
+    def bytes_read(self) -> int:
+        """How far the file has been read (a block ahead of what came out); its size once it has ended."""
+        return self._source.tell()
 
     def __iter__(self) -> Iterator[Row]:
         """Contacts and rejected rows, in the order of the file."""

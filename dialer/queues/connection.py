@@ -44,7 +44,7 @@ def connect(url: str, *, name: str = "cadencia", socket_timeout_s: float = SOCKE
         raise ConfigError(f"redis.url cannot be understood: {error}") from error
 
 
-def as_queue_error(error: Exception) -> QueueError:  # noqa: PLR0911 - one line for each thing to do
+def as_queue_error(error: Exception) -> QueueError:
     """The same trouble, with what to do about it."""
     text = str(error)
     match error:

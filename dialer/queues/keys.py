@@ -41,7 +41,8 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "removed": "removed:",
         # hash: digits -> campaign TAB contact, one a line
         "phones": "phones",
-        # hashes: call -> record; campaign TAB contact -> call; digits -> call; call -> removals that hit it; campaign -> n
+        # hashes: call -> record; campaign TAB contact -> call; digits -> call; call -> removals that hit it;
+        # campaign -> how many
         "live": "live",
         "live_contacts": "live:contacts",
         "live_numbers": "live:numbers",

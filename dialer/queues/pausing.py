@@ -99,7 +99,7 @@ class PausingConnection:
         done = False
         try:
             if self._connection is None:
-                self._connection = await self._client.connection_pool.get_connection()
+                self._connection = await self._client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py
             connection = self._connection
             await connection.send_packed_command(connection.pack_commands(commands))
             replies: list[Any] = []

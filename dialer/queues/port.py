@@ -48,7 +48,7 @@ class MarkLive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
-    """End an attempt: free contact and number, journal the attempt, publish `call.ended`, requeue or drop the contact."""
+    """End an attempt: free contact and number, journal it, publish `call.ended`, requeue or drop the contact."""
 
     attempt: Attempt
     fencing_token: int

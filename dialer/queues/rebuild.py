@@ -13,7 +13,7 @@ from dialer.queues.removals import lenient_phone
 from dialer.queues.scripts import Scripts
 
 #: Name in `Record.counts` of the highest fencing token that the record knows.
-FENCING_TOKEN: Final = "fencing_token"
+HIGHEST_TOKEN: Final = "fencing_token"  # noqa: S105 - no secret
 _ITEMS_AT_ONCE: Final = 500
 
 
@@ -25,7 +25,7 @@ async def load_record(client: AsyncRedis, scripts: Scripts, pages: AsyncRecords,
     """
     highest = 0
     async for page in pages:
-        highest = max(highest, page.counts.get(FENCING_TOKEN, 0))
+        highest = max(highest, page.counts.get(HIGHEST_TOKEN, 0))
         pipeline = client.pipeline(transaction=False)
         for args in _page_loads(page):
             pipeline.execute_command("EVALSHA", scripts["load"], 0, *args)
@@ -41,7 +41,7 @@ async def load_record(client: AsyncRedis, scripts: Scripts, pages: AsyncRecords,
 def removed_item(name: str) -> str:
     """A removed contact id or phone as the scripts keep it.
 
-    What looks like E.164 is kept as a number *and* the contact of that id is covered by the caller (see `_page_loads`).
+    What looks like E.164 may still be the id of a contact, so it is loaded as both (see `_page_loads`).
     """
     phone = lenient_phone(name) if name.startswith("+") else None
     return f"p{phone[1:]}" if phone is not None else f"c{name}"

@@ -344,7 +344,10 @@ class RedisQueues:
         await self._client.aclose()
 
     async def _run(self, script: str, *args: Any) -> Any:
-        return await self._client.execute_command("EVALSHA", self._scripts[script], 0, *args)
+        return await self._command("EVALSHA", self._scripts[script], 0, *args)
+
+    async def _command(self, *parts: Any) -> Any:
+        return await self._client.execute_command(*parts)  # type: ignore[no-untyped-call]  # redis-py
 
     def _drain_args(self) -> tuple[Any, ...]:
         return (self._owner, self._inbox_seen, self._keep_ms, _DRAIN_AT_ONCE)
@@ -363,7 +366,7 @@ class RedisQueues:
 
     async def _check_pause(self) -> None:
         try:
-            await self._client.execute_command("CLIENT", "PAUSE", 1, "WRITE")
+            await self._command("CLIENT", "PAUSE", 1, "WRITE")
         except exceptions.ResponseError as error:
             raise QueueError(
                 f"Redis forbids CLIENT PAUSE ({error}): allow this user +client|pause and +client|unpause, or set"

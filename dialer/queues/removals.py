@@ -166,7 +166,7 @@ def _object(data: bytes) -> tuple[Mapping[str, object], str | None]:
     return message, ref
 
 
-def _text(value: object) -> str | None | Literal[False]:
+def _text(value: object) -> str | Literal[False] | None:
     # A whole number is taken as text, since some CRMs number their contacts; an empty text as absent.
     if value is None or value == "":
         return None

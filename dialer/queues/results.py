@@ -8,13 +8,12 @@ ones are left out, never null. Durations end in ``_s`` and are seconds.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, assert_never
 
 from dialer.core.attempt import Attempt
 from dialer.core.commands import ReportPurge
 from dialer.core.ids import CallId, CampaignId, ContactId, MessageId, Phone
 from dialer.core.notices import (
-    AnyNotice,
     CallConnected,
     CallStarted,
     CallWasAbandoned,
@@ -41,8 +40,12 @@ def _result(kind: str, at: float, **values: object) -> Result:
     return result
 
 
-def of_notice(notice: AnyNotice) -> Result | None:
-    """What the CRM learns of a notice; None where it learns nothing (`call.ended` comes from `call_ended`)."""
+#: Notices that the CRM learns of; `CallEnded` is published by `Finish`, with the attempt.
+Told = CallStarted | CallWasAnswered | CallConnected | CallWasAbandoned | CallWasDisposed
+
+
+def notice_result(notice: Told) -> Result:
+    """What the CRM learns of a notice."""
     match notice:
         case CallStarted():
             return _result(
@@ -100,7 +103,7 @@ def of_notice(notice: AnyNotice) -> Result | None:
                 notes=notice.notes,
             )
         case _:
-            return None
+            assert_never(notice)
 
 
 def call_ended(attempt: Attempt, retry_at: float | None = None) -> Result:
@@ -127,17 +130,15 @@ def call_ended(attempt: Attempt, retry_at: float | None = None) -> Result:
     )
 
 
-def of_purge(
-    command: ReportPurge, at: float, *, contact: ContactId | None = None, phone: Phone | None = None
-) -> Result:
+def purge_result(command: ReportPurge, at: float) -> Result:
     """What a removal or do-not-call entry did to a call that was under way: cancelled, or too late."""
     # The contract has one pair of types; of a do-not-call entry `dnc.applied` has been published besides.
     return _result(
         f"removal.{command.effect}",
         at,
         campaign=command.campaign,
-        contact=contact,
-        phone=phone,
+        contact=command.contact,
+        phone=command.phone,
         call=command.call,
         ref=command.ref,
         reason=command.reason,

@@ -29,20 +29,23 @@ async def check_server(client: AsyncRedis, keys: Keys, highest_token: int) -> Se
     """
     info = await client.info()
     run_id = str(info.get("run_id", ""))
-    generation, known_run, fence = await client.hmget(keys["gate"], ["generation", "run_id", "fence"])
+    generation, known_run, fence = (
+        value.decode() if isinstance(value, bytes) else ""
+        for value in await client.hmget(keys["gate"], ["generation", "run_id", "fence"])
+    )
     reason = ""
-    if generation is None:
+    if not generation:
         reason = "it was never loaded, or has been emptied"
     elif int(fence or 0) < highest_token:
         reason = "it has forgotten reservations that the record knows of"
-    elif known_run.decode() != run_id:
+    elif known_run != run_id:
         if not int(info.get("aof_enabled", 0)):
             reason = "it was restarted, and keeps no append-only file"
         elif info.get("role") != "master" or str(info.get("master_replid2", "")).strip("0"):
             reason = "it is a replica, or was one"
     return ServerIdentity(
         run_id=run_id,
-        generation=(generation or b"").decode(),
+        generation=generation,
         holds_record=not reason,
         reason=reason,
     )

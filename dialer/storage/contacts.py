@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,7 +49,7 @@ class Contacts:
         self._database = database
 
     async def upsert(self, batch: Sequence[Contact], at: float, *, list_id: str | None = None) -> int:
-        """Add contacts, or update their data by (campaign, id); as fast as the database can, best 1,000 to 20,000 at once.
+        """Add contacts, or update their data by (campaign, id); best 1,000 to 20,000 at once.
 
         State, attempts and next attempt of a contact that exists stay as they are. Of two pushes the later one counts,
         in whichever order they come: `at` decides, and within a batch the place. A contact that has been removed
@@ -102,11 +102,13 @@ class Contacts:
         items = [stored_contact(row) for row in rows[:limit]]
         return Page(items=items, next=encode_cursor((items[-1].contact.id,)) if len(rows) > limit else None)
 
-    async def after(self, key: tuple[str, str] | None, limit: int, *, state: ContactState) -> Sequence[StoredContact]:
-        """Up to `limit` contacts in `state` of all campaigns, in the order of (campaign, id), behind `key`."""
+    async def after(
+        self, key: tuple[str, str] | None, limit: int, *, states: Collection[ContactState]
+    ) -> list[StoredContact]:
+        """Up to `limit` contacts in `states` of all campaigns, in the order of (campaign, id), behind `key`."""
         statement = (
             select(contacts)
-            .where(contacts.c.state == state.value)
+            .where(contacts.c.state.in_([state.value for state in states]))
             .order_by(contacts.c.campaign, contacts.c.id)
             .limit(limit)
         )

@@ -83,7 +83,7 @@ class DoNotCallList:
     async def after(
         self, key: tuple[str, str] | None, limit: int, *, scope: str | None = None, holding_at: float | None = None
     ) -> list[DoNotCall]:
-        """Up to `limit` active entries in the order of (scope, phone), behind `key`; with `holding_at` not the expired."""
+        """Up to `limit` active entries in the order of (scope, phone), behind `key`; those expired at `holding_at` not."""
         column = do_not_call.c
         statement = select(do_not_call).where(column.active).order_by(column.scope, column.phone).limit(limit)
         if key is not None:

@@ -94,7 +94,7 @@ class AsteriskServer:
             began = loop.time()
             hopeless = False
             try:
-                await self._session()
+                await self._session_until_closing()
             except SwitchError as error:
                 hopeless = not error.retryable
                 self._set_problem(str(error))
@@ -138,16 +138,35 @@ class AsteriskServer:
             round_trip_s=self._round_trip_s,
         )
 
+    async def _session_until_closing(self) -> None:
+        session = asyncio.ensure_future(self._session())
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({session, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if self._connected:
+                # `close` logs off; that ends the session, or the time-out of the log-off does.
+                await asyncio.wait({session})
+        finally:
+            session.cancel()
+            closing.cancel()
+            await asyncio.wait({session, closing})
+        if not session.cancelled():
+            session.result()
+
     async def _session(self) -> None:
         connect = pyst2.connect if self._ami.driver == "pyst2" else native.connect
-        self._events = events = Link(
-            server=self._server, ami=self._ami, events=EVENT_CLASSES, on_message=self._on_event
-        )
-        self._actions = acts = Link(server=self._server, ami=self._ami, events="off")
+        links: list[Link] = []
         try:
-            for link in (events, acts):
-                await connect(link, self._server)
-                await link.opened()
+            self._events = events = Link(
+                server=self._server, ami=self._ami, events=EVENT_CLASSES, on_message=self._on_event
+            )
+            links.append(events)
+            await connect(events, self._server)
+            await events.opened()
+            self._actions = acts = Link(server=self._server, ami=self._ami, events="off")
+            links.append(acts)
+            await connect(acts, self._server)
+            await acts.opened()
             settings = await acts.ask(actions.core_settings())
             if settings.ok and settings.message is not None:
                 self._version = settings.message.get("AsteriskVersion", "")
@@ -160,7 +179,7 @@ class AsteriskServer:
             raise SwitchError(f"Asterisk server {self.name!r}: {error}") from error
         finally:
             self._disconnected()
-            for link in (events, acts):
+            for link in links:
                 link.abort()
             self._events = self._actions = None
 
@@ -174,7 +193,8 @@ class AsteriskServer:
                 self._connected, self._problem = True, ""
                 _log.info("asterisk_connected", server=self.name, version=self._version, channels=len(rows))
                 self._emit(self._tracker.snapshot(rows, self._now()))
-            found.set_result(answer)
+            if not found.done():
+                found.set_result(answer)
 
         events.send(actions.core_show_channels(), None, take, timeout_s=_SNAPSHOT_TIMEOUT_S)
         answer = await found

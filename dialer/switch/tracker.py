@@ -177,6 +177,9 @@ class Tracker:
             leg.channel, leg.exists = row.get("Channel", ""), True
             leg.hung, leg.ended_at = False, None
             self._legs[uniqueid] = leg
+            if leg.asked:
+                # Asked for while the connection was down, or lost with it.
+                self._to_hang_up.append(uniqueid)
             if up and not leg.answered:
                 leg.answered = True
                 if before is not None:

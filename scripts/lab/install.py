@@ -1,8 +1,8 @@
-"""Gets Asterisk 22 and SIPp from Debian's packages, unpacked beside the system: no root, no chroot, no apt state touched.
+"""Gets Asterisk 22 and SIPp from Debian's packages, unpacked beside the system: no root, no chroot, apt left alone.
 
 The packages come from the mirror that this machine's apt uses already, through an apt of our own (its lists, its
-cache), with Debian's signatures checked. Everything is then started by the unpacked ``ld.so`` with the unpacked libraries, so
-neither the machine's release nor its libc matters.
+cache), with Debian's signatures checked. Everything is then started by the unpacked ``ld.so`` with the unpacked
+libraries, so neither the machine's release nor its libc matters.
 """
 
 from __future__ import annotations
@@ -223,8 +223,8 @@ def _apt(arguments: list[str], environment: Mapping[str, str], folder: Path) -> 
     if done.returncode or errors or failed:
         tail = "\n  ".join((errors or failed or done.stderr.splitlines())[-4:])
         raise LabError(
-            f"apt-get {arguments[0]} failed:\n  {tail}\nCheck that this machine reaches its Debian mirror (or name another "
-            "with CADENCIA_LAB_MIRROR), then run the same command again: it goes on where it stopped"
+            f"apt-get {arguments[0]} failed:\n  {tail}\nCheck that this machine reaches its Debian mirror (or "
+            "name another with CADENCIA_LAB_MIRROR), then run the same command again: it goes on where it stopped"
         )
     return done.stdout
 
@@ -292,5 +292,6 @@ def _check_libraries(programs: Programs) -> None:
         if listed.returncode or strays:
             raise LabError(
                 f"{program.name} would use libraries from outside the lab: "
-                f"{'; '.join(strays) or listed.stderr.strip()}; the packages that hold them belong into PACKAGES in scripts/lab/install.py"
+                f"{'; '.join(strays) or listed.stderr.strip()}; "
+                "the packages that hold them belong into PACKAGES in scripts/lab/install.py"
             )

@@ -73,8 +73,12 @@ Content-Length: 0
 <recv response="200" next="end" />"""
 
 
+def _nop(action: str) -> str:
+    return f"<nop><action>{action}</action></nop>"
+
+
 def _log(did: str) -> str:
-    return f'<nop><action><log message="[timestamp] [$number] {did}" /></action></nop>'
+    return _nop(f'<log message="[timestamp] [$number] {did}" />')
 
 
 def _label(name: str) -> str:
@@ -97,7 +101,7 @@ def _switch(digit: str, targets: Sequence[str]) -> list[str]:
         for value in range(len(targets))
     )
     return [
-        f"<nop><action>{matches}</action></nop>",
+        _nop(matches),
         *(_jump(to, f"{digit}_{value}") for value, to in enumerate(targets)),
     ]
 
@@ -132,8 +136,7 @@ def scenario(*, voice_host: str, voice_port: int) -> str:
 <assignstr assign_to="callee" value="[$to];tag=callee[call_number]" />
 </action></recv>""",
         # not a word, not even 100 Trying
-        f'<nop><action><ereg regexp="{KINDS.index(Kind.SILENT)}" search_in="var" variable="k" assign_to="mute" />'
-        "</action></nop>",
+        _nop(f'<ereg regexp="{KINDS.index(Kind.SILENT)}" search_in="var" variable="k" assign_to="mute" />'),
         _jump(kind[Kind.SILENT], "mute"),
         _log("invited"),
         _reply("100 Trying", tag=False),

@@ -123,6 +123,30 @@ def test_the_agents_phone_vanishing_during_the_move_does_not_lose_the_customer()
     assert again.call == call
 
 
+def test_a_disposition_in_wrapup_is_told_and_ends_the_wrapup() -> None:
+    h = started("anna")
+    (call,) = h.calls()
+    h.answer(call)
+    h.join(call)
+    h.advance(10)
+    h.hang_up(call)
+    out = h.feed(ev.CallDisposed(at=h.now, call=call, code="SALE", amount="12.50", ref=MessageId("m9")))
+    (told,) = h.of(ntc.CallWasDisposed, out)
+    assert (told.code, told.agent, told.amount, told.ref) == ("SALE", "anna", "12.50", "m9")
+    assert h.agent_state("anna") in {"idle", "reserved"}
+
+
+def test_a_disposition_during_the_talk_spares_the_wrapup() -> None:
+    h = started("anna")
+    (call,) = h.calls()
+    h.answer(call)
+    h.join(call)
+    h.feed(ev.CallDisposed(at=h.now, call=call, code="SALE", agent=AgentId("anna")))
+    assert h.agent_state("anna") == "talking"
+    h.hang_up(call)
+    assert h.agent_state("anna") == "idle"
+
+
 # ---- machine detection
 
 

@@ -1,0 +1,97 @@
+"""The application: routes, keys, errors and description put together."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from dialer.api import (
+    agent_routes,
+    call_routes,
+    campaign_routes,
+    contact_routes,
+    health_routes,
+    list_routes,
+    live_routes,
+    purge_routes,
+)
+from dialer.api.auth import Authenticator, AuthMiddleware
+from dialer.api.bodies import MAX_JSON_BYTES, check_body
+from dialer.api.errors import HANDLERS
+from dialer.api.idempotency import IdempotencyMiddleware
+from dialer.api.ports import ApiPorts
+from dialer.intake.phones import PhoneReader
+from dialer.settings import Settings
+
+_DESCRIPTION: Final = """\
+Every request carries `Authorization: Bearer KEY`; a key has one role (manager, supervisor, agent, crm, metrics).
+Errors are always `{"error": …, "message": …, "details": {…}}`. A write with the header `Idempotency-Key` is carried out
+once, however often it is sent. Lists are paged: give `next_cursor` as `cursor` to get the next page.
+"""
+
+
+def create_app(ports: ApiPorts, settings: Settings) -> Litestar:
+    """The ASGI application, connected to `ports`. Nothing runs in it between requests."""
+    phones = PhoneReader(settings.default_region)
+    api = Router(
+        "/api/v1",
+        route_handlers=[
+            campaign_routes.routes,
+            contact_routes.routes,
+            list_routes.routes,
+            purge_routes.routes,
+            call_routes.routes,
+            agent_routes.routes,
+            live_routes.routes,
+        ],
+        security=[{"key": []}],
+    )
+    return Litestar(
+        route_handlers=[api, *health_routes.routes],
+        dependencies={
+            "ports": Provide(_give(ports), sync_to_thread=False),
+            "settings": Provide(_give(settings), sync_to_thread=False),
+            "phones": Provide(_give(phones), sync_to_thread=False),
+        },
+        middleware=[
+            DefineMiddleware(AuthMiddleware, Authenticator(ports.keys, ports.clock)),
+            DefineMiddleware(IdempotencyMiddleware, ports.idempotency, ports.clock),
+        ],
+        before_request=check_body,
+        exception_handlers=HANDLERS,
+        request_max_body_size=MAX_JSON_BYTES,
+        openapi_config=OpenAPIConfig(
+            title="Cadencia",
+            version=_version(),
+            description=_DESCRIPTION,
+            path="/api/openapi.json",
+            # JSON only: the framework's pages load their scripts from other people's servers.
+            render_plugins=[JsonRenderPlugin(path="/")],
+            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+            use_handler_docstrings=True,
+        ),
+        state=State({"settings": settings, "scrape": health_routes.Scrape()}),
+        logging_config=None,
+    )
+
+
+def _give(value: Any) -> Any:
+    def provide() -> Any:
+        return value
+
+    return provide
+
+
+def _version() -> str:
+    try:
+        return version("cadencia")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,151 @@
+"""Calls: those in flight, those that ended, hang-up, and their dispositions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from litestar import Router, get, post
+from litestar.params import Parameter
+from msgspec import Meta, Struct
+
+from dialer.api.auth import own_agent, requires
+from dialer.api.errors import BODY, KEYED, ApiError, documented
+from dialer.api.ports import AttemptQuery, Role
+from dialer.api.requests import (
+    Cursor,
+    KeyedRequest,
+    Limit,
+    Ports,
+    checked_name,
+    cursor_from,
+    cursor_to,
+    known_campaign,
+    moment,
+    submit,
+)
+from dialer.api.rows import Accepted, CallOut, CallsNow, CallsPage, call_ended, call_in_flight
+from dialer.core.events import CallDisposed, HangupAsked
+from dialer.core.ids import AgentId, CallId, ContactId, MessageId, valid_contact_id, valid_name
+from dialer.core.outcome import Outcome
+from dialer.errors import InputError
+
+_AMOUNT: Final = r"^-?[0-9]{1,15}(\.[0-9]{1,6})?(?![\s\S])"
+
+
+@get("/calls", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 422, 503))
+async def list_calls(
+    ports: Ports,
+    campaign: str | None = None,
+    contact: str | None = None,
+    agent: str | None = None,
+    outcome: Outcome | None = None,
+    ended_from: Annotated[str | None, Parameter(description="RFC 3339 with zone")] = None,
+    ended_before: Annotated[str | None, Parameter(description="RFC 3339 with zone")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> CallsPage:
+    """Ended calls, newest first."""
+    query = AttemptQuery(
+        campaign=None if campaign is None else (await known_campaign(ports, campaign)).campaign.id,
+        contact=None if contact is None else ContactId(contact),
+        agent=None if agent is None else AgentId(checked_name(agent, "agent")),
+        outcome=None if outcome is None else outcome.value,
+        ended_from=moment(ended_from, "ended_from"),
+        ended_before=moment(ended_before, "ended_before"),
+    )
+    before = cursor_from(cursor)
+    found = await ports.attempts.page(query, None if before is None else (before[0], CallId(before[1])), limit + 1)
+    last = found[limit - 1] if len(found) > limit else None
+    return CallsPage(
+        items=[call_ended(attempt) for attempt in found[:limit]],
+        next_cursor=None if last is None else cursor_to(last.ended_at, last.call),
+    )
+
+
+@get("/calls/live", guards=[requires(Role.SUPERVISOR)], responses=documented(*KEYED, 404, 422))
+async def list_calls_now(ports: Ports, campaign: str | None = None, limit: Limit = 500) -> CallsNow:
+    """Calls in flight, oldest first."""
+    of = None if campaign is None else (await known_campaign(ports, campaign)).campaign.id
+    rows = ports.control.live().calls(of)
+    return CallsNow(items=[call_in_flight(row) for row in rows[:limit]], total=len(rows))
+
+
+async def _find(ports: Ports, call: str) -> CallOut:
+    if valid_name(call):
+        row = ports.control.live().call(CallId(call))
+        if row is not None:
+            return call_in_flight(row)
+        attempt = await ports.attempts.get(CallId(call))
+        if attempt is not None:
+            return call_ended(attempt)
+    raise ApiError(404, f"there is no call {call[:80]!r}")
+
+
+@get("/calls/{call:str}", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 503))
+async def get_call(call: str, ports: Ports) -> CallOut:
+    """One call, in flight or ended. A call that has just ended may take a moment to be in the record."""
+    return await _find(ports, call)
+
+
+@post(
+    "/calls/{call:str}/hangup",
+    guards=[requires(Role.SUPERVISOR, Role.CRM)],
+    responses=documented(*KEYED, 404, 409, 503),
+    status_code=202,
+    opt={"no_body": True},
+)
+async def hang_up(call: str, request: KeyedRequest, ports: Ports) -> Accepted:
+    """Hang a call up, whatever its state."""
+    found = await _find(ports, call)
+    if found.state == "ended":
+        raise ApiError(409, "this call has ended already", error="ended")
+    await submit(ports, HangupAsked(at=ports.clock.now(), call=CallId(call), by=request.auth.id))
+    return Accepted()
+
+
+class DispositionInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How a call is closed."""
+
+    call: str
+    code: Annotated[str, Meta(min_length=1, max_length=64)]
+    agent: str | None = None
+    amount: Annotated[str, Meta(pattern=_AMOUNT, description="A decimal number, as text")] | None = None
+    notes: Annotated[str, Meta(max_length=10_000)] = ""
+    #: The result `call.disposed` carries it as `ref`.
+    id: str | None = None
+
+
+@post(
+    "/dispositions",
+    guards=[requires(Role.AGENT, Role.SUPERVISOR, Role.CRM)],
+    responses=documented(*KEYED, *BODY, 404),
+    status_code=202,
+)
+async def dispose(data: DispositionInput, request: KeyedRequest, ports: Ports) -> Accepted:
+    """Close a call with a code; ends the agent's wrap-up."""
+    code = data.code.strip()
+    if not code or not code.isprintable():
+        raise InputError("code: must have 1 to 64 printable characters")
+    if data.id is not None and not valid_contact_id(data.id):
+        raise InputError("id: must have 1 to 128 characters, none of them a control character")
+    call = await _find(ports, data.call)
+    agent = call.agent if data.agent is None else checked_name(data.agent, "agent")
+    # An agent may close the calls that were theirs, and no others.
+    own_agent(request.auth, call.agent or "")
+    own_agent(request.auth, agent or "")
+    await submit(
+        ports,
+        CallDisposed(
+            at=ports.clock.now(),
+            call=CallId(call.id),
+            code=code,
+            agent=None if agent is None else AgentId(agent),
+            amount=data.amount,
+            notes=data.notes.replace("\x00", ""),
+            ref=None if data.id is None else MessageId(data.id),
+        ),
+    )
+    return Accepted()
+
+
+routes = Router("/", route_handlers=[list_calls, list_calls_now, get_call, hang_up, dispose], tags=["calls"])

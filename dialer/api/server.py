@@ -1,0 +1,84 @@
+"""The application on a socket: uvicorn, started and stopped by whoever runs the node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+from litestar import Litestar
+
+from dialer.errors import ConfigError
+
+_SHUTDOWN_GRACE_S: Final = 3
+_KEEP_ALIVE_S: Final = 30
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: signals are the runtime's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class ApiServer:
+    """One HTTP server. `run` in a task group; `stop` ends it, open event streams included, within some seconds."""
+
+    def __init__(self, app: Litestar, host: str, port: int) -> None:
+        self._host: Final = host
+        self._port: Final = port
+        self._socket: socket.socket | None = None
+        self._server: Final = _Server(
+            uvicorn.Config(
+                app,
+                lifespan="on",
+                log_config=None,
+                # A line for each request would put contact ids and agents into a log.
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=_SHUTDOWN_GRACE_S,
+            )
+        )
+
+    def bind(self) -> str:
+        """Take the port, and tell the URL; port 0 takes one that is free.
+
+        Raises:
+            ConfigError: the port or the address cannot be had.
+        """
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((self._host, self._port))
+        except OSError as error:
+            sock.close()
+            raise ConfigError(
+                f"the API cannot listen on {self._host} port {self._port}: {error.strerror}; change api.host or api.port"
+            ) from error
+        sock.set_inheritable(False)
+        self._socket = sock
+        host = f"[{self._host}]" if family == socket.AF_INET6 else self._host
+        return f"http://{host}:{sock.getsockname()[1]}"
+
+    async def run(self) -> None:
+        """Serve until `stop`, or until cancelled."""
+        if self._socket is None:
+            self.bind()
+        assert self._socket is not None
+        await self._server.serve(sockets=[self._socket])
+
+    async def wait_started(self) -> None:
+        """Return when requests are answered."""
+        while not self._server.started:
+            await asyncio.sleep(0.01)
+
+    def stop(self) -> None:
+        """Take no more requests, give those that run a moment, and return from `run`."""
+        self._server.should_exit = True

@@ -1,0 +1,293 @@
+"""A list from a file into the record and the hopper: parse, store, offer, each while the others go on.
+
+    reading process ──pipe──► storing (SQL, up to 5,000 rows a transaction) ──queue──► offering (hopper, 1,000 at once)
+
+What is offered has been stored; what has been stored is offered at once, so that the first contact of a list can be
+dialed long before its last row has been read. Every step can be repeated: the same list again changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from dialer.core.contact import Contact
+from dialer.core.ids import CampaignId
+from dialer.errors import DialerError, InputError
+from dialer.intake.reading import BATCH, ReadBatch, ReadOrder, read_apart, reasons_of
+from dialer.intake.rows import ListFormat
+from dialer.intake.rows import RejectedRow as Refused
+from dialer.queues.port import Offered
+from dialer.storage.lists import ContactList, ListCounts, ListState, RejectedRow
+
+#: Rows in one transaction: the database is waited for once a transaction, and other writers wait as long as it lasts.
+_STORE_AT_ONCE: Final = 5_000
+#: Seconds between two notes of how far the list is.
+_PROGRESS_EVERY_S: Final = 0.5
+
+
+class ContactStore(Protocol):
+    """Where contacts are kept (`dialer.storage.contacts.Contacts`)."""
+
+    async def upsert(self, batch: Sequence[Contact], at: float, *, list_id: str | None = None) -> int:
+        """Add or update contacts."""
+
+
+class ListStore(Protocol):
+    """Where imports are kept (`dialer.storage.lists.Lists`)."""
+
+    async def start(self, list_id: str, campaign: CampaignId, *, name: str, source: str, now: float) -> bool:
+        """Note that an import has begun; False where its id is known."""
+
+    async def get(self, list_id: str) -> ContactList | None:
+        """One import."""
+
+    async def progress(self, list_id: str, counts: ListCounts, rejected: Sequence[RejectedRow] = ()) -> None:
+        """Note how far it is, and further rejected rows."""
+
+    async def finish(self, list_id: str, state: ListState, counts: ListCounts, *, now: float, error: str = "") -> None:
+        """Note how it ended."""
+
+
+class Hopper(Protocol):
+    """Where contacts wait to be called (`dialer.queues.port.Queues`)."""
+
+    async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
+        """Upsert up to 1,000 contacts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOrder:
+    """Which file becomes which list."""
+
+    list_id: str
+    campaign: CampaignId
+    path: Path
+    #: For people; the file's name where empty.
+    name: str = ""
+    #: Region of numbers without country code.
+    region: str = "ES"
+    #: None: found out.
+    form: ListFormat | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportProgress:
+    """How far an import is."""
+
+    counts: ListCounts
+    #: Contacts that the hopper has taken, or knows; less than accepted while the import runs.
+    offered: int
+    #: Of what the hopper was offered: added, updated, removed, finished, do_not_call.
+    answers: dict[str, int] = field(default_factory=dict)
+    #: Rows of which some number was left out.
+    partial: int = 0
+    bytes_read: int = 0
+    bytes_total: int = 0
+    seconds: float = 0.0
+
+
+OnProgress = Callable[[ImportProgress], None]
+Read = Callable[[ReadOrder], AsyncIterator[ReadBatch]]
+
+
+class Importer:
+    """Loads lists; one importer may load several, one after another or at once.
+
+    Args:
+        contacts: record of contacts.
+        lists: record of imports.
+        hopper: None where contacts are only stored, and `dialer.queues.port.Queues.rebuild` loads them later.
+        now: the clock.
+        read: how a file is read; another process by default.
+    """
+
+    def __init__(
+        self,
+        contacts: ContactStore,
+        lists: ListStore,
+        hopper: Hopper | None,
+        now: Callable[[], float],
+        read: Read = read_apart,
+    ) -> None:
+        self._contacts = contacts
+        self._lists = lists
+        self._hopper = hopper
+        self._now = now
+        self._read = read
+
+    async def run(self, order: ImportOrder, on_progress: OnProgress | None = None) -> ImportProgress:
+        """Load one list; a list that was interrupted is loaded whole by running the same order again.
+
+        Raises:
+            InputError: the file cannot be used; nothing, or what came before the fault, was stored.
+            QueueError: the hopper is out of reach; run the order again.
+            StorageError: the database is; run the order again.
+        """
+        try:
+            size = (await asyncio.to_thread(order.path.stat)).st_size
+        except OSError as error:
+            raise InputError(f"cannot read {order.path}: {error.strerror}") from error
+        started_at = self._now()
+        name = order.name or order.path.name
+        if not await self._lists.start(
+            order.list_id, order.campaign, name=name, source=order.path.name, now=started_at
+        ):
+            known = await self._lists.get(order.list_id)
+            if known is not None and known.campaign != order.campaign:
+                raise InputError(
+                    f"list {order.list_id!r} belongs to campaign {known.campaign!r}; "
+                    f"take another list id for {order.campaign!r}"
+                )
+        run = _Run(self._contacts, self._lists, self._hopper, self._now, order, on_progress, started_at, size)
+        try:
+            await run.all(self._read)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                state, text = ListState.CANCELLED, "stopped before its end; load the same list again to go on"
+            elif isinstance(error, DialerError):
+                state, text = ListState.FAILED, str(error)
+            else:
+                state, text = ListState.FAILED, f"{type(error).__name__}: {error}"
+            await self._note_failure(order.list_id, state, run.counts(), text)
+            raise
+        await self._lists.finish(order.list_id, ListState.LOADED, run.counts(), now=self._now())
+        progress = run.progress()
+        if on_progress is not None:
+            on_progress(progress)
+        return progress
+
+    async def _note_failure(self, list_id: str, state: ListState, counts: ListCounts, text: str) -> None:
+        try:
+            await self._lists.finish(list_id, state, counts, now=self._now(), error=text)
+        except DialerError:
+            # Most likely the reason of the failure itself, which is the one to be raised.
+            return
+
+
+class _Run:
+    """One import under way."""
+
+    def __init__(
+        self,
+        contacts: ContactStore,
+        lists: ListStore,
+        hopper: Hopper | None,
+        now: Callable[[], float],
+        order: ImportOrder,
+        on_progress: OnProgress | None,
+        started_at: float,
+        size: int,
+    ) -> None:
+        self._contacts = contacts
+        self._lists = lists
+        self._hopper = hopper
+        self._now = now
+        self._order = order
+        self._on_progress = on_progress
+        self._started_at = started_at
+        self._size = size
+        self._accepted = 0
+        self._rejected = 0
+        self._partial = 0
+        self._offered = 0
+        self._bytes = 0
+        self._reasons: Counter[str] = Counter()
+        self._answers: Counter[str] = Counter()
+        self._noted_at = started_at
+        self._read: asyncio.Queue[ReadBatch | None] = asyncio.Queue(maxsize=8)
+        self._stored: asyncio.Queue[list[Contact] | None] = asyncio.Queue(maxsize=8)
+
+    def counts(self) -> ListCounts:
+        """Rows so far."""
+        return ListCounts(
+            read=self._accepted + self._rejected,
+            accepted=self._accepted,
+            rejected=self._rejected,
+            reasons=dict(self._reasons),
+        )
+
+    def progress(self) -> ImportProgress:
+        """How far it is."""
+        return ImportProgress(
+            counts=self.counts(),
+            offered=self._offered,
+            answers=dict(self._answers),
+            partial=self._partial,
+            bytes_read=self._bytes,
+            bytes_total=self._size,
+            seconds=self._now() - self._started_at,
+        )
+
+    async def all(self, read: Read) -> None:
+        """Read, store and offer until the end of the file."""
+        order = ReadOrder(
+            path=str(self._order.path),
+            campaign=self._order.campaign,
+            region=self._order.region,
+            form=self._order.form,
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._reading(read(order)), name="import: read")
+                tasks.create_task(self._storing(), name="import: store")
+                tasks.create_task(self._offering(), name="import: offer")
+        except BaseExceptionGroup as group:
+            # The first failure cancelled the others; it alone tells what happened.
+            raise group.exceptions[0] from group
+
+    async def _reading(self, batches: AsyncIterator[ReadBatch]) -> None:
+        async for batch in batches:
+            await self._read.put(batch)
+        await self._read.put(None)
+
+    async def _storing(self) -> None:
+        ended = False
+        while not ended:
+            batch = await self._read.get()
+            contacts: list[Contact] = []
+            rejected: list[Refused] = []
+            while batch is not None:
+                contacts += batch.contacts
+                rejected += batch.rejected
+                self._bytes = batch.bytes_read
+                # Only what is there already: the first rows of a list do not wait for more.
+                if len(contacts) + len(rejected) >= _STORE_AT_ONCE or self._read.empty():
+                    break
+                batch = self._read.get_nowait()
+            ended = batch is None
+            await self._store(contacts, rejected)
+            for at in range(0, len(contacts), BATCH):
+                await self._stored.put(contacts[at : at + BATCH])
+        await self._stored.put(None)
+
+    async def _store(self, contacts: list[Contact], rejected: list[Refused]) -> None:
+        if contacts:
+            await self._contacts.upsert(contacts, self._started_at, list_id=self._order.list_id)
+        self._accepted += len(contacts)
+        reasons = reasons_of(rejected)
+        self._reasons += reasons
+        self._rejected += reasons.total()
+        self._partial += len(rejected) - reasons.total()
+        now = self._now()
+        if rejected or now - self._noted_at >= _PROGRESS_EVERY_S:
+            self._noted_at = now
+            rows = [
+                RejectedRow(row=row.row, code=str(row.reason), message=row.message, raw=row.raw) for row in rejected
+            ]
+            await self._lists.progress(self._order.list_id, self.counts(), rows)
+        if self._on_progress is not None:
+            self._on_progress(self.progress())
+
+    async def _offering(self) -> None:
+        while (contacts := await self._stored.get()) is not None:
+            if self._hopper is not None:
+                answers = await self._hopper.offer(contacts)
+                self._answers.update(str(answer) for answer in answers)
+            self._offered += len(contacts)
+            if self._on_progress is not None:
+                self._on_progress(self.progress())

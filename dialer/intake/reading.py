@@ -1,0 +1,153 @@
+"""Reading a list in a process of its own, so that parsing has one core and storing the other.
+
+``python -m dialer.intake.reading`` takes one JSON argument (`ReadOrder`) and writes frames to its standard output: four
+bytes of length, big-endian, then MessagePack of a `ReadBatch` or, at the end, a `ReadEnd`. A pipe that is full holds it
+back; a pipe whose other end is gone ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import BinaryIO, Final
+
+import msgspec
+
+from dialer.core.contact import Contact
+from dialer.core.ids import CampaignId
+from dialer.errors import DialerError, InputError
+from dialer.intake.phones import PhoneReader
+from dialer.intake.rows import ListFormat, ListReader, RejectedRow
+
+#: Rows in one batch; also the most that the hopper takes at once.
+BATCH: Final = 1_000
+_MAX_FRAME: Final = 256 * 1024 * 1024
+
+
+class ReadOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What to read."""
+
+    path: str
+    campaign: str
+    region: str
+    form: ListFormat | None = None
+
+
+class ReadBatch(msgspec.Struct, tag=True, kw_only=True):
+    """Some rows, in the order of the file."""
+
+    contacts: list[Contact]
+    rejected: list[RejectedRow]
+    #: Bytes of the file that have been read.
+    bytes_read: int
+
+
+class ReadEnd(msgspec.Struct, tag=True, kw_only=True):
+    """The file has been read, or (`error`) cannot be."""
+
+    error: str = ""
+    #: How the file was understood.
+    encoding: str = ""
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(ReadBatch | ReadEnd)
+
+
+async def read_apart(order: ReadOrder) -> AsyncIterator[ReadBatch]:
+    """The batches of a file, read by another process that never is more than some batches ahead.
+
+    Raises:
+        InputError: the file cannot be used; says why and what to do.
+        DialerError: the reading process ended without a word.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "dialer.intake.reading",
+        msgspec.json.encode(order).decode(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1024 * 1024,
+    )
+    assert process.stdout is not None, "asked for as a pipe"
+    try:
+        while True:
+            try:
+                size = int.from_bytes(await process.stdout.readexactly(4))
+                frame = _decoder.decode(await process.stdout.readexactly(min(size, _MAX_FRAME)))
+            except (asyncio.IncompleteReadError, msgspec.DecodeError) as error:
+                code = await process.wait()
+                raise DialerError(
+                    f"the process that read {order.path} ended early (exit code {code}); load the list again: "
+                    "what was stored stays, and nothing is stored twice"
+                ) from error
+            if isinstance(frame, ReadEnd):
+                if frame.error:
+                    raise InputError(frame.error)
+                return
+            yield frame
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        # The transport of a process whose pipe was not read to its end is not closed by itself.
+        process._transport.close()  # type: ignore[attr-defined]  # asyncio has no public way
+
+
+def read_here(order: ReadOrder, out: BinaryIO) -> None:
+    """Read the file and write its frames to `out`."""
+    contacts: list[Contact] = []
+    rejected: list[RejectedRow] = []
+    try:
+        with open(order.path, "rb") as source:
+            rows = ListReader(source, CampaignId(order.campaign), PhoneReader(order.region), order.form)
+            for row in rows:
+                if isinstance(row, RejectedRow):
+                    rejected.append(row)
+                else:
+                    contacts.append(row)
+                if len(contacts) + len(rejected) >= BATCH:
+                    _write(out, ReadBatch(contacts=contacts, rejected=rejected, bytes_read=rows.bytes_read))
+                    contacts, rejected = [], []
+            if contacts or rejected:
+                _write(out, ReadBatch(contacts=contacts, rejected=rejected, bytes_read=rows.bytes_read))
+            _write(out, ReadEnd(encoding=rows.encoding.verdict))
+    except InputError as error:
+        _write(out, ReadEnd(error=str(error)))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        _write(out, ReadEnd(error=f"cannot read {order.path}: {error.strerror}"))
+
+
+def reasons_of(rejected: list[RejectedRow]) -> Counter[str]:
+    """How many rows were rejected for which reason, those not counted of which only a number was left out."""
+    return Counter(str(row.reason) for row in rejected if not row.partial)
+
+
+def _write(out: BinaryIO, frame: ReadBatch | ReadEnd) -> None:
+    data = _encoder.encode(frame)
+    out.write(len(data).to_bytes(4))
+    out.write(data)
+    out.flush()
+
+
+def main() -> None:
+    """Entry of the reading process."""
+    # Ctrl-C in a terminal reaches the whole group; the importer decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(BrokenPipeError):
+        read_here(msgspec.json.decode(sys.argv[1], type=ReadOrder), sys.stdout.buffer)
+    # Whoever read the pipe is gone: the interpreter must not complain about what it could not flush.
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The record, page by page, for a Redis that has lost its memory (`dialer.queues.port.Queues.rebuild`)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from dialer.queues.port import Record
+from dialer.storage.contacts import Contacts, ContactState
+from dialer.storage.database import Database
+from dialer.storage.do_not_call import DoNotCallList
+from dialer.storage.removals import Removals
+
+#: As many as `Queues.offer` takes at once.
+PAGE: Final = 1_000
+
+
+class RecordPages:
+    """All pages of the record, once, as an asynchronous iterator.
+
+    What forbids a call comes first, what asks for one last: a rebuild that breaks off half-way has never loaded a
+    contact without knowing that it was withdrawn. No transaction is open between two pages.
+
+    Raises (while iterating):
+        StorageError: the database refused or is out of reach; begin again from the first page.
+    """
+
+    def __init__(self, database: Database, now: float, *, page: int = PAGE) -> None:
+        """Prepare.
+
+        Args:
+            database: the record.
+            now: do-not-call entries that have expired by then are left out.
+            page: rows a page, at most.
+        """
+        self._database = database
+        self._now = now
+        self._page = page
+        self._pages = self._read()
+
+    def __aiter__(self) -> RecordPages:
+        return self
+
+    async def __anext__(self) -> Record:
+        return await anext(self._pages)
+
+    async def _read(self) -> AsyncIterator[Record]:
+        totals = {"removed": 0, "do_not_call": 0, "finished": 0, "contacts": 0}
+        removal_key: tuple[str, str, str] | None = None
+        while removed := await Removals(self._database).after(removal_key, self._page):
+            removal_key = (removed[-1].campaign, removed[-1].kind, removed[-1].subject)
+            totals["removed"] += len(removed)
+            yield Record(removed=[(removal.campaign, removal.subject) for removal in removed])
+        phone_key: tuple[str, str] | None = None
+        while held := await DoNotCallList(self._database).after(phone_key, self._page, holding_at=self._now):
+            phone_key = (held[-1].scope, held[-1].phone)
+            totals["do_not_call"] += len(held)
+            yield Record(do_not_call=[(entry.scope, entry.phone, entry.expires_at) for entry in held])
+        contact_key: tuple[str, str] | None = None
+        states = (ContactState.WAITING, ContactState.FINISHED)
+        while known := await Contacts(self._database).after(contact_key, self._page, states=states):
+            contact_key = (known[-1].contact.campaign, known[-1].contact.id)
+            finished = [(row.contact.campaign, row.contact.id) for row in known if row.state is ContactState.FINISHED]
+            waiting = [(row.contact, row.attempts, row.next_at) for row in known if row.state is ContactState.WAITING]
+            totals["finished"] += len(finished)
+            totals["contacts"] += len(waiting)
+            yield Record(contacts=waiting, finished=finished)
+        # The last page says how many rows the others held, so that whoever loaded them can compare.
+        yield Record(counts=totals)
