@@ -19,7 +19,7 @@ from dialer.core.campaign import DEFAULT_RETRIES, Campaign, MachineDetection, Re
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
 from dialer.errors import InputError
-from pacing import methods
+from pacing import method_names
 
 # "$" also matches before a line feed at the end, in Python; this does not, and JSON Schema's dialect knows it too.
 _END: Final = r"(?![\s\S])"
@@ -241,7 +241,7 @@ def _check(given: CampaignInput) -> None:
     for field, value in _floats(given):
         if not math.isfinite(value):
             raise InputError(f"{field}: {value} is no number")
-    valid = methods()
+    valid = method_names()
     if given.method not in valid:
         raise InputError(f"method: {given.method!r} is no pacing method; it may be {', '.join(valid)}")
     if not 0 <= given.max_abandonment <= MAX_ABANDONMENT:

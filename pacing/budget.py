@@ -1,8 +1,8 @@
 """The abandonment budget of a legal window.
 
-Of n live answers in the window, `limit * n` may be abandoned. What is left of that is a budget: it grows with every answer
-and shrinks by one with every person abandoned. While it is spent, nothing may be risked; so the limit holds because the
-dialer cannot spend what it does not have, not because a forecast was right.
+Of n live answers in the window, `limit * n` may be abandoned. What is left of that is a budget: it grows with every
+answer and shrinks by one with every person abandoned. While it is spent, nothing may be risked; so the limit holds
+because the dialer cannot spend what it does not have, not because a forecast was right.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-# A rolling window is kept in this many pieces; the oldest is dropped whole, so the window is never longer than promised.
+# A rolling window is kept in this many pieces; the oldest is dropped whole, so the window is never longer than
+# promised.
 _PIECES = 60
 
 

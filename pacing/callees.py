@@ -1,8 +1,8 @@
 """The people called, drawn in advance: the n-th call meets the n-th person whatever the method.
 
-Each cause (does somebody answer, how long does it ring, how long do they talk, how long is the wrap-up, how does a failed
-call end) has a random stream of its own, so two methods with the same seed face the same people, and a difference between
-them is the method's.
+Each cause (does somebody answer, how long does it ring, how long do they talk, how long is the wrap-up, how does a
+failed call end) has a random stream of its own, so two methods with the same seed face the same people, and a
+difference between them is the method's.
 """
 
 from __future__ import annotations

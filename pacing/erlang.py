@@ -1,11 +1,11 @@
 """Erlang B, C and A, Engset, and M/M/N with a deterministic patience, with their inverses.
 
-Notation: `agents` N, `load` A in erlangs (arrival rate times mean handle time), rates per second. Sources: Erlang (1917);
-Engset (1918); Palm (1957) and Garnett, Mandelbaum, Reiman (2002) for A; the recursions are the stable ones, in inverse
-form where the direct one underflows, so thousands of agents are no difficulty.
+Notation: `agents` N, `load` A in erlangs (arrival rate times mean handle time), rates per second. Sources: Erlang
+(1917); Engset (1918); Palm (1957) and Garnett, Mandelbaum, Reiman (2002) for A; the recursions are the stable ones, in
+inverse form where the direct one underflows, so thousands of agents are no difficulty.
 
-Why a dialer cares: dialing at a constant rate, whatever the state, is exactly Erlang B with any ring and talk times, so it
-gives the floor that any feedback must beat; a fixed number of lines that redial at once is Engset.
+Why a dialer cares: dialing at a constant rate, whatever the state, is exactly Erlang B with any ring and talk times,
+so it gives the floor that any feedback must beat; a fixed number of lines that redial at once is Engset.
 """
 
 from __future__ import annotations

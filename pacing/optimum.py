@@ -1,14 +1,14 @@
 """The exact optimum of the Markov model of a dialer: what no pacing rule can beat.
 
 N agents, handle time exponential with mean 1/mu, ring time exponential with mean 1/rho, a ringing call is answered with
-chance p; who is answered and finds no free agent is lost at once. State: (busy agents b, ringing calls c). At any moment
-further calls may be started. To be found: the largest mean number of busy agents with at most a share alpha of the answered
-calls lost.
+chance p; who is answered and finds no free agent is lost at once. State: (busy agents b, ringing calls c). At any
+moment further calls may be started. To be found: the largest mean number of busy agents with at most a share alpha of
+the answered calls lost.
 
-With a price on each lost call above the share allowed this is an ordinary average-reward decision process. Its best policy
-is of the form "dial up to S(b) ringing calls when b agents are busy"; policy iteration finds it, each policy being evaluated
-exactly by a block-tridiagonal solve over the levels b. The price is found by bisection; the optimum mixes the two policies
-on either side of the limit.
+With a price on each lost call above the share allowed this is an ordinary average-reward decision process. Its best
+policy is of the form "dial up to S(b) ringing calls when b agents are busy"; policy iteration finds it, each policy
+being evaluated exactly by a block-tridiagonal solve over the levels b. The price is found by bisection; the optimum
+mixes the two policies on either side of the limit.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Optimum:
     """The best that is possible.
 
     Attributes:
-        occupancy: Of the best mixture of policies: an upper bound for every rule that sees busy agents and ringing calls.
+        occupancy: Of the best mixture of policies: an upper bound for every rule that sees busy agents and ringing
+            calls.
         abandonment: Of that mixture: the limit, or less where the limit does not bind.
         best: The best single policy within the limit.
         over: The policy just over the limit, the other part of the mixture; None when the limit does not bind.
@@ -160,7 +161,9 @@ def _best_for_price(model: MarkovModel, price: float, limit: float, levels: tupl
 
 def _policy(model: MarkovModel, levels: tuple[int, ...], gains: FloatArray) -> Policy:
     busy, lost, answered = (float(gain) for gain in gains)
-    return Policy(levels=levels, occupancy=busy / model.agents, abandonment=max(lost / answered, 0.0), answers_per_s=answered)
+    return Policy(
+        levels=levels, occupancy=busy / model.agents, abandonment=max(lost / answered, 0.0), answers_per_s=answered
+    )
 
 
 def _evaluate(model: MarkovModel, levels: np.ndarray, most: int) -> tuple[FloatArray, FloatArray]:

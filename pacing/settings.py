@@ -16,7 +16,8 @@ class PacingSettings:
         ring_timeout_s: Seconds after which an unanswered call is given up. Used to forget calls whose end was lost.
         max_lines: Calls in flight (ringing, or answered and waiting), at most; None for no limit.
         max_lines_per_agent: The same per agent on duty; None for no limit.
-        ratio: Lines per idle agent, for the method `ratio` only.
+        ratio: Lines per idle agent for `ratio` (1.5 if not set); the factor that the comparisons with known dialers are
+            given (level of VICIdial, boost of WombatDialer and OMniDialer). `predictive` has no use for it.
         window_s: Length of the legal window over which abandonment counts; None counts since the pacer was built.
         answers_before: Live answers already counted in the window when the pacer is built (a restart).
         abandoned_before: Of these, how many were abandoned.
@@ -27,7 +28,7 @@ class PacingSettings:
     ring_timeout_s: float = 30.0
     max_lines: int | None = None
     max_lines_per_agent: float | None = None
-    ratio: float = 1.5
+    ratio: float | None = None
     window_s: float | None = 30 * 86_400.0
     answers_before: int = 0
     abandoned_before: int = 0
@@ -36,7 +37,8 @@ class PacingSettings:
         _within("max_abandonment", self.max_abandonment, 0.0, 1.0)
         _within("connect_within_s", self.connect_within_s, 0.0, 60.0)
         _within("ring_timeout_s", self.ring_timeout_s, 1.0, 300.0)
-        _within("ratio", self.ratio, 0.0, 100.0)
+        if self.ratio is not None:
+            _within("ratio", self.ratio, 0.0, 100.0)
         if self.max_lines is not None:
             _within("max_lines", self.max_lines, 0, 1_000_000)
         if self.max_lines_per_agent is not None:

@@ -1,7 +1,7 @@
 """Discrete-event simulation of a floor under any pacer, faster than real time.
 
-The pacer is driven through the same contract as in the dialer. Agents take the person who has waited longest; among free
-agents the one free for longest. Somebody who answers and has no agent within `connect_within_s` is abandoned.
+The pacer is driven through the same contract as in the dialer. Agents take the person who has waited longest; among
+free agents the one free for longest. Somebody who answers and has no agent within `connect_within_s` is abandoned.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from litestar import Router, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta, Struct
 
 from dialer.api.auth import own_agent, requires
@@ -39,8 +39,8 @@ async def list_calls(
     contact: str | None = None,
     agent: str | None = None,
     outcome: Outcome | None = None,
-    ended_from: Annotated[str | None, Parameter(description="RFC 3339 with zone")] = None,
-    ended_before: Annotated[str | None, Parameter(description="RFC 3339 with zone")] = None,
+    ended_from: Annotated[str | None, QueryParameter(description="RFC 3339 with zone")] = None,
+    ended_before: Annotated[str | None, QueryParameter(description="RFC 3339 with zone")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> CallsPage:

@@ -10,10 +10,9 @@ from dialer.api.auth import requires
 from dialer.api.bodies import ACCEPTS, JSON, NDJSON, TooLong, chunks, content_type, lines
 from dialer.api.errors import BODY, KEYED, ApiError, documented
 from dialer.api.ports import ApiPorts, ContactVerdict, Role
-from dialer.api.requests import KeyedRequest, Ports, known_campaign
+from dialer.api.requests import KeyedRequest, NodeSettings, Ports, known_campaign
 from dialer.api.rows import ContactOut, ContactsOut
 from dialer.core.ids import CampaignId
-from dialer.settings import Settings
 
 #: A contact has some fields of the CRM's; one that needs more than this is not a contact.
 MAX_CONTACT_BYTES: Final = 64 * 1024
@@ -63,12 +62,12 @@ def _out(line: int, verdict: ContactVerdict) -> ContactOut:
     status_code=200,
     opt={ACCEPTS: (NDJSON, JSON)},
     description=(
-        "Add or update contacts by (campaign, id): one as `application/json`, or up to 10,000 as `application/x-ndjson`, "
-        "one JSON object a line, each with the keys of a contact of `cadencia:contacts`. Every line gets a verdict; a bad "
-        "one does not spoil the others. Sending the same again changes nothing."
+        "Add or update contacts by (campaign, id): one as `application/json`, or up to 10,000 as "
+        "`application/x-ndjson`, one JSON object a line, each with the keys of a contact of `cadencia:contacts`. "
+        "Every line gets a verdict; a bad one does not spoil the others. Sending the same again changes nothing."
     ),
 )
-async def offer_contacts(campaign: str, request: KeyedRequest, ports: Ports, settings: Settings) -> ContactsOut:
+async def offer_contacts(campaign: str, request: KeyedRequest, ports: Ports, settings: NodeSettings) -> ContactsOut:
     """Add or update contacts."""
     stored = await known_campaign(ports, campaign)
     answer = _Answer(ports, stored.campaign.id)
@@ -89,8 +88,8 @@ async def offer_contacts(campaign: str, request: KeyedRequest, ports: Ports, set
                 await answer.flush()
                 raise ApiError(
                     413,
-                    f"more than {MAX_CONTACTS} lines; those before were taken. Send the rest in further requests, or the "
-                    f"whole as CSV to /api/v1/campaigns/{stored.campaign.id}/lists",
+                    f"more than {MAX_CONTACTS} lines; those before were taken. Send the rest in further requests, "
+                    f"or the whole as CSV to /api/v1/campaigns/{stored.campaign.id}/lists",
                     details={"lines_taken": MAX_CONTACTS},
                 )
     await answer.flush()

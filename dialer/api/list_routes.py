@@ -14,23 +14,22 @@ from typing import Annotated, Final
 
 from litestar import Router, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from dialer.api.auth import requires
 from dialer.api.bodies import ACCEPTS, CSV, chunks
 from dialer.api.errors import BODY, KEYED, ApiError, documented
 from dialer.api.ports import ListImport, RejectedRow, Role
-from dialer.api.requests import Cursor, KeyedRequest, Limit, Ports, cursor_from, cursor_to, known_campaign
+from dialer.api.requests import Cursor, KeyedRequest, Limit, NodeSettings, Ports, cursor_from, cursor_to, known_campaign
 from dialer.api.rows import ListOut, ListsPage, list_out
 from dialer.core.ids import valid_name
-from dialer.settings import Settings
 
 _WRITE_AT_ONCE: Final = 1024 * 1024
 _ROWS_AT_ONCE: Final = 500
 #: A spreadsheet takes a cell that begins so for a formula; the text in it came from somebody else's file.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-ListName = Annotated[str, Parameter(max_length=200, description="What people call the list; default: its id")]
+ListName = Annotated[str, QueryParameter(max_length=200, description="What people call the list; default: its id")]
 
 
 async def _store(source: AsyncIterator[bytes], path: Path) -> int:
@@ -64,12 +63,13 @@ async def _store(source: AsyncIterator[bytes], path: Path) -> int:
     status_code=202,
     opt={ACCEPTS: (CSV,)},
     description=(
-        "Upload a list as `text/csv`: `curl --data-binary @list.csv -H 'Content-Type: text/csv' …`. The import goes on in "
-        "the background; its first contacts are called before it ends. Rejected rows can be downloaded with the reason."
+        "Upload a list as `text/csv`: `curl --data-binary @list.csv -H 'Content-Type: text/csv' …`. The import goes "
+        "on in the background; its first contacts are called before it ends. Rejected rows can be downloaded with "
+        "the reason."
     ),
 )
 async def upload_list(
-    campaign: str, request: KeyedRequest, ports: Ports, settings: Settings, name: ListName = ""
+    campaign: str, request: KeyedRequest, ports: Ports, settings: NodeSettings, name: ListName = ""
 ) -> ListOut:
     """Upload a list."""
     stored = await known_campaign(ports, campaign)

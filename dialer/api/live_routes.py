@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from litestar import Router, get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from dialer.api.auth import requires
 from dialer.api.errors import KEYED, ApiError, documented
@@ -24,7 +24,7 @@ _COMMENT_EVERY_S: Final = 15.0
 
 Types = Annotated[
     str,
-    Parameter(
+    QueryParameter(
         max_length=500, description="Result types, separated by commas; `call.*` for all of a kind. Default: all"
     ),
 ]
@@ -49,9 +49,10 @@ async def live(ports: Ports) -> LiveSnapshot:
         )
     },
     description=(
-        "Server-sent events: `result` for each result as it goes to the CRM, and with `live=true` the event `live` with a "
-        "snapshot whenever something has changed, at most once a second. A client that does not keep up gets the event "
-        "`dropped` and is hung up on; what it missed is on the results stream. An agent's key gets its own results only."
+        "Server-sent events: `result` for each result as it goes to the CRM, and with `live=true` the event `live` "
+        "with a snapshot whenever something has changed, at most once a second. A client that does not keep up gets "
+        "the event `dropped` and is hung up on; what it missed is on the results stream. An agent's key gets its own "
+        "results only."
     ),
 )
 async def events(

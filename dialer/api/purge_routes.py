@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, documented
 from dialer.api.ports import Role
-from dialer.api.requests import Ports, moment
+from dialer.api.requests import Phones, Ports, moment
 from dialer.api.rows import DoNotCallOut, DoNotCallRow, WrittenOut, rfc3339
 from dialer.core.ids import Phone, valid_contact_id, valid_name
 from dialer.errors import InputError
@@ -66,7 +66,7 @@ class EntriesInput(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 @post("/removals", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY), status_code=201)
-async def remove(data: RemovalsInput, ports: Ports, phones: PhoneReader) -> WrittenOut:
+async def remove(data: RemovalsInput, ports: Ports, phones: Phones) -> WrittenOut:
     """Withdraw contacts, whatever their state: waiting ones are not called, a ringing one is hung up."""
     messages = [_removal(item, f"removals[{i}]", phones) for i, item in enumerate(data.removals)]
     await ports.purges.remove(messages)
@@ -74,7 +74,7 @@ async def remove(data: RemovalsInput, ports: Ports, phones: PhoneReader) -> Writ
 
 
 @post("/dnc", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY), status_code=201)
-async def do_not_call(data: EntriesInput, ports: Ports, phones: PhoneReader) -> WrittenOut:
+async def do_not_call(data: EntriesInput, ports: Ports, phones: Phones) -> WrittenOut:
     """Add numbers to do-not-call lists, or take them off."""
     messages = [_entry(item, f"entries[{i}]", phones) for i, item in enumerate(data.entries)]
     await ports.purges.do_not_call(messages)
@@ -86,9 +86,9 @@ async def do_not_call(data: EntriesInput, ports: Ports, phones: PhoneReader) -> 
     guards=[requires(Role.CRM, Role.SUPERVISOR)],
     responses=documented(*KEYED, *BODY),
     status_code=200,
-    description="In which scopes a number is on a do-not-call list. A POST, so that no number stands in a URL or its logs.",
+    description="In which scopes a number is on a do-not-call list. A POST, so that no number stands in a URL.",
 )
-async def check(data: PhoneInput, ports: Ports, phones: PhoneReader) -> DoNotCallOut:
+async def check(data: PhoneInput, ports: Ports, phones: Phones) -> DoNotCallOut:
     """Whether a number may not be called."""
     phone = _phone(data.phone, "phone", phones)
     entries = [

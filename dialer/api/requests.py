@@ -11,18 +11,23 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter, SkipValidation
 
 from dialer.api.errors import ApiError
 from dialer.api.ports import ApiKey, ApiPorts, StoredCampaign
 from dialer.core.events import PeopleEvent
 from dialer.core.ids import CampaignId, valid_name
 from dialer.errors import InputError
+from dialer.intake.phones import PhoneReader
+from dialer.settings import Settings
 
-Ports = Annotated[ApiPorts, Dependency(skip_validation=True)]
+Ports = NamedDependency[SkipValidation[ApiPorts]]
+NodeSettings = NamedDependency[SkipValidation[Settings]]
+Phones = NamedDependency[SkipValidation[PhoneReader]]
 KeyedRequest = Request[None, ApiKey, State]
-Limit = Annotated[int, Parameter(ge=1, le=500, description="Items on one page")]
-Cursor = Annotated[str | None, Parameter(max_length=500, description="`next_cursor` of the page before")]
+Limit = Annotated[int, QueryParameter(ge=1, le=500, description="Items on one page")]
+Cursor = Annotated[str | None, QueryParameter(max_length=500, description="`next_cursor` of the page before")]
 
 #: The engine empties its queue thousands of times a second; if there is no room in this time it is in trouble.
 _SUBMIT_TIMEOUT_S: Final = 5.0

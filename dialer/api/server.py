@@ -18,7 +18,15 @@ _KEEP_ALIVE_S: Final = 30
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: signals are the runtime's."""
+    """uvicorn without its signal handlers (signals are the runtime's), and with a word when it has started."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answers: Final = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answers.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -60,7 +68,8 @@ class ApiServer:
         except OSError as error:
             sock.close()
             raise ConfigError(
-                f"the API cannot listen on {self._host} port {self._port}: {error.strerror}; change api.host or api.port"
+                f"the API cannot listen on {self._host} port {self._port}: {error.strerror}; "
+                "change api.host or api.port"
             ) from error
         sock.set_inheritable(False)
         self._socket = sock
@@ -76,8 +85,7 @@ class ApiServer:
 
     async def wait_started(self) -> None:
         """Return when requests are answered."""
-        while not self._server.started:
-            await asyncio.sleep(0.01)
+        await self._server.answers.wait()
 
     def stop(self) -> None:
         """Take no more requests, give those that run a moment, and return from `run`."""

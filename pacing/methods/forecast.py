@@ -1,8 +1,9 @@
 """From what was learned to chances: who answers, and who is free, by when.
 
-One call started now is answered, if it is, at a random moment. A handful of moments stand for that distribution. For each,
-tables give the chance that a call of a given age has been answered by then and still keeps an agent busy, and the chance
-that an agent who has talked (or wrapped up) for so long is free by then, the seconds that a caller may wait included.
+One call started now is answered, if it is, at a random moment. A handful of moments stand for that distribution. For
+each, tables give the chance that a call of a given age has been answered by then and still keeps an agent busy, and
+the chance that an agent who has talked (or wrapped up) for so long is free by then, the seconds that a caller may wait
+included.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from pacing.estimators.durations import bin_counts
-from pacing.methods.handling import Handling
 from pacing.estimators.ringing import RingingModel
 from pacing.intervals import FloatArray
+from pacing.methods.handling import Handling
 from pacing.shortage import Shortage, ShortageTable
 
 # Moments that stand for the time of the answer, each for an equal share of the answers.
@@ -68,7 +69,8 @@ def _answered_by(
     longest = int(moments[-1]) + 1
     mass: FloatArray = np.concatenate([ringing.incidence, np.zeros(longest + 1)])
     alive = 0.5 * (ringing.survival[:-1] + ringing.survival[1:])
-    # Chance that whoever was answered so long ago still has the agent: after whole seconds, and after half a second more.
+    # Chance that whoever was answered so long ago still has the agent: after whole seconds, and after half a second
+    # more.
     lags = np.arange(longest + 1) + grace_s
     whole = handling.occupied_after(lags)
     half = handling.occupied_after(lags + 0.5)

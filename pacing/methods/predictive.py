@@ -1,9 +1,10 @@
 """The product: start a call while the chance that its answer finds nobody is small enough.
 
-For the next call, if started now: it is answered at a random moment tau; by then A of the ringing calls have been answered
-and F of the busy agents have come free; it is lost with chance P = E[P(A >= idle + F)]. Calls are started one by one while P
-is at most the threshold. Everything that P needs is learned while dialing (`pacing.estimators`), the threshold is moved by
-what happens (`pacing.methods.threshold`), and the budget of the legal window stands above it (`pacing.budget`).
+For the next call, if started now: it is answered at a random moment tau; by then A of the ringing calls have been
+answered and F of the busy agents have come free; it is lost with chance P = E[P(A >= idle + F)]. Calls are started one
+by one while P is at most the threshold. Everything that P needs is learned while dialing (`pacing.estimators`), the
+threshold is moved by what happens (`pacing.methods.threshold`), and the budget of the legal window stands above it
+(`pacing.budget`).
 """
 
 from __future__ import annotations

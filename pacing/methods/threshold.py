@@ -1,10 +1,11 @@
 """The threshold: how large a chance that the next call is lost may be, moved by what happens.
 
-Each call is started because its chance P of finding nobody was at most the threshold. The mean of P over answered calls is
+Each call is started because its chance P of finding nobody was at most the threshold. The mean of P over answered
+calls is
 the forecast abandonment, exact if the forecast is: adding one call to m others raises the expected number of abandoned
-people by q * P (q: the chance that it is answered), so the sum over calls telescopes to the whole. The threshold is moved
-so that this mean, corrected by what really happened, equals the rate that the budget can bear. That uses every call and
-not only the rare abandoned ones, so it settles soon and trembles little.
+people by q * P (q: the chance that it is answered), so the sum over calls telescopes to the whole. The threshold is
+moved so that this mean, corrected by what really happened, equals the rate that the budget can bear. That uses every
+call and not only the rare abandoned ones, so it settles soon and trembles little.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ import pytest
 # the lab is no part of the installed packages
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.lab import ledger, servers  # noqa: E402
-from scripts.lab.install import Programs  # noqa: E402
-from scripts.lab.layout import DEFAULT_PHONES, DEFAULT_PORT_BASE, LabError, Layout, default_directory  # noqa: E402
-from scripts.lab.record import Session  # noqa: E402
+from scripts.lab import ledger, servers
+from scripts.lab.install import Programs
+from scripts.lab.layout import DEFAULT_PHONES, DEFAULT_PORT_BASE, LabError, Layout, default_directory
+from scripts.lab.record import Session
 
 
 class AsteriskLab:

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.asterisk
 Name = Callable[[str], str]
 
 
-def _answered_customer(session: Session, call: str, serial: int, **what: float) -> None:
-    assert session.dial(call, plan.number(Kind.ANSWER, serial, ring_s=0.2, **what))["Response"] == "Success"
+def _answered_customer(session: Session, call: str, serial: int, *, talk_s: float = 0.0) -> None:
+    assert session.dial(call, plan.number(Kind.ANSWER, serial, ring_s=0.2, talk_s=talk_s))["Response"] == "Success"
     session.answered(call)
 
 
@@ -75,9 +75,7 @@ def test_agents_phone_leaves_and_the_customer_goes_too(session: Session, name: N
     assert not session.events.events("HangupRequest", Uniqueid=call), "the customer did not hang up"
 
 
-def test_second_customer_in_the_same_room_after_the_first(
-    session: Session, name: Name, serials: Iterator[int]
-) -> None:
+def test_second_customer_in_the_same_room_after_the_first(session: Session, name: Name, serials: Iterator[int]) -> None:
     room = name("agent")
     leg = session.sign_in(room, "agent04")
     for _ in range(2):
@@ -150,9 +148,7 @@ def test_named_message_is_played_to_its_end(session: Session, name: Name, serial
 
 
 @pytest.mark.parametrize("sound", ["no-such-sound", "bad name"])
-def test_missing_message_is_replaced_and_told(
-    session: Session, name: Name, serials: Iterator[int], sound: str
-) -> None:
+def test_missing_message_is_replaced_and_told(session: Session, name: Name, serials: Iterator[int], sound: str) -> None:
     call = name("call")
     _answered_customer(session, call, next(serials))
     session.redirect(call, "cadencia-message", sound)
@@ -194,9 +190,7 @@ def _verdict(session: Session, call: str, serial: int, persona: Persona, amd: st
     return told["Status"], float(told["Timestamp"]) - float(answered["Timestamp"])
 
 
-def test_person_is_recognized_within_a_second_and_a_half(
-    session: Session, name: Name, serials: Iterator[int]
-) -> None:
+def test_person_is_recognized_within_a_second_and_a_half(session: Session, name: Name, serials: Iterator[int]) -> None:
     status, seconds = _verdict(session, name("call"), next(serials), Persona.HELLO)
     assert status == "HUMAN"
     assert seconds < 1.5
@@ -250,7 +244,16 @@ def test_only_lean_events_arrive(session: Session, name: Name, serials: Iterator
         for it in session.events.seen
         if call in (it.get("Uniqueid"), it.get("DestUniqueid"), it.get("ActionID"))
     }
-    wanted = {"Newchannel", "DialBegin", "DialState", "DialEnd", "Newstate", "OriginateResponse", "HangupRequest", "Hangup"}
+    wanted = {
+        "Newchannel",
+        "DialBegin",
+        "DialState",
+        "DialEnd",
+        "Newstate",
+        "OriginateResponse",
+        "HangupRequest",
+        "Hangup",
+    }
     assert about == wanted
     # a connection that wants no events gets none
     assert not [it for it in session.actions.seen if "Event" in it]

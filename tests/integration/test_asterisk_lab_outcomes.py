@@ -61,9 +61,7 @@ def test_ringing_for_ever_ends_with_our_time_limit(
 
 @pytest.mark.asterisk
 @pytest.mark.parametrize("trunk", ["carrier", "dead"])
-def test_silent_carrier_rings_nobody(
-    session: Session, name: Name, serials: Iterator[int], trunk: str
-) -> None:
+def test_silent_carrier_rings_nobody(session: Session, name: Name, serials: Iterator[int], trunk: str) -> None:
     call = name("call")
     session.dial(call, plan.number(Kind.SILENT, next(serials)), trunk=trunk, timeout_ms=1000)
     session.ended(call)
@@ -164,7 +162,9 @@ def test_numbers_say_what_they_were_made_for(kind: Kind, serial: int) -> None:
         assert plan.callee(plan.number(kind, serial, persona=persona)).persona is persona
 
 
-@pytest.mark.parametrize("text", ["", "+34", "600111222", "+34700111222", "+346001112223", "34٦00111222", "+34 600111222"])
+@pytest.mark.parametrize(
+    "text", ["", "+34", "600111222", "+34700111222", "+346001112223", "34٦00111222", "+34 600111222"]
+)
 def test_numbers_outside_the_plan_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="number of the plan"):
         plan.callee(text)
@@ -206,7 +206,9 @@ garbage
 
 def test_numbers_command_prints_the_list_with_its_truth() -> None:
     script = Path(__file__).resolve().parents[2] / "scripts" / "asterisk-lab"
-    done = subprocess.run([sys.executable, script, "numbers", "--count", "50"], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script, "numbers", "--count", "50"], check=True, capture_output=True, text=True
+    )
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert len(rows) == 50
     for row in rows:

@@ -104,7 +104,7 @@ def test_each_event_as_often(case: Case) -> None:
         names = [m.event or "" for m in messages]
         return {name: names.count(name) for name in names}
 
-    theirs = count([m for m in call_events(recorded(case.transcript))])
+    theirs = count(call_events(recorded(case.transcript)))
     assert count([m for m in played(case, 0.3) if m.event not in case.ours]) == theirs
 
 

@@ -1,5 +1,5 @@
--- Trim a stream behind what its readers have done with. stream name (a key of K), group.
--- Nothing goes that the group has not acknowledged or, of removals and do-not-call entries, the gate has not drained.
+-- Trim a stream behind what its readers have done with. Name of the stream in K.
+-- Nothing goes that a group has not acknowledged or, of removals and do-not-call entries, the gate has not drained.
 
 local key = K[ARGV[1]]
 local function before(a, b)

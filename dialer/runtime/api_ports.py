@@ -1,0 +1,182 @@
+"""The API's ports on the record, the queues and the engine: thin, one class a port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from dialer.api.ports import (
+    ApiKey,
+    AttemptQuery,
+    DoNotCallEntry,
+    HealthCheck,
+    Role,
+    StoredCampaign,
+)
+from dialer.core.attempt import Attempt
+from dialer.core.campaign import Campaign
+from dialer.core.ids import CallId, CampaignId, Phone
+from dialer.core.outcome import Outcome
+from dialer.errors import DialerError
+from dialer.queues.connection import AsyncRedis, redis_errors
+from dialer.queues.keys import Keys as QueueKeys
+from dialer.runtime.gatekeeper import Gatekeeper
+from dialer.storage.attempts import AttemptFilter, Attempts
+from dialer.storage.campaigns import Campaigns
+from dialer.storage.cursors import encode_cursor
+from dialer.storage.database import Database
+from dialer.storage.do_not_call import DoNotCallList
+from dialer.storage.keys import Keys
+from dialer.storage.schema import version
+from dialer.switch.port import Switch
+
+_log = structlog.get_logger(__name__)
+_CHECK_TIMEOUT_S = 1.5
+
+
+class StoredKeys:
+    """`KeyStore` on SQL."""
+
+    def __init__(self, keys: Keys, now: Callable[[], float]) -> None:
+        self._keys = keys
+        self._now = now
+
+    async def find(self, digest: str) -> ApiKey | None:
+        """The key whose SHA-256 is `digest`; None where there is none or it is not valid any more."""
+        found = await self._keys.find_hash(digest, self._now())
+        if found is None:
+            return None
+        return ApiKey(id=found.id, role=Role(found.role), digest=digest, expires_at=found.expires_at)
+
+
+class StoredCampaigns:
+    """`Campaigns` on SQL."""
+
+    def __init__(self, campaigns: Campaigns) -> None:
+        self._campaigns = campaigns
+
+    async def get(self, campaign: CampaignId) -> StoredCampaign | None:
+        """One campaign."""
+        found = await self._campaigns.get(campaign)
+        if found is None:
+            return None
+        return StoredCampaign(campaign=found.campaign, state=found.state, updated_at=found.updated_at)
+
+    async def page(self, after: CampaignId | None, limit: int) -> Sequence[StoredCampaign]:
+        """Up to `limit` campaigns by id, those behind `after`; there are few, so they are read at once."""
+        found = sorted(await self._campaigns.all(), key=lambda stored: stored.campaign.id)
+        return [
+            StoredCampaign(campaign=s.campaign, state=s.state, updated_at=s.updated_at)
+            for s in found
+            if after is None or s.campaign.id > after
+        ][:limit]
+
+    async def create(self, campaign: Campaign, now: float) -> bool:
+        """Add a campaign as a draft; False where its id is taken."""
+        return await self._campaigns.create(campaign, now)
+
+    async def save(self, campaign: Campaign, now: float) -> None:
+        """Replace the settings of a campaign; its state stays."""
+        await self._campaigns.save(campaign, now)
+
+
+class StoredAttempts:
+    """`Attempts` on SQL."""
+
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
+
+    async def get(self, call: CallId) -> Attempt | None:
+        """One ended call."""
+        return await self._attempts.get(call)
+
+    async def page(self, query: AttemptQuery, before: tuple[float, CallId] | None, limit: int) -> Sequence[Attempt]:
+        """Up to `limit` ended calls, newest first, those older than `before`."""
+        wanted = AttemptFilter(
+            campaign=query.campaign,
+            contact=query.contact,
+            agent=query.agent,
+            outcome=None if query.outcome is None else Outcome(query.outcome),
+            since=query.ended_from,
+            until=query.ended_before,
+        )
+        cursor = None if before is None else encode_cursor(before)
+        return (await self._attempts.page(wanted, cursor=cursor, limit=limit)).items
+
+
+class StreamPurges:
+    """`Purges` by the streams that a CRM writes to: one way in, one promise."""
+
+    def __init__(self, client: AsyncRedis, keys: QueueKeys, held: DoNotCallList, now: Callable[[], float]) -> None:
+        self._client = client
+        self._keys = keys
+        self._held = held
+        self._now = now
+
+    async def remove(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """Write to the stream of removals."""
+        await self._write("removals", messages)
+
+    async def do_not_call(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """Write to the stream of do-not-call entries."""
+        await self._write("dnc", messages)
+
+    async def listed(self, phone: Phone) -> Sequence[DoNotCallEntry]:
+        """The do-not-call entries of a number, in every scope."""
+        return [
+            DoNotCallEntry(scope=held.scope, phone=phone, reason=held.reason, expires_at=held.expires_at)
+            for held in await self._held.holding(phone, self._now())
+        ]
+
+    async def _write(self, stream: str, messages: Sequence[Mapping[str, object]]) -> None:
+        with redis_errors():
+            pipeline = self._client.pipeline(transaction=False)
+            for message in messages:
+                pipeline.xadd(self._keys[stream], {"data": json.dumps(message, ensure_ascii=False)})
+            await pipeline.execute()
+
+
+class NodeHealth:
+    """`Health`: what this node lacks, in words that say what to do."""
+
+    def __init__(self, *, database: Database, client: AsyncRedis, gatekeeper: Gatekeeper, switch: Switch) -> None:
+        self._database = database
+        self._client = client
+        self._gatekeeper = gatekeeper
+        self._switch = switch
+
+    async def checks(self) -> Sequence[HealthCheck]:
+        """Redis, database, gate, and every Asterisk server."""
+        redis, database = await asyncio.gather(self._redis(), self._sql())
+        gate = HealthCheck(name="gate", ok=self._gatekeeper.is_open, problem=self._gatekeeper.problem)
+        servers = [
+            HealthCheck(name=f"asterisk {name}", ok=status.connected, problem=status.problem)
+            for name, status in self._switch.status().items()
+        ]
+        return [redis, database, gate, *servers]
+
+    async def _redis(self) -> HealthCheck:
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                with redis_errors():
+                    await self._client.ping()
+        except TimeoutError:
+            return HealthCheck(name="redis", ok=False, problem="no answer in time")
+        except DialerError as error:
+            return HealthCheck(name="redis", ok=False, problem=str(error))
+        return HealthCheck(name="redis", ok=True)
+
+    async def _sql(self) -> HealthCheck:
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                found = await version(self._database)
+        except TimeoutError:
+            return HealthCheck(name="database", ok=False, problem="no answer in time")
+        except DialerError as error:
+            return HealthCheck(name="database", ok=False, problem=str(error))
+        if not found.ready:
+            return HealthCheck(name="database", ok=False, problem="tables are not those of this version: cadencia db upgrade")
+        return HealthCheck(name="database", ok=True)

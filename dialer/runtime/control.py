@@ -1,0 +1,83 @@
+"""The way into the engine for people: the API, the demo's agents, dispositions from the CRM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dialer.core.events import CallDisposed, CampaignConfigured, PeopleEvent
+from dialer.core.ids import CallId
+from dialer.projections.live import LiveView
+from dialer.queues import results
+from dialer.queues.port import Publish
+from dialer.runtime.dispatcher import Dispatcher
+from dialer.runtime.outbox import Outbox
+from dialer.runtime.record_keeper import RecordKeeper
+from dialer.core.notices import CallWasDisposed
+from dialer.storage.attempts import Attempts
+
+
+class NodeControl:
+    """`dialer.api.ports.Control` on the dispatcher."""
+
+    def __init__(
+        self,
+        *,
+        dispatcher: Dispatcher,
+        live: LiveView,
+        outbox: Outbox,
+        keeper: RecordKeeper,
+        attempts: Attempts,
+        now: Callable[[], float],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._live = live
+        self._outbox = outbox
+        self._keeper = keeper
+        self._attempts = attempts
+        self._now = now
+
+    def live(self) -> LiveView:
+        """What goes on now; read it in the event loop only."""
+        return self._live
+
+    async def submit(self, event: PeopleEvent) -> None:
+        """Hand an event to the engine; returns when the engine has dealt with it."""
+        match event:
+            case CampaignConfigured():
+                self._live.configure(event.campaign)
+            case CallDisposed() if not self._is_open(event.call):
+                await self._dispose_ended(event)
+                return
+            case _:
+                pass
+        self._dispatcher.feed(event)
+
+    def _is_open(self, call: CallId) -> bool:
+        floor = self._dispatcher.engine.floor
+        return call in floor.calls or any(agent.call == call for agent in floor.roster)
+
+    async def _dispose_ended(self, event: CallDisposed) -> None:
+        """A code for a call that is over and wrapped up: the record and the CRM learn of it, the engine need not."""
+        attempt = await self._attempts.get(event.call)
+        if attempt is None:
+            result = results.message_rejected(
+                self._now(), reason=f"dispositions: there is no call {event.call!r}", ref=event.ref
+            )
+            self._outbox.put([Publish(result=result)])
+            return
+        notice = CallWasDisposed(
+            at=self._now(),
+            call=event.call,
+            campaign=attempt.campaign,
+            contact=attempt.contact,
+            phone=attempt.phone,
+            code=event.code,
+            agent=event.agent or attempt.agent,
+            amount=event.amount,
+            notes=event.notes,
+            ref=event.ref,
+        )
+        self._keeper.apply(notice)
+        result_of = results.of_notice(notice)
+        if result_of is not None:
+            self._outbox.put([Publish(result=result_of)])

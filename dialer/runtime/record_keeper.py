@@ -1,0 +1,114 @@
+"""What of the engine's notices belongs into SQL besides attempts: states of campaigns and dispositions.
+
+One bounded queue, one writer. While the database is away the queue fills; when it is full the oldest state of the same
+campaign is superseded, and dispositions push back on nobody but are refused with a log line (their result stays on the
+stream and in the CRM).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import structlog
+
+from dialer.core.campaign import CampaignState
+from dialer.core.ids import CampaignId
+from dialer.core.notices import AnyNotice, CallWasDisposed, CampaignChanged
+from dialer.errors import StorageError
+from dialer.storage.campaigns import Campaigns
+from dialer.storage.database import Database
+from dialer.storage.dispositions import Disposition, Dispositions
+from dialer.storage.failures import RowRefused
+
+_log = structlog.get_logger(__name__)
+_LIMIT = 10_000
+_RETRY_S = 0.2
+_RETRY_MAX_S = 5.0
+
+
+class RecordKeeper:
+    """A projection that keeps its picture in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._campaigns = Campaigns(database)
+        self._dispositions = Dispositions(database)
+        #: Only the latest state of a campaign matters.
+        self._states: dict[CampaignId, tuple[CampaignState, float]] = {}
+        self._disposed: deque[Disposition] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._states) + len(self._disposed)
+
+    def apply(self, notice: AnyNotice) -> None:
+        """Note what is to be written."""
+        match notice:
+            case CampaignChanged():
+                self._states[notice.campaign] = (notice.state, notice.at)
+            case CallWasDisposed():
+                self.dispose(
+                    Disposition(
+                        call=notice.call,
+                        code=notice.code,
+                        at=notice.at,
+                        amount=notice.amount,
+                        notes=notice.notes,
+                        agent=notice.agent,
+                        ref=notice.ref,
+                    )
+                )
+            case _:
+                return
+        self._idle.clear()
+        self._wake.set()
+
+    def dispose(self, disposition: Disposition) -> None:
+        """Keep a disposition, also one of a call that ended long ago."""
+        if len(self._disposed) >= _LIMIT:
+            _log.error("database is behind: a disposition is on the results stream only", call=disposition.call)
+            return
+        self._disposed.append(disposition)
+        self._idle.clear()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        delay_s = _RETRY_S
+        while True:
+            await self._wake.wait()
+            try:
+                await self._write()
+            except StorageError as error:
+                _log.warning("record is not being kept, tried again", waiting=len(self), error=str(error))
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, _RETRY_MAX_S)
+                continue
+            delay_s = _RETRY_S
+            if not self:
+                self._wake.clear()
+                self._idle.set()
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until all is written; False when `timeout_s` passed first."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _write(self) -> None:
+        for campaign, (state, at) in list(self._states.items()):
+            await self._campaigns.set_state(campaign, state, at)
+            if self._states.get(campaign) == (state, at):
+                del self._states[campaign]
+        while self._disposed:
+            disposition = self._disposed[0]
+            try:
+                await self._dispositions.add(disposition)
+            except RowRefused as refused:
+                _log.error("disposition cannot be stored", call=disposition.call, error=str(refused))
+            self._disposed.popleft()

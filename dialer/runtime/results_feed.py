@@ -1,0 +1,41 @@
+"""The results stream, read back for everybody who listens at this node: server-sent events and metrics.
+
+Results come from the gate's scripts and from other nodes too, so the stream is the one place that has them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+_log = structlog.get_logger(__name__)
+
+_BLOCK_MS = 1_000
+_COUNT = 500
+_RETRY_S = 1.0
+
+
+async def follow(client: Redis, stream: str, publish: Callable[[Mapping[str, object]], None]) -> None:
+    """Hand every result from now on to `publish`, until cancelled; what is missed while Redis is away is missed here."""
+    last: bytes | str = "$"
+    while True:
+        try:
+            answer = await client.xread({stream: last}, count=_COUNT, block=_BLOCK_MS)
+        except (RedisError, OSError) as error:
+            _log.warning("results are not being followed", error=str(error))
+            await asyncio.sleep(_RETRY_S)
+            continue
+        for _, entries in answer or ():
+            for entry_id, fields in entries:
+                last = entry_id
+                try:
+                    result = json.loads((fields or {})[b"data"])
+                except (KeyError, ValueError):
+                    continue  # somebody else wrote to our stream
+                if isinstance(result, dict):
+                    publish(result)

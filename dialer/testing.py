@@ -1,0 +1,307 @@
+"""In-memory doubles for every port, for tests of Cadencia and of programs that are built on it.
+
+Each keeps what it was given, so that a test can look at it; none is a mock. Sections follow the ports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from dialer.api.broadcast import Broadcast
+from dialer.api.idempotency import MemoryIdempotency
+from dialer.api.ports import (
+    ApiKey,
+    ApiPorts,
+    AttemptQuery,
+    ContactVerdict,
+    DoNotCallEntry,
+    HealthCheck,
+    ListImport,
+    RejectedRow,
+    Role,
+    StoredCampaign,
+)
+from dialer.core.attempt import Attempt
+from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.events import CampaignConfigured, CampaignOrdered, PeopleEvent
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
+from dialer.errors import DialerError
+from dialer.projections.live import LiveView
+from dialer.projections.metrics import Metrics
+
+# ---- clock
+
+
+class ManualClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds
+
+
+# ---- API: keys, campaigns, contacts, purges, calls, engine, health
+
+
+class FakeKeyStore:
+    """Keys made by `issue`. `lookups` counts the questions asked."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, ApiKey] = {}
+        self.lookups = 0
+
+    def issue(
+        self, secret: str, role: Role, *, agent: AgentId | None = None, expires_at: float | None = None
+    ) -> ApiKey:
+        """Make `secret` a key."""
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        key = ApiKey(id=f"key-{len(self.keys)}", role=role, digest=digest, agent=agent, expires_at=expires_at)
+        self.keys[digest] = key
+        return key
+
+    async def find(self, digest: str) -> ApiKey | None:
+        """See `dialer.api.ports.KeyStore`."""
+        self.lookups += 1
+        return self.keys.get(digest)
+
+
+class FakeControl:
+    """Takes events down; `fail_with` makes it refuse them. Campaigns show in the live view at once."""
+
+    def __init__(self) -> None:
+        self.view = LiveView()
+        self.events: list[PeopleEvent] = []
+        self.fail_with: DialerError | None = None
+
+    async def submit(self, event: PeopleEvent) -> None:
+        """See `dialer.api.ports.Control`."""
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.events.append(event)
+        if isinstance(event, CampaignConfigured):
+            self.view.configure(event.campaign)
+        elif isinstance(event, CampaignOrdered):
+            self.view.configure(Campaign(id=event.campaign), event.state)
+
+    def live(self) -> LiveView:
+        """See `dialer.api.ports.Control`."""
+        return self.view
+
+
+class FakeCampaigns:
+    """Campaigns in a dictionary."""
+
+    def __init__(self) -> None:
+        self.rows: dict[CampaignId, StoredCampaign] = {}
+
+    async def get(self, campaign: CampaignId) -> StoredCampaign | None:
+        """See `dialer.api.ports.Campaigns`."""
+        return self.rows.get(campaign)
+
+    async def page(self, after: CampaignId | None, limit: int) -> Sequence[StoredCampaign]:
+        """See `dialer.api.ports.Campaigns`."""
+        ids = sorted(id for id in self.rows if after is None or id > after)
+        return [self.rows[id] for id in ids[:limit]]
+
+    async def create(self, campaign: Campaign, now: float) -> bool:
+        """See `dialer.api.ports.Campaigns`."""
+        if campaign.id in self.rows:
+            return False
+        self.rows[campaign.id] = StoredCampaign(campaign=campaign, state=CampaignState.DRAFT, updated_at=now)
+        return True
+
+    async def save(self, campaign: Campaign, now: float) -> None:
+        """See `dialer.api.ports.Campaigns`."""
+        self.rows[campaign.id] = StoredCampaign(campaign=campaign, state=self.rows[campaign.id].state, updated_at=now)
+
+
+class FakeIntake:
+    """Contacts in a dictionary by (campaign, id); rows without `id` or `phones` are rejected. Lists are not read."""
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        self.contacts: dict[tuple[CampaignId, ContactId], Mapping[str, object]] = {}
+        self.batches: list[int] = []
+        self.imports: dict[str, ListImport] = {}
+        self.files: dict[str, Path] = {}
+        self.rejected_rows: dict[str, list[RejectedRow]] = {}
+        self.fail_with: DialerError | None = None
+        self._folder = folder
+        self._clock = clock
+
+    async def offer(self, campaign: CampaignId, rows: Sequence[bytes]) -> Sequence[ContactVerdict]:
+        """See `dialer.api.ports.ContactIntake`."""
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.batches.append(len(rows))
+        return [self._take(campaign, row) for row in rows]
+
+    def _take(self, campaign: CampaignId, row: bytes) -> ContactVerdict:
+        try:
+            contact = msgspec.json.decode(row, type=dict[str, object])
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            return ContactVerdict(status="rejected", id=None, reason="not_json", problem=str(error))
+        id = contact.get("id")
+        if not isinstance(id, str) or not contact.get("phones"):
+            return ContactVerdict(status="rejected", id=None, reason="wrong_value", problem="id and phones are needed")
+        key = (campaign, ContactId(id))
+        reason = "updated" if key in self.contacts else "added"
+        self.contacts[key] = contact
+        return ContactVerdict(status="accepted", id=key[1], reason=reason)
+
+    def upload_folder(self) -> Path:
+        """See `dialer.api.ports.ContactIntake`."""
+        return self._folder
+
+    async def start_list(self, campaign: CampaignId, path: Path, name: str) -> ListImport:
+        """See `dialer.api.ports.ContactIntake`."""
+        if self.fail_with is not None:
+            raise self.fail_with
+        id = f"list-{len(self.imports) + 1}"
+        self.files[id] = path
+        self.imports[id] = ListImport(
+            id=id,
+            campaign=campaign,
+            name=name or id,
+            state="waiting",
+            read=0,
+            accepted=0,
+            rejected=0,
+            reasons={},
+            error="",
+            started_at=self._clock.now(),
+            finished_at=None,
+        )
+        return self.imports[id]
+
+    async def list_import(self, id: str) -> ListImport | None:
+        """See `dialer.api.ports.ContactIntake`."""
+        return self.imports.get(id)
+
+    async def list_imports(
+        self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int
+    ) -> Sequence[ListImport]:
+        """See `dialer.api.ports.ContactIntake`."""
+        rows = [row for row in self.imports.values() if campaign is None or row.campaign == campaign]
+        rows.sort(key=lambda row: (row.started_at, row.id), reverse=True)
+        return [row for row in rows if before is None or (row.started_at, row.id) < before][:limit]
+
+    async def rejected(self, id: str) -> AsyncIterator[RejectedRow]:
+        """See `dialer.api.ports.ContactIntake`."""
+        for row in self.rejected_rows.get(id, ()):
+            yield row
+
+
+class FakePurges:
+    """Keeps the messages that would go to Redis."""
+
+    def __init__(self) -> None:
+        self.removals: list[Mapping[str, object]] = []
+        self.do_not_calls: list[Mapping[str, object]] = []
+        self.fail_with: DialerError | None = None
+
+    async def remove(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """See `dialer.api.ports.Purges`."""
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.removals.extend(messages)
+
+    async def do_not_call(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """See `dialer.api.ports.Purges`."""
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.do_not_calls.extend(messages)
+
+    async def listed(self, phone: Phone) -> Sequence[DoNotCallEntry]:
+        """See `dialer.api.ports.Purges`."""
+        entries: dict[str, DoNotCallEntry] = {}
+        for message in self.do_not_calls:
+            scope = str(message["scope"])
+            if message["phone"] == phone and message["op"] == "add":
+                reason = str(message.get("reason", ""))
+                entries[scope] = DoNotCallEntry(scope=scope, phone=phone, reason=reason, expires_at=None)
+            elif message["phone"] == phone:
+                entries.pop(scope, None)
+        return list(entries.values())
+
+
+class FakeAttempts:
+    """Ended calls in a list."""
+
+    def __init__(self) -> None:
+        self.rows: list[Attempt] = []
+
+    async def get(self, call: CallId) -> Attempt | None:
+        """See `dialer.api.ports.Attempts`."""
+        return next((row for row in self.rows if row.call == call), None)
+
+    async def page(self, query: AttemptQuery, before: tuple[float, CallId] | None, limit: int) -> Sequence[Attempt]:
+        """See `dialer.api.ports.Attempts`."""
+        rows = sorted(self.rows, key=lambda row: (row.ended_at, row.call), reverse=True)
+        return [row for row in rows if _matches(row, query) and (before is None or (row.ended_at, row.call) < before)][
+            :limit
+        ]
+
+
+def _matches(row: Attempt, query: AttemptQuery) -> bool:
+    wanted = (
+        (query.campaign, row.campaign),
+        (query.contact, row.contact),
+        (query.agent, row.agent),
+        (query.outcome, row.outcome),
+    )
+    return (
+        all(value is None or value == actual for value, actual in wanted)
+        and (query.ended_from is None or row.ended_at >= query.ended_from)
+        and (query.ended_before is None or row.ended_at < query.ended_before)
+    )
+
+
+class FakeHealth:
+    """Says what `rows` says."""
+
+    def __init__(self) -> None:
+        self.rows: list[HealthCheck] = [HealthCheck(name="redis", ok=True)]
+
+    async def checks(self) -> Sequence[HealthCheck]:
+        """See `dialer.api.ports.Health`."""
+        return self.rows
+
+
+class FakeNode:
+    """All ports of the API, connected to nothing but memory; `ports` is what `create_app` wants."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.keys = FakeKeyStore()
+        self.control = FakeControl()
+        self.campaigns = FakeCampaigns()
+        self.intake = FakeIntake(folder, self.clock)
+        self.purges = FakePurges()
+        self.attempts = FakeAttempts()
+        self.results = Broadcast()
+        self.health = FakeHealth()
+        self.metrics = Metrics("test")
+        self.ports = ApiPorts(
+            clock=self.clock,
+            keys=self.keys,
+            idempotency=MemoryIdempotency(),
+            control=self.control,
+            campaigns=self.campaigns,
+            intake=self.intake,
+            purges=self.purges,
+            attempts=self.attempts,
+            results=self.results,
+            health=self.health,
+            metrics=self.metrics,
+        )

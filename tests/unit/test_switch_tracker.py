@@ -1,0 +1,385 @@
+"""From recorded sessions to the engine's events: every outcome, and what happens around losses of connection."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dialer.ami.framing import Decoder
+from dialer.ami.messages import Message
+from dialer.core.events import (
+    AgentPhoneGone,
+    AgentPhoneUp,
+    CallAnswered,
+    CallHungUp,
+    CallJoined,
+    CallRinging,
+    HungUpBy,
+    MachineDetected,
+    MessagePlayed,
+    OriginateFailed,
+    ServerConnected,
+    SwitchEvent,
+    Verdict,
+)
+from dialer.core.ids import AgentId, CallId, ServerName
+from dialer.core.outcome import Outcome, unanswered_outcome
+from dialer.switch.tracker import GHOST_S, GRACE_S, Tracker
+
+DATA = Path(__file__).parent.parent / "data" / "ami"
+TABLE: Mapping[str, Mapping[str, Any]] = {row["name"]: row for row in json.loads((DATA / "table.json").read_text())}
+AGENT_LEG = "agent~agent01~r-1"
+
+
+def recorded(name: str) -> list[Message]:
+    """A session as our own would have been: ActionID and Uniqueid are one, the agent's leg has an id of ours."""
+    data = (DATA / f"{name}.rx.txt").read_bytes()
+    data = data.replace(f"ActionID: orig-{name}\r\n".encode(), f"ActionID: cust-{name}\r\n".encode())
+    data = re.sub(rb"agentleg-[0-9]+", AGENT_LEG.encode(), data)
+    return Decoder().receive_data(data)
+
+
+def message(event: str, **headers: str) -> Message:
+    return Message([("Event", event), *headers.items()])
+
+
+def new_tracker(*calls: str) -> Tracker:
+    tracker = Tracker(ServerName("pbx"))
+    tracker.snapshot([], 0.0)
+    for call in calls:
+        tracker.originated(CallId(call))
+    return tracker
+
+
+def play(tracker: Tracker, messages: list[Message], *, cancel: str = "") -> list[SwitchEvent]:
+    """All events, each message read one millisecond after the one before, then the grace."""
+    events: list[SwitchEvent] = []
+    now = 100.0
+    for item in messages:
+        now += 0.001
+        events += tracker.handle(item, now)
+    if cancel:
+        tracker.hang_up_asked(cancel)
+    events += tracker.handle_timer(now + GRACE_S + 0.001)
+    assert tracker.next_deadline() is None
+    return events
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLE) - {"02", "03"}))
+def test_every_recorded_call(name: str) -> None:
+    row = TABLE[name]
+    call = CallId(row["ouid"])
+    tracker = new_tracker(call)
+    if name.startswith("4"):
+        tracker.hang_up_asked(call)
+    events = [event for event in play(tracker, recorded(name)) if getattr(event, "call", None) == call]
+    assert len(tracker) == 0
+    *before, last = events
+    answered = row["dialend"] == "ANSWER"
+    assert ["CallRinging"] * (row["ringstate"] is not None) + ["CallAnswered"] * answered == [
+        type(event).__name__ for event in before if isinstance(event, CallRinging | CallAnswered)
+    ]
+    assert isinstance(last, CallHungUp)
+    assert not any(isinstance(event, CallHungUp) for event in before)
+    assert int(row["cause"]) == last.cause
+    assert (int(row["tech"]) if row["tech"] else None) == last.sip_code
+    assert (row["reason"] == "3") == last.timed_out
+    assert [event.at for event in events] == sorted(event.at for event in events)
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("10-busy", Outcome.BUSY),
+        ("11-noanswer-timeout", Outcome.NO_ANSWER),
+        ("12-unallocated-404", Outcome.INVALID),
+        ("13-congestion-503", Outcome.CONGESTION),
+        ("14-decline-603", Outcome.REJECTED),
+        ("15-unavailable-480", Outcome.NO_ANSWER),
+        ("17-carrier-never-replies", Outcome.CONGESTION),
+        ("18-trunk-port-closed", Outcome.CONGESTION),
+        ("40-cancel-while-ringing", Outcome.CANCELLED),
+        ("42-cancel-by-uniqueid", Outcome.CANCELLED),
+        ("43-cancel-before-100-trying", Outcome.CANCELLED),
+        ("80-local-channel-busy", Outcome.BUSY),
+    ],
+)
+def test_what_the_engine_makes_of_calls_that_nobody_answered(name: str, outcome: Outcome) -> None:
+    call = f"cust-{name}"
+    tracker = new_tracker(call)
+    if name.startswith("4"):
+        tracker.hang_up_asked(call)
+    events = play(tracker, recorded(name))
+    (end,) = [event for event in events if isinstance(event, CallHungUp)]
+    assert end.by is (HungUpBy.DIALER if name.startswith("4") else HungUpBy.NETWORK)
+    assert outcome is unanswered_outcome(
+        cause=end.cause,
+        sip_code=end.sip_code,
+        timed_out=end.timed_out,
+        rang=any(isinstance(event, CallRinging) for event in events),
+        cancelled=end.by is HungUpBy.DIALER,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        ("01-human-conf-agent-hangs-up", HungUpBy.AGENT),
+        ("05-customer-hangs-up-first-conf", HungUpBy.CUSTOMER),
+        ("24-lobby-then-redirect-to-conf", HungUpBy.AGENT),
+    ],
+)
+def test_who_joined_whom_and_who_hung_up(name: str, by: HungUpBy) -> None:
+    tracker = new_tracker(f"cust-{name}")
+    tracker.agent_called(AgentId("agent01"), AGENT_LEG)
+    events = play(tracker, recorded(name))
+    (joined,) = [event for event in events if isinstance(event, CallJoined)]
+    assert joined.agent == "agent01"
+    (end,) = [event for event in events if isinstance(event, CallHungUp)]
+    if name.startswith("24"):
+        assert end.by in {HungUpBy.AGENT, HungUpBy.CUSTOMER}
+    else:
+        assert end.by is by
+    answered = next(event for event in events if isinstance(event, CallAnswered))
+    assert answered.at <= joined.at <= end.at
+
+
+def test_requests_that_asterisk_could_not_carry_out_never_rang() -> None:
+    tracker = new_tracker(*(f"bad-{number}" for number in range(10)))
+    events: list[SwitchEvent] = []
+    now = 0.0
+    for item in recorded("50-originate-bad-channel"):
+        now += 1.0
+        if item.response == "Error":
+            events += tracker.refused(item.action_id or "", item.get("Message", ""), now)
+        # Recorded with a Uniqueid other than the ActionID; ours are one.
+        pairs = [(key, value.replace("bad-uid-", "bad-")) for key, value in item.pairs]
+        events += tracker.handle(Message(pairs), now)
+        events += tracker.handle_timer(now + 0.9)
+    failed = {event.call: event.reason for event in events if isinstance(event, OriginateFailed)}
+    assert {f"bad-{number}" for number in (0, 1, 2, 3, 4, 5, 6, 9)} == set(failed)
+    assert failed[CallId("bad-4")] == "Extension does not exist."
+    assert "endpoint" in failed[CallId("bad-0")]
+    assert {"bad-7", "bad-8"} == {event.call for event in events if isinstance(event, CallHungUp)}
+    assert len(tracker) == 0
+
+
+def test_a_failure_under_another_calls_uniqueid_leaves_that_call_alone() -> None:
+    tracker = new_tracker("dup-1", "dup-b")
+    messages = [
+        Message([(k, "dup-1" if (k, v) == ("ActionID", "dup-a") else v) for k, v in item.pairs])
+        for item in recorded("51-originate-duplicate-channelid")
+    ]
+    events: list[SwitchEvent] = []
+    now = 0.0
+    for item in messages:
+        now += 1.0
+        events += tracker.handle(item, now)
+        events += tracker.handle_timer(now + 0.9)
+    assert [(type(event).__name__, event.call) for event in events if isinstance(event, OriginateFailed)] == [
+        ("OriginateFailed", "dup-b")
+    ]
+    assert [type(event).__name__ for event in events if getattr(event, "call", "") == "dup-1"] == [
+        "CallRinging",
+        "CallAnswered",
+        "CallHungUp",
+    ]
+
+
+# ---- the dialplan's own events
+
+
+def test_verdicts_of_machine_detection() -> None:
+    words = {"HUMAN": Verdict.HUMAN, "MACHINE": Verdict.MACHINE, "NOTSURE": Verdict.UNSURE}
+    for word, verdict in words.items():
+        tracker = new_tracker("c-1")
+        item = message("UserEvent", UserEvent="CadenciaAmd", Uniqueid="c-1", Call="c-1", Status=word, Cause="X-1-2")
+        answered, detected = tracker.handle(item, 5.0)
+        assert answered == CallAnswered(at=5.0, call=CallId("c-1"))
+        assert detected == MachineDetected(at=5.0, call=CallId("c-1"), verdict=verdict, cause="X-1-2")
+    item = message("UserEvent", UserEvent="CadenciaAmd", Call="c-1", Status="HANGUP")
+    assert new_tracker("c-1").handle(item, 5.0) == []
+
+
+def test_messages_and_foreign_user_events() -> None:
+    tracker = new_tracker("c-1")
+    for played, complete in (("yes", True), ("no", False), ("", False)):
+        item = message("UserEvent", UserEvent="CadenciaMessage", Call="c-1", Played=played)
+        assert tracker.handle(item, 5.0) == [MessagePlayed(at=5.0, call=CallId("c-1"), complete=complete)]
+    assert tracker.handle(message("UserEvent", UserEvent="CadenciaMessage", Call="c-2", Played="yes"), 5.0) == []
+    assert tracker.handle(message("UserEvent", UserEvent="Other", Call="c-1"), 5.0) == []
+    assert tracker.handle(message("UserEvent", UserEvent="CadenciaWaitExpired", Call="c-1"), 5.0) == []
+    assert tracker.handle(message("PeerStatus"), 5.0) == []
+
+
+# ---- agents
+
+
+def phone_up(tracker: Tracker, agent: str = "a1", leg: str = "agent~a1~r-1") -> None:
+    tracker.agent_called(AgentId(agent), leg)
+    join = message("ConfbridgeJoin", Uniqueid=leg, Conference=agent)
+    assert tracker.handle(join, 1.0) == [AgentPhoneUp(at=1.0, agent=AgentId(agent))]
+    assert tracker.handle(join, 1.0) == []
+
+
+def test_a_phone_that_goes_is_told_once_with_the_reason() -> None:
+    tracker = new_tracker()
+    phone_up(tracker)
+    assert tracker.leg_of(AgentId("a1")) == "agent~a1~r-1"
+    hangup = message("Hangup", Uniqueid="agent~a1~r-1", Cause="16")
+    (gone,) = tracker.handle(hangup, 2.0)
+    assert gone == AgentPhoneGone(at=2.0, agent=AgentId("a1"), reason="the phone was hung up")
+    assert tracker.handle(hangup, 2.0) == []
+    assert tracker.leg_of(AgentId("a1")) is None
+
+
+def test_phones_that_do_not_come_up() -> None:
+    tracker = new_tracker()
+    tracker.agent_called(AgentId("a1"), "agent~a1~r-1")
+    failure = message("OriginateResponse", ActionID="agent~a1~r-1", Response="Failure", Reason="0")
+    assert tracker.handle(failure, 1.0) == []
+    (gone,) = tracker.handle_timer(1.0 + GRACE_S)
+    assert isinstance(gone, AgentPhoneGone)
+    assert "does the phone register" in gone.reason
+    tracker.agent_called(AgentId("a1"), "agent~a1~r-2")
+    tracker.handle(message("Newchannel", Uniqueid="agent~a1~r-2"), 2.0)
+    tracker.handle(message("OriginateResponse", ActionID="agent~a1~r-2", Response="Failure", Reason="0"), 2.0)
+    hangup = message("Hangup", Uniqueid="agent~a1~r-2", Cause="17", **{"Cause-txt": "User busy"})
+    (gone,) = tracker.handle(hangup, 2.0)
+    assert isinstance(gone, AgentPhoneGone)
+    assert gone.reason == "the phone did not answer (User busy)"
+
+
+def test_the_end_of_a_leg_that_was_replaced_is_nobodys_business() -> None:
+    tracker = new_tracker()
+    phone_up(tracker)
+    tracker.agent_called(AgentId("a1"), "agent~a1~r-2")
+    assert tracker.handle(message("Hangup", Uniqueid="agent~a1~r-1", Cause="16"), 2.0) == []
+    assert tracker.leg_of(AgentId("a1")) == "agent~a1~r-2"
+
+
+def test_a_room_without_its_agent() -> None:
+    tracker = new_tracker("c-1")
+    phone_up(tracker)
+    item = message("UserEvent", UserEvent="CadenciaNoAgent", Call="c-1", Room="a1")
+    assert tracker.handle(item, 2.0) == [
+        AgentPhoneGone(at=2.0, agent=AgentId("a1"), reason="the phone was not in its room")
+    ]
+    assert tracker.take_hang_ups() == ["agent~a1~r-1"]
+    assert tracker.handle(item, 2.0) == []
+
+
+def test_a_customer_who_is_put_out_by_the_agents_end() -> None:
+    tracker = new_tracker("c-1")
+    phone_up(tracker)
+    tracker.handle(message("ConfbridgeJoin", Uniqueid="c-1", Conference="a1"), 2.0)
+    tracker.handle(message("ConfbridgeLeave", Uniqueid="c-1", Conference="a1"), 3.0)
+    tracker.handle(message("Hangup", Uniqueid="agent~a1~r-1", Cause="16"), 3.0)
+    (end,) = tracker.handle(message("Hangup", Uniqueid="c-1", Cause="16"), 3.1)
+    assert isinstance(end, CallHungUp)
+    assert end.by is HungUpBy.AGENT
+
+
+# ---- hang-ups that come too early, snapshots, ghosts
+
+
+def test_a_hang_up_before_the_channel_exists_is_asked_for_again() -> None:
+    tracker = new_tracker("c-1")
+    tracker.hang_up_asked("c-1")
+    assert tracker.take_hang_ups() == []
+    tracker.handle(message("Newchannel", Uniqueid="c-1", Channel="PJSIP/t-1"), 1.0)
+    assert tracker.take_hang_ups() == ["c-1"]
+    assert tracker.take_hang_ups() == []
+    assert tracker.channel("c-1") == "PJSIP/t-1"
+    assert tracker.channel("c-2") == "c-2"
+
+
+def row(uniqueid: str, **headers: str) -> Message:
+    return message("CoreShowChannel", Uniqueid=uniqueid, Channel=f"PJSIP/{uniqueid}", **headers)
+
+
+def test_a_snapshot_says_what_is_ours() -> None:
+    tracker = new_tracker()
+    (connected,) = tracker.snapshot(
+        [
+            row("n-1", ChannelStateDesc="Ringing"),
+            row("n-2", ChannelStateDesc="Up", Application="BridgeWait"),
+            row("agent~a1~x-1", ChannelStateDesc="Up", Application="ConfBridge", Exten="a1"),
+            row("agent~a1~x-2", ChannelStateDesc="Up", Application="ConfBridge", Exten="a1"),
+            row("agent~a2~x-3", ChannelStateDesc="Ringing"),
+            row("pbx-1795304283.65", ChannelStateDesc="Up"),
+            row("1795304283.65", ChannelStateDesc="Up"),
+            row("n-3;2", ChannelStateDesc="Up"),
+        ],
+        7.0,
+    )
+    assert connected == ServerConnected(
+        at=7.0,
+        server=ServerName("pbx"),
+        calls=frozenset({CallId("n-1"), CallId("n-2")}),
+        agents=frozenset({AgentId("a1")}),
+    )
+    assert tracker.take_hang_ups() == ["agent~a1~x-2", "agent~a2~x-3"]
+    assert tracker.leg_of(AgentId("a1")) == "agent~a1~x-1"
+    # What was found is followed from now on.
+    (answered,) = tracker.handle(message("Newstate", Uniqueid="n-1", ChannelStateDesc="Up"), 8.0)
+    assert answered == CallAnswered(at=8.0, call=CallId("n-1"))
+    (end,) = tracker.handle(message("Hangup", Uniqueid="n-2", Cause="16"), 8.0)
+    assert isinstance(end, CallHungUp)
+
+
+def test_what_happened_while_nobody_listened() -> None:
+    tracker = new_tracker("n-1", "n-2", "n-3")
+    events = tracker.snapshot(
+        [
+            row("n-1", ChannelStateDesc="Up", Application="BridgeWait", Context="cadencia-wait", Exten="s"),
+            row("n-2", ChannelStateDesc="Up", Application="ConfBridge", Context="cadencia-connect", Exten="a1"),
+        ],
+        9.0,
+    )
+    assert events[1:] == [
+        CallAnswered(at=9.0, call=CallId("n-1")),
+        CallAnswered(at=9.0, call=CallId("n-2")),
+        CallJoined(at=9.0, call=CallId("n-2"), agent=AgentId("a1")),
+    ]
+    assert isinstance(events[0], ServerConnected)
+    assert events[0].calls == {"n-1", "n-2"}
+
+
+def test_a_call_that_appears_after_it_was_given_up_is_hung_up() -> None:
+    tracker = new_tracker("n-1", "n-2")
+    tracker.snapshot([], 9.0)
+    assert tracker.handle(message("Newchannel", Uniqueid="n-1"), 10.0) == []
+    assert tracker.take_hang_ups() == ["n-1"]
+    tracker.handle(message("Newchannel", Uniqueid="n-2"), 9.0 + GHOST_S + 1.0)
+    assert tracker.take_hang_ups() == []
+
+
+def test_a_hang_up_asked_for_while_the_connection_was_down_is_asked_for_again() -> None:
+    tracker = new_tracker("n-1")
+    tracker.hang_up_asked("n-1")
+    tracker.snapshot([row("n-1", ChannelStateDesc="Ringing")], 9.0)
+    assert tracker.take_hang_ups() == ["n-1"]
+
+
+def test_events_of_unknown_channels_mean_nothing_and_leave_nothing() -> None:
+    tracker = new_tracker()
+    for item in recorded("01-human-conf-agent-hangs-up"):
+        assert tracker.handle(item, 1.0) == []
+    assert len(tracker) == 0
+    assert tracker.take_hang_ups() == []
+
+
+def test_a_failed_call_whose_end_is_never_heard_of_is_ended_and_hung_up() -> None:
+    tracker = new_tracker("c-1")
+    tracker.handle(message("Newchannel", Uniqueid="c-1"), 1.0)
+    tracker.handle(message("OriginateResponse", ActionID="c-1", Response="Failure", Reason="3"), 2.0)
+    (end,) = tracker.handle_timer(2.0 + GRACE_S)
+    assert isinstance(end, CallHungUp)
+    assert end.timed_out
+    assert tracker.take_hang_ups() == ["c-1"]
