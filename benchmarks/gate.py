@@ -40,7 +40,13 @@ def contact(i: int) -> Contact:
         phones=(Phone(f"+346{i:08d}"), Phone(f"+349{i:08d}")),
         name="María García Fernández",
         timezone="Europe/Madrid",
-        fields={"debt": "1234.50", "product": "loan", "city": "Valencia", "due": "2030-01-31", "note": "calls back at 4"},
+        fields={
+            "debt": "1234.50",
+            "product": "loan",
+            "city": "Valencia",
+            "due": "2030-01-31",
+            "note": "calls back at 4",
+        },
     )
 
 
@@ -60,7 +66,7 @@ async def bare(client: AsyncRedis, members: int, batch: int) -> float:
     for i in range(0, members, 1_000):
         await client.zadd("bare", {f"crm-{k:07d}": k for k in range(i, i + 1_000)})
     sha = await client.script_load(POP)
-    connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py
+    connection = await client.connection_pool.get_connection()
     begin = time.perf_counter()
     for _ in range(members // batch):
         await connection.send_packed_command(connection.pack_command("EVALSHA", sha, 1, "bare", batch))
@@ -106,7 +112,7 @@ async def measure(contacts: int, batch: int, home: Path) -> dict[str, Any]:
         figures: dict[str, Any] = {"contacts": contacts, "batch": batch}
         rates = [await bare(client, share // 1_000 * 1_000, batch)]
         strict = RedisQueues(client, node=NodeName("node1"))
-        pages: AsyncRecords = _pages(100_000)  # type: ignore[assignment]  # an async generator is one
+        pages: AsyncRecords = _pages(100_000)
         await strict.rebuild(pages)
         loose = RedisQueues(connect(server.url), node=NodeName("node1"), strict_gate=False)
         assert await loose.prepare()

@@ -6,9 +6,8 @@ not allowed, is refused with the field's name and what it may be.
 
 from __future__ import annotations
 
-import math
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -238,9 +237,6 @@ def change_campaign(campaign: Campaign, changes: Mapping[str, object]) -> Campai
 
 
 def _check(given: CampaignInput) -> None:
-    for field, value in _floats(given):
-        if not math.isfinite(value):
-            raise InputError(f"{field}: {value} is no number")
     valid = method_names()
     if given.method not in valid:
         raise InputError(f"method: {given.method!r} is no pacing method; it may be {', '.join(valid)}")
@@ -270,19 +266,6 @@ def _check(given: CampaignInput) -> None:
             f"connect_within_s; it may be at most {latest:g}"
         )
     _check_screen_pop(given.screen_pop)
-
-
-def _floats(struct: Struct, path: str = "") -> Iterator[tuple[str, float]]:
-    """Every float with its path. TOML has nan, and nan is neither above nor below any limit."""
-    for name, value in msgspec.structs.asdict(struct).items():
-        if isinstance(value, float):
-            yield path + name, value
-        elif isinstance(value, Struct):
-            yield from _floats(value, f"{path}{name}.")
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                if isinstance(item, Struct):
-                    yield from _floats(item, f"{path}{name}.{key}.")
 
 
 def _check_screen_pop(template: str) -> None:

@@ -115,8 +115,12 @@ class Floor:
 
 
 def markov(*, agents: int, handle_s: float, ring_s: float, answer: float, hours: float) -> Floor:
-    """The loss model with exponential clocks that the theory solves: no wrap-up, nobody waits, answers and failures
-    alike.""" ring = Exponential(ring_s) return Floor(
+    """The loss model with exponential clocks that the theory solves.
+
+    No wrap-up, nobody waits, and answers take as long as failures.
+    """
+    ring = Exponential(ring_s)
+    return Floor(
         shifts=(Shift(agents=agents),),
         answer=Steps(answer),
         rings=ring,

@@ -11,3 +11,4 @@ from tests.databases import (  # noqa: F401 - fixtures are found by name
     sqlite_template,
     sqlite_url,
 )
+from tests.valkey import own_valkey, valkey, valkey_server  # noqa: F401 - likewise

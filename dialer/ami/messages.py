@@ -107,6 +107,11 @@ class Message:
             return value
         lowered = self._lowered
         if lowered is None:
+            # Most headers that are asked for and not there are there in no spelling: a search of the text is cheaper
+            # than a second dictionary.
+            text = self._text
+            if text and f"\n{name.lower()}:" not in f"\n{text}".lower():
+                return default
             lowered = {}
             for key, item in first.items():
                 lowered.setdefault(key.lower(), item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from litestar import Router, get, post
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from dialer.api.auth import own_agent, requires
@@ -52,7 +53,7 @@ async def list_agents(ports: Ports) -> AgentsOut:
     guards=[requires(Role.AGENT, Role.SUPERVISOR, Role.CRM)],
     responses=documented(*KEYED, 404, 422),
 )
-async def get_agent(agent: str, request: KeyedRequest, ports: Ports) -> AgentRow:
+async def get_agent(agent: FromPath[str], request: KeyedRequest, ports: Ports) -> AgentRow:
     """One agent."""
     return _signed_in(ports, _checked(request, agent), also_signed_out=True)
 
@@ -63,7 +64,7 @@ async def get_agent(agent: str, request: KeyedRequest, ports: Ports) -> AgentRow
     responses=documented(*KEYED, *BODY, 404),
     status_code=202,
 )
-async def sign_in(agent: str, data: SignInInput, request: KeyedRequest, ports: Ports) -> Accepted:
+async def sign_in(agent: FromPath[str], data: JSONBody[SignInInput], request: KeyedRequest, ports: Ports) -> Accepted:
     """Call the agent's phone and keep it; calls come into it."""
     who = _checked(request, agent)
     row = ports.control.live().agent(who)
@@ -90,7 +91,7 @@ async def sign_in(agent: str, data: SignInInput, request: KeyedRequest, ports: P
     status_code=202,
     opt={"no_body": True},
 )
-async def ready(agent: str, request: KeyedRequest, ports: Ports) -> Accepted:
+async def ready(agent: FromPath[str], request: KeyedRequest, ports: Ports) -> Accepted:
     """The agent wants calls: ends wrap-up or pause."""
     who = _checked(request, agent)
     row = _signed_in(ports, who)
@@ -105,7 +106,7 @@ async def ready(agent: str, request: KeyedRequest, ports: Ports) -> Accepted:
     responses=documented(*KEYED, *BODY, 404),
     status_code=202,
 )
-async def pause(agent: str, data: PauseInput, request: KeyedRequest, ports: Ports) -> Accepted:
+async def pause(agent: FromPath[str], data: JSONBody[PauseInput], request: KeyedRequest, ports: Ports) -> Accepted:
     """The agent wants no more calls; takes effect after the present one."""
     who = _checked(request, agent)
     if not data.code.isprintable() or not data.code.strip():
@@ -121,7 +122,7 @@ async def pause(agent: str, data: PauseInput, request: KeyedRequest, ports: Port
     status_code=202,
     opt={"no_body": True},
 )
-async def sign_out(agent: str, request: KeyedRequest, ports: Ports) -> Accepted:
+async def sign_out(agent: FromPath[str], request: KeyedRequest, ports: Ports) -> Accepted:
     """The agent goes home; takes effect after the present call."""
     who = _checked(request, agent)
     _signed_in(ports, who)
@@ -135,7 +136,7 @@ async def sign_out(agent: str, request: KeyedRequest, ports: Ports) -> Accepted:
     status_code=202,
     opt={"no_body": True},
 )
-async def hang_up(agent: str, request: KeyedRequest, ports: Ports) -> Accepted:
+async def hang_up(agent: FromPath[str], request: KeyedRequest, ports: Ports) -> Accepted:
     """The agent ends the present talk; their phone stays."""
     who = _checked(request, agent)
     row = _signed_in(ports, who)

@@ -62,8 +62,8 @@ def create_app(ports: ApiPorts, settings: Settings) -> Litestar:
             "phones": Provide(_give(phones), sync_to_thread=False),
         },
         middleware=[
-            DefineMiddleware(AuthMiddleware, Authenticator(ports.keys, ports.clock)),
-            DefineMiddleware(IdempotencyMiddleware, ports.idempotency, ports.clock),
+            DefineMiddleware(AuthMiddleware, authenticator=Authenticator(ports.keys, ports.clock)),
+            DefineMiddleware(IdempotencyMiddleware, store=ports.idempotency, clock=ports.clock),
         ],
         before_request=check_body,
         exception_handlers=HANDLERS,

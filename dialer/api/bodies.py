@@ -19,6 +19,8 @@ NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
 #: Key in a handler's `opt`: the content types that it takes. Without it a body must be JSON.
 ACCEPTS: Final = "accepts"
+#: Key in a handler's `opt`: it reads the body itself, by `chunks`, which has a limit of its own.
+STREAMED: Final = "streamed"
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -38,7 +40,7 @@ async def check_body(request: Request[Any, Any, Any]) -> None:
             f"the body must be {' or '.join(accepted)}; the Content-Type header says {given or 'nothing'}",
             details={"accepted": list(accepted)},
         )
-    if given == JSON:
+    if given == JSON and not request.route_handler.opt.get(STREAMED):
         check_json(await request.body())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from litestar import Router, get, post
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from dialer.api.auth import own_agent, requires
@@ -35,10 +35,10 @@ _AMOUNT: Final = r"^-?[0-9]{1,15}(\.[0-9]{1,6})?(?![\s\S])"
 @get("/calls", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 422, 503))
 async def list_calls(
     ports: Ports,
-    campaign: str | None = None,
-    contact: str | None = None,
-    agent: str | None = None,
-    outcome: Outcome | None = None,
+    campaign: FromQuery[str | None] = None,
+    contact: FromQuery[str | None] = None,
+    agent: FromQuery[str | None] = None,
+    outcome: FromQuery[Outcome | None] = None,
     ended_from: Annotated[str | None, QueryParameter(description="RFC 3339 with zone")] = None,
     ended_before: Annotated[str | None, QueryParameter(description="RFC 3339 with zone")] = None,
     cursor: Cursor = None,
@@ -63,7 +63,7 @@ async def list_calls(
 
 
 @get("/calls/live", guards=[requires(Role.SUPERVISOR)], responses=documented(*KEYED, 404, 422))
-async def list_calls_now(ports: Ports, campaign: str | None = None, limit: Limit = 500) -> CallsNow:
+async def list_calls_now(ports: Ports, campaign: FromQuery[str | None] = None, limit: Limit = 500) -> CallsNow:
     """Calls in flight, oldest first."""
     of = None if campaign is None else (await known_campaign(ports, campaign)).campaign.id
     rows = ports.control.live().calls(of)
@@ -82,7 +82,7 @@ async def _find(ports: Ports, call: str) -> CallOut:
 
 
 @get("/calls/{call:str}", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 503))
-async def get_call(call: str, ports: Ports) -> CallOut:
+async def get_call(call: FromPath[str], ports: Ports) -> CallOut:
     """One call, in flight or ended. A call that has just ended may take a moment to be in the record."""
     return await _find(ports, call)
 
@@ -94,7 +94,7 @@ async def get_call(call: str, ports: Ports) -> CallOut:
     status_code=202,
     opt={"no_body": True},
 )
-async def hang_up(call: str, request: KeyedRequest, ports: Ports) -> Accepted:
+async def hang_up(call: FromPath[str], request: KeyedRequest, ports: Ports) -> Accepted:
     """Hang a call up, whatever its state."""
     found = await _find(ports, call)
     if found.state == "ended":
@@ -121,7 +121,7 @@ class DispositionInput(Struct, forbid_unknown_fields=True, kw_only=True):
     responses=documented(*KEYED, *BODY, 404),
     status_code=202,
 )
-async def dispose(data: DispositionInput, request: KeyedRequest, ports: Ports) -> Accepted:
+async def dispose(data: JSONBody[DispositionInput], request: KeyedRequest, ports: Ports) -> Accepted:
     """Close a call with a code; ends the agent's wrap-up."""
     code = data.code.strip()
     if not code or not code.isprintable():

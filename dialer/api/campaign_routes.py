@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from litestar import Router, get, patch, post
+from litestar.params import FromPath, JSONBody
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
@@ -28,7 +29,7 @@ def _out(ports: ApiPorts, stored: StoredCampaign) -> CampaignOut:
 
 
 @post("/campaigns", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY))
-async def create_campaign(data: CampaignInput, ports: Ports) -> CampaignOut:
+async def create_campaign(data: JSONBody[CampaignInput], ports: Ports) -> CampaignOut:
     """Create a campaign. It begins as a draft: load contacts, then start it."""
     campaign = campaign_of(data)
     now = ports.clock.now()
@@ -53,13 +54,15 @@ async def list_campaigns(ports: Ports, cursor: Cursor = None, limit: Limit = 100
 
 
 @get("/campaigns/{campaign:str}", guards=[requires(*_READERS)], responses=documented(*KEYED, 404, 503))
-async def get_campaign(campaign: str, ports: Ports) -> CampaignOut:
+async def get_campaign(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """One campaign."""
     return _out(ports, await known_campaign(ports, campaign))
 
 
 @patch("/campaigns/{campaign:str}", guards=[requires(Role.SUPERVISOR)], responses=documented(*KEYED, *BODY, 404))
-async def change(campaign: str, data: CampaignSettings, request: KeyedRequest, ports: Ports) -> CampaignOut:
+async def change(
+    campaign: FromPath[str], data: JSONBody[CampaignSettings], request: KeyedRequest, ports: Ports
+) -> CampaignOut:
     """Change some settings; what is left out stays. Calls under way keep the settings with which they began."""
     stored = await known_campaign(ports, campaign)
     # `data` was checked, but cannot say which fields were given and which are defaults.
@@ -95,25 +98,25 @@ _ORDER: dict[str, Any] = {
 
 
 @post("/campaigns/{campaign:str}/start", **_ORDER)
-async def start(campaign: str, ports: Ports) -> CampaignOut:
+async def start(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """Start to dial."""
     return await _order(ports, campaign, CampaignState.RUNNING)
 
 
 @post("/campaigns/{campaign:str}/pause", **_ORDER)
-async def pause(campaign: str, ports: Ports) -> CampaignOut:
+async def pause(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """Start no more calls; those under way end by themselves."""
     return await _order(ports, campaign, CampaignState.PAUSED)
 
 
 @post("/campaigns/{campaign:str}/drain", **_ORDER)
-async def drain(campaign: str, ports: Ports) -> CampaignOut:
+async def drain(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """Start no more calls, and stop when the last has ended."""
     return await _order(ports, campaign, CampaignState.DRAINING)
 
 
 @post("/campaigns/{campaign:str}/stop", **_ORDER)
-async def stop(campaign: str, ports: Ports) -> CampaignOut:
+async def stop(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """Stop at once: what rings is hung up, talks go on."""
     return await _order(ports, campaign, CampaignState.STOPPED)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from litestar import Router, post
+from litestar.params import FromPath
 
 from dialer.api.auth import requires
-from dialer.api.bodies import ACCEPTS, JSON, NDJSON, TooLong, chunks, content_type, lines
+from dialer.api.bodies import ACCEPTS, JSON, NDJSON, STREAMED, TooLong, check_json, chunks, content_type, lines
 from dialer.api.errors import BODY, KEYED, ApiError, documented
 from dialer.api.ports import ApiPorts, ContactVerdict, Role
 from dialer.api.requests import KeyedRequest, NodeSettings, Ports, known_campaign
@@ -60,40 +61,46 @@ def _out(line: int, verdict: ContactVerdict) -> ContactOut:
     guards=[requires(Role.CRM)],
     responses=documented(*KEYED, *BODY, 404),
     status_code=200,
-    opt={ACCEPTS: (NDJSON, JSON)},
+    opt={ACCEPTS: (NDJSON, JSON), STREAMED: True},
+    request_max_body_size=None,
     description=(
         "Add or update contacts by (campaign, id): one as `application/json`, or up to 10,000 as "
         "`application/x-ndjson`, one JSON object a line, each with the keys of a contact of `cadencia:contacts`. "
         "Every line gets a verdict; a bad one does not spoil the others. Sending the same again changes nothing."
     ),
 )
-async def offer_contacts(campaign: str, request: KeyedRequest, ports: Ports, settings: NodeSettings) -> ContactsOut:
+async def offer_contacts(
+    campaign: FromPath[str], request: KeyedRequest, ports: Ports, settings: NodeSettings
+) -> ContactsOut:
     """Add or update contacts."""
     stored = await known_campaign(ports, campaign)
     answer = _Answer(ports, stored.campaign.id)
     if content_type(request) == JSON:
-        body = await request.body()
-        if len(body) > MAX_CONTACT_BYTES:
-            raise ApiError(413, f"one contact may have at most {MAX_CONTACT_BYTES} bytes; send many as {NDJSON}")
+        body = b"".join([chunk async for chunk in chunks(request, MAX_CONTACT_BYTES)])
+        check_json(body)
         await answer.add(1, body)
     else:
         number = 0
         async for line in lines(chunks(request, settings.api.max_body_bytes), MAX_CONTACT_BYTES):
             number += 1
+            if number > MAX_CONTACTS:
+                await answer.flush()
+                raise _too_many(stored.campaign.id)
             if isinstance(line, TooLong):
                 answer.too_long(number, line)
             elif line.strip():
                 await answer.add(number, line)
-            if number >= MAX_CONTACTS + 1:
-                await answer.flush()
-                raise ApiError(
-                    413,
-                    f"more than {MAX_CONTACTS} lines; those before were taken. Send the rest in further requests, "
-                    f"or the whole as CSV to /api/v1/campaigns/{stored.campaign.id}/lists",
-                    details={"lines_taken": MAX_CONTACTS},
-                )
     await answer.flush()
     return answer.done()
+
+
+def _too_many(campaign: CampaignId) -> ApiError:
+    return ApiError(
+        413,
+        f"more than {MAX_CONTACTS} lines; those before were taken. Send the rest in further requests, or the whole "
+        f"as CSV to /api/v1/campaigns/{campaign}/lists",
+        details={"lines_taken": MAX_CONTACTS},
+    )
 
 
 routes = Router("/", route_handlers=[offer_contacts], tags=["contacts"])

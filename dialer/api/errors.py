@@ -86,7 +86,7 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 #: What every route with a key can answer.
-KEYED: Final = (401, 403, 429, 500)
+KEYED: Final = (400, 401, 403, 429, 500)
 #: What every route with a JSON body can answer besides.
 BODY: Final = (400, 409, 413, 415, 422, 503)
 
@@ -115,7 +115,14 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     status = error.status_code
     extra = error.extra if isinstance(error.extra, list) else []
     if status == 400 and extra:
-        fields = [{"field": item.get("key", ""), "message": in_words(str(item.get("message", "")))} for item in extra]
+        # "data" is the framework's word for the body as a whole.
+        fields = [
+            {
+                "field": "" if item.get("key") == "data" else item.get("key", ""),
+                "message": in_words(str(item.get("message", ""))),
+            }
+            for item in extra
+        ]
         message = "; ".join(
             f"{item['field']}: {item['message']}" if item["field"] else item["message"] for item in fields
         )

@@ -14,11 +14,11 @@ from typing import Annotated, Final
 
 from litestar import Router, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from dialer.api.auth import requires
-from dialer.api.bodies import ACCEPTS, CSV, chunks
+from dialer.api.bodies import ACCEPTS, CSV, STREAMED, chunks
 from dialer.api.errors import BODY, KEYED, ApiError, documented
 from dialer.api.ports import ListImport, RejectedRow, Role
 from dialer.api.requests import Cursor, KeyedRequest, Limit, NodeSettings, Ports, cursor_from, cursor_to, known_campaign
@@ -61,7 +61,8 @@ async def _store(source: AsyncIterator[bytes], path: Path) -> int:
     guards=[requires(Role.CRM)],
     responses=documented(*KEYED, *BODY, 404, 507),
     status_code=202,
-    opt={ACCEPTS: (CSV,)},
+    opt={ACCEPTS: (CSV,), STREAMED: True},
+    request_max_body_size=None,
     description=(
         "Upload a list as `text/csv`: `curl --data-binary @list.csv -H 'Content-Type: text/csv' …`. The import goes "
         "on in the background; its first contacts are called before it ends. Rejected rows can be downloaded with "
@@ -69,7 +70,7 @@ async def _store(source: AsyncIterator[bytes], path: Path) -> int:
     ),
 )
 async def upload_list(
-    campaign: str, request: KeyedRequest, ports: Ports, settings: NodeSettings, name: ListName = ""
+    campaign: FromPath[str], request: KeyedRequest, ports: Ports, settings: NodeSettings, name: ListName = ""
 ) -> ListOut:
     """Upload a list."""
     stored = await known_campaign(ports, campaign)
@@ -88,7 +89,9 @@ async def upload_list(
 
 
 @get("/lists", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 422, 503))
-async def list_lists(ports: Ports, campaign: str | None = None, cursor: Cursor = None, limit: Limit = 100) -> ListsPage:
+async def list_lists(
+    ports: Ports, campaign: FromQuery[str | None] = None, cursor: Cursor = None, limit: Limit = 100
+) -> ListsPage:
     """Lists, newest first, of one campaign or of all."""
     of = None if campaign is None else (await known_campaign(ports, campaign)).campaign.id
     found = await ports.intake.list_imports(of, cursor_from(cursor), limit + 1)
@@ -105,7 +108,7 @@ async def _known(ports: Ports, id: str) -> ListImport:
 
 
 @get("/lists/{id:str}", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 503))
-async def get_list(id: str, ports: Ports) -> ListOut:
+async def get_list(id: FromPath[str], ports: Ports) -> ListOut:
     """How far the import of a list has come."""
     return list_out(await _known(ports, id))
 
@@ -121,7 +124,7 @@ async def get_list(id: str, ports: Ports) -> ListOut:
     },
     media_type=CSV,
 )
-async def download_rejected(id: str, ports: Ports) -> Stream:
+async def download_rejected(id: FromPath[str], ports: Ports) -> Stream:
     """The rejected rows of a list as CSV: row number, reason, what to correct, and the row as it stood in the file."""
     row = await _known(ports, id)
     name = re.sub(r"[^A-Za-z0-9_-]", "_", row.id)

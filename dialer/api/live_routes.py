@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from litestar import Router, get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import QueryParameter
+from litestar.params import FromQuery, QueryParameter
 
 from dialer.api.auth import requires
 from dialer.api.errors import KEYED, ApiError, documented
@@ -56,7 +56,11 @@ async def live(ports: Ports) -> LiveSnapshot:
     ),
 )
 async def events(
-    request: KeyedRequest, ports: Ports, types: Types = "", campaign: str | None = None, live: bool = False
+    request: KeyedRequest,
+    ports: Ports,
+    types: Types = "",
+    campaign: FromQuery[str | None] = None,
+    live: FromQuery[bool] = False,
 ) -> EventStream:
     """Listen to what happens."""
     if live and request.auth.role is Role.AGENT:

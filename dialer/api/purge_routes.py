@@ -6,6 +6,7 @@ import uuid
 from typing import Annotated, Final, Literal
 
 from litestar import Router, post
+from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
@@ -66,7 +67,7 @@ class EntriesInput(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 @post("/removals", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY), status_code=201)
-async def remove(data: RemovalsInput, ports: Ports, phones: Phones) -> WrittenOut:
+async def remove(data: JSONBody[RemovalsInput], ports: Ports, phones: Phones) -> WrittenOut:
     """Withdraw contacts, whatever their state: waiting ones are not called, a ringing one is hung up."""
     messages = [_removal(item, f"removals[{i}]", phones) for i, item in enumerate(data.removals)]
     await ports.purges.remove(messages)
@@ -74,7 +75,7 @@ async def remove(data: RemovalsInput, ports: Ports, phones: Phones) -> WrittenOu
 
 
 @post("/dnc", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY), status_code=201)
-async def do_not_call(data: EntriesInput, ports: Ports, phones: Phones) -> WrittenOut:
+async def do_not_call(data: JSONBody[EntriesInput], ports: Ports, phones: Phones) -> WrittenOut:
     """Add numbers to do-not-call lists, or take them off."""
     messages = [_entry(item, f"entries[{i}]", phones) for i, item in enumerate(data.entries)]
     await ports.purges.do_not_call(messages)
@@ -88,7 +89,7 @@ async def do_not_call(data: EntriesInput, ports: Ports, phones: Phones) -> Writt
     status_code=200,
     description="In which scopes a number is on a do-not-call list. A POST, so that no number stands in a URL.",
 )
-async def check(data: PhoneInput, ports: Ports, phones: Phones) -> DoNotCallOut:
+async def check(data: JSONBody[PhoneInput], ports: Ports, phones: Phones) -> DoNotCallOut:
     """Whether a number may not be called."""
     phone = _phone(data.phone, "phone", phones)
     entries = [

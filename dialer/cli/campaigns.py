@@ -68,13 +68,14 @@ def list_(
     while True:
         page = api.get("/campaigns", cursor=cursor)
         found += page["items"]
-        cursor = page.get("next")
+        cursor = page["next_cursor"]
         if not cursor:
             break
     if as_json:
         print_json(found)
     else:
-        print_rows(found, ["id", "name", "state", "method", "max_abandonment"])
+        rows = [{**row["settings"], **row} for row in found]
+        print_rows(rows, ["id", "name", "state", "method", "max_abandonment"])
 
 
 @app.command()
@@ -91,7 +92,8 @@ def show(
         print_json(found)
         return
     live = found.get("live") or {}
-    settings = {key: value for key, value in found.items() if key != "live" and value not in (None, "", [], {})}
+    settings = {key: value for key, value in found["settings"].items() if value not in (None, "", [], {})}
+    out.print(f"[bold]{found['id']}[/]: {found['state']}")
     print_rows([{"setting": key, "value": value} for key, value in settings.items()], ["setting", "value"])
     if live:
         pace = live.get("pace") or {}

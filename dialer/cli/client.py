@@ -1,7 +1,7 @@
 """The command's way to a running node: its HTTP API.
 
-Where it is and the key come from `--api-url` and `--api-key`, from ``CADENCIA_API_URL`` and ``CADENCIA_API_KEY``, or from
-the file ``node.json`` that a node on this machine writes into its data folder, readable for its own user only.
+Where it is and the key come from `--api-url` and `--api-key`, from ``CADENCIA_API_URL`` and ``CADENCIA_API_KEY``, or
+from the file ``node.json`` that a node on this machine writes into its data folder, readable for its own user only.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from dialer.errors import ConfigError, DialerError
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", envvar="CADENCIA_CONFIG", help="Settings file (TOML).", dir_okay=False)
 ]
-ApiUrlOption = Annotated[
-    str | None, typer.Option("--api-url", envvar="CADENCIA_API_URL", help="URL of a node's API.")
-]
+ApiUrlOption = Annotated[str | None, typer.Option("--api-url", envvar="CADENCIA_API_URL", help="URL of a node's API.")]
 ApiKeyOption = Annotated[
     str | None, typer.Option("--api-key", envvar="CADENCIA_API_KEY", help="Bearer key.", show_envvar=True)
 ]
@@ -61,8 +59,8 @@ class Api:
             return cls(api_url or found["api_url"], api_key or found["api_key"])
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(
-                f"no running node found ({path} is missing or unreadable): start `cadencia serve` with the same --config, "
-                "or name one with --api-url and --api-key"
+                f"no running node found ({path} is missing or unreadable): start `cadencia serve` with the same "
+                "--config, or name one with --api-url and --api-key"
             ) from error
 
     def get(self, path: str, **query: object) -> Any:
@@ -138,4 +136,3 @@ async def _answer(response: Any, *, text: bool) -> Any:
     if text:
         return raw
     return json.loads(raw) if raw else None
-

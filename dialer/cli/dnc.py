@@ -65,12 +65,12 @@ def check(
     found = [
         {"phone": phone, **entry}
         for phone in phones
-        for entry in api.get("/dnc", phone=phone)["items"] or [{"scope": "not listed"}]
+        for entry in api.post("/dnc/check", {"phone": phone})["entries"] or [{"scope": "not listed"}]
     ]
     if as_json:
         print_json(found)
     else:
-        print_rows(found, ["phone", "scope", "reason", "expires_at"])
+        print_rows(found, ["phone", "scope", "reason", "expires"])
 
 
 @app.command("import")

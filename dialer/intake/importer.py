@@ -132,7 +132,7 @@ class Importer:
             size = (await asyncio.to_thread(order.path.stat)).st_size
         except OSError as error:
             raise InputError(f"cannot read {order.path}: {error.strerror}") from error
-        started_at = self._now()
+        started_at = pushed_at = self._now()
         name = order.name or order.path.name
         if not await self._lists.start(
             order.list_id, order.campaign, name=name, source=order.path.name, now=started_at
@@ -143,7 +143,12 @@ class Importer:
                     f"list {order.list_id!r} belongs to campaign {known.campaign!r}; "
                     f"take another list id for {order.campaign!r}"
                 )
-        run = _Run(self._contacts, self._lists, self._hopper, self._now, order, on_progress, started_at, size)
+            if known is not None:
+                # What came for these contacts since the first run began is newer than the file, and stays.
+                pushed_at = known.started_at
+        run = _Run(
+            self._contacts, self._lists, self._hopper, self._now, order, on_progress, started_at, pushed_at, size
+        )
         try:
             await run.all(self._read)
         except BaseException as error:
@@ -181,6 +186,7 @@ class _Run:
         order: ImportOrder,
         on_progress: OnProgress | None,
         started_at: float,
+        pushed_at: float,
         size: int,
     ) -> None:
         self._contacts = contacts
@@ -190,6 +196,7 @@ class _Run:
         self._order = order
         self._on_progress = on_progress
         self._started_at = started_at
+        self._pushed_at = pushed_at
         self._size = size
         self._accepted = 0
         self._rejected = 0
@@ -267,7 +274,7 @@ class _Run:
 
     async def _store(self, contacts: list[Contact], rejected: list[Refused]) -> None:
         if contacts:
-            await self._contacts.upsert(contacts, self._started_at, list_id=self._order.list_id)
+            await self._contacts.upsert(contacts, self._pushed_at, list_id=self._order.list_id)
         self._accepted += len(contacts)
         reasons = reasons_of(rejected)
         self._reasons += reasons

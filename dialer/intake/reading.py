@@ -118,7 +118,7 @@ def read_here(order: ReadOrder, out: BinaryIO) -> None:
             if contacts or rejected:
                 _write(out, ReadBatch(contacts=contacts, rejected=rejected, bytes_read=rows.bytes_read))
             _write(out, ReadEnd(encoding=rows.encoding.verdict))
-    except InputError as error:
+    except DialerError as error:
         _write(out, ReadEnd(error=str(error)))
     except OSError as error:
         if isinstance(error, BrokenPipeError):

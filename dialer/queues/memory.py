@@ -420,7 +420,7 @@ class MemoryQueues:
             del server.live[attempt.call]
         elif finish.fencing_token > server.epoch:
             return
-        if live is None or finish.fencing_token == 0:
+        if finish.fencing_token <= server.epoch:
             if attempt.call in server.ended:
                 return
             server.ended.add(attempt.call)

@@ -7,15 +7,18 @@ been followed by that of another node is not ours to end.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
-from dialer.queues.connection import AsyncRedis, as_queue_error
+from dialer.queues.connection import SOCKET_TIMEOUT_S, AsyncRedis, as_queue_error
 
 Command = tuple[Any, ...]
+
+_UNPAUSE: Final = b"*1\r\n$5\r\nMULTI\r\n*2\r\n$6\r\nCLIENT\r\n$7\r\nUNPAUSE\r\n*1\r\n$4\r\nEXEC\r\n"
 
 
 class PausingConnection:
@@ -26,6 +29,7 @@ class PausingConnection:
         self._turn_key = turn_key
         self._connection: AbstractConnection | None = None
         self._holds = False
+        self._unread = 0
 
     async def run(self, script: str, args: Sequence[Any]) -> Any:
         """Call a script without holding anything back.
@@ -80,16 +84,23 @@ class PausingConnection:
         if not self._holds:
             return
         self._holds = False
-        try:
-            replies = await self._send([("MULTI",), ("CLIENT", "UNPAUSE"), ("EXEC",)])
-        except (exceptions.RedisError, OSError):
+        connection = self._connection
+        if connection is None:
             return
-        if any(isinstance(reply, Exception) for reply in replies):
+        try:
+            # The answers are read before those of the next request: nobody waits for them here.
+            await connection.send_packed_command(_UNPAUSE)
+            self._unread += 3
+        except (exceptions.RedisError, OSError):
             await self.close()
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Close the connection; the next use opens another."""
         self._holds = False
+        self._unread = 0
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
@@ -100,16 +111,20 @@ class PausingConnection:
         try:
             if self._connection is None:
                 self._connection = await self._client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py
+                # One time limit for a whole exchange, below, is much cheaper than one for each of its answers.
+                self._connection.socket_timeout = None
             connection = self._connection
-            await connection.send_packed_command(connection.pack_commands(commands))
             replies: list[Any] = []
-            for _ in commands:
-                try:
-                    replies.append(await connection.read_response())
-                except exceptions.ResponseError as error:
-                    replies.append(error)
+            async with asyncio.timeout(SOCKET_TIMEOUT_S):
+                await connection.send_packed_command(connection.pack_commands(commands))
+                for _ in range(self._unread + len(commands)):
+                    try:
+                        replies.append(await connection.read_response())
+                    except exceptions.ResponseError as error:
+                        replies.append(error)
+            unread, self._unread = self._unread, 0
             done = True
-            return replies
+            return replies[unread:]
         finally:
             if not done:
                 # Answers may still be on their way: nobody must read them as those of another request.

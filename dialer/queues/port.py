@@ -6,7 +6,7 @@ suite for both. All times are unix seconds of the caller's clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -108,6 +108,10 @@ class Record:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
+#: Pages of the record, from SQL.
+AsyncRecords = AsyncIterator[Record]
+
+
 class Queues(Protocol):
     """What intake, engine and API need of the shared state."""
 
@@ -157,13 +161,3 @@ class Queues(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
-
-
-class AsyncRecords(Protocol):
-    """Pages of the record, from SQL."""
-
-    def __aiter__(self) -> AsyncRecords:
-        """Itself."""
-
-    async def __anext__(self) -> Record:
-        """The next page."""

@@ -102,6 +102,11 @@ class RedisQueues:
         """Whether writes of other clients are held back between check and originate."""
         return self._strict
 
+    @property
+    def highest_token(self) -> int:
+        """The highest fencing token that was seen; kept in SQL, it tells a stale server."""
+        return self._highest_token
+
     async def prepare(self) -> bool:
         """See the port.
 

@@ -95,6 +95,7 @@ class StreamReader:
         self._scripts = Scripts(keys)
         self._made = False
         self._own_first = True
+        self._own_after = b"0"
         self._next_claim = 0.0
 
     async def run(self, handler: Handler, *, retry_s: float = 0.5, retry_max_s: float = 10.0) -> None:
@@ -108,7 +109,7 @@ class StreamReader:
                 raise
             except Exception as error:
                 _log.warning("stream", stream=self._stream, error=str(error) or type(error).__name__)
-                self._own_first = True
+                self._own_first, self._own_after = True, b"0"
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, retry_max_s)
 
@@ -132,6 +133,23 @@ class StreamReader:
         done = await self._handle(handler, messages) if messages else []
         await self._acknowledge([*worn_out, *done])
         return len(worn_out) + len(done)
+
+    async def read(self, count: int, wait_s: float) -> Sequence[tuple[str, bytes]]:
+        """Up to `count` messages as (id, data), for one who acknowledges by `ack` (`dialer.storage.journal`).
+
+        Raises:
+            QueueError: Redis is out of reach.
+        """
+        self._batch = count
+        return [(message.id, message.data) for message in await self._read(wait_s)]
+
+    async def ack(self, ids: Sequence[str]) -> None:
+        """Never hand these out again.
+
+        Raises:
+            QueueError: Redis is out of reach.
+        """
+        await self._acknowledge(ids)
 
     async def _handle(self, handler: Handler, messages: Sequence[Message]) -> list[str]:
         try:
@@ -172,11 +190,14 @@ class StreamReader:
         """What was handed to us before and not acknowledged: after a restart, or a handler's failure."""
         if not self._own_first:
             return []
-        rows: Any = await self._client.xreadgroup(self._group, self._consumer, {self._key: "0"}, count=self._batch)
+        rows: Any = await self._client.xreadgroup(
+            self._group, self._consumer, {self._key: self._own_after}, count=self._batch
+        )
         entries = rows[0][1] if rows else []
         if not entries:
-            self._own_first = False
+            self._own_first, self._own_after = False, b"0"
             return []
+        self._own_after = entries[-1][0]
         return await self._with_deliveries(entries)
 
     async def _claimed(self) -> list[Message]:

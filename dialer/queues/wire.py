@@ -108,19 +108,19 @@ def chunks(contacts: Sequence[Contact], size: int) -> Iterator[list[tuple[int, C
 def permits(
     rows: Sequence[bytes], calls: Sequence[CallId], *, campaign: CampaignId, first_token: int, expires_at: float
 ) -> tuple[Permit, ...]:
-    """What the gate has granted: of each its id, digits, attempt and payload."""
+    """What the gate has granted: of each its id, digits, and record (see ``prelude.lua``)."""
     made = []
-    for i in range(0, len(rows), 4):
-        data = rows[i + 3]
+    for i in range(0, len(rows), 3):
+        head, _, data = rows[i + 2].partition(b"\n")
         payload = _PAYLOAD.decode(data) if data != b"{}" else None
         made.append(
             Permit(
-                call=calls[i // 4],
+                call=calls[i // 3],
                 campaign=campaign,
                 contact=ContactId(rows[i].decode()),
                 phone=Phone("+" + rows[i + 1].decode()),
-                fencing_token=first_token + i // 4,
-                attempt_number=int(rows[i + 2]),
+                fencing_token=first_token + i // 3,
+                attempt_number=int(head.split(b"\t", 2)[1]) + 1,
                 expires_at=expires_at,
                 name=payload.name if payload else "",
                 fields=payload.fields if payload else _NO_FIELDS,

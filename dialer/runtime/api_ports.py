@@ -178,5 +178,7 @@ class NodeHealth:
         except DialerError as error:
             return HealthCheck(name="database", ok=False, problem=str(error))
         if not found.ready:
-            return HealthCheck(name="database", ok=False, problem="tables are not those of this version: cadencia db upgrade")
+            return HealthCheck(
+                name="database", ok=False, problem="tables are not those of this version: cadencia db upgrade"
+            )
         return HealthCheck(name="database", ok=True)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from dialer.core.events import CallDisposed, CampaignConfigured, PeopleEvent
 from dialer.core.ids import CallId
+from dialer.core.notices import CallWasDisposed
 from dialer.projections.live import LiveView
 from dialer.queues import results
 from dialer.queues.port import Publish
 from dialer.runtime.dispatcher import Dispatcher
 from dialer.runtime.outbox import Outbox
 from dialer.runtime.record_keeper import RecordKeeper
-from dialer.core.notices import CallWasDisposed
 from dialer.storage.attempts import Attempts
 
 
@@ -78,6 +78,4 @@ class NodeControl:
             ref=event.ref,
         )
         self._keeper.apply(notice)
-        result_of = results.of_notice(notice)
-        if result_of is not None:
-            self._outbox.put([Publish(result=result_of)])
+        self._outbox.put([Publish(result=results.notice_result(notice))])

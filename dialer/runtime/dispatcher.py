@@ -134,8 +134,7 @@ class Dispatcher:
                         Finish(attempt=output.attempt, fencing_token=output.fencing_token, retry_at=output.retry_at)
                     )
                 case cmd.ReportPurge():
-                    result = results.of_purge(output, self._now(), contact=output.contact, phone=output.phone)
-                    writes.append(Publish(result=result))
+                    writes.append(Publish(result=results.purge_result(output, self._now())))
                 case _:
                     writes.extend(_writes_of(output))
                     for projection in self._projections:
@@ -176,17 +175,15 @@ def _writes_of(notice: ntc.AnyNotice) -> list[Write]:
 
     `CallEnded` leaves nothing here: its result is written by the same atomic step that frees the contact (`Finish`).
     """
-    writes: list[Write] = []
     match notice:
         case ntc.CallStarted():
-            writes.append(MarkLive(call=notice.call, state=LiveState.DIALING, at=notice.at, server=notice.server))
+            mark = MarkLive(call=notice.call, state=LiveState.DIALING, at=notice.at, server=notice.server)
         case ntc.CallWasAnswered():
-            writes.append(MarkLive(call=notice.call, state=LiveState.ANSWERED, at=notice.at))
+            mark = MarkLive(call=notice.call, state=LiveState.ANSWERED, at=notice.at)
         case ntc.CallConnected():
-            writes.append(MarkLive(call=notice.call, state=LiveState.TALKING, at=notice.at, agent=notice.agent))
+            mark = MarkLive(call=notice.call, state=LiveState.TALKING, at=notice.at, agent=notice.agent)
+        case ntc.CallWasAbandoned() | ntc.CallWasDisposed():
+            return [Publish(result=results.notice_result(notice))]
         case _:
-            pass
-    result = results.of_notice(notice)
-    if result is not None:
-        writes.append(Publish(result=result))
-    return writes
+            return []
+    return [mark, Publish(result=results.notice_result(notice))]

@@ -52,12 +52,17 @@ class Gatekeeper:
         self._open = asyncio.Event()
         self._shut = asyncio.Event()
         self._shut.set()
+        self._closing = False
         self.problem = "not prepared yet"
 
     @property
     def is_open(self) -> bool:
         """Whether calls can be permitted."""
         return self._open.is_set()
+
+    def close(self) -> None:
+        """Permit nothing any more: the node is stopping."""
+        self._closing = True
 
     async def wait_open(self) -> None:
         """Wait until calls can be permitted."""
@@ -70,9 +75,9 @@ class Gatekeeper:
             await self._shut.wait()
             try:
                 if not await self._queues.prepare():
-                    _log.warning("redis does not hold the record: loading it from the database, nobody is dialed")
+                    _log.info("redis does not hold the record: loading it from the database, nobody is dialed")
                     await self._queues.rebuild(self._record())
-                    _log.warning("record loaded, gate opens")
+                    _log.info("record loaded, gate opens")
                 for call in await self._queues.recover(self._now()):
                     self._dispatcher.feed(call)
             except (QueueError, StorageError) as error:
@@ -90,8 +95,8 @@ class Gatekeeper:
         """Answer the engine's requests, one at a time."""
         while True:
             request = await self._requests.get()
-            if not self.is_open:
-                self._refuse(request, "gate is shut")
+            if not self.is_open or self._closing:
+                self._refuse(request, "stopping" if self._closing else "gate is shut")
                 continue
             calls = [self._next_call() for _ in range(request.count)]
             try:
@@ -143,4 +148,5 @@ class Gatekeeper:
 
     def _next_call(self) -> CallId:
         self._sequence += 1
-        return CallId(f"{self._prefix}{self._sequence}")
+        # Of one length: Asterisk refuses a channel id that begins like that of a live channel.
+        return CallId(f"{self._prefix}{self._sequence:010d}")

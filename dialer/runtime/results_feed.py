@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -21,11 +22,11 @@ _RETRY_S = 1.0
 
 
 async def follow(client: Redis, stream: str, publish: Callable[[Mapping[str, object]], None]) -> None:
-    """Hand every result from now on to `publish`, until cancelled; what is missed while Redis is away is missed here."""
+    """Hand every result from now on to `publish`, until cancelled; what comes while Redis is away is missed here."""
     last: bytes | str = "$"
     while True:
         try:
-            answer = await client.xread({stream: last}, count=_COUNT, block=_BLOCK_MS)
+            answer: Any = await client.xread({stream: last}, count=_COUNT, block=_BLOCK_MS)
         except (RedisError, OSError) as error:
             _log.warning("results are not being followed", error=str(error))
             await asyncio.sleep(_RETRY_S)

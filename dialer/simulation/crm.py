@@ -43,7 +43,7 @@ class StubCrm:
         """A CRM that has not pushed anything.
 
         Args:
-            redis: a client of the server where the streams are; it is not closed here.
+            redis: a client of the server where the streams are; `close` closes it.
             world: whose seed names the contacts.
             campaign: for whom they are.
             prefix: of the streams.
@@ -67,6 +67,10 @@ class StubCrm:
         self.outcomes: Counter[str] = Counter()
         #: Results that could not be read: must stay 0.
         self.unreadable = 0
+
+    async def close(self) -> None:
+        """Close the client of Redis."""
+        await self._redis.aclose()
 
     def contact(self, number: int) -> dict[str, Any]:
         """The `number`-th contact of the list, from 0; always the same."""

@@ -41,6 +41,9 @@ from dialer.simulation.world import World
 MAX_UNREAD_BYTES: Final = 32 * 1024 * 1024
 #: What a client may send while the exchange stalls.
 _MAX_HELD_BYTES: Final = 4 * 1024 * 1024
+#: At most one turn in this time: under load what falls due together is written together (a write costs more than a
+#: call). Asterisk itself takes 1.6 ms (median, 100 calls/s) from the wire to the event.
+_TICK_S: Final = 0.002
 _DIALPLAN_EVENTS: Final = frozenset({"Newexten", "VarSet"})
 _SECRET_VARIABLE: Final = "CADENCIA_EXCHANGE_SECRET"  # noqa: S105  # the name of a variable
 
@@ -132,6 +135,7 @@ class Exchange:
         self._all_gone = asyncio.Event()
         self._all_gone.set()
         self._wake: asyncio.TimerHandle | None = None
+        self._next_tick_at = 0.0
         self._late: list[tuple[float, int, ManagerSession, str]] = []
         self._sequence = itertools.count(1)
         self._challenges = itertools.count(1)
@@ -249,7 +253,7 @@ class Exchange:
         return self._lay_down("agent", lambda channel: channel.is_agent and channel.endpoint == phone)
 
     def hang_up_customer(self, call: str) -> bool:
-        """The person of a call (by its ChannelId) lays down, or the carrier ends it; False where there is none."""
+        """The person of a call (by its ChannelId) lays down, or declines while it rings; False where there is none."""
         return self._lay_down("customer", lambda channel: not channel.is_agent and channel.uniqueid == call)
 
     def _lay_down(self, who: str, matches: Callable[[Channel], bool]) -> bool:
@@ -294,6 +298,9 @@ class Exchange:
         session = ManagerSession(self, opened_at=self._now(), auth_timeout_s=self._auth_timeout_s)
         self._connections[connection] = session
         self._all_gone.clear()
+        if self._server is None and connection.transport is not None:
+            # It was accepted in the last moment.
+            connection.transport.abort()
         self._settle()
         return session
 
@@ -349,6 +356,7 @@ class Exchange:
     def _tick(self) -> None:
         self._wake = None
         now = self._now()
+        self._next_tick_at = now + _TICK_S
         self.switchboard.advance(now)
         late = self._late
         while late and late[0][0] <= now:
@@ -376,12 +384,12 @@ class Exchange:
                 deadline = session.close_at
         if self._wake is not None:
             # An earlier wake-up does no harm, and setting a timer anew for every action costs more than it.
-            if deadline is None or self._wake.when() <= deadline:
+            if deadline is None or self._wake.when() <= max(deadline, self._next_tick_at):
                 return
             self._wake.cancel()
             self._wake = None
         if deadline is not None and self._loop is not None and self._server is not None:
-            self._wake = self._loop.call_at(max(deadline, now), self._tick)
+            self._wake = self._loop.call_at(max(deadline, now, self._next_tick_at), self._tick)
 
     def _write(self, transport: asyncio.Transport, session: ManagerSession) -> None:
         text = session.take_output()

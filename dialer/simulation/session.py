@@ -65,6 +65,8 @@ class ManagerSession:
         self.mask = EventClass.all()
         self._includes: list[Filter] = []
         self._excludes: list[Filter] = []
+        #: Whether events of a name are taken, as far as class and user decide.
+        self._taken: dict[str, bool] = {}
         #: When the exchange must close the connection; None: not.
         self.close_at: float | None = opened_at + auth_timeout_s
         #: Nothing more is read.
@@ -108,13 +110,21 @@ class ManagerSession:
         return frozenset() if self.user is None else self.user.excludes
 
     def takes(self, kind: EventClass, name: str, text: str) -> bool:
-        """Whether this session gets an event."""
-        user = self.user
-        if user is None or self.finished or not kind & self.mask & user.read or name in user.excludes:
+        """Whether this session gets an event. All events of one name are of one class."""
+        taken = self._taken.get(name)
+        if taken is None:
+            taken = bool(kind & self.readable) and name not in self.excluded_names
+            self._taken[name] = taken
+        if not taken or self.finished:
             return False
         if self._includes and not any(item.matches(name, text) for item in self._includes):
             return False
         return not any(item.matches(name, text) for item in self._excludes)
+
+    def _subscribe(self, mask: EventClass) -> None:
+        self.mask = mask
+        self._taken.clear()
+        self._host.subscriptions_changed()
 
     # ---- input
 
@@ -170,9 +180,7 @@ class ManagerSession:
         self.user = user
         self.close_at = None
         mask = EventClass.parse(message.get("Events", ""))
-        if mask is not None:
-            self.mask = mask
-        self._host.subscriptions_changed()
+        self._subscribe(mask if mask is not None else self.mask)
         Reply(self, message).success("Authentication accepted")
         if EventClass.SYSTEM & self.readable:
             seconds = self._host.uptime_s()
@@ -208,8 +216,7 @@ class ManagerSession:
         if mask is None:
             self._error(message, "Invalid event mask")
             return
-        self.mask = mask
-        self._host.subscriptions_changed()
+        self._subscribe(mask)
         Reply(self, message).headers(("Events", "On" if mask else "Off"))
 
     def _filter(self, message: Message, _now: float) -> None:

@@ -15,6 +15,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Final
 
 from dialer.simulation.channels import Channel, ChannelState, EventClass, Phase, Room
@@ -157,7 +158,8 @@ class Switchboard:
         self.counts.originates += 1
         fate = self._fate(request, attempt)
         known = self._phones if request.is_agent else self._trunks
-        reachable = known is None or request.endpoint in known
+        # An endpoint with a slash is of another technology than PJSIP.
+        reachable = "/" not in request.endpoint and (known is None or request.endpoint in known)
         if request.is_agent and request.endpoint in self.faults.dead_phones:
             reachable = False
         serial = next(self._serial)
@@ -201,6 +203,11 @@ class Switchboard:
         """End a channel whatever it does. `cause` 0: none was given."""
         if channel.state is ChannelState.UP:
             self._end(channel, cause or 16, now, by=by, requested=by in {"customer", "agent"})
+            return
+        if by in {"customer", "agent"}:
+            # Whoever lays down before picking up declines.
+            channel.fate = replace(channel.fate, reaction=Reaction.REJECTED)
+            self._refuse(channel)
             return
         steps: list[Callable[[], None]] = [
             lambda: self._tell.dial_end(channel, "NOANSWER"),

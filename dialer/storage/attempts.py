@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, bindparam, select, tuple_, update
+from sqlalchemy import Row, and_, bindparam, case, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialer.core.attempt import Attempt
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
-from dialer.core.outcome import Outcome
+from dialer.core.outcome import LIVE, Outcome
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once
@@ -94,6 +94,19 @@ class Attempts:
         async with self._database.read() as connection:
             row = (await connection.execute(select(attempts).where(attempts.c.call == call))).one_or_none()
         return None if row is None else _attempt(row)
+
+    async def live_answers(self, campaign: CampaignId, since: float) -> tuple[int, int]:
+        """Live people who answered a campaign's calls since then, and how many of them found no agent in time."""
+        column = attempts.c
+        lost = func.sum(case((column.outcome == Outcome.ABANDONED.value, 1), else_=0))
+        statement = select(func.count(), func.coalesce(lost, 0)).where(
+            column.campaign == campaign,
+            column.ended_at >= since,
+            column.outcome.in_([outcome.value for outcome in LIVE]),
+        )
+        async with self._database.read() as connection:
+            answered, abandoned = (await connection.execute(statement)).one()
+        return int(answered), int(abandoned)
 
     async def page(self, wanted: AttemptFilter, *, cursor: str | None = None, limit: int = 100) -> Page[Attempt]:
         """Attempts, the latest to end first.

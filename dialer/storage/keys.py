@@ -58,10 +58,12 @@ class Keys:
 
     async def find(self, secret: str, now: float) -> ApiKey | None:
         """The valid key that `secret` is, or None; notes that it was used."""
-        if not secret.startswith(_PREFIX):
-            return None
+        return await self.find_hash(_hash(secret), now) if secret.startswith(_PREFIX) else None
+
+    async def find_hash(self, digest: str, now: float) -> ApiKey | None:
+        """The valid key with this SHA-256 (hexadecimal), or None; notes that it was used."""
         async with self._database.read() as connection:
-            row = (await connection.execute(select(api_keys).where(api_keys.c.hash == _hash(secret)))).one_or_none()
+            row = (await connection.execute(select(api_keys).where(api_keys.c.hash == digest))).one_or_none()
         key = None if row is None else _key(row)
         if key is None or not key.valid(now):
             return None

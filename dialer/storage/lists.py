@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, select, update
+from sqlalchemy import Row, and_, select, tuple_, update
 
 from dialer.core.ids import CampaignId
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
@@ -119,6 +119,18 @@ class Lists:
             .order_by(lists.c.started_at.desc(), lists.c.id)
             .limit(limit)
         )
+        async with self._database.read() as connection:
+            return [_list(row) for row in (await connection.execute(statement)).all()]
+
+    async def page(
+        self, campaign: CampaignId | None, *, before: tuple[float, str] | None = None, limit: int = 100
+    ) -> list[ContactList]:
+        """The imports of a campaign, or of all, the latest first, those before (started_at, id)."""
+        statement = select(lists).order_by(lists.c.started_at.desc(), lists.c.id.desc()).limit(limit)
+        if campaign is not None:
+            statement = statement.where(lists.c.campaign == campaign)
+        if before is not None:
+            statement = statement.where(tuple_(lists.c.started_at, lists.c.id) < before)
         async with self._database.read() as connection:
             return [_list(row) for row in (await connection.execute(statement)).all()]
 

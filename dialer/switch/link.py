@@ -135,8 +135,10 @@ class Link:
 
     @property
     def congested(self) -> bool:
-        """Whether so many bytes wait to be written that what is sent now would wait too long."""
-        return self._wire is not None and self._wire.waiting_bytes() > self._write_limit_bytes
+        """Whether so much waits, to be written or to be answered, that what is sent now would wait too long."""
+        return self._connection.full or (
+            self._wire is not None and self._wire.waiting_bytes() > self._write_limit_bytes
+        )
 
     def send(
         self,

@@ -86,16 +86,24 @@ class _Lines:
         self._sock.close()
 
 
+class _Flag(threading.Event):
+    """With the name that pyst2 uses; the inherited one of that name warns at each call."""
+
+    isSet = threading.Event.is_set  # noqa: N815
+
+
 class _BridgedManager(Manager):  # type: ignore[misc]  # pyst2 has no types
     """pyst2's manager on a socket that we opened, telling a `_Pyst2Wire` what it reads."""
 
     def __init__(self, wire: _Pyst2Wire, lines: _Lines) -> None:
         with warnings.catch_warnings():
-            # setDaemon, isSet and currentThread are deprecated since Python 3.10, and pyst2 is not kept up any more.
+            # Thread.setDaemon is deprecated since Python 3.10, and pyst2 is not kept up any more.
             warnings.simplefilter("ignore", DeprecationWarning)
             super().__init__()
         self._wire = wire
         self._sock = lines
+        self._connected = _Flag()
+        self._running = _Flag()
         self._message_queue: queue.Queue[list[str] | None] = queue.Queue(maxsize=MAX_WAITING)
 
     def start(self) -> None:
@@ -123,13 +131,12 @@ class _BridgedManager(Manager):  # type: ignore[misc]  # pyst2 has no types
             self._wire.ended(self._sock.error)
 
     def _read_quietly(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            try:
-                with contextlib.suppress(ValueError, OSError):  # read from a file that was closed meanwhile
-                    self._receive_data()
-            finally:
-                self._message_queue.put(None)
+        try:
+            with contextlib.suppress(ValueError, OSError):  # read from a file that was closed meanwhile
+                self._receive_data()
+        finally:
+            self._sock.close()
+            self._message_queue.put(None)
 
     def close(self) -> None:
         """Nothing: the wire closes. (pyst2 would log off and wait for the answer, in `__del__` too.)"""
@@ -277,7 +284,8 @@ async def connect(link: Link, server: Asterisk) -> None:
             retryable=False,
         )
     try:
-        sock = await asyncio.to_thread(_open, server)
+        async with asyncio.timeout(LOGIN_TIMEOUT_S):
+            sock = await _open(server)
     except (OSError, TimeoutError) as error:
         raise unreachable(server, error) from error
     wire = _Pyst2Wire(link, sock)
@@ -285,12 +293,23 @@ async def connect(link: Link, server: Asterisk) -> None:
     wire.start()
 
 
-def _open(server: Asterisk) -> socket.socket:
-    sock = socket.create_connection((server.host, server.port), timeout=LOGIN_TIMEOUT_S)
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(None)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+async def _open(server: Asterisk) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    error: OSError = OSError(f"no address for {server.host}")
+    for family, kind, protocol, _, address in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(True)
+        except OSError as failed:
+            sock.close()
+            error = failed
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise error

@@ -40,6 +40,8 @@ AGENT_RING_S = 25.0
 _GOOD_AFTER_S = 30.0
 #: A list of ten thousand channels takes Asterisk a second or two.
 _SNAPSHOT_TIMEOUT_S = 30.0
+#: A server that does not say goodbye by then is left without one.
+_LOG_OFF_S = 2.0
 
 
 class AsteriskServer:
@@ -109,10 +111,12 @@ class AsteriskServer:
     async def close(self) -> None:
         """End the session, log off. Calls go on in Asterisk."""
         self._closing.set()
-        for link in (self._actions, self._events):
-            if link is not None:
-                with contextlib.suppress(SwitchError):
-                    await link.close()
+        links = [link for link in (self._actions, self._events) if link is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOG_OFF_S):
+                await asyncio.gather(*(link.close() for link in links))
+        for link in links:
+            link.abort()
 
     def flow(self, go: bool) -> None:
         """Whether events may be read now; the engine is behind where they may not."""
@@ -322,8 +326,8 @@ class AsteriskServer:
         try:
             link.send(action, uniqueid, answered)
         except LocalProtocolError as error:
-            self._set_problem(f"Asterisk server {self.name!r}: {error}")
-            return HandOver.BACKPRESSURE
+            _log.error("originate_not_sent", server=self.name, reason=str(error))
+            return HandOver.NOT_CONNECTED
         return HandOver.HANDED_OVER
 
     def _send(self, action: Action) -> None:
@@ -333,7 +337,7 @@ class AsteriskServer:
         try:
             self._actions.send(action)
         except LocalProtocolError as error:
-            self._set_problem(f"Asterisk server {self.name!r}: {error}")
+            _log.warning("action_not_sent", server=self.name, action=action.name, reason=str(error))
 
     # ---- events
 

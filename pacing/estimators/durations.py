@@ -11,16 +11,16 @@ import math
 
 import numpy as np
 
-from pacing.estimators.memory import Pace, keep
+from pacing.estimators.memory import Pace, keep, smooth
 from pacing.intervals import FloatArray
 
-_FINE_S = 40  # one-second bins up to here, then each wider than the last by a twelfth
-_GROWTH = 1.085
+_FINE_S = 12  # one-second bins up to here, then each wider than the last
+_GROWTH = 1.07
 _LONGEST_S = 4 * 3_600.0
-_TIME_CONSTANT_S = 2_400.0
-_LEAST_ENDS = 250.0
+_TIME_CONSTANT_S = 3_600.0
+_LEAST_ENDS = 400.0
 # Ends by which each bin leans towards the average hazard.
-_LEAN = 2.0
+_LEAN = 0.5
 
 
 def _edges() -> FloatArray:
@@ -58,7 +58,7 @@ class DurationModel:
         self._prior_exposure_s = prior_ends * prior_mean_s
         self._ends: FloatArray = np.zeros(BINS)
         self._exposure_s: FloatArray = np.zeros(BINS)
-        self._pace = Pace(prior=25.0, memory=50.0, memory_s=300.0)
+        self._pace = Pace(prior=25.0, memory=80.0, memory_s=400.0)
         self._refitted_at: float | None = None
         self._base: FloatArray = np.zeros(BINS + 1)
         self._cumulative: FloatArray = np.zeros(BINS + 1)
@@ -86,7 +86,8 @@ class DurationModel:
         if elapsed_s > 0.0 and len(ages):
             before = np.maximum(ages - elapsed_s, 0.0)
             expected = np.interp(ages, EDGES_S, self._base) - np.interp(before, EDGES_S, self._base)
-            self._pace.expected(float(expected.sum()), elapsed_s)
+            self._pace.expected(float(expected.sum()))
+        self._pace.fade(elapsed_s)
         kept = keep(elapsed_s, _TIME_CONSTANT_S, float(self._ends.sum()), _LEAST_ENDS)
         if kept < 1.0:
             self._ends *= kept
@@ -109,13 +110,15 @@ class DurationModel:
     def _hazard_to(self, elapsed_s: FloatArray) -> FloatArray:
         inside = np.interp(elapsed_s, EDGES_S, self._cumulative)
         beyond = np.maximum(elapsed_s - EDGES_S[-1], 0.0)
-        return inside + beyond * (self._cumulative[-1] - self._cumulative[-2]) / _WIDTHS[-1]
+        last = float(self._cumulative[-1] - self._cumulative[-2]) / float(_WIDTHS[-1])
+        hazard: FloatArray = inside + beyond * last
+        return hazard
 
     def _derive(self, running_exposure_s: FloatArray) -> None:
         exposure_s = self._exposure_s + running_exposure_s
         average = (float(self._ends.sum()) + self._prior_ends) / (float(exposure_s.sum()) + self._prior_exposure_s)
         lean_s = _LEAN / average
-        hazard = (self._ends + _LEAN) / (exposure_s + lean_s)
+        hazard = (smooth(self._ends) + _LEAN) / (smooth(exposure_s) + lean_s)
         self._base = np.concatenate(([0.0], np.cumsum(hazard * _WIDTHS)))
         # Ends are taken to come one standard error later than seen, for the first few say little.
         factor = self._pace.factor * (1.0 - 1.0 / math.sqrt(self.ended_count + 4.0))
@@ -135,7 +138,7 @@ class DurationModel:
     def _left(self, now: float, elapsed_s: float) -> None:
         since = 0.0 if self._refitted_at is None else max(elapsed_s - max(now - self._refitted_at, 0.0), 0.0)
         expected = np.interp(np.array([elapsed_s, since]), EDGES_S, self._base)
-        self._pace.expected(float(expected[0] - expected[1]), 0.0)
+        self._pace.expected(float(expected[0] - expected[1]))
 
 
 def _exposure_of(ages: FloatArray) -> FloatArray:

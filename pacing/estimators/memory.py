@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from pacing.intervals import FloatArray
+
 
 def keep(elapsed_s: float, time_constant_s: float, weight: float, least_weight: float) -> float:
     """The factor (0 to 1) by which evidence fades after `elapsed_s`.
@@ -14,6 +18,13 @@ def keep(elapsed_s: float, time_constant_s: float, weight: float, least_weight: 
     if elapsed_s <= 0.0 or weight <= least_weight:
         return 1.0
     return max(math.exp(-elapsed_s / time_constant_s), least_weight / weight)
+
+
+def smooth(values: FloatArray) -> FloatArray:
+    """A weighted mean of each bin and its two neighbours: a quiet campaign has few events in a bin."""
+    padded = np.concatenate((values[:1], values, values[-1:]))
+    smoothed: FloatArray = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+    return smoothed
 
 
 class Pace:
@@ -28,7 +39,7 @@ class Pace:
         memory_s: The same in seconds; the longer of the two holds, so that a big floor does not chase its own noise.
     """
 
-    __slots__ = ("_expected", "_memory", "_memory_s", "_prior", "_seen")
+    __slots__ = ("_expected", "_memory", "_memory_s", "_prior", "_seen", "_since_fading")
 
     def __init__(self, *, prior: float, memory: float, memory_s: float) -> None:
         self._prior = prior
@@ -36,19 +47,25 @@ class Pace:
         self._memory_s = memory_s
         self._seen = 0.0
         self._expected = 0.0
+        self._since_fading = 0.0
 
     def saw(self) -> None:
         """One event happened."""
         self._seen += 1.0
 
-    def expected(self, events: float, elapsed_s: float) -> None:
-        """`events` were expected over the last `elapsed_s`."""
+    def expected(self, events: float) -> None:
+        """So many more events were expected."""
         self._expected += events
-        fade = math.exp(-min(max(events, 0.0) / self._memory, max(elapsed_s, 0.0) / self._memory_s))
-        self._seen *= fade
-        self._expected *= fade
+        self._since_fading += events
+
+    def fade(self, elapsed_s: float) -> None:
+        """Let the past fade, `elapsed_s` after the last time."""
+        kept = math.exp(-min(max(self._since_fading, 0.0) / self._memory, max(elapsed_s, 0.0) / self._memory_s))
+        self._since_fading = 0.0
+        self._seen *= kept
+        self._expected *= kept
 
     @property
     def factor(self) -> float:
         """By how much events come faster than the slow hazards say; between a fifth and five times."""
-        return min(max((self._seen + self._prior) / (self._expected + self._prior), 0.2), 5.0)
+        return min(max((self._seen + self._prior) / (max(self._expected, 0.0) + self._prior), 0.2), 5.0)

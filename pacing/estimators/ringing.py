@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from pacing.estimators.memory import Pace, keep
+from pacing.estimators.memory import Pace, keep, smooth
 from pacing.intervals import FloatArray
 
 # What is believed before the first call: generous answers, so that the first guesses dial too little, not too much.
@@ -19,8 +19,8 @@ _PRIOR_CALLS = 8.0
 _PRIOR_ANSWER = 0.5
 _PRIOR_ANSWER_AFTER_S = 8.0
 _PRIOR_END_AFTER_S = 15.0
-# Calls at risk by which each bin leans towards the average of all bins: a bin of a quiet campaign holds few events.
-_LEAN = 6.0
+# Calls' worth of the same belief that is never forgotten: ages that no call has reached keep it.
+_BELIEF = 1.0
 _TIME_CONSTANT_S = 1_200.0
 _LEAST_CALLS = 400.0
 
@@ -34,16 +34,21 @@ class RingingModel:
 
     def __init__(self, longest_s: float) -> None:
         self.bins = max(int(np.ceil(longest_s)), 2)
+        self._edges: FloatArray = np.arange(self.bins + 1, dtype=np.float64)
         middle = np.arange(self.bins) + 0.5
         answered = np.exp(-middle / _PRIOR_ANSWER_AFTER_S)
         ended = np.exp(-middle / _PRIOR_END_AFTER_S)
         self._answered: FloatArray = _PRIOR_CALLS * _PRIOR_ANSWER * answered / answered.sum()
         self._ended: FloatArray = _PRIOR_CALLS * (1.0 - _PRIOR_ANSWER) * ended / ended.sum()
         self._censored: FloatArray = np.zeros(self.bins)
-        self._pace = Pace(prior=12.0, memory=30.0, memory_s=90.0)
+        at_risk = np.cumsum((self._answered + self._ended)[::-1])[::-1]
+        self._believed_answers: FloatArray = _BELIEF * self._answered / at_risk
+        self._believed_ends: FloatArray = _BELIEF * self._ended / at_risk
+        self._answers_pace = Pace(prior=12.0, memory=50.0, memory_s=120.0)
+        self._ends_pace = Pace(prior=20.0, memory=80.0, memory_s=120.0)
         self._refitted_at: float | None = None
-        self._hazard: FloatArray = np.zeros(self.bins)
-        self._cumulative: FloatArray = np.zeros(self.bins + 1)
+        self._cumulative_answers: FloatArray = np.zeros(self.bins + 1)
+        self._cumulative_ends: FloatArray = np.zeros(self.bins + 1)
         self.resolved = 0
         self._answers_seen = 0
         # Survival to the start of each second and live answers within it, for a fresh call; set by refit.
@@ -56,13 +61,14 @@ class RingingModel:
         self._answered[self._bin(ring_s)] += 1.0
         self.resolved += 1
         self._answers_seen += 1
-        self._pace.saw()
+        self._answers_pace.saw()
         self._left(now, ring_s)
 
     def ended(self, now: float, ring_s: float) -> None:
         """A call ended in any other way after `ring_s`."""
         self._ended[self._bin(ring_s)] += 1.0
         self.resolved += 1
+        self._ends_pace.saw()
         self._left(now, ring_s)
 
     def withdrawn(self, now: float, ring_s: float) -> None:
@@ -75,7 +81,9 @@ class RingingModel:
         elapsed_s = 0.0 if self._refitted_at is None else max(now - self._refitted_at, 0.0)
         if elapsed_s > 0.0 and len(ages):
             before = np.maximum(ages - elapsed_s, 0.0)
-            self._pace.expected(float(np.sum(self._expected(ages) - self._expected(before))), elapsed_s)
+            self._expect(ages, before)
+        self._answers_pace.fade(elapsed_s)
+        self._ends_pace.fade(elapsed_s)
         weight = float(self._answered.sum() + self._ended.sum())
         kept = keep(elapsed_s, _TIME_CONSTANT_S, weight, _LEAST_CALLS)
         if kept < 1.0:
@@ -96,14 +104,12 @@ class RingingModel:
         # A call that leaves the books within a bin was at risk for about half of it.
         part = self._censored + open_by_bin
         at_risk = np.cumsum((gone + part)[::-1])[::-1] - 0.5 * part
-        total = float(at_risk.sum())
-        lean_answered = _LEAN * float(self._answered.sum()) / total
-        lean_ended = _LEAN * float(self._ended.sum()) / total
-        self._hazard = (self._answered + lean_answered) / (at_risk + _LEAN)
-        other = (self._ended + lean_ended) / (at_risk + _LEAN)
-        self._cumulative = np.concatenate(([0.0], np.cumsum(self._hazard)))
-        live = np.minimum(self._hazard * self._pace.factor * self._caution, 0.98)
-        other = np.minimum(other, 1.0 - live)
+        answers = (smooth(self._answered) + self._believed_answers) / (smooth(at_risk) + _BELIEF)
+        ends = (smooth(self._ended) + self._believed_ends) / (smooth(at_risk) + _BELIEF)
+        self._cumulative_answers = np.concatenate(([0.0], np.cumsum(answers)))
+        self._cumulative_ends = np.concatenate(([0.0], np.cumsum(ends)))
+        live = np.minimum(answers * self._answers_pace.factor * self._caution, 0.98)
+        other = np.minimum(ends * self._ends_pace.factor, 1.0 - live)
         self.survival = np.concatenate(([1.0], np.cumprod(1.0 - live - other)))
         self.incidence = self.survival[:-1] * live
 
@@ -114,12 +120,16 @@ class RingingModel:
 
     def _left(self, now: float, ring_s: float) -> None:
         since = 0.0 if self._refitted_at is None else max(ring_s - max(now - self._refitted_at, 0.0), 0.0)
-        expected = self._expected(np.array([ring_s, since]))
-        self._pace.expected(float(expected[0] - expected[1]), 0.0)
+        self._expect(np.array([ring_s]), np.array([since]))
 
-    def _expected(self, ages: FloatArray) -> FloatArray:
-        """Live answers that the slow hazard expects of calls by these ages."""
-        return np.interp(ages, np.arange(self.bins + 1), self._cumulative)
+    def _expect(self, ages: FloatArray, before: FloatArray) -> None:
+        """Count what the slow hazards expect of calls that went from ages `before` to `ages`."""
+        edges = self._edges
+        for pace, cumulative in (
+            (self._answers_pace, self._cumulative_answers),
+            (self._ends_pace, self._cumulative_ends),
+        ):
+            pace.expected(float(np.sum(np.interp(ages, edges, cumulative) - np.interp(before, edges, cumulative))))
 
     def _bin(self, ring_s: float) -> int:
         return min(int(ring_s), self.bins - 1)

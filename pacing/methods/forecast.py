@@ -71,7 +71,7 @@ def _answered_by(
     alive = 0.5 * (ringing.survival[:-1] + ringing.survival[1:])
     # Chance that whoever was answered so long ago still has the agent: after whole seconds, and after half a second
     # more.
-    lags = np.arange(longest + 1) + grace_s
+    lags: FloatArray = np.arange(longest + 1, dtype=np.float64) + grace_s
     whole = handling.occupied_after(lags)
     half = handling.occupied_after(lags + 0.5)
     own = float(handling.occupied_after(np.array([grace_s + 0.25]))[0])

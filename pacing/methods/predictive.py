@@ -33,6 +33,8 @@ _LEAST_CALLS = 40
 _LEAST_TALKS = 8
 # While the budget is spent but not overdrawn, chances this small (as a share of the limit) are still taken.
 _SHUT_SHARE = 0.05
+# At this many people left, and below, only calls with an idle agent to themselves are made.
+_OVERDRAWN = 0.0
 # Whatever the estimates say, no floor needs more lines than this for each agent on duty.
 _SANE_LINES_PER_AGENT = 120
 
@@ -125,7 +127,7 @@ class Predictive(Rule):
             return self._proposal(
                 safe.dial, "warming_up", f"{safe.reason}; getting to know the list and the agents first"
             )
-        if left <= 0.0:
+        if left <= _OVERDRAWN:
             self._plan(0.0, 0.0, safe.dial)
             return self._proposal(
                 safe.dial,
@@ -205,7 +207,8 @@ class Predictive(Rule):
 
     def _spent(self) -> str:
         budget = self._budget
-        return f"{count(budget.abandoned, 'call')} of {budget.answers} answered abandoned, {_percent(budget.limit)} allowed"
+        lost = f"{budget.abandoned} of {count(budget.answers, 'answered call')}"
+        return f"{lost} abandoned, {_percent(budget.limit)} allowed"
 
     def _proposal(self, dial: int, limit: str, reason: str, chance: float = 0.0, threshold: float = 0.0) -> Proposal:
         return Proposal(

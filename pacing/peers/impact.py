@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pacing.contract import AgentState, Outcome
 from pacing.ledger import Ledger
@@ -105,7 +106,9 @@ class Impact(Rule):
         resolves: dict[int, int] = {}  # answers due at each second
         fails: dict[int, int] = {}
         ringing = 0
-        talks = list(self._talks)
+        # Drawn in blocks: a generator is slow one value at a time.
+        talks = _endless(np.array([max(int(talk), 1) for talk in self._talks]), rng)
+        outcomes = _endless(np.array(recent, dtype=np.int64), rng)
         for second in range(_STEPS):
             free += back.pop(second, 0)
             due = resolves.pop(second, 0)
@@ -116,13 +119,19 @@ class Impact(Rule):
                     lost += 1
                     continue
                 free -= 1
-                until = second + max(int(talks[int(rng.integers(len(talks)))]), 1) + _WRAPUP_S
+                until = second + next(talks) + _WRAPUP_S
                 back[until] = back.get(until, 0) + 1
             for _ in range(max(int(ratio * free) - ringing, 0)):
                 ringing += 1
-                if recent[int(rng.integers(len(recent)))]:
+                if next(outcomes):
                     resolves[second + _RING_ANSWERED_S] = resolves.get(second + _RING_ANSWERED_S, 0) + 1
                 else:
                     fails[second + _RING_FAILED_S] = fails.get(second + _RING_FAILED_S, 0) + 1
             busy_s += agents - free
         return busy_s / (_STEPS * agents), lost / answered if answered else 0.0
+
+
+def _endless(values: NDArray[np.int64], rng: np.random.Generator) -> Iterator[int]:
+    """Values drawn with replacement, without end."""
+    while True:
+        yield from values[rng.integers(len(values), size=512)].tolist()

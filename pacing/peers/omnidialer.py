@@ -88,7 +88,7 @@ class OmniDialer(Rule):
         return Proposal(
             dial=max(calls, 0),
             limit="level",
-            reason=f"{expected:.1f} agents expected free, {100 * answer:.0f} % answered, brake {self._brake(drops):.2g}",
+            reason=f"{expected:.1f} agents soon free, {100 * answer:.0f} % answered, factor {self._brake(drops):.2g}",
         )
 
     def _soon(self, elapsed_s: np.ndarray, mean_s: float) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import ledger, plan, servers, templates
+from .detection import measure
 from .install import Programs, install
 from .layout import DEFAULT_PHONES, DEFAULT_PORT_BASE, MAX_PHONES, PROJECT, LabError, Layout, default_directory
 from .record import record
@@ -50,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     record = commands.add_parser("record", parents=[shared], help="record AMI transcripts of the running lab")
     record.add_argument("--to", type=Path, default=PROJECT / "tests" / "data" / "ami" / "lab")
     record.add_argument("names", nargs="*", metavar="NAME", help="which ones; without one, all")
+    amd = commands.add_parser("amd", parents=[shared], help="measure answering-machine detection on the running lab")
+    amd.add_argument("--calls", type=int, default=10, help="calls to each callee (%(default)s)")
+    amd.add_argument("--options", default="", metavar="A-B-...", help="arguments of AMD(); amd.conf where left out")
     render = commands.add_parser(
         "render", parents=[shared], help="fill the templates of config/asterisk in for a server of your own"
     )
@@ -107,6 +111,12 @@ def _run(options: argparse.Namespace) -> int:
             return _numbers(options)
         case "record":
             record(layout, options.to, options.names, _say)
+            return 0
+        case "amd":
+            if not servers.status(layout)["running"]:
+                raise LabError("the lab does not run: scripts/asterisk-lab up")
+            for verdicts in measure(layout, options=options.options, calls=options.calls):
+                print(verdicts.line(), flush=True)
             return 0
         case _:
             return _render(options)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from . import processes
 from .layout import LabError, Layout
 
 #: The Debian release that has Asterisk 22 (stable has none).
@@ -154,6 +155,11 @@ def install(layout: Layout, say: Say) -> Programs:
         if programs.complete():
             return programs
         arch = architecture()
+        if any(processes.running(path) for path in layout.directory.glob("run-*/*/pid")):
+            raise LabError(
+                "the lab's programs have to be renewed, and a lab runs with the old ones: stop it "
+                "(scripts/asterisk-lab down, with its --port-base), then run the same command again"
+            )
         work = layout.programs / "download"
         environment = _own_apt(work, arch)
         say(f"reading the package index of {SUITE}")

@@ -69,15 +69,15 @@ UNAVAILABLE_SIP: Final = (480, 408, 480, 480, 480, 480, 480, 480, 480, 480)
 #: (Hangup's Cause, its TechCause) that Asterisk makes of a SIP refusal, as measured on Asterisk 22.
 CAUSES: Final[Mapping[int, tuple[int, int]]] = {
     404: (1, 404),
-    408: (102, 408),
+    408: (18, 408),
     410: (22, 410),
     480: (19, 480),
     484: (28, 484),
     486: (17, 486),
     500: (38, 500),
-    502: (38, 502),
+    502: (27, 502),
     503: (34, 503),
-    504: (38, 504),
+    504: (102, 504),
     603: (21, 603),
     604: (1, 604),
 }

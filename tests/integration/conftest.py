@@ -93,10 +93,13 @@ def session(asterisk_lab: AsteriskLab) -> Iterator[Session]:
 
 @pytest.fixture
 def name() -> Callable[[str], str]:
-    """Makes names (rooms, call ids) that no other test and no other run uses."""
+    """Makes names (rooms, call ids) that no other test and no other run uses.
+
+    They are of one length: Asterisk refuses a ChannelId with which a live channel's id begins.
+    """
     run = uuid.uuid4().hex[:12]
     counter = itertools.count(1)
-    return lambda what: f"{what}-{run}-{next(counter)}"
+    return lambda what: f"{what}-{run}-{next(counter):04d}"
 
 
 @pytest.fixture

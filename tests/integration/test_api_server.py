@@ -316,6 +316,7 @@ async def test_a_stopped_server_does_not_wait_for_listeners(tmp_path: Path) -> N
         response = await api.http.get(f"{api.url}/api/v1/events", headers=CRM)
         await response.content.readline()
         began = loop.time()
+    response.close()
     assert loop.time() - began < 5.0
 
 

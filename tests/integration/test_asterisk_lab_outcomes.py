@@ -105,6 +105,26 @@ def test_call_is_purged_by_its_id_while_it_rings(
 
 
 @pytest.mark.asterisk
+def test_channel_id_with_which_a_live_one_begins_is_refused(
+    session: Session, name: Name, serials: Iterator[int]
+) -> None:
+    """Why call ids are all of one length: `call-1` cannot be dialed while `call-10` lives."""
+    call = name("call")
+    session.dial(call, plan.number(Kind.RINGS_ON, next(serials)))
+    session.events.event("DialState", DestUniqueid=call, DialStatus="RINGING")
+    beginning = call[:-1]
+    session.dial(beginning, plan.number(Kind.RINGS_ON, next(serials)))
+    assert session.events.event("OriginateResponse", ActionID=beginning)["Response"] == "Failure"
+    assert session.hang_up(beginning)["Response"] == "Error", "a part of an id names no channel"
+    longer = f"{call}0"
+    session.dial(longer, plan.number(Kind.RINGS_ON, next(serials)))
+    session.events.event("DialState", DestUniqueid=longer, DialStatus="RINGING")
+    for live in (call, longer):
+        session.hang_up(live)
+        session.ended(live)
+
+
+@pytest.mark.asterisk
 @pytest.mark.slow
 def test_two_hundred_calls_at_once_all_end_as_their_numbers_say(
     asterisk_lab: AsteriskLab, session: Session, name: Name, serials: Iterator[int]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -187,16 +189,27 @@ async def test_a_list_id_belongs_to_one_campaign(database: Database, tmp_path: P
 async def test_a_reading_process_that_dies_is_an_error_and_not_the_end_of_the_list(
     database: Database, tmp_path: Path
 ) -> None:
-    path = write_list(tmp_path / "list.csv", 10)
+    path = write_list(tmp_path / "list.csv", 60_000)
 
-    async def dies(_: ReadOrder) -> AsyncIterator[ReadBatch]:
-        # The order is one that the process cannot understand.
-        broken = ReadOrder(path=str(path), campaign="winter", region="nowhere")
-        async for batch in read_apart(broken):
+    async def killed(order: ReadOrder) -> AsyncIterator[ReadBatch]:
+        async for batch in read_apart(order):
+            for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split():
+                if "dialer.intake.reading" in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8"):
+                    os.kill(int(child), signal.SIGKILL)
             yield batch
 
-    with pytest.raises(DialerError, match="ended early"):
-        await Importer(Contacts(database), Lists(database), Hopper(), Clock(), dies).run(order(path))
+    with pytest.raises(DialerError, match=r"ended early \(exit code -9\)"):
+        await Importer(Contacts(database), Lists(database), Hopper(), Clock(), killed).run(order(path))
+    known = await Lists(database).get("list-1")
+    assert known is not None
+    assert known.state is ListState.FAILED
+
+
+async def test_a_region_that_does_not_exist_is_told(database: Database, tmp_path: Path) -> None:
+    path = write_list(tmp_path / "list.csv", 10)
+    nowhere = ImportOrder(list_id="list-1", campaign=WINTER, path=path, region="XX")
+    with pytest.raises(InputError, match="'XX' is no region"):
+        await importer(database, Hopper()).run(nowhere)
 
 
 async def test_cells_of_a_download_are_no_formulas(database: Database, tmp_path: Path) -> None:

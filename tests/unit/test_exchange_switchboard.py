@@ -223,6 +223,34 @@ def test_an_unknown_endpoint_fails_without_a_channel() -> None:
     assert bench.board.log[-1].refused
 
 
+def test_another_technology_fails_without_a_channel() -> None:
+    bench = Bench()
+    request = OriginateRequest(
+        channel="NOTECH/1000",
+        endpoint="NOTECH/",
+        number="1000",
+        is_agent=True,
+        context="cadencia-agent",
+        exten="anna",
+        timeout_s=5.0,
+        action_id="a-1",
+        channel_id="",
+    )
+    bench.originate(request)
+    bench.run()
+    (response,) = [message for _, _, message in bench.told]
+    assert (response.get("Response"), response.get("Uniqueid")) == ("Failure", "<unknown>")
+
+
+def test_declining_while_it_rings() -> None:
+    bench = Bench(person())
+    call = bench.call()
+    bench.run(0.5)
+    bench.hang_up(call, by="customer")
+    assert bench.one(call, "Hangup").get("TechCause") == "603"
+    assert bench.one(call, "OriginateResponse").get("Reason") == "0"
+
+
 def test_a_channel_id_in_use_fails_with_the_uniqueid_of_the_live_call() -> None:
     bench = Bench(person())
     bench.call(call="twice")

@@ -169,7 +169,7 @@ def test_uniform_numbers_are_uniform_and_never_0_or_1() -> None:
 
 def test_names_of_profiles() -> None:
     assert profile_named("fast") is FAST
-    with pytest.raises(ConfigError, match="'nope'.*demo"):
+    with pytest.raises(ConfigError, match=r"'nope'.*demo"):
         profile_named("nope")
     assert {"demo", "fast", "benchmark"} <= set(PROFILES)
 

@@ -6,6 +6,7 @@ local owner, id, token, campaign, contact, digits = ARGV[1], ARGV[2], tonumber(A
 local retry_at = ARGV[8]
 local gate = call('HMGET', K.gate, 'generation', 'epoch')
 if not gate[1] then return not_ready('the record has not been loaded') end
+local epoch = tonumber(gate[2] or 0)
 local live = call('HGET', K.live, id)
 if live then
   local its_owner, its_token = match(live, LIVE)
@@ -13,11 +14,11 @@ if live then
   if token ~= 0 and token < tonumber(its_token) then return 0 end
   unlive(id, campaign, contact, digits)
   call('HDEL', K.live_purged, id)
-elseif token > tonumber(gate[2] or 0) then
+elseif token > epoch then
   -- This Redis issued the token and no longer has the call: it was finished or given back.
   return 0
 end
-if not live or token == 0 then
+if token <= epoch then
   -- From before a loss of this Redis' memory (or without a token): the record must not miss it, nor have it twice.
   if call('SADD', K.ended, id) == 0 then return 0 end
   call('EXPIRE', K.ended, 86400)
@@ -28,7 +29,7 @@ call('XADD', K.results, 'MINID', '~', format('%.0f', oldest > 0 and oldest or 0)
 
 local record = call('HGET', K.data .. campaign, contact)
 if record then
-  local attempts, index, score, expires, phones, payload = match(record, HEAD)
+  local _, attempts, expires, index, score, phones, payload = match(record, HEAD)
   if retry_at == '' then
     forget(campaign, contact, record)
     call('SADD', K.finished .. campaign, contact)
@@ -37,7 +38,7 @@ if record then
       if phone == digits then index = i end
     end
     local made = math.max(tonumber(attempts), tonumber(ARGV[7]))
-    call('HSET', K.data .. campaign, contact, concat({made, index, score, expires, phones}, '\t') .. '\n' .. sub(record, payload))
+    call('HSET', K.data .. campaign, contact, head(made, expires, index, score, phones) .. sub(record, payload))
     if call('HEXISTS', K.live_contacts, campaign .. '\t' .. contact) == 0 then
       call('ZREM', K.ready .. campaign, contact)
       call('ZADD', K.later .. campaign, retry_at, contact)

@@ -22,7 +22,7 @@ if #due > 0 then
   local args = {}
   for i, record in ipairs(call('HMGET', data, unpack(due))) do
     if record then
-      args[#args + 1] = match(record, '^%d+\t%d+\t([^\t]*)\t')
+      args[#args + 1] = match(record, SCORE)
       args[#args + 1] = due[i]
     end
   end
@@ -37,7 +37,7 @@ local function refuse(why) counts[why] = (counts[why] or 0) + 1 end
 -- With a backlog of removals nobody is reserved: it must be gone first.
 local want = more and 0 or #ARGV - 8
 if want > 0 then
-  local taken, live, contacts, numbers, asides = {}, {}, {}, {}, {}
+  local taken, picked, live, contacts, numbers, asides = {}, {}, {}, {}, {}, {}
   local listed = dnc_lists(campaign)
   local given, examined = 0, 0
   local bound = want * 2 + 100
@@ -46,52 +46,40 @@ if want > 0 then
     local n = #popped / 2
     if n == 0 then break end
     examined = examined + n
-    local ids, heads, choices = {}, {}, {}
+    local ids, choices = {}, {}
     for i = 1, n do ids[i] = popped[i * 2 - 1] end
     local records = call('HMGET', data, unpack(ids))
-    for i = 1, n do
-      local record = records[i]
-      local attempts, index, score, expires, phones, payload = match(record or '', HEAD)
-      heads[i] = {attempts, tonumber(index), expires, phones, payload}
-      if not attempts then
-        choices[i] = '0'
-      elseif find(phones, ',', 1, true) then
-        local list = phones_of(phones)
-        heads[i][4] = list
-        choices[i] = list[tonumber(index) % #list + 1]
-      else
-        choices[i] = phones
-      end
-    end
+    for i = 1, n do choices[i] = match(records[i] or '0', '^%d+') end
     local busy = call('HMGET', K.live_numbers, unpack(choices))
     for i = 1, n do
-      local id, head = ids[i], heads[i]
-      local attempts, expires, list = head[1], head[3], head[4]
+      local id, record, digits = ids[i], records[i], choices[i]
+      local attempts, expires = match(record or '', '^%d+\t(%d+)\t([^\t]*)')
       if not attempts then
         refuse('removed')
       elseif expires ~= '' and tonumber(expires) <= now then
-        forget(campaign, id, records[i])
+        forget(campaign, id, record)
         call('SADD', K.finished .. campaign, id)
         publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'expired'})
         refuse('expired')
       else
-        local digits = choices[i]
         local on_list = listed(digits)
         local is_live = busy[i] or taken[digits]
-        if (on_list or is_live) and type(list) == 'table' then
-          -- The others in turn; it counts as listed only where all of them are.
-          local first_live = not on_list
+        if on_list or is_live then
+          -- The others in turn; the contact counts as listed only where all of its numbers are.
+          local _, _, _, index, _, phones = match(record, HEAD)
+          local list = phones_of(phones)
+          local some_live = not on_list
           for k = 1, #list - 1 do
-            digits = list[(head[2] + k) % #list + 1]
+            digits = list[(index + k) % #list + 1]
             on_list = listed(digits)
             is_live = not on_list and (taken[digits] or call('HEXISTS', K.live_numbers, digits) == 1)
             if not on_list and not is_live then break end
-            first_live = first_live or not on_list
+            some_live = some_live or not on_list
           end
-          if on_list and first_live then on_list, is_live = false, true end
+          if on_list and some_live then on_list, is_live = false, true end
         end
         if on_list then
-          forget(campaign, id, records[i])
+          forget(campaign, id, record)
           publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'do_not_call'})
           refuse('do_not_call')
         elseif is_live then
@@ -99,19 +87,11 @@ if want > 0 then
           asides[#asides + 1] = id
           refuse('number_live')
         else
-          given = given + 1
           taken[digits] = true
-          local cid, attempt = ARGV[8 + given], format('%d', attempts + 1)
-          granted[#granted + 1] = id
-          granted[#granted + 1] = digits
-          granted[#granted + 1] = attempt
-          granted[#granted + 1] = sub(records[i], head[5])
-          live[#live + 1] = cid
-          live[#live + 1] = {attempt, digits, id}
-          contacts[#contacts + 1] = campaign .. '\t' .. id
-          contacts[#contacts + 1] = cid
-          numbers[#numbers + 1] = digits
-          numbers[#numbers + 1] = cid
+          local at = given * 3
+          granted[at + 1], granted[at + 2], granted[at + 3] = id, digits, record
+          given = given + 1
+          picked[given] = attempts
         end
       end
     end
@@ -119,9 +99,14 @@ if want > 0 then
   if #asides > 0 then call('ZADD', later, unpack(asides)) end
   if given > 0 then
     token = call('HINCRBY', K.gate, 'fence', given) - given + 1
-    for i = 2, #live, 2 do
-      local x = live[i]
-      live[i] = concat({owner, format('%.0f', token + i / 2 - 1), x[1], 'reserved', now_text, '', '', '', '', '', campaign, x[2], x[3]}, '\t')
+    local middle = '\treserved\t' .. now_text .. '\t\t\t\t\t\t' .. campaign .. '\t'
+    local front, tab = owner .. '\t', campaign .. '\t'
+    for i = 1, given do
+      local id, digits, cid = granted[i * 3 - 2], granted[i * 3 - 1], ARGV[8 + i]
+      live[i * 2 - 1] = cid
+      live[i * 2] = front .. (token + i - 1) .. '\t' .. (picked[i] + 1) .. middle .. digits .. '\t' .. id
+      contacts[i * 2 - 1], contacts[i * 2] = tab .. id, cid
+      numbers[i * 2 - 1], numbers[i * 2] = digits, cid
     end
     call('HSET', K.live, unpack(live))
     call('HSET', K.live_contacts, unpack(contacts))

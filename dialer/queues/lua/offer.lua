@@ -65,7 +65,7 @@ for i = 1, n do
   if gone or finished[i] == 1 or not (callable or live[i]) then
     if record then
       -- An update that adds a withdrawn number, or leaves only listed ones, ends the waiting of the contact.
-      local _, _, _, _, old = match(record, HEAD)
+      local _, _, _, _, _, old = match(record, HEAD)
       for _, digits in ipairs(phones_of(old)) do
         unline(digits, keys[i])
       end
@@ -75,7 +75,7 @@ for i = 1, n do
     end
     out[i] = gone and 'R' or finished[i] == 1 and 'F' or 'D'
   else
-    local attempts, index, score, _, old = match(record or '', HEAD)
+    local _, attempts, _, index, score, old = match(record or '', HEAD)
     -- The order of pushes decides among contacts of one priority; 2^41 pushes fit beside 2,001 priorities in a double.
     local order = attempts and score % 2199023255552 or push + i
     local rank = format('%.0f', order - priority * 2199023255552)
@@ -83,7 +83,7 @@ for i = 1, n do
     local total = math.max(before, made)
     local kept = old == list and index or '0'
     store[#store + 1] = id
-    store[#store + 1] = concat({total, kept, rank, expires, list}, '\t') .. '\n' .. payload
+    store[#store + 1] = head(total, expires, kept, rank, list) .. payload
     if old ~= list then
       for _, digits in ipairs(old and phones_of(old) or NONE) do
         unline(digits, keys[i])

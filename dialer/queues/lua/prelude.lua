@@ -6,8 +6,10 @@ local floor, concat, tonumber = math.floor, table.concat, tonumber
 
 -- A live call: owner, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits, contact
 local LIVE = '^([^\t]*)\t(%d+)\t(%d+)\t(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(%d+)\t(.*)$'
--- A waiting contact: attempts, index of the next phone, score, expiry, phones; then a line with the CRM's data
-local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t([^\t]*)\t([^\n]*)\n()'
+-- A waiting contact: next phone, attempts, expiry, index of the next phone, score, phones; then a line: the CRM's data.
+-- What the gate looks at comes first: it reads no further than it must.
+local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t(%d+)\t([^\t]*)\t([^\n]*)\n()'
+local SCORE = '^%d+\t%d+\t[^\t]*\t%d+\t([^\t]*)\t'
 
 local function not_ready(why)
   return redis.error_reply('NOTREADY ' .. why)
@@ -18,6 +20,11 @@ local function phones_of(list)
   local out = {}
   for digits in string.gmatch(list, '%d+') do out[#out + 1] = digits end
   return out
+end
+
+local function head(attempts, expires, index, score, phones)
+  local list = phones_of(phones)
+  return list[tonumber(index) % #list + 1] .. '\t' .. attempts .. '\t' .. expires .. '\t' .. index .. '\t' .. score .. '\t' .. phones .. '\n'
 end
 
 local function days_from_civil(y, m, d)
@@ -79,7 +86,7 @@ end
 
 -- Takes a waiting contact out of the hopper.
 local function forget(campaign, contact, record)
-  local _, _, _, _, phones = match(record, HEAD)
+  local _, _, _, _, _, phones = match(record, HEAD)
   unindex(campaign, contact, phones_of(phones))
   call('HDEL', K.data .. campaign, contact)
   call('ZREM', K.ready .. campaign, contact)
@@ -112,10 +119,11 @@ local function dnc_lists(campaign)
   local everybody = counts[1] and tonumber(counts[1]) > 0 and K.dnc_set .. '*:'
   local own = counts[2] and tonumber(counts[2]) > 0 and K.dnc_set .. campaign .. ':'
   if not everybody and not own then return function() return false end end
+  local one = everybody or own
+  local other = everybody and own
   return function(digits)
     local shard, member = sub(digits, 1, -6), tonumber(sub(digits, -5))
-    return (everybody and call('SISMEMBER', everybody .. shard, member) == 1)
-      or (own and call('SISMEMBER', own .. shard, member) == 1)
+    return call('SISMEMBER', one .. shard, member) == 1 or (other and call('SISMEMBER', other .. shard, member) == 1)
   end
 end
 

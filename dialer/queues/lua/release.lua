@@ -16,7 +16,7 @@ for i = 3, #ARGV, 3 do
       if not_before ~= '' then
         call('ZADD', K.later .. campaign, not_before, contact)
       else
-        call('ZADD', K.ready .. campaign, match(record, '^%d+\t%d+\t([^\t]*)\t'), contact)
+        call('ZADD', K.ready .. campaign, match(record, SCORE), contact)
       end
     end
     -- A removal came while it was reserved; there is no call to report on, so it is answered here.

@@ -1,0 +1,67 @@
+"""`cadencia report`: what became of a campaign's calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption
+from dialer.cli.screen import JsonOption, out, percent, print_json, print_rows
+
+_PAGE = 1_000
+#: Outcomes in which a live person answered.
+_LIVE = ("connected", "abandoned", "hung_up")
+
+
+def report(
+    campaign: Annotated[str, typer.Argument(help="Id of the campaign.", show_default=False)],
+    since: Annotated[str | None, typer.Option(help="Ended at or after this moment (RFC 3339).")] = None,
+    until: Annotated[str | None, typer.Option(help="Ended before this moment (RFC 3339).")] = None,
+    config: ConfigOption = None,
+    api_url: ApiUrlOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Outcomes, abandonment, talk and waiting times of a campaign's ended calls."""
+    api = Api.connect(config, api_url, api_key)
+    outcomes: Counter[str] = Counter()
+    talk_s, wait_s, cursor = 0.0, 0.0, None
+    while True:
+        page = api.get("/calls", campaign=campaign, ended_from=since, ended_before=until, cursor=cursor, limit=_PAGE)
+        for call in page["items"]:
+            outcomes[call["outcome"]] += 1
+            talk_s += call.get("talk_s") or 0.0
+            if call["outcome"] == "connected":
+                wait_s += call.get("wait_s") or 0.0
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    dialed, live = sum(outcomes.values()), sum(outcomes[name] for name in _LIVE)
+    connected = outcomes["connected"]
+    found = {
+        "campaign": campaign,
+        "dialed": dialed,
+        "answered": live,
+        "connected": connected,
+        "abandoned": outcomes["abandoned"],
+        "abandonment": outcomes["abandoned"] / live if live else None,
+        "answer_rate": live / dialed if dialed else None,
+        "mean_talk_s": round(talk_s / connected, 1) if connected else None,
+        "mean_wait_s": round(wait_s / connected, 3) if connected else None,
+        "outcomes": dict(outcomes.most_common()),
+    }
+    if as_json:
+        print_json(found)
+        return
+    print_rows(
+        [{"outcome": name, "calls": count, "share": percent(count / dialed)} for name, count in outcomes.most_common()],
+        ["outcome", "calls", "share"],
+        title=f"{campaign}: {dialed:,} calls",
+    )
+    answered, lost = live / dialed if dialed else None, outcomes["abandoned"] / live if live else None
+    out.print(
+        f"Live answers {live:,} ({percent(answered)}), abandoned {percent(lost)}, "
+        f"mean talk {found['mean_talk_s']} s, mean wait {found['mean_wait_s']} s."
+    )

@@ -1,0 +1,34 @@
+"""`cadencia serve`: one node, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from dialer.cli.client import ConfigOption
+from dialer.cli.screen import err
+from dialer.settings import Settings, load
+
+
+def serve(config: ConfigOption = None) -> None:
+    """Run a node: dial, take messages, answer the API. Stop it with Ctrl-C or SIGTERM; talks go on in Asterisk."""
+    from dialer.runtime import logs  # noqa: PLC0415
+
+    settings = load(config)
+    logs.configure(settings.log)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from dialer.runtime.local_access import local_access  # noqa: PLC0415
+    from dialer.runtime.node import Node  # noqa: PLC0415
+    from dialer.runtime.signals import stop_on_signals, until_stopped  # noqa: PLC0415
+
+    stop = stop_on_signals()
+    async with Node(settings) as node:
+        path = await local_access(node, Path(settings.data_dir))
+        if not settings.asterisk:
+            err.print("[yellow]No [[asterisk]] server is configured: contacts are taken in, nobody is dialed.[/]")
+        err.print(f"Cadencia is up: {node.api_url} (key for this machine in {path}). Ctrl-C stops it.")
+        await until_stopped(node, stop)
+        err.print("Stopping: no more calls; what rings is hung up, talks go on.")

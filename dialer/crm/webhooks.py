@@ -1,0 +1,168 @@
+"""Results to webhooks: from the stream into the record of deliveries, and a word to the workers who make them.
+
+    cadencia:results ─ group "webhooks" ─► deliveries in SQL (id = place in the stream and address) ─► job for RQ
+
+The record stands between: a result is acknowledged when its deliveries are in SQL, and a delivery is done when the
+receiver has answered 2xx, so that nothing is lost whoever dies. The receiver may get one twice and knows it by its id.
+The requests are those of Standard Webhooks 1.0 (standardwebhooks.com), for which most languages have a library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from dialer.errors import ConfigError, QueueError
+from dialer.intake.jobs import Job, deliver_webhooks
+from dialer.queues.streams import Message
+from dialer.settings import Webhook
+from dialer.storage.webhooks import Delivery
+
+#: Seconds until the next try, after the first, second, … has failed; after the last (2.6 days) it is given up.
+RETRIES_S: Final = (5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 64_800, 86_400)
+_PREFIX: Final = "whsec_"
+
+
+class DeliveryStore(Protocol):
+    """Where deliveries are kept (`dialer.storage.webhooks.Webhooks`)."""
+
+    async def add(self, batch: Sequence[Delivery], now: float) -> None:
+        """Keep deliveries to be made; one whose id is known is left as it is."""
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+_TYPED: Final = msgspec.json.Decoder(_Typed)
+
+
+class Outbox(Protocol):
+    """The way to the workers (`dialer.intake.jobs.JobOutbox`)."""
+
+    def put(self, job: Job) -> None:
+        """Hand over a job."""
+
+
+class WebhookFeed:
+    """Handler for the stream ``results``.
+
+    Args:
+        deliveries: the record.
+        jobs: the way to the workers.
+        webhooks: of the settings.
+        now: the clock.
+
+    Raises:
+        ConfigError: a webhook cannot be called.
+    """
+
+    def __init__(
+        self,
+        deliveries: DeliveryStore,
+        jobs: Outbox,
+        webhooks: Sequence[Webhook],
+        now: Callable[[], float],
+    ) -> None:
+        for webhook in webhooks:
+            check_webhook(webhook)
+        self._webhooks = tuple(webhooks)
+        self._deliveries = deliveries
+        self._jobs = jobs
+        self._now = now
+
+    async def handle_results(self, messages: Sequence[Message]) -> None:
+        """Note the deliveries of some results.
+
+        Raises:
+            StorageError, QueueError: hand the whole batch in again.
+        """
+        now = self._now()
+        due = [delivery for message in messages for delivery in self._deliveries_of(message, now)]
+        if due:
+            await self._deliveries.add(due, now)
+            self._jobs.put(deliver_webhooks(now))
+
+    async def wake_regularly(self, every_s: float = 2.0) -> None:
+        """Wake the workers again and again, until cancelled: for retries, and for what a dead worker left behind."""
+        while True:
+            await asyncio.sleep(every_s)
+            with contextlib.suppress(QueueError):  # too many wait already: there is one among them
+                self._jobs.put(deliver_webhooks(self._now()))
+
+    def _deliveries_of(self, message: Message, now: float) -> list[Delivery]:
+        try:
+            kind = _TYPED.decode(message.data).type
+            payload = message.data.decode()
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return []  # no result of ours; somebody else wrote into the stream
+        return [
+            Delivery(id=delivery_id(message.id, webhook.url), url=webhook.url, type=kind, payload=payload, next_at=now)
+            for webhook in self._webhooks
+            if not webhook.types or kind in webhook.types
+        ]
+
+
+def delivery_id(entry: str, url: str) -> str:
+    """The same for the same result and address, whenever it is made."""
+    return f"{entry}.{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+
+
+def check_webhook(webhook: Webhook) -> None:
+    """Make sure that a webhook can be called.
+
+    Raises:
+        ConfigError: says which setting must be another.
+    """
+    if not webhook.url.startswith(("http://", "https://")):
+        raise ConfigError("webhooks: url must begin with http:// or https://")
+    signing_key(webhook.secret)
+
+
+def signing_key(secret: str) -> bytes:
+    """The key of the signature: base64 after ``whsec_``, else the text itself.
+
+    Raises:
+        ConfigError: what follows ``whsec_`` is not base64.
+    """
+    if not secret.startswith(_PREFIX):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ConfigError("webhooks: what follows whsec_ in the secret must be base64") from error
+
+
+def headers_of(delivery: Delivery, secret: str, now: float) -> Mapping[str, str]:
+    """The headers of one request: id, time and, where there is a secret, the signature over both and the body."""
+    timestamp = str(int(now))
+    headers = {
+        "content-type": "application/json",
+        "user-agent": "Cadencia",
+        "idempotency-key": delivery.id,
+        "webhook-id": delivery.id,
+        "webhook-timestamp": timestamp,
+    }
+    if secret:
+        signed = f"{delivery.id}.{timestamp}.{delivery.payload}".encode()
+        digest = hmac.digest(signing_key(secret), signed, "sha256")
+        headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
+    return headers
+
+
+def retry_at(attempts: int, now: float, asked_s: float | None = None) -> float | None:
+    """When to try again after the `attempts`-th try (from 1) has failed; None: give up.
+
+    `asked_s`: what the receiver said in Retry-After; waited for, up to a day.
+    """
+    if attempts > len(RETRIES_S):
+        return None
+    return now + max(RETRIES_S[attempts - 1], min(asked_s or 0.0, 86_400.0))

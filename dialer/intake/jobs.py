@@ -1,0 +1,199 @@
+"""The way of work to the RQ workers: by dotted name, through a bounded queue, enqueued in a thread.
+
+Nothing in the dialer imports `workers`; a test resolves every name of `FUNCTIONS`. Jobs carry primitives only and are
+written as JSON, never as pickle. RQ's enqueue is synchronous: it must not run in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import redis
+import structlog
+from redis.exceptions import RedisError
+from rq import Queue, Retry
+from rq.exceptions import DuplicateJobError
+from rq.serializers import JSONSerializer
+
+from dialer.errors import QueueError
+
+_log = structlog.get_logger(__name__)
+
+IMPORT_LIST: Final = "workers.jobs.imports.import_list"
+DELIVER_WEBHOOKS: Final = "workers.jobs.webhooks.deliver_due"
+#: Every function that is called by its name.
+FUNCTIONS: Final = (IMPORT_LIST, DELIVER_WEBHOOKS)
+
+IMPORTS: Final = "cadencia-imports"
+WEBHOOKS: Final = "cadencia-webhooks"
+#: Queues in the order in which a worker looks at them.
+QUEUES: Final = (WEBHOOKS, IMPORTS)
+
+#: Seconds before an import that failed for want of Redis or the database is tried again.
+_IMPORT_RETRIES_S: Final = (5, 15, 60, 300, 900)
+_IMPORT_TIMEOUT_S: Final = 6 * 3_600
+_IMPORT_KEPT_S: Final = 7 * 86_400
+_WEBHOOKS_TIMEOUT_S: Final = 120
+#: A wake-up is unique within so many seconds: one that hangs or died holds back the next no longer than that.
+_WAKE_SLOT_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One piece of work; `id` makes it unique: enqueued twice, it is done once."""
+
+    id: str
+    function: str
+    queue: str
+    arguments: Mapping[str, str | int | float | bool | None]
+    timeout_s: int
+    retries_s: tuple[int, ...] = ()
+    #: How long RQ remembers that it was done; 0: not at all, so that the id is free again.
+    result_kept_s: int = 0
+    failure_kept_s: int = 1
+    meta: Mapping[str, object] = field(default_factory=dict)
+
+
+def import_list(*, list_id: str, campaign: str, path: str, name: str, delete: bool) -> Job:
+    """Import a file that the workers can read; `delete`: it is theirs, and goes when it has been imported."""
+    return Job(
+        id=f"import-{list_id}",
+        function=IMPORT_LIST,
+        queue=IMPORTS,
+        arguments={"list_id": list_id, "campaign": campaign, "path": path, "name": name, "delete": delete},
+        timeout_s=_IMPORT_TIMEOUT_S,
+        retries_s=_IMPORT_RETRIES_S,
+        result_kept_s=_IMPORT_KEPT_S,
+        failure_kept_s=_IMPORT_KEPT_S,
+    )
+
+
+def deliver_webhooks(now: float) -> Job:
+    """Deliver what is due."""
+    return Job(
+        id=f"webhooks-{int(now // _WAKE_SLOT_S)}",
+        function=DELIVER_WEBHOOKS,
+        queue=WEBHOOKS,
+        arguments={},
+        timeout_s=_WEBHOOKS_TIMEOUT_S,
+    )
+
+
+def enqueue(client: redis.Redis, jobs: Sequence[Job]) -> int:
+    """Enqueue jobs, synchronously; how many were not there already.
+
+    Raises:
+        RedisError: out of reach; enqueue all of them again.
+    """
+    fresh = 0
+    for job in jobs:
+        queue = Queue(job.queue, connection=client, serializer=JSONSerializer)
+        options: dict[str, Any] = {}
+        if job.retries_s:
+            options["retry"] = Retry(max=len(job.retries_s), interval=list(job.retries_s))
+        try:
+            queue.enqueue_call(
+                job.function,
+                kwargs=dict(job.arguments),
+                timeout=job.timeout_s,
+                result_ttl=job.result_kept_s,
+                failure_ttl=job.failure_kept_s,
+                job_id=job.id,
+                description=job.id,
+                meta=dict(job.meta),
+                unique=True,
+                **options,
+            )
+        except DuplicateJobError:
+            continue
+        fresh += 1
+    return fresh
+
+
+def wake_at(client: redis.Redis, at: float) -> None:
+    """Have RQ's scheduler bring `deliver_webhooks` back at unix second `at`; one wake-up for each span of seconds."""
+    job = deliver_webhooks(at + _WAKE_SLOT_S)
+    queue = Queue(job.queue, connection=client, serializer=JSONSerializer)
+    with contextlib.suppress(DuplicateJobError):
+        queue.enqueue_at(
+            datetime.fromtimestamp(at, UTC),
+            job.function,
+            job_id=f"{job.id}-later",
+            job_timeout=job.timeout_s,
+            result_ttl=job.result_kept_s,
+            failure_ttl=job.failure_kept_s,
+            description=job.id,
+            unique=True,
+        )
+
+
+class JobOutbox:
+    """Jobs on their way to Redis: a bounded queue, one thread at a time, tried again until they are there.
+
+    Args:
+        url: of Redis (redis, rediss or unix).
+        capacity: jobs that may wait; beyond, `put` refuses, since something is badly wrong.
+    """
+
+    def __init__(self, url: str, capacity: int = 1_000) -> None:
+        # Two attempts of RQ on one connection must not overlap: `run` is the only user.
+        self._client = redis.Redis.from_url(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
+        self._waiting: asyncio.Queue[Job] = asyncio.Queue(maxsize=capacity)
+
+    def __len__(self) -> int:
+        return self._waiting.qsize()
+
+    def put(self, job: Job) -> None:
+        """Hand over a job; it is enqueued as soon as Redis can be reached.
+
+        Raises:
+            QueueError: too many wait already.
+        """
+        try:
+            self._waiting.put_nowait(job)
+        except asyncio.QueueFull as error:
+            raise QueueError("too many jobs wait to be enqueued: Redis has been out of reach for long") from error
+
+    async def send(self, job: Job) -> bool:
+        """Enqueue a job now, and return when it is there; False where it was there already.
+
+        Raises:
+            QueueError: Redis is out of reach.
+        """
+        try:
+            return await asyncio.to_thread(enqueue, self._client, [job]) == 1
+        except (RedisError, OSError) as error:
+            raise QueueError(f"the job cannot be enqueued: Redis is out of reach ({error})") from error
+
+    async def run(self, *, retry_s: float = 0.5, retry_max_s: float = 10.0) -> None:
+        """Enqueue what was put, until cancelled."""
+        while True:
+            job = await self._waiting.get()
+            delay_s = retry_s
+            while True:
+                try:
+                    await asyncio.to_thread(enqueue, self._client, [job])
+                    break
+                except (RedisError, OSError) as error:
+                    _log.warning("job not enqueued, kept and tried again", job=job.id, error=str(error))
+                    await asyncio.sleep(delay_s)
+                    delay_s = min(2 * delay_s, retry_max_s)
+            self._waiting.task_done()
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was put is enqueued; False when `timeout_s` passed first."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._waiting.join()
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()

@@ -1,0 +1,119 @@
+"""The API's way in for contacts: pushed ones at once, lists as jobs of the workers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from dialer.api.ports import ContactVerdict, ListImport, RejectedRow
+from dialer.core.ids import CampaignId
+from dialer.intake import jobs
+from dialer.intake.desk import ContactDesk
+from dialer.runtime.worker_process import WorkerProcess
+from dialer.storage.lists import ContactList, Lists, ListState
+
+_STATES = {
+    ListState.LOADING: "running",
+    ListState.LOADED: "done",
+    ListState.FAILED: "failed",
+    ListState.CANCELLED: "failed",
+}
+
+
+class NodeIntake:
+    """`dialer.api.ports.ContactIntake`.
+
+    Args:
+        desk: takes pushed contacts.
+        lists: the record of imports.
+        outbox: the way to the workers.
+        worker: started with the first job where the node has its Redis for itself; None where workers run anyway.
+        folder: absolute; where uploads are kept until a worker has read them.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        desk: ContactDesk,
+        lists: Lists,
+        outbox: jobs.JobOutbox,
+        worker: WorkerProcess | None,
+        folder: Path,
+        now: Callable[[], float],
+    ) -> None:
+        self._desk = desk
+        self._lists = lists
+        self._outbox = outbox
+        self._worker = worker
+        self._folder = folder
+        self._now = now
+
+    async def offer(self, campaign: CampaignId, rows: Sequence[bytes]) -> Sequence[ContactVerdict]:
+        """Take contacts; what was accepted is on record and in the hopper when this returns."""
+        verdicts = await self._desk.take_json(campaign, rows, self._now())
+        return [
+            ContactVerdict(
+                status="accepted" if verdict.accepted else "rejected",
+                id=verdict.id,
+                reason=str(verdict.reason or verdict.offered or ""),
+                problem=verdict.problem,
+            )
+            for verdict in verdicts
+        ]
+
+    def upload_folder(self) -> Path:
+        """Where an upload is written."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._folder
+
+    async def start_list(self, campaign: CampaignId, path: Path, name: str) -> ListImport:
+        """Hand an uploaded file to the workers."""
+        list_id, now = secrets.token_hex(8), self._now()
+        await self._lists.start(list_id, campaign, name=name or list_id, source="upload", now=now)
+        job = jobs.import_list(list_id=list_id, campaign=campaign, path=str(path), name=name, delete=True)
+        await self._outbox.send(job)
+        if self._worker is not None:
+            self._worker.wake()
+        found = await self.list_import(list_id)
+        assert found is not None, "has just been written"
+        return found
+
+    async def list_import(self, id: str) -> ListImport | None:
+        """One list."""
+        found = await self._lists.get(id)
+        return None if found is None else _import(found)
+
+    async def list_imports(
+        self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int
+    ) -> Sequence[ListImport]:
+        """Lists, newest first, those older than `before`."""
+        return [_import(found) for found in await self._lists.page(campaign, before=before, limit=limit)]
+
+    async def rejected(self, id: str) -> AsyncIterator[RejectedRow]:
+        """The rejected rows of a list, in their order."""
+        cursor: str | None = None
+        while True:
+            page = await self._lists.rejected(id, cursor=cursor)
+            for row in page.items:
+                yield RejectedRow(row=row.row, code=row.code, message=row.message, raw=row.raw)
+            cursor = page.next
+            if cursor is None:
+                return
+
+
+def _import(found: ContactList) -> ListImport:
+    return ListImport(
+        id=found.id,
+        campaign=found.campaign,
+        name=found.name,
+        state=_STATES[found.state],
+        read=found.counts.read,
+        accepted=found.counts.accepted,
+        rejected=found.counts.rejected,
+        reasons=dict(found.counts.reasons),
+        error=found.error,
+        started_at=found.started_at,
+        finished_at=found.finished_at,
+    )

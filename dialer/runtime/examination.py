@@ -1,0 +1,155 @@
+"""What `cadencia doctor` looks at: every part that a node needs, each by itself, none changed by the look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from dialer.ami import Action, actions
+from dialer.errors import DialerError
+from dialer.queues.connection import connect, redis_errors
+from dialer.queues.embedded import find_server
+from dialer.settings import Asterisk, Settings
+from dialer.storage.database import Database
+from dialer.storage.schema import version
+from dialer.switch import native
+from dialer.switch.link import Link
+
+_TIMEOUT_S = 8.0
+#: Contexts of config/asterisk/extensions.conf that calls are sent to.
+CONTEXTS = ("cadencia-agent", "cadencia-wait", "cadencia-amd", "cadencia-connect", "cadencia-message")
+#: Oldest Asterisk that this version was tested with.
+_OLDEST = 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """How one part is, and what to do where it is not well."""
+
+    part: str
+    ok: bool
+    says: str
+    mend: str = ""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at Redis, the database and every Asterisk server."""
+    findings = [
+        *await _guarded("redis", lambda: _redis(settings)),
+        *await _guarded("database", lambda: _database(settings)),
+    ]
+    if not settings.asterisk:
+        findings.append(
+            Finding(
+                part="asterisk",
+                ok=False,
+                says="no server is configured",
+                mend="add an [[asterisk]] section with host, username, secret and a trunk (see config/cadencia.toml)",
+            )
+        )
+    for server in settings.asterisk:
+        findings += await _guarded(f"asterisk {server.name}", partial(_asterisk, settings, server))
+    return findings
+
+
+async def _guarded(part: str, look: Callable[[], Coroutine[Any, Any, list[Finding]]]) -> list[Finding]:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await look()
+    except TimeoutError:
+        return [
+            Finding(part=part, ok=False, says=f"no answer within {_TIMEOUT_S:.0f} s", mend="look at network and load")
+        ]
+    except DialerError as error:
+        return [Finding(part=part, ok=False, says=str(error))]
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    if settings.redis.url == "embedded":
+        return [Finding(part="redis", ok=True, says=f"embedded; its program is {find_server()}")]
+    client = connect(settings.redis.url, name="cadencia-doctor")
+    try:
+        with redis_errors():
+            server: Any = await client.info("server")
+            memory: Any = await client.info("memory")
+            keeping: Any = await client.info("persistence")
+            fsync: Any = await client.config_get("appendfsync")
+    finally:
+        await client.aclose()
+    name = server.get("server_name", "redis")
+    found = [
+        Finding(part="redis", ok=True, says=f"{name} {server.get('valkey_version') or server.get('redis_version')}")
+    ]
+    if not keeping.get("aof_enabled"):
+        mend = "set appendonly yes; without it a restart costs every attempt that is not in the database yet"
+        found.append(Finding(part="redis", ok=False, says="keeps nothing over a restart", mend=mend))
+    elif fsync.get("appendfsync") != "always":
+        says = "a power cut may lose the last second of removals and do-not-call entries"
+        mend = "set appendfsync always, if that second matters"
+        found.append(Finding(part="redis", ok=True, says=says, mend=mend))
+    if memory.get("maxmemory_policy") != "noeviction":
+        mend = "set maxmemory-policy noeviction: contacts and do-not-call entries must not be dropped"
+        found.append(Finding(part="redis", ok=False, says=f"evicts keys ({memory.get('maxmemory_policy')})", mend=mend))
+    return found
+
+
+async def _database(settings: Settings) -> list[Finding]:
+    database = Database(settings.database.url)
+    try:
+        found = await version(database)
+    finally:
+        await database.close()
+    if found.ready:
+        return [Finding(part="database", ok=True, says=f"{database.where}, revision {found.current}")]
+    says = (
+        "has no tables" if found.current is None else f"is at revision {found.current}, this version needs {found.head}"
+    )
+    return [Finding(part="database", ok=False, says=f"{database.where} {says}", mend="run `cadencia db upgrade`")]
+
+
+async def _asterisk(settings: Settings, server: Asterisk) -> list[Finding]:
+    part = f"asterisk {server.name}"
+    link = Link(server=server, ami=settings.ami, events="off")
+    await native.connect(link, server)
+    try:
+        await link.opened()
+        found = [await _asterisk_version(part, link)]
+        missing = [context for context in CONTEXTS if not await _has_context(link, context)]
+        if missing:
+            mend = "install config/asterisk/extensions.conf and reload the dialplan (docs/asterisk.md)"
+            found.append(Finding(part=part, ok=False, says=f"dialplan lacks {', '.join(missing)}", mend=mend))
+        else:
+            found.append(Finding(part=part, ok=True, says="dialplan has all contexts"))
+        found += _trunks(part, server)
+    finally:
+        await link.close()
+    return found
+
+
+async def _asterisk_version(part: str, link: Link) -> Finding:
+    answer = await link.ask(actions.core_settings())
+    text = answer.message.get("AsteriskVersion", "") if answer.ok and answer.message is not None else ""
+    digits = "".join(c if c.isdigit() else " " for c in text).split()
+    if not digits:
+        says = f"does not tell its version ({answer.problem or 'CoreSettings refused'})"
+        return Finding(part=part, ok=False, says=says, mend="give its user write class reporting in manager.conf")
+    # Certified builds are numbered like 18.9-cert5, Debian's like 22.10.1~dfsg.
+    major = int(digits[0])
+    if major < _OLDEST:
+        return Finding(part=part, ok=False, says=f"version {text}", mend=f"upgrade to Asterisk {_OLDEST} or newer")
+    return Finding(part=part, ok=True, says=f"logged in, version {text}")
+
+
+async def _has_context(link: Link, context: str) -> bool:
+    answer = await link.ask(Action("ShowDialPlan", (("Context", context),)))
+    return answer.ok
+
+
+def _trunks(part: str, server: Asterisk) -> list[Finding]:
+    if not server.trunks:
+        mend = "add [[asterisk.trunks]] with a dial string"
+        return [Finding(part=part, ok=False, says="no trunk is configured: nobody can be called", mend=mend)]
+    return [Finding(part=part, ok=True, says=f"trunks: {', '.join(trunk.name for trunk in server.trunks)}")]

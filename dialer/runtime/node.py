@@ -1,0 +1,434 @@
+"""One node: every part wired together, started in the right order, stopped in the reverse one.
+
+    database ─ queues ─ gate opens ─ switch connects ─ campaigns go on ─ API answers
+
+Stopping: no call is permitted any more, what rings is hung up, talks go on in Asterisk, everything that has happened
+is written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from dialer.api.app import create_app
+from dialer.api.broadcast import Broadcast
+from dialer.api.idempotency import RedisIdempotency
+from dialer.api.ports import ApiPorts
+from dialer.api.server import ApiServer
+from dialer.core.commands import RequestPermits
+from dialer.core.engine import Engine
+from dialer.core.events import CampaignConfigured, HangupAsked
+from dialer.core.floor import Server
+from dialer.core.ids import NodeName, ServerName, TrunkName
+from dialer.core.trunks import TrunkLimits
+from dialer.crm.webhooks import WebhookFeed
+from dialer.errors import QueueError, StorageError
+from dialer.intake.consumer import Intake
+from dialer.intake.desk import ContactDesk
+from dialer.intake.jobs import JobOutbox, deliver_webhooks
+from dialer.intake.phones import PhoneReader
+from dialer.projections.live import LiveView
+from dialer.projections.metric_families import QueueName
+from dialer.projections.metrics import Metrics
+from dialer.queues.connection import connect
+from dialer.queues.embedded import EmbeddedServer
+from dialer.queues.keys import Keys as QueueKeys
+from dialer.queues.port import Record
+from dialer.queues.redis_queues import RedisQueues
+from dialer.queues.streams import Message, StreamReader
+from dialer.runtime import lag, results_feed
+from dialer.runtime.api_ports import NodeHealth, StoredAttempts, StoredCampaigns, StoredKeys, StreamPurges
+from dialer.runtime.clock import Clock
+from dialer.runtime.contact_intake import NodeIntake
+from dialer.runtime.control import NodeControl
+from dialer.runtime.dispatcher import Dispatcher, Projection
+from dialer.runtime.gatekeeper import Gatekeeper
+from dialer.runtime.outbox import Outbox
+from dialer.runtime.record_keeper import RecordKeeper
+from dialer.runtime.tasks import Tasks
+from dialer.runtime.worker_process import WorkerProcess
+from dialer.settings import Settings
+from dialer.storage import schema
+from dialer.storage.attempt_writer import AttemptWriter
+from dialer.storage.attempts import Attempts
+from dialer.storage.campaigns import Campaigns
+from dialer.storage.contacts import Contacts
+from dialer.storage.database import Database
+from dialer.storage.do_not_call import DoNotCallList
+from dialer.storage.gate_marks import GateMark, GateMarks
+from dialer.storage.keys import Keys
+from dialer.storage.lists import Lists
+from dialer.storage.record import RecordPages
+from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
+from dialer.storage.webhooks import Webhooks
+from dialer.switch.asterisk import AsteriskSwitch
+
+_log = structlog.get_logger(__name__)
+
+_API_START_TIMEOUT_S = 10.0
+_API_STOP_S = 4.0
+_HANGUP_GRACE_S = 3.0
+_FLUSH_S = 10.0
+_MARK_EVERY_S = 5.0
+_SAMPLE_EVERY_S = 1.0
+_LEGAL_WINDOW_S = 30 * 86_400.0
+#: Added to the last fencing token on record when the counter itself is lost: permits seen since then are below.
+_TOKEN_MARGIN = 1_000_000
+
+
+class Node:
+    """One `cadencia serve`. Use as an async context: everything runs inside it.
+
+    Args:
+        settings: of this node.
+        clock: the one clock.
+        projections: further listeners to the engine's notices.
+    """
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, projections: Sequence[Projection] = ()
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.live = LiveView()
+        self.metrics = Metrics(settings.node)
+        self.results = Broadcast()
+        self.database = Database(settings.database.url)
+        self.embedded: EmbeddedServer | None = None
+        self.api_url = ""
+        self.redis_url = ""
+        self._data = Path(settings.data_dir).absolute()
+        self._extra = tuple(projections)
+        self._boot = secrets.token_hex(4)
+        self._tasks = Tasks()
+        self._stop = asyncio.Event()
+        self._writers: list[asyncio.Task[None]] = []
+
+    # ---- life
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        try:
+            await self._start()
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._shut_down()
+        await self._end()
+
+    async def failure(self) -> None:
+        """Wait for the death of a part; raises its error."""
+        await self._tasks.failure()
+
+    # ---- start
+
+    async def _start(self) -> None:
+        settings, now = self.settings, self.clock.now
+        os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
+        await self._open_database()
+        redis_url = await self._open_redis()
+        self.keys = QueueKeys(settings.redis.prefix)
+        self.redis = connect(redis_url, name=f"cadencia-{settings.node}")
+        mark = await GateMarks(self.database).get(settings.redis.prefix)
+        self._mark = mark or GateMark(name=settings.redis.prefix, run_id="", generation=0, fencing_token=0)
+        self.queues = RedisQueues.from_url(
+            redis_url,
+            node=NodeName(settings.node),
+            prefix=settings.redis.prefix,
+            strict_gate=settings.redis.strict_gate,
+            results_keep_s=settings.redis.results_keep_days * 86_400.0,
+            highest_token=self._mark.fencing_token,
+        )
+        self.switch = AsteriskSwitch(settings, now=now, random=random.Random(secrets.randbits(64)))
+        self.keeper = RecordKeeper(self.database)
+        self.outbox = Outbox(self.queues)
+        requests: asyncio.Queue[RequestPermits] = asyncio.Queue(maxsize=1_000)
+        self.dispatcher = Dispatcher(
+            engine=self._engine(),
+            switch=self.switch,
+            outbox=self.outbox,
+            now=now,
+            projections=(self.live, self.metrics, self.keeper, *self._extra),
+            permit_requests=requests,
+        )
+        self.gatekeeper = Gatekeeper(
+            node=NodeName(settings.node),
+            boot=self._boot,
+            queues=self.queues,
+            record=self._record,
+            dispatcher=self.dispatcher,
+            requests=requests,
+            now=now,
+        )
+        attempts = Attempts(self.database)
+        self.control = NodeControl(
+            dispatcher=self.dispatcher,
+            live=self.live,
+            outbox=self.outbox,
+            keeper=self.keeper,
+            attempts=attempts,
+            now=now,
+        )
+        await self._configure_campaigns(attempts)
+        start = self._tasks.start
+        start("outbox", self.outbox.run())
+        start("record", self.keeper.run())
+        start("gate", self.gatekeeper.run())
+        start("permits", self.gatekeeper.serve_permits())
+        start("purges", self.gatekeeper.watch_purges())
+        start("heartbeat", self.gatekeeper.heartbeat())
+        start("marks", self._keep_marks())
+        start("loop lag", lag.watch(self.metrics.event_loop_lag))
+        start("samples", self._sample())
+        start("results", results_feed.follow(self.redis, self.keys["results"], self.results.publish))
+        self._start_streams()
+        start("switch", self._run_switch())
+        start("switch events", self._pump())
+        await self._start_api(attempts, redis_url)
+        _log.info("node is up", node=settings.node, api=self.api_url, asterisk=len(settings.asterisk))
+
+    async def _open_database(self) -> None:
+        """SQLite is brought to this version's tables here; a server's are an operator's decision."""
+        if self.database.dialect == "sqlite":
+            await schema.migrate(self.database)
+        else:
+            await schema.require(self.database)
+
+    async def _open_redis(self) -> str:
+        if self.settings.redis.url != "embedded":
+            self.redis_url = self.settings.redis.url
+            return self.settings.redis.url
+        self.embedded = EmbeddedServer(self._data / "redis")
+        # In this thread: the server dies with the thread that started it.
+        self.embedded.start()
+        self.redis_url = self.embedded.tcp_url
+        return self.embedded.url
+
+    def _engine(self) -> Engine:
+        servers = [Server(name=ServerName(a.name), weight=a.weight) for a in self.settings.asterisk]
+        trunks = [
+            TrunkLimits(
+                server=ServerName(a.name),
+                name=TrunkName(t.name),
+                max_channels=t.max_channels,
+                max_calls_per_second=t.max_calls_per_second,
+            )
+            for a in self.settings.asterisk
+            for t in a.trunks
+        ]
+        return Engine(node=NodeName(self.settings.node), servers=servers, trunks=trunks)
+
+    async def _configure_campaigns(self, attempts: Attempts) -> None:
+        now = self.clock.now()
+        for stored in await Campaigns(self.database).all():
+            answers, abandoned = await attempts.live_answers(stored.campaign.id, now - _LEGAL_WINDOW_S)
+            self.live.configure(stored.campaign, stored.state)
+            self.dispatcher.feed(
+                CampaignConfigured(
+                    at=now,
+                    campaign=stored.campaign,
+                    state=stored.state,
+                    answers_before=answers,
+                    abandoned_before=abandoned,
+                )
+            )
+
+    def _start_streams(self) -> None:
+        node, now = self.settings.node, self.clock.now
+
+        def reader(stream: str, group: str) -> StreamReader:
+            return StreamReader(self.redis, self.keys, stream=stream, group=group, consumer=node, now=now)
+
+        self._writers = [
+            self._tasks.start("attempts", AttemptWriter(self.database, reader("attempts", "sql"), now).run(self._stop)),
+            self._tasks.start(
+                "removals", RemovalRecorder(self.database, reader("removals", "record"), now).run(self._stop)
+            ),
+            self._tasks.start("dnc", DoNotCallRecorder(self.database, reader("dnc", "record"), now).run(self._stop)),
+        ]
+        phones = PhoneReader(self.settings.default_region)
+        contacts = Contacts(self.database)
+        self.desk = ContactDesk(contacts, self.queues, phones)
+        intake = Intake(
+            desk=self.desk,
+            campaigns=Campaigns(self.database),
+            contacts=contacts,
+            writer=self.queues,
+            engine=self.control,
+            phones=phones,
+            now=now,
+        )
+        handlers: dict[str, Callable[[Sequence[Message]], Awaitable[None]]] = {
+            "contacts": intake.handle_contacts,
+            "callbacks": intake.handle_callbacks,
+            "dispositions": intake.handle_dispositions,
+        }
+        for stream, handler in handlers.items():
+            self._tasks.start(stream, self._when_open(reader(stream, "intake").run(handler)))
+
+    def _intake(self, redis_url: str) -> NodeIntake:
+        settings = self.settings
+        worker: WorkerProcess | None = None
+        if self.embedded is not None:
+            worker = WorkerProcess(
+                {
+                    "CADENCIA_NODE": settings.node,
+                    "CADENCIA_REDIS__URL": redis_url,
+                    "CADENCIA_REDIS__PREFIX": settings.redis.prefix,
+                    "CADENCIA_DATABASE__URL": settings.database.url,
+                }
+            )
+            self._tasks.start("worker", worker.run())
+        self._jobs = JobOutbox(redis_url)
+        self._tasks.start("jobs", self._jobs.run())
+        if settings.webhooks:
+            feed = WebhookFeed(settings.webhooks, Webhooks(self.database), self._deliver_soon, self.clock.now)
+            if worker is not None:
+                worker.wake()
+            reader = StreamReader(
+                self.redis,
+                self.keys,
+                stream="results",
+                group="webhooks",
+                consumer=settings.node,
+                now=self.clock.now,
+                trim=False,
+            )
+            self._tasks.start("webhooks", self._when_open(reader.run(feed.handle_results)))
+        return NodeIntake(
+            desk=self.desk,
+            lists=Lists(self.database),
+            outbox=self._jobs,
+            worker=worker,
+            folder=self._data / "uploads",
+            now=self.clock.now,
+        )
+
+    def _deliver_soon(self) -> None:
+        with contextlib.suppress(QueueError):  # what is due stays on record, and the next result asks again
+            self._jobs.put(deliver_webhooks(self.clock.now()))
+
+    async def _start_api(self, attempts: Attempts, redis_url: str) -> None:
+        settings = self.settings
+        ports = ApiPorts(
+            clock=self.clock,
+            keys=StoredKeys(Keys(self.database), self.clock.now),
+            idempotency=RedisIdempotency(self.redis, settings.redis.prefix),
+            control=self.control,
+            campaigns=StoredCampaigns(Campaigns(self.database)),
+            intake=self._intake(redis_url),
+            purges=StreamPurges(self.redis, self.keys, DoNotCallList(self.database), self.clock.now),
+            attempts=StoredAttempts(attempts),
+            results=self.results,
+            health=NodeHealth(
+                database=self.database, client=self.redis, gatekeeper=self.gatekeeper, switch=self.switch
+            ),
+            metrics=self.metrics,
+        )
+        self._api = ApiServer(create_app(ports, settings), settings.api.host, settings.api.port)
+        self.api_url = self._api.bind()
+        self._api_task = self._tasks.start("api", self._api.run())
+        async with asyncio.timeout(_API_START_TIMEOUT_S):
+            await self._api.wait_started()
+
+    # ---- work
+
+    async def _when_open(self, work: Awaitable[None]) -> None:
+        await self.gatekeeper.wait_open()
+        await work
+
+    async def _run_switch(self) -> None:
+        # What an earlier process left behind must be known before the servers tell which channels they have.
+        await self.gatekeeper.wait_open()
+        await self.switch.run()
+
+    async def _pump(self) -> None:
+        async for event in self.switch.events():
+            self.dispatcher.feed(event)
+
+    async def _record(self) -> AsyncIterator[Record]:
+        yield Record(counts={"fencing_token": self._mark.fencing_token + _TOKEN_MARGIN})
+        async for page in RecordPages(self.database, self.clock.now()):
+            yield page
+
+    async def _keep_marks(self) -> None:
+        """Note the highest fencing token, so that an emptied Redis goes on above it."""
+        marks = GateMarks(self.database)
+        while True:
+            await asyncio.sleep(_MARK_EVERY_S)
+            await self._mark_token(marks)
+
+    async def _mark_token(self, marks: GateMarks) -> None:
+        token = self.queues.highest_token
+        if token > self._mark.fencing_token:
+            self._mark = replace(self._mark, fencing_token=token)
+            try:
+                await marks.raise_to(self._mark, self.clock.now())
+            except StorageError as error:
+                _log.warning("fencing token is not on record", error=str(error))
+
+    async def _sample(self) -> None:
+        """Figures that no notice carries: depths of queues, round trips, what waits in the hopper."""
+        while True:
+            await asyncio.sleep(_SAMPLE_EVERY_S)
+            self.metrics.queue_depth(QueueName.RESULTS, len(self.outbox))
+            self.metrics.queue_depth(QueueName.JOBS, len(self._jobs))
+            for status in self.switch.status().values():
+                if status.round_trip_s is not None:
+                    self.metrics.ami_round_trip(status.round_trip_s)
+            try:
+                for campaign in list(self.dispatcher.engine.floor.campaigns):
+                    depth = await self.queues.depth(campaign)
+                    self.live.hopper(campaign, ready=depth.ready, later=depth.later)
+            except QueueError:
+                continue  # the gatekeeper says so
+
+    # ---- stop
+
+    async def _shut_down(self) -> None:
+        """Permit nothing, end what rings, write down what has happened."""
+        self.gatekeeper.close()
+        floor = self.dispatcher.engine.floor
+        for call in [c.id for c in floor.calls.values() if c.unanswered]:
+            self.dispatcher.feed(HangupAsked(at=self.clock.now(), call=call, by="shutdown"))
+        deadline = self.clock.now() + _HANGUP_GRACE_S
+        while any(call.unanswered for call in floor.calls.values()) and self.clock.now() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # the engine has no event for "nothing rings any more"
+        written = await self.outbox.flush(_FLUSH_S) and await self.keeper.flush(_FLUSH_S)
+        if not written:
+            _log.error("not everything could be written down", redis=len(self.outbox), database=len(self.keeper))
+        self._stop.set()
+        if self._writers:
+            await asyncio.wait(self._writers, timeout=_FLUSH_S)
+        await self._mark_token(GateMarks(self.database))
+        self._api.stop()
+        await asyncio.wait([self._api_task], timeout=_API_STOP_S)
+
+    async def _end(self) -> None:
+        """Close what has been opened, in reverse; each is safe to close where it was never opened."""
+        async with contextlib.AsyncExitStack() as ends:
+            if self.embedded is not None:
+                ends.callback(self.embedded.stop)
+            ends.push_async_callback(self.database.close)
+            if hasattr(self, "redis"):
+                ends.push_async_callback(self.redis.aclose)
+            if hasattr(self, "queues"):
+                ends.push_async_callback(self.queues.close)
+            ends.push_async_callback(self._tasks.stop)
+            if hasattr(self, "switch"):
+                ends.push_async_callback(self.switch.close)
+            if hasattr(self, "dispatcher"):
+                ends.callback(self.dispatcher.close)

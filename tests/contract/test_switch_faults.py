@@ -1,0 +1,353 @@
+"""Both AMI drivers against servers that misbehave: nothing lost silently, nothing dialed twice, clear words."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from dialer.ami import Message
+from dialer.core.events import (
+    AgentPhoneGone,
+    CallAnswered,
+    CallHungUp,
+    OriginateFailed,
+    ServerConnected,
+    ServerLost,
+)
+from dialer.settings import Tls
+from dialer.switch.port import HandOver
+from tests.switch_rig import ScriptedServer, running, settings_for
+
+
+@pytest.fixture(params=["native", "pyst2"])
+def driver(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_wrong_password_is_said_and_tried_seldom(driver: str) -> None:
+    async with ScriptedServer() as server:
+        server.errors["Login"] = "Authentication failed"
+        async with running(settings_for(driver, server.port, ami={"reconnect_max_s": 5.0})) as rig:
+            await rig.until(lambda: "refused" in rig.status.problem, "a problem")
+            assert "Authentication failed" in rig.status.problem
+            assert "[cadencia] of its manager.conf" in rig.status.problem
+            assert "sesame" not in rig.status.problem
+            await asyncio.sleep(0.3)  # a loop that tries again every 10 ms would show
+            assert server.count("Login") == 1
+            assert not rig.status.connected
+            assert rig.originate("n-1") is HandOver.NOT_CONNECTED
+        assert rig.events == []
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"\x15\x03\x01\r\n"]
+)
+async def test_a_port_that_speaks_something_else(driver: str, greeting: bytes) -> None:
+    async with ScriptedServer() as server:
+        server.greeting = greeting
+        async with running(settings_for(driver, server.port)) as rig:
+            await rig.until(lambda: "not an Asterisk manager interface" in rig.status.problem, "a problem")
+            await rig.until(lambda: server.accepted >= 2, "another try")
+            assert server.actions == []
+        assert rig.events == []
+
+
+async def test_no_greeting(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dialer.switch.link.LOGIN_TIMEOUT_S", 0.1)
+    async with ScriptedServer() as server:
+        server.greeting = b""
+        async with running(settings_for(driver, server.port)) as rig:
+            await rig.until(lambda: "no Asterisk greeting within 0.1 s" in rig.status.problem, "a problem")
+
+
+async def test_nothing_listens(driver: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    async with running(settings_for(driver, port)) as rig:
+        await rig.until(lambda: "nothing listens there" in rig.status.problem, "a problem")
+        await rig.until(lambda: rig.status.reconnects >= 3, "more tries")
+
+
+async def test_rights_that_are_missing(driver: str) -> None:
+    async with ScriptedServer() as server:
+        server.errors["CoreShowChannels"] = "Permission denied"
+        async with running(settings_for(driver, server.port)) as rig:
+            await rig.until(lambda: "does not list its channels: Permission denied" in rig.status.problem, "a problem")
+            assert "write = originate,call,reporting" in rig.status.problem
+        assert rig.events == []
+
+
+async def test_cut_in_the_middle_of_an_event(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        assert rig.originate("n-1") is HandOver.HANDED_OVER
+        await rig.until(lambda: server.count("Originate") == 1, "the originate")
+        server.event("Newstate", Uniqueid="n-1", ChannelStateDesc="Up")
+        await rig.wait(CallAnswered)
+        server.rows = [[("Channel", "PJSIP/t-1"), ("Uniqueid", "n-1"), ("ChannelStateDesc", "Up")]]
+        server.send(b"Event: Hangup\r\nUniqueid: n-1\r\nCau")
+        server.cut(politely=True)
+        lost = await rig.wait(ServerLost)
+        assert "closed" in lost.reason
+        connected = await rig.wait(ServerConnected, count=2)
+        assert connected.calls == {"n-1"}
+        # Half an event is no event, the call is followed on, and was dialed once.
+        assert rig.of(CallHungUp) == []
+        server.event("Hangup", Uniqueid="n-1", Cause="16")
+        await rig.wait(CallHungUp, "n-1")
+        assert server.count("Originate") == 1
+
+
+async def test_stall(driver: str) -> None:
+    async with ScriptedServer() as server:
+        options = {"ping_every_s": 0.1, "action_timeout_s": 0.3}
+        async with running(settings_for(driver, server.port, ami=options)) as rig:
+            await rig.wait(ServerConnected)
+            await rig.until(lambda: rig.status.round_trip_s is not None, "a pong")
+            server.mute = {"Ping"}
+            lost = await rig.wait(ServerLost)
+            assert "no sign of life" in lost.reason
+            server.mute = set()
+            await rig.wait(ServerConnected, count=2)
+
+
+async def test_restart_in_the_middle_loses_calls_and_dials_none_again(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        for number in range(20):
+            assert rig.originate(f"n-{number}") is HandOver.HANDED_OVER
+        await rig.until(lambda: server.count("Originate") == 20, "the originates")
+        server.cut()
+        await rig.wait(ServerLost)
+        assert rig.originate("n-20") is HandOver.NOT_CONNECTED
+        connected = await rig.wait(ServerConnected, count=2)
+        assert connected.calls == frozenset()
+        assert server.count("Originate") == 20
+        # One whose channel is made after all is nobody's call any more: hung up.
+        server.event("Newchannel", Uniqueid="n-3", Channel="PJSIP/t-3")
+        await rig.until(lambda: server.count("Hangup") == 1, "the hang-up")
+        assert server.actions[-1].get("Channel") == "n-3"
+
+
+async def test_a_cut_before_the_answer_to_an_originate_does_not_send_it_again(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        server.mute = {"Originate"}
+        assert rig.originate("n-1") is HandOver.HANDED_OVER
+        await rig.until(lambda: server.count("Originate") == 1, "the originate")
+        server.cut()
+        await rig.wait(ServerConnected, count=2)
+        assert rig.of(OriginateFailed) == []
+        assert server.count("Originate") == 1
+
+
+async def test_an_originate_without_an_answer_is_not_sent_again_either(driver: str) -> None:
+    options = {"action_timeout_s": 0.1}
+    async with ScriptedServer() as server, running(settings_for(driver, server.port, ami=options)) as rig:
+        await rig.wait(ServerConnected)
+        server.mute = {"Originate"}
+        assert rig.originate("n-1") is HandOver.HANDED_OVER
+        await asyncio.sleep(0.3)
+        # Nobody knows whether a phone rings: no event says that it does not.
+        assert len(rig.events) == 1
+        assert server.count("Originate") == 1
+        server.event("Newstate", Uniqueid="n-1", ChannelStateDesc="Up")
+        await rig.wait(CallAnswered)
+
+
+async def test_a_response_to_an_unknown_action_id(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        server.send(b"Response: Success\r\nActionID: nobody\r\n\r\nResponse: Error\r\nMessage: Missing action\r\n\r\n")
+        rig.originate("n-1")
+        server.event("Newstate", Uniqueid="n-1", ChannelStateDesc="Up")
+        await rig.wait(CallAnswered)
+        assert rig.status.connected
+        assert rig.of(ServerLost) == []
+
+
+async def test_duplicated_events_are_told_once(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        rig.originate("n-1")
+        for event, headers in (
+            ("Newchannel", {}),
+            ("Newstate", {"ChannelStateDesc": "Ringing"}),
+            ("Newstate", {"ChannelStateDesc": "Up"}),
+            ("HangupRequest", {"Cause": "16"}),
+            ("Hangup", {"Cause": "16"}),
+        ):
+            for _ in range(3):
+                server.event(event, Uniqueid="n-1", **headers)
+        rig.originate("n-2")
+        server.event("Newstate", Uniqueid="n-2", ChannelStateDesc="Up")
+        await rig.wait(CallAnswered, "n-2")
+        assert [type(event).__name__ for event in rig.events if getattr(event, "call", "") == "n-1"] == [
+            "CallRinging",
+            "CallAnswered",
+            "CallHungUp",
+        ]
+
+
+async def test_garbage_in_the_middle_ends_the_connection_and_a_new_one_is_made(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        server.send(b"this is no message\r\n\r\n")
+        lost = await rig.wait(ServerLost)
+        assert "message" in lost.reason
+        await rig.wait(ServerConnected, count=2)
+
+
+async def test_a_line_without_end_ends_the_connection(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        for _ in range(100):
+            server.send(b"Event: " + b"x" * 100_000)
+        lost = await rig.wait(ServerLost)
+        assert "longer than" in lost.reason or "not a message" in lost.reason
+
+
+async def test_channel_variables_in_events_do_no_harm(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        rig.originate("n-1")
+        head = b"Event: Newstate\r\nUniqueid: n-1\r\nChannelStateDesc: "
+        server.send(head + b"Ringing\r\nChanVariable(PJSIP/t-1): A=1\r\nChanVariable(PJSIP/t-1): B=2\r\n\r\n")
+        server.send(head + b"Up\r\nChanVariable: A=1\r\n\r\n")
+        await rig.wait(CallAnswered, "n-1")
+
+
+async def test_refusals_are_values_and_write_nothing(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        assert rig.originate("n-0") is HandOver.NOT_CONNECTED
+        await rig.wait(ServerConnected)
+        assert rig.originate("n-1", valid_s=0.0) is HandOver.PERMIT_EXPIRED
+        assert rig.originate("n-2", server="other") is HandOver.NOT_CONNECTED
+        assert rig.originate("n-3", trunk="other") is HandOver.NOT_CONNECTED
+        assert "no trunk 'other'" in rig.status.problem
+        assert rig.originate("n-4", detection="a\r\nApplication: System") is HandOver.NOT_CONNECTED
+        assert rig.call_agent("a1", "x\r\nApplication: System") is HandOver.NOT_CONNECTED
+        gone = await rig.wait(AgentPhoneGone, "a1")
+        assert "cannot be dialed" in gone.reason
+        assert rig.originate("n-5") is HandOver.HANDED_OVER
+        assert rig.originate("n-5") is not HandOver.HANDED_OVER  # the same id twice is never sent
+        await rig.until(lambda: server.count("Originate") == 1, "one originate")
+        assert server.actions[-1].get("ChannelId") == "n-5"
+
+
+async def test_actions_without_answers_are_bounded(driver: str) -> None:
+    options = {"write_limit_bytes": 10_000_000}
+    async with ScriptedServer() as server, running(settings_for(driver, server.port, ami=options)) as rig:
+        await rig.wait(ServerConnected)
+        server.mute = {"Originate"}
+        handed = [rig.originate(f"n-{number}") for number in range(2_100)]
+        assert handed == [HandOver.HANDED_OVER] * 2_000 + [HandOver.BACKPRESSURE] * 100
+
+
+async def test_bytes_that_wait_to_be_written_make_backpressure(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = 0
+    # The system's own buffers take megabytes before the first byte waits here; so what waits is told by the test.
+    for wire in ("dialer.switch.native._TransportWire", "dialer.switch.pyst2._Pyst2Wire"):
+        monkeypatch.setattr(f"{wire}.waiting_bytes", lambda _: waiting)
+    options = {"write_limit_bytes": 1_024}
+    async with ScriptedServer() as server, running(settings_for(driver, server.port, ami=options)) as rig:
+        await rig.wait(ServerConnected)
+        waiting = 1_025
+        assert rig.originate("n-1") is HandOver.BACKPRESSURE
+        assert rig.call_agent("a1", "agent01") is HandOver.BACKPRESSURE
+        # What ends a call is not held back.
+        rig.hang_up("n-1")
+        await rig.until(lambda: server.count("Hangup") == 1, "the hang-up")
+        assert server.count("Originate") == 0
+        waiting = 1_024
+        assert rig.originate("n-1") is HandOver.HANDED_OVER
+
+
+async def test_an_error_for_an_originate_is_a_failure_that_never_rang(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        server.errors["Originate"] = "Originate Access Forbidden: app or data blacklisted"
+        rig.originate("n-1")
+        failed = await rig.wait(OriginateFailed, "n-1")
+        assert failed.reason == "Originate Access Forbidden: app or data blacklisted"
+        rig.call_agent("a1", "agent01")
+        gone = await rig.wait(AgentPhoneGone, "a1")
+        assert "Forbidden" in gone.reason
+
+
+async def test_what_an_originate_looks_like(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        rig.originate("n-1", ring_s=17.5)
+        rig.originate("n-2", detection="2500-1500")
+        rig.originate("n-3", detection="")
+        await rig.until(lambda: server.count("Originate") == 3, "originates")
+        plain, tuned, stock = [message for message in server.actions if message.action == "Originate"]
+        assert tuple(
+            plain.get(name)
+            for name in ("Channel", "Context", "Exten", "Timeout", "Async", "ChannelId", "ActionID", "CallerID")
+        ) == (
+            "PJSIP/34600111222@trunk",
+            "cadencia-wait",
+            "s",
+            "17500",
+            "true",
+            "n-1",
+            "n-1",
+            "<+34911222333>",
+        )
+        assert plain.variables() == {"CADENCIA_CALL": "n-1"}
+        assert tuned.get("Context") == stock.get("Context") == "cadencia-amd"
+        assert tuned.variables() == {"CADENCIA_CALL": "n-2", "CADENCIA_AMD": "2500-1500"}
+        assert stock.variables() == {"CADENCIA_CALL": "n-3"}
+
+
+async def test_two_connections_one_for_actions_one_for_events(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        logins = [message for message in server.actions if message.action == "Login"]
+        assert [login.get("Events") for login in logins] == ["call,user", "off"]
+        assert all(login.get("Secret") is None and login.get("AuthType") == "MD5" for login in logins)
+        assert server.accepted == 2
+        assert rig.status.version == "22.0-scripted"
+
+
+async def test_closing_logs_off(driver: str) -> None:
+    async with ScriptedServer() as server:
+        async with running(settings_for(driver, server.port)) as rig:
+            await rig.wait(ServerConnected)
+        assert server.count("Logoff") == 2
+        assert isinstance(rig.events[-1], ServerLost)
+        assert rig.originate("n-1") is HandOver.NOT_CONNECTED
+
+
+async def test_a_name_that_is_lost_with_its_connection_takes_the_other_connection_along(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        events = server._event_writers[0]
+        events.transport.abort()
+        server._event_writers.clear()
+        await rig.wait(ServerConnected, count=2)
+        assert server.accepted == 4
+        assert isinstance(rig.events[1], ServerLost)
+
+
+async def test_pyst2_speaks_no_tls_and_says_so() -> None:
+    async with running(settings_for("pyst2", 1, tls=Tls(enabled=True))) as rig:
+        await rig.until(lambda: 'set ami.driver = "native"' in rig.status.problem, "a problem")
+
+
+def test_messages_keep_their_kind_through_pyst2s_parser() -> None:
+    from dialer.switch.pyst2 import _message_of
+
+    lines = ["Event: OriginateResponse\r\n", "Response: Failure\r\n", "ActionID: n-1\r\n"]
+    message = _message_of(lines)
+    assert isinstance(message, Message)
+    assert message.event == "OriginateResponse"
+    assert message.response is None
+    output = _message_of(["Response: Follows\r\n", "ActionID: c\r\n", "one\n", "two\n", "--END COMMAND--\r\n"])
+    assert isinstance(output, Message)
+    assert output.output == ("one", "two")
+    assert _message_of(["Response: Generated Header\r\n", "Asterisk Call Manager/11.0.0\r\n"]) == "11.0.0"

@@ -1,0 +1,222 @@
+"""What happens to the gate when Redis or a node does not behave: one named scenario each, on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from dialer.core.ids import NodeName
+from dialer.errors import ConfigError, GateNotReady, QueueError
+from dialer.queues.connection import AsyncRedis, connect
+from dialer.queues.embedded import EmbeddedServer
+from dialer.queues.port import LiveState, MarkLive, Record
+from dialer.queues.redis_queues import RedisQueues
+from tests.queue_worlds import NOW, WINTER, Caller, Pages, RedisWorld, contact, finish, granted, kinds
+
+
+async def opened(server: EmbeddedServer, name: str = "n1") -> RedisQueues:
+    node = RedisQueues(connect(server.url), node=NodeName(name))
+    if not await node.prepare():
+        await node.rebuild(Pages())
+    return node
+
+
+async def test_redis_restarts_with_aof(own_valkey: EmbeddedServer) -> None:
+    node = await opened(own_valkey)
+    await node.offer([contact(1), contact(2), contact(3)])
+    (permit,) = (await Caller(node)(1)).granted.permits
+    client = connect(own_valkey.url)
+    await client.xadd("cadencia:removals", {"data": b'{"id":"m1","campaign":"winter","contact":"c2"}'})
+    await client.aclose()
+    own_valkey.kill()
+    with pytest.raises(QueueError, match="out of reach"):
+        await node.write([finish(permit)])
+    own_valkey.start()
+    call = Caller(node, "after")
+    with pytest.raises(QueueError):
+        await call()
+    with pytest.raises(GateNotReady, match="must be loaded"):
+        await call()
+    assert await node.prepare(), "everything acknowledged is in the append-only file"
+    assert granted(await call()) == ["c3"], "c1 is live, c2 was removed before the crash"
+    await node.write([finish(permit)])
+    assert (await node.depth(WINTER)).live == 1
+    await node.close()
+
+
+async def test_redis_restarts_empty(own_valkey: EmbeddedServer) -> None:
+    one, two = await opened(own_valkey, "n1"), await opened(own_valkey, "n2")
+    await one.offer([contact(n) for n in range(1, 6)])
+    (first,) = (await Caller(one, "one")(1)).granted.permits
+    (second,) = (await Caller(two, "two")(1)).granted.permits
+    await one.write([MarkLive(call=first.call, state=LiveState.DIALING, at=NOW)])
+    client = connect(own_valkey.url)
+    await client.flushall()
+    for node in (one, two):
+        with pytest.raises(GateNotReady):
+            await Caller(node, "x")()
+        with pytest.raises(GateNotReady):
+            await node.offer([contact(9)])
+        assert not await node.prepare()
+    await one.rebuild(Pages(Record(contacts=[(contact(n), 0, None) for n in range(1, 6)], removed=[("*", "c3")])))
+    # The other node was loaded under another generation: its calls under way must be told first.
+    with pytest.raises(GateNotReady):
+        await Caller(two, "y")()
+    assert await two.prepare()
+    assert granted(await Caller(two, "z")()) == ["c4", "c5"], "c1 and c2 are live still, c3 was removed"
+    await one.write([finish(first, retry_at=NOW + 1)])
+    await two.write([finish(second)])
+    assert await client.xlen("cadencia:attempts") == 2
+    fresh = (await Caller(one, "w")(1, now=NOW + 1)).granted.permits
+    assert fresh[0].fencing_token > max(first.fencing_token, second.fencing_token)
+    for closing in (one, two):
+        await closing.close()
+    await client.aclose()
+
+
+async def test_stale_server_is_not_believed(valkey: AsyncRedis, valkey_server: EmbeddedServer) -> None:
+    node = await opened(valkey_server)
+    assert await node.prepare()
+    knows_more = RedisQueues(connect(valkey_server.url), node=NodeName("n2"), highest_token=10**9)
+    assert not await knows_more.prepare()
+    # A restart without an append-only file: what it holds may be an old snapshot.
+    await valkey.hset("cadencia:gate", "run_id", "another life")
+    assert not await node.prepare()
+    for closing in (node, knows_more):
+        await closing.close()
+
+
+async def test_redis_goes_away_mid_reserve(own_valkey: EmbeddedServer) -> None:
+    node = await opened(own_valkey)
+    await node.offer([contact(1), contact(2)])
+    client = connect(own_valkey.url)
+    # The reservation happens, its answer is lost with the connection.
+    gate = node._gate
+    send = gate._send
+
+    async def cut(commands: list[tuple[object, ...]]) -> list[object]:
+        await send(commands)
+        await gate.close()
+        raise ConnectionResetError("cut")
+
+    gate._send = cut  # type: ignore[method-assign]
+    call = Caller(node)
+    with pytest.raises(QueueError):
+        await call(1)
+    gate._send = send  # type: ignore[method-assign]
+    assert (await node.depth(WINTER)).live == 1
+    assert granted(await call()) == ["c1", "c2"], "given back before anything else is reserved"
+    assert (await node.depth(WINTER)).live == 2
+    await node.close()
+    await client.aclose()
+
+
+async def test_cancelled_mid_reserve_leaves_the_connection_usable(
+    valkey_server: EmbeddedServer, valkey: AsyncRedis
+) -> None:
+    node = await opened(valkey_server)
+    await node.offer([contact(n) for n in range(20)])
+    call = Caller(node)
+
+    async def reserve_for_ever() -> None:
+        while True:
+            async with node.reserve(WINTER, call.calls(1), NOW):
+                await asyncio.sleep(0.001)
+
+    for wait_s in (0.0, 0.0001, 0.0003, 0.0006):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reserve_for_ever(), wait_s)
+    found = granted(await call(20))
+    depth = await node.depth(WINTER)
+    assert len(found) == len(set(found))
+    assert depth.ready + depth.later + depth.live == 20, "nobody is lost"
+    assert depth.live <= 20
+    assert await valkey.hlen("cadencia:live") == depth.live
+    await node.close()
+
+
+async def test_node_that_dies_in_the_pause_holds_nobody_for_long(
+    valkey: AsyncRedis, valkey_server: EmbeddedServer
+) -> None:
+    node = await opened(valkey_server)
+    await node.offer([contact(1)])
+    context = node.reserve(WINTER, Caller(node).calls(1), time.time(), lease_s=0.2)
+    reservation = await context.__aenter__()
+    (permit,) = reservation.granted.permits
+    began = time.monotonic()
+    await valkey.xadd("cadencia:removals", {"data": b'{"id":"m1","campaign":"winter","contact":"c1"}'})
+    waited = time.monotonic() - began
+    assert 0.1 < waited < 1.0, "acknowledged when the pause had run out by itself"
+    assert not permit.valid(time.time()), "and by then the permit was worth nothing"
+    await context.__aexit__(None, None, None)
+    await node.close()
+
+
+async def test_late_unpause_does_not_end_the_pause_of_another_node(
+    valkey: AsyncRedis, valkey_server: EmbeddedServer
+) -> None:
+    one, two = await opened(valkey_server, "n1"), await opened(valkey_server, "n2")
+    await one.offer([contact(1), contact(2)])
+    slow = one.reserve(WINTER, Caller(one, "a").calls(1), time.time(), lease_s=0.02)
+    await slow.__aenter__()
+    async with two.reserve(WINTER, Caller(two, "b").calls(1), time.time(), lease_s=0.3) as reservation:
+        await slow.__aexit__(None, None, None)  # after its own pause ran out, into that of the other
+        began = time.monotonic()
+        writing = asyncio.ensure_future(valkey.xadd("cadencia:removals", {"data": b"{}"}))
+        done, _ = await asyncio.wait([writing], timeout=0.05)
+        assert not done, "the pause of the second node still holds"
+        assert reservation.granted.permits
+    await writing
+    assert time.monotonic() - began < 0.25, "ended by its owner, not by running out"
+    for node in (one, two):
+        await node.close()
+
+
+async def test_server_that_forbids_the_pause_says_what_to_do(valkey: AsyncRedis, valkey_server: EmbeddedServer) -> None:
+    await valkey.acl_setuser(
+        "managed", enabled=True, passwords=["+pw"], keys=["*"], categories=["+@all"], commands=["-client|pause"]
+    )
+    url = valkey_server.url.replace("unix://", "unix://managed@").split("?", maxsplit=1)[0] + "?password=pw"
+    strict = RedisQueues(connect(url), node=NodeName("n1"))
+    with pytest.raises(QueueError, match=r"redis\.strict_gate = false") as caught:
+        await strict.prepare()
+    assert not caught.value.retryable
+    plain = RedisQueues(connect(url), node=NodeName("n1"), strict_gate=False)
+    assert not plain.strict_gate
+    await plain.rebuild(Pages())
+    await plain.offer([contact(1)])
+    assert granted(await Caller(plain)()) == ["c1"]
+    for node in (strict, plain):
+        await node.close()
+
+
+async def test_backlog_of_removals_is_drained_before_anybody_is_dialed(
+    valkey: AsyncRedis, valkey_server: EmbeddedServer
+) -> None:
+    world = RedisWorld(valkey, valkey_server.url)
+    node = await world.node("n1")
+    await node.offer([contact(n) for n in range(1_000)])
+    pipeline = valkey.pipeline(transaction=False)
+    for n in range(5_000):
+        pipeline.xadd("cadencia:removals", {"data": f'{{"campaign":"winter","contact":"c{4_999 - n}"}}'})
+    await pipeline.execute()
+    assert granted(await Caller(node)()) == []
+    assert kinds(await world.results()).count("removal.applied") == 1_000
+    await world.close()
+
+
+async def test_wrong_urls_say_what_to_do(valkey_server: EmbeddedServer) -> None:
+    with pytest.raises(ConfigError, match="redis://"):
+        connect("http://127.0.0.1")
+    closed = RedisQueues(connect("redis://127.0.0.1:1/0"), node=NodeName("n1"))
+    with pytest.raises(QueueError, match="start it, or correct"):
+        await closed.prepare()
+    address = valkey_server.tcp_url.split("@", maxsplit=1)[1]
+    wrong = RedisQueues(connect(f"redis://:wrong@{address}"), node=NodeName("n1"))
+    with pytest.raises(QueueError, match="password") as caught:
+        await wrong.prepare()
+    assert not caught.value.retryable
+    for node in (closed, wrong):
+        await node.close()

@@ -1,0 +1,144 @@
+"""Removals and do-not-call entries on their way into SQL, and back out as the record of a lost Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+
+import pytest
+
+from dialer.core.campaign import Campaign
+from dialer.core.ids import CampaignId, ContactId, Phone
+from dialer.queues.port import Record
+from dialer.storage.attempts import Attempts
+from dialer.storage.campaigns import Campaigns
+from dialer.storage.contacts import Contacts
+from dialer.storage.database import Database
+from dialer.storage.do_not_call import DoNotCall, DoNotCallList
+from dialer.storage.gate_marks import GateMark, GateMarks
+from dialer.storage.record import RecordPages
+from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
+from dialer.storage.removals import Removal, Removals
+from dialer.storage.set_aside import SetAsides
+from tests.record_values import CAMPAIGN, Stream, attempt, contact
+
+PHONE = Phone("+34600111222")
+
+
+async def _record(kind: type[RemovalRecorder] | type[DoNotCallRecorder], database: Database, stream: Stream) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    await kind(database, stream.consumer(), lambda: 1.0).run(stop)
+
+
+def _message(**fields: object) -> bytes:
+    return json.dumps(fields).encode()
+
+
+async def test_removals_are_kept(database: Database) -> None:
+    stream = Stream()
+    stream.add(
+        _message(id="m1", campaign="winter", contact="crm-1", reason="paid"),
+        _message(id="m2", campaign="*", phone="0034 600 111 222"),
+        _message(id="m3", campaign="winter", contact=17, phone="+34600111333"),
+        b"not json",
+        _message(id="m4", contact="crm-1"),
+    )
+    await _record(RemovalRecorder, database, stream)
+    assert stream.unacked == 0
+    removals = Removals(database)
+    assert await removals.covers("winter", "contact", "crm-1")
+    assert not await removals.covers("summer", "contact", "crm-1")
+    assert await removals.covers("summer", "phone", PHONE)
+    assert await removals.covers("winter", "contact", "17")
+    assert await removals.covers("winter", "phone", "+34600111333")
+    first = next(removal for removal in await removals.after(None, 10) if removal.subject == "crm-1")
+    assert (first.reason, first.ref, first.at) == ("paid", "m1", 1_700_000_000.0)
+    aside = await SetAsides(database).latest()
+    assert sorted(item.entry for item in aside) == ["1700000000000-3", "1700000000000-4"]
+
+
+async def test_do_not_call_follows_the_stream(database: Database) -> None:
+    stream = Stream()
+    stream.add(
+        _message(op="add", phone=PHONE, reason="asked"),
+        _message(op="add", phone="+34600111333", scope="winter", expires="2030-01-01T00:00:00Z"),
+        _message(op="add", phone="+34600111444"),
+        _message(op="remove", phone="+34600111444"),
+        _message(op="add", phone="garbage"),
+    )
+    await _record(DoNotCallRecorder, database, stream)
+    entries = DoNotCallList(database)
+    assert [entry.reason for entry in await entries.holding(PHONE, now=2e9)] == ["asked"]
+    timed = await entries.holding(Phone("+34600111333"), now=1.8e9)
+    assert [(entry.scope, entry.expires_at) for entry in timed] == [("winter", 1_893_456_000.0)]
+    assert await entries.holding(Phone("+34600111333"), now=1.9e9) == []
+    assert await entries.holding(Phone("+34600111444"), now=1.8e9) == []
+    assert len(await SetAsides(database).latest()) == 1
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_later_do_not_call_entry_counts_in_any_order(sqlite_url: str, order: tuple[int, ...]) -> None:
+    database = Database(sqlite_url)
+    entries = [
+        DoNotCall(scope="*", phone=PHONE, at=1.0),
+        DoNotCall(scope="*", phone=PHONE, at=2.0, active=False),
+        DoNotCall(scope="*", phone=PHONE, at=3.0, reason="again"),
+    ]
+    for i in order:
+        await DoNotCallList(database).put([entries[i]])
+    assert [entry.reason for entry in await DoNotCallList(database).holding(PHONE, 10.0)] == ["again"]
+    await database.close()
+
+
+async def test_record_holds_everything_once(database: Database) -> None:
+    await Campaigns(database).create(Campaign(id=CAMPAIGN), now=1.0)
+    other = CampaignId("other")
+    await Contacts(database).upsert([contact(i) for i in range(23)] + [contact(1, campaign=other)], at=1.0)
+    await Attempts(database).record([(attempt(1), 5_000.0), (attempt(2), None)])
+    await Removals(database).add(
+        [
+            Removal(campaign="winter", kind="contact", subject="crm-3", at=2.0),
+            Removal(campaign="*", kind="contact", subject="crm-4", at=2.0),
+            Removal(campaign="*", kind="phone", subject="+34600000009", at=2.0),
+            # It came before its contact, which never came.
+            Removal(campaign="winter", kind="contact", subject="crm-99", at=2.0),
+        ]
+    )
+    await DoNotCallList(database).put(
+        [DoNotCall(scope="*", phone=Phone(f"+3460000{i:04d}"), at=1.0) for i in range(12)]
+        + [DoNotCall(scope="winter", phone=PHONE, at=1.0, expires_at=50.0)]
+    )
+    await GateMarks(database).raise_to(GateMark(name="cadencia:", run_id="r", generation=3, fencing_token=77), 1.0)
+    pages: list[Record] = [page async for page in RecordPages(database, now=100.0, page=5)]
+
+    contacts = {(each.campaign, each.id): (made, at) for page in pages for each, made, at in page.contacts}
+    expected = {("winter", f"crm-{i}") for i in range(23) if i not in {2, 3, 4}} | {("other", "crm-1")}
+    assert set(contacts) == expected
+    assert contacts[CAMPAIGN, ContactId("crm-1")] == (1, 5_000.0)
+    assert contacts[other, ContactId("crm-1")] == (0, None)
+    assert [each for page in pages for each in page.finished] == [("winter", "crm-2")]
+    assert sorted(each for page in pages for each in page.removed) == [
+        ("*", "+34600000009"),
+        ("*", "crm-4"),
+        ("winter", "crm-3"),
+        ("winter", "crm-99"),
+    ]
+    assert len([each for page in pages for each in page.do_not_call]) == 12
+    assert pages[-1].counts == {
+        "removed": 4,
+        "do_not_call": 12,
+        "finished": 1,
+        "contacts": 21,
+        "fencing_token": 77,
+    }
+    # What forbids comes before what asks.
+    first_contact = next(i for i, page in enumerate(pages) if page.contacts)
+    assert not any(page.removed or page.do_not_call for page in pages[first_contact:])
+    assert max(len(page.contacts) + len(page.finished) for page in pages) <= 5
+
+
+async def test_empty_record_is_one_page_of_counts(database: Database) -> None:
+    pages = [page async for page in RecordPages(database, now=1.0)]
+    assert [page.counts.get("contacts") for page in pages] == [0]

@@ -1,0 +1,276 @@
+"""Results to webhooks, from the stream to a real HTTP server, with receivers that fail in every way."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from dialer.crm.webhooks import RETRIES_S, WebhookFeed, check_webhook, delivery_id, headers_of, retry_at
+from dialer.errors import ConfigError
+from dialer.intake.jobs import DELIVER_WEBHOOKS, Job
+from dialer.queues.streams import Message
+from dialer.settings import Webhook
+from dialer.storage.database import Database
+from dialer.storage.schema import migrate
+from dialer.storage.webhooks import Delivery, DeliveryState, Webhooks
+from workers.jobs.webhooks import deliver_due
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of some length").decode()
+
+
+class Receiver:
+    """A CRM's side: answers with the statuses it was given, then with 200."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], str]] = []
+        self.answers: list[web.Response] = []
+        self.url = ""
+        self.delay_s = 0.0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.requests.append(({k.lower(): v for k, v in request.headers.items()}, await request.text()))
+        await asyncio.sleep(self.delay_s)
+        return self.answers.pop(0) if self.answers else web.Response()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    application = web.Application()
+    application.router.add_post("/hook", receiver.handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    receiver.url = f"http://{host}:{port}/hook"
+    yield receiver
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/record.db")
+    await migrate(database)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes the settings file that jobs read."""
+
+    def write(*webhooks: Webhook) -> None:
+        lines = [f'[database]\nurl = "sqlite:///{tmp_path}/record.db"\n[redis]\nurl = "redis://127.0.0.1:1/0"']
+        lines += [
+            f'[[webhooks]]\nurl = "{hook.url}"\nsecret = "{hook.secret}"\ntimeout_s = {hook.timeout_s}'
+            for hook in webhooks
+        ]
+        path = tmp_path / "cadencia.toml"
+        path.write_text("\n".join(lines), encoding="utf-8")
+        monkeypatch.setenv("CADENCIA_CONFIG", str(path))
+
+    return write
+
+
+def result(number: int, kind: str = "call.ended") -> Message:
+    data = json.dumps({"type": kind, "at": "2026-03-01T15:00:00.000000Z", "contact": f"crm-{number}", "name": "Ñ"})
+    return Message(id=f"177237720000{number}-0", data=data.encode())
+
+
+class Jobs:
+    """Remembers what was put."""
+
+    def __init__(self) -> None:
+        self.put_jobs: list[Job] = []
+
+    def put(self, job: Job) -> None:
+        self.put_jobs.append(job)
+
+
+def feed(database: Database, *webhooks: Webhook, jobs: Jobs | None = None) -> WebhookFeed:
+    return WebhookFeed(Webhooks(database), jobs or Jobs(), webhooks, lambda: 1_000.0)
+
+
+async def deliver() -> dict[str, int]:
+    # As a worker does: in a process without a running loop.
+    return await asyncio.to_thread(deliver_due)
+
+
+async def test_a_result_is_delivered_once_signed_and_with_its_key(
+    database: Database, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    webhook, jobs = Webhook(url=receiver.url, secret=SECRET), Jobs()
+    configure(webhook)
+    feeding = feed(database, webhook, jobs=jobs)
+    await feeding.handle_results([result(1)])
+    await feeding.handle_results([result(1)])  # the stream hands it out again after a crash
+    assert {job.function for job in jobs.put_jobs} == {DELIVER_WEBHOOKS}
+
+    assert await deliver() == {"delivered": 1}
+    assert await deliver() == {}
+    ((headers, body),) = receiver.requests
+    assert body == result(1).data.decode()
+    key = delivery_id("1772377200001-0", receiver.url)
+    assert headers["idempotency-key"] == headers["webhook-id"] == key
+    signed = f"{key}.{headers['webhook-timestamp']}.{body}".encode()
+    expected = base64.b64encode(hmac.new(b"a secret of some length", signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    delivery = await Webhooks(database).get(key)
+    assert delivery is not None
+    assert delivery.state is DeliveryState.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (web.Response(status=500), "the receiver answered 500"),
+        (web.Response(status=404), "the receiver answered 404"),
+        (web.Response(status=302, headers={"location": "/hook"}), "the receiver answered 302"),
+        (web.Response(status=429, headers={"retry-after": "3600"}), "the receiver answered 429"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_refusal_is_noted_and_tried_again_later(
+    database: Database, receiver: Receiver, configure: Callable[..., None], answer: web.Response, error: str
+) -> None:
+    webhook = Webhook(url=receiver.url)
+    configure(webhook)
+    await feed(database, webhook).handle_results([result(1)])
+    receiver.answers = [answer]
+    assert await deliver() == {"put_off": 1}
+    assert len(receiver.requests) == 1
+    record = Webhooks(database)
+    key = delivery_id("1772377200001-0", receiver.url)
+    delivery = await record.get(key)
+    assert delivery is not None
+    assert (delivery.state, delivery.attempts, delivery.last_error) == (DeliveryState.WAITING, 1, error)
+    # Not due yet; when it is, the receiver gets the same request again, and has it.
+    assert await deliver() == {}
+    await record.failed(key, error, now=0.0, retry_at=0.0)
+    assert await deliver() == {"delivered": 1}
+    assert receiver.requests[0][0]["idempotency-key"] == receiver.requests[1][0]["idempotency-key"]
+
+
+async def test_a_receiver_that_is_not_there_or_never_answers_is_told_without_its_address(
+    database: Database, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    nobody = Webhook(url="http://127.0.0.1:1/token-in-the-path")
+    slow = Webhook(url=receiver.url, timeout_s=0.2)
+    receiver.delay_s = 0.5
+    configure(nobody, slow)
+    await feed(database, nobody, slow).handle_results([result(1)])
+    assert await deliver() == {"put_off": 2}
+    errors = []
+    for webhook in (nobody, slow):
+        delivery = await Webhooks(database).get(delivery_id("1772377200001-0", webhook.url))
+        assert delivery is not None
+        errors.append(delivery.last_error)
+    assert "token" not in errors[0]
+    assert errors[0].startswith("ClientConnectorError")
+    assert errors[1] == "no answer within 0.2 s"
+
+
+async def test_what_fails_for_days_is_given_up_and_kept(
+    database: Database, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    webhook = Webhook(url=receiver.url)
+    configure(webhook)
+    record = Webhooks(database)
+    await feed(database, webhook).handle_results([result(1)])
+    key = delivery_id("1772377200001-0", receiver.url)
+    for _ in RETRIES_S:
+        await record.failed(key, "before", now=0.0, retry_at=0.0)
+    receiver.answers = [web.Response(status=503)]
+    assert await deliver() == {"given_up": 1}
+    delivery = await record.get(key)
+    assert delivery is not None
+    assert (delivery.state, delivery.last_error) == (DeliveryState.FAILED, "the receiver answered 503")
+    assert await deliver() == {}
+
+
+async def test_a_webhook_that_left_the_settings_gets_nothing(
+    database: Database, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    configure()
+    await feed(database, Webhook(url=receiver.url)).handle_results([result(1)])
+    assert await deliver() == {"given_up": 1}
+    assert not receiver.requests
+
+
+async def test_each_webhook_gets_the_types_it_wants_and_garbage_goes_nowhere(database: Database) -> None:
+    everything = Webhook(url="http://a.example/")
+    ends = Webhook(url="http://b.example/", types=("call.ended",))
+    messages = [
+        result(1),
+        result(2, "call.started"),
+        Message(id="1-0", data=b"not json"),
+        Message(id="2-0", data=b'{"type": 17}'),
+    ]
+    await feed(database, everything, ends).handle_results(messages)
+    due = await Webhooks(database).claim(2_000.0, 100, 10.0)
+    assert [(d.url, d.type) for d in sorted(due, key=lambda d: (d.url, d.id))] == [
+        ("http://a.example/", "call.ended"),
+        ("http://a.example/", "call.started"),
+        ("http://b.example/", "call.ended"),
+    ]
+
+
+async def test_hundreds_are_delivered_by_one_job(
+    database: Database, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    webhook = Webhook(url=receiver.url, secret="plain")
+    configure(webhook)
+    messages = [Message(id=f"{n}-0", data=json.dumps({"type": "t", "n": n}).encode()) for n in range(450)]
+    await feed(database, webhook).handle_results(messages)
+    assert await deliver() == {"delivered": 450}
+    assert sorted(json.loads(body)["n"] for _, body in receiver.requests) == list(range(450))
+
+
+async def test_workers_are_woken_for_retries(database: Database) -> None:
+    jobs = Jobs()
+    waking = asyncio.ensure_future(feed(database, jobs=jobs).wake_regularly(every_s=0.001))
+    async with asyncio.timeout(5):
+        while not jobs.put_jobs:
+            await asyncio.sleep(0.001)
+    waking.cancel()
+    assert jobs.put_jobs[0].function == DELIVER_WEBHOOKS
+
+
+def test_the_delays_grow_and_end() -> None:
+    moments = [retry_at(attempts, 0.0) for attempts in range(1, len(RETRIES_S) + 2)]
+    assert moments[:-1] == [float(delay) for delay in RETRIES_S] == sorted(float(delay) for delay in RETRIES_S)
+    assert moments[-1] is None
+    assert retry_at(1, 0.0, asked_s=3_600.0) == 3_600.0
+    assert retry_at(1, 0.0, asked_s=1e12) == 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("webhook", "says"),
+    [
+        (Webhook(url="ftp://x"), "http://"),
+        (Webhook(url="crm.example"), "http://"),
+        (Webhook(url="https://x", secret="whsec_???"), "base64"),
+    ],
+)
+def test_a_webhook_that_cannot_be_called_stops_the_start(webhook: Webhook, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        check_webhook(webhook)
+
+
+def test_the_signature_is_that_of_the_standard() -> None:
+    # Example of the specification of Standard Webhooks 1.0, "Signature scheme".
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    payload = '{"test": 2432232314}'
+    delivery: Any = Delivery(id="msg_p5jXN8AQM9LWM0D4loKWxJek", url="", type="", payload=payload, next_at=0.0)
+    headers = headers_of(delivery, secret, 1_614_265_330.0)
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="

@@ -1,0 +1,154 @@
+"""Campaigns as people write them: what is dumped is parsed back, what is wrong is refused with the field's name."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialer.campaigns import change_campaign, dump_campaign, parse_campaign
+from dialer.core.campaign import DEFAULT_RETRIES, Campaign, MachineDetection, RetryRule
+from dialer.core.ids import CampaignId, Phone, TrunkName
+from dialer.core.outcome import Outcome
+from dialer.errors import InputError
+from pacing import method_names
+
+names = st.text("abcXYZ019_-", min_size=1, max_size=64)
+retried = st.sampled_from(sorted(set(Outcome) - {Outcome.CONNECTED, Outcome.CANCELLED}))
+
+
+def within(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_nan=False, exclude_min=low == 0)
+
+
+@st.composite
+def campaigns(draw: st.DrawFn) -> Campaign:
+    connect_within_s = draw(within(0.5, 2.0))
+    rules = st.builds(
+        RetryRule, delay_s=within(0, 1e6), max_attempts=st.integers(1, 1_000), growth=st.floats(1, 10, allow_nan=False)
+    )
+    detection = st.builds(
+        MachineDetection,
+        deadline_s=within(0.1, connect_within_s - 0.3),
+        parameters=st.text("0123456789,", max_size=120),
+        unsure_is_human=st.booleans(),
+    )
+    return Campaign(
+        id=CampaignId(draw(names)),
+        name=draw(st.text(st.characters(min_codepoint=0xA1, max_codepoint=0x2FF), max_size=200)),
+        method=draw(st.sampled_from(method_names())),
+        max_abandonment=draw(st.floats(0, 0.03)),
+        connect_within_s=connect_within_s,
+        ratio=draw(within(1, 20)),
+        ring_timeout_s=draw(within(15, 120)),
+        wrapup_limit_s=draw(st.none() | st.floats(0, 86_400)),
+        max_lines=draw(st.integers(1, 1_000_000)),
+        max_lines_per_agent=draw(within(1, 1_000)),
+        max_attempts=draw(st.integers(1, 1_000)),
+        retries=draw(st.dictionaries(retried, rules)),
+        caller_id=draw(st.none() | st.just(Phone("+34911222333"))),
+        message=draw(st.sampled_from(["cadencia-abandoned", "custom/sorry"])),
+        trunks=tuple(TrunkName(name) for name in draw(st.lists(names, max_size=3))),
+        machine_detection=draw(st.none() | detection),
+        skills=draw(st.frozensets(names, max_size=3)),
+        screen_pop=draw(st.sampled_from(["", "https://crm.example/open?id={id}&p={phone}", "http://crm/{{x}}"])),
+    )
+
+
+@given(campaign=campaigns())
+def test_a_dumped_campaign_is_parsed_back_through_json(campaign: Campaign) -> None:
+    assert parse_campaign(json.loads(json.dumps(dump_campaign(campaign)))) == campaign
+
+
+def test_an_id_is_enough() -> None:
+    assert parse_campaign({"id": "winter"}) == Campaign(id=CampaignId("winter"))
+
+
+def test_one_retry_rule_is_changed_and_another_removed() -> None:
+    rule = {"delay_s": 60, "max_attempts": 2}
+    campaign = parse_campaign({"id": "w", "retries": {"busy": rule, "machine": None}})
+    expected = dict(DEFAULT_RETRIES) | {Outcome.BUSY: RetryRule(delay_s=60, max_attempts=2)}
+    del expected[Outcome.MACHINE]
+    assert campaign.retries == expected
+    changed = change_campaign(campaign, {"retries": {"no_answer": None}, "max_lines": 5})
+    del expected[Outcome.NO_ANSWER]
+    assert (changed.retries, changed.max_lines) == (expected, 5)
+
+
+def test_the_id_cannot_be_changed() -> None:
+    with pytest.raises(InputError, match=r"^id: cannot be changed"):
+        change_campaign(Campaign(id=CampaignId("w")), {"id": "x"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("id", "two words", "must be 1 to 64 of the characters"),
+        ("id", "winter\n", "must be 1 to 64 of the characters"),
+        ("method", "psychic", "is no pacing method; it may be preview"),
+        ("max_abandonment", 0.031, "it may be 0 to 0.03: regulators allow at most 3"),
+        ("max_abandonment", -0.01, "it may be 0 to 0.03"),
+        ("connect_within_s", 2.5, "it may be more than 0 and at most 2: a person who waits longer"),
+        ("connect_within_s", 0, "it may be more than 0"),
+        ("ring_timeout_s", 14.9, "it may be 15 to 120: people must have 15 seconds"),
+        ("ring_timeout_s", math.nan, "<= 120"),
+        ("max_abandonment", math.nan, "it may be 0 to 0.03"),
+        ("connect_within_s", math.nan, "it may be more than 0"),
+        ("ratio", math.nan, "1.0"),
+        ("ring_timeout_s", 121, "<= 120"),
+        ("max_lines", 0, ">= 1"),
+        ("max_lines", True, "got `bool`"),
+        ("max_lines", "7", "got `str`"),
+        ("wrapup_limit_s", math.nan, "0.0"),
+        ("retries[...].delay_s", {"busy": {"delay_s": math.nan, "max_attempts": 1}}, "0.0"),
+        ("caller_id", "600111222", "a number in E.164 form"),
+        ("caller_id", "+34600111222\r\nApplication: System", "a number in E.164 form"),
+        ("message", "../../etc/passwd", "the name of a sound"),
+        ("message", "x,n", "the name of a sound"),
+        ("name", "a\x00b", "text without control characters"),
+        ("trunks[0]", ["a b"], "must be 1 to 64"),
+        ("retries", {"bisy": None}, "'bisy' is no outcome; it may be connected"),
+        ("retries.connected", {"connected": {"delay_s": 1, "max_attempts": 1}}, "use a callback"),
+        ("retries[...].delay_s", {"busy": {"delay_s": -1, "max_attempts": 1}}, ">= 0"),
+        ("machine_detection.deadline_s", {"deadline_s": 1.9}, "may be at most 1.7"),
+        ("machine_detection.parameters", {"parameters": "${SHELL(id)}"}, "options of AMD"),
+        ("screen_pop", "javascript:alert(1)", "must begin with https://"),
+        ("screen_pop", "https://crm/{id", "write a field as {id}"),
+        ("screen_pop", "https://crm/{id.__class__}", "is no field"),
+        ("screen_pop", "https://crm/{id!r}", "is no field"),
+        ("screen_pop", "https://crm/ x", "without spaces"),
+    ],
+)
+def test_what_is_wrong_is_named(field: str, value: Any, told: str) -> None:
+    key = field.partition(".")[0].partition("[")[0]
+    with pytest.raises(InputError) as caught:
+        parse_campaign({"id": "w"} | {key: value})
+    assert str(caught.value).startswith(f"{field}: ")
+    assert told in str(caught.value)
+
+
+def test_an_unknown_field_is_named() -> None:
+    with pytest.raises(InputError, match="unknown field `pace`"):
+        parse_campaign({"id": "w", "pace": 3})
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=5,
+    ),
+    field=st.sampled_from(sorted(dump_campaign(Campaign(id=CampaignId("w"))))),
+)
+def test_any_value_gives_a_campaign_or_an_input_error(field: str, value: Any) -> None:
+    try:
+        campaign = parse_campaign({"id": "w"} | {field: value})
+    except InputError:
+        return
+    assert campaign.max_abandonment <= 0.03
+    assert campaign.connect_within_s <= 2.0
+    assert campaign.ring_timeout_s >= 15.0

@@ -1,0 +1,222 @@
+"""The scripts on a real server against the adapter in memory: whatever is done to both, both say the same."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from dialer.core.ids import CallId, CampaignId
+from dialer.core.permit import Permit
+from dialer.queues.connection import connect
+from dialer.queues.embedded import EmbeddedServer
+from dialer.queues.port import LiveState, MarkLive, Queues, Release
+from tests.queue_worlds import NOW, MemoryWorld, RedisWorld, contact, finish, phone
+
+T = TypeVar("T")
+SERVER: list[EmbeddedServer] = []
+PREFIX = itertools.count()
+CAMPAIGNS = st.sampled_from([CampaignId("a"), CampaignId("b")])
+IDS = st.integers(1, 5)
+PHONES = st.integers(1, 4)
+SCOPES = st.sampled_from(["a", "b", "*"])
+DELAYS = st.sampled_from([0.0, 5.0, 40.0])
+#: What people and programs really write, and what they should not.
+ODD = st.one_of(
+    st.binary(max_size=12),
+    st.sampled_from(
+        [
+            b"{}",
+            b"[]",
+            b"[{}]",
+            b"null",
+            b'{"id":7,"campaign":"a","contact":17}',
+            b'{"id":"x","campaign":"a","contact":1.5}',
+            b'{"id":{},"campaign":"a","contact":"c1"}',
+            b'{"campaign":"a","phone":"(0034) 600.000\xc2\xa0001"}',
+            b'{"campaign":"a","phone":34600000001}',
+            b'{"campaign":"*","contact":"c1","phone":""}',
+            b'{"campaign":null,"contact":"c1"}',
+            b'{"op":"add","phone":"+34600000001","expires":"2027-01-15T08:00:20.5Z"}',
+            b'{"op":"add","phone":"+34600000001","expires":"2027-01-15T09:00:20+01:00","scope":"b"}',
+            b'{"op":"add","phone":"+34600000001","expires":"2027-01-15"}',
+            b'{"op":"add","phone":"+34600000001","expires":5}',
+            b'{"op":null,"phone":"+34600000001"}',
+            b'{"op":"remove","phone":"+0600000001"}',
+            '{"id":"ñ","campaign":"a","contact":"c2","reason":"pagó"}'.encode(),
+            b'{"id":"\xed\xa0\x80"}',
+        ]
+    ),
+)
+
+
+class GateModel(RuleBasedStateMachine):
+    """Two nodes in each world; every step is done in both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.now = NOW
+        self.calls = 0
+        self.permits: list[tuple[int, Permit, Permit]] = []
+        self.run(self.open())
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    async def open(self) -> None:
+        self.memory = MemoryWorld()
+        url = SERVER[0].url
+        self.redis = RedisWorld(connect(url), url, f"m{next(PREFIX)}:")
+        self.nodes: list[tuple[Queues, Queues]] = [
+            (await self.memory.node(name), await self.redis.node(name)) for name in ("n1", "n2")
+        ]
+
+    def teardown(self) -> None:
+        async def close() -> None:
+            await self.redis.close()
+            await self.redis.client.aclose()
+
+        self.run(close())
+        self.loop.close()
+
+    @rule(campaign=CAMPAIGNS, n=IDS, phones=st.lists(PHONES, min_size=1, max_size=3), priority=st.integers(-1, 1),
+          begins=st.none() | DELAYS, ends=st.none() | DELAYS)  # fmt: skip
+    def offer(
+        self, campaign: CampaignId, n: int, phones: list[int], priority: int, begins: float | None, ends: float | None
+    ) -> None:
+        offered = contact(
+            n, *phones, campaign=campaign, priority=priority, name=f"name {n}",
+            not_before_at=None if begins is None else self.now + begins,
+            expires_at=None if ends is None else self.now + ends,
+        )  # fmt: skip
+        memory, redis = self.nodes[0]
+        assert self.run(redis.offer([offered])) == self.run(memory.offer([offered]))
+
+    @rule(campaign=CAMPAIGNS, node=st.integers(0, 1), count=st.integers(1, 3))
+    def reserve(self, campaign: CampaignId, node: int, count: int) -> None:
+        calls = [CallId(f"k{self.calls + k}") for k in range(count)]
+        self.calls += count
+
+        async def through(queues: Queues) -> Any:
+            async with queues.reserve(campaign, calls, self.now) as reservation:
+                return reservation
+
+        memory, redis = (self.run(through(queues)) for queues in self.nodes[node])
+        seen = [
+            (
+                [(p.call, p.contact, p.phone, p.attempt_number, p.name) for p in r.granted.permits],
+                (r.granted.refusals, r.granted.ready, r.granted.later),
+                [(p.call, p.kind, p.ref, p.reason) for p in r.purged],
+            )
+            for r in (memory, redis)
+        ]
+        assert seen[1] == seen[0]
+        live = [p.phone for _, p, _ in self.permits] + [p.phone for p in redis.granted.permits]
+        assert len(live) == len(set(live)), "one live call a number"
+        self.permits += [
+            (node, ours, theirs) for ours, theirs in zip(memory.granted.permits, redis.granted.permits, strict=True)
+        ]
+
+    @rule(data=st.data(), retry=st.none() | DELAYS, twice=st.booleans())
+    def finish(self, data: st.DataObject, retry: float | None, twice: bool) -> None:
+        if self.permits:
+            node, *permits = self.permits.pop(data.draw(st.integers(0, len(self.permits) - 1)))
+            for queues, permit in zip(self.nodes[node], permits, strict=True):
+                done = finish(permit, retry_at=None if retry is None else self.now + retry)
+                self.run(queues.write([done] * (1 + twice)))
+
+    @rule(data=st.data(), later=st.none() | DELAYS, dialed=st.booleans())
+    def release(self, data: st.DataObject, later: float | None, dialed: bool) -> None:
+        if self.permits:
+            place = data.draw(st.integers(0, len(self.permits) - 1))
+            node, *permits = self.permits[place]
+            for queues, permit in zip(self.nodes[node], permits, strict=True):
+                mark = MarkLive(call=permit.call, state=LiveState.DIALING, at=self.now)
+                back = Release(permit=permit, not_before_at=None if later is None else self.now + later)
+                self.run(queues.write([mark, back] if dialed else [back]))
+            if not self.run(self.is_live(permits[0])):
+                del self.permits[place]
+
+    async def is_live(self, permit: Permit) -> bool:
+        return permit.call in self.memory.server.live
+
+    @rule(scope=SCOPES, n=st.none() | IDS, number=st.none() | PHONES)
+    def remove(self, scope: str, n: int | None, number: int | None) -> None:
+        message: dict[str, Any] = {"id": f"r{self.calls}", "campaign": scope, "reason": "paid"}
+        if n is not None:
+            message["contact"] = f"c{n}"
+        if number is not None:
+            message["phone"] = phone(number)
+        self.push("removals", message)
+
+    @rule(scope=SCOPES, number=PHONES, op=st.sampled_from(["add", "remove"]))
+    def list_number(self, scope: str, number: int, op: str) -> None:
+        self.push("dnc", {"id": f"d{self.calls}", "op": op, "phone": phone(number), "scope": scope})
+
+    @rule(stream=st.sampled_from(["removals", "dnc"]), data=ODD)
+    def write_oddly(self, stream: str, data: bytes) -> None:
+        self.push(stream, data)
+
+    def push(self, stream: str, message: object) -> None:
+        # Drained at once: between the two streams there is no order that both worlds would have to keep.
+        self.run(self.memory.push(stream, message))
+        self.run(self.redis.push(stream, message))
+        memory, redis = (self.run(queues.drain()) for queues in self.nodes[0])
+        assert [(p.call, p.ref) for p in redis] == [(p.call, p.ref) for p in memory]
+
+    @rule(seconds=DELAYS)
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def recover(self) -> None:
+        for queues in self.nodes[1]:
+            self.run(queues.heartbeat(self.now, 1_000.0))
+        found = [sorted(call.call for call in self.run(queues.recover(self.now))) for queues in self.nodes[1]]
+        assert found[1] == found[0]
+        if found[0]:
+            # Those are the second node's now, under new tokens that the old permits do not have.
+            self.permits = [entry for entry in self.permits if entry[1].call not in found[0]]
+
+    @invariant()
+    def both_agree(self) -> None:
+        for campaign in (CampaignId("a"), CampaignId("b")):
+            memory, redis = (self.run(queues.depth(campaign)) for queues in self.nodes[0])
+            assert redis == memory
+        said = [[_told(result) for result in self.run(world.results())] for world in (self.memory, self.redis)]
+        assert said[1] == said[0]
+        assert self.run(self.redis.rejected()) == self.run(self.memory.rejected())
+
+
+def _told(result: dict[str, Any]) -> dict[str, Any]:
+    told = {key: value for key, value in result.items() if key != "at"}
+    if told["type"] == "message.rejected":
+        told["reason"] = told["reason"].split(": ", 1)[1]  # before it: the entry's id, where there is one
+    return told
+
+
+@pytest.fixture(autouse=True)
+def _server(valkey_server: EmbeddedServer) -> Iterator[None]:
+    SERVER[:] = [valkey_server]
+    yield
+    SERVER.clear()
+
+
+def test_scripts_and_memory_agree() -> None:
+    run_state_machine_as_test(
+        GateModel,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,124 @@
+"""The exact optimum of the Markov model against known optima."""
+
+from __future__ import annotations
+
+import pytest
+
+from pacing.erlang import progressive_occupancy
+from pacing.optimum import MarkovModel, Optimum, evaluate, solve
+
+# Agents, handle s, answer chance, occupancy at 3 % and ring times of 12 s, from an independent value iteration that
+# interpolates between policies by abandonment; with one or two agents these lie far apart, and that is not the mixture
+# over time.
+KNOWN = (
+    (1, 60, 0.3, 0.6225),
+    (1, 300, 0.6, 0.93998),
+    (2, 60, 0.1, 0.49891),
+    (2, 120, 0.3, 0.77914),
+    (5, 60, 0.1, 0.6646),
+    (5, 60, 0.3, 0.7218),
+    (5, 60, 0.6, 0.78661),
+    (5, 120, 0.3, 0.81128),
+    (5, 300, 0.6, 0.94185),
+    (8, 60, 0.3, 0.76896),
+    (8, 120, 0.6, 0.87852),
+    (10, 60, 0.6, 0.82463),
+    (10, 120, 0.3, 0.84721),
+    (10, 300, 0.3, 0.91371),
+)
+KNOWN_SLOW = (
+    (10, 60, 0.1, 0.76853),
+    (10, 300, 0.1, 0.87363),
+    (20, 60, 0.1, 0.84679),
+    (20, 60, 0.3, 0.8573),
+    (20, 120, 0.3, 0.88932),
+    (20, 300, 0.6, 0.94846),
+    (50, 60, 0.3, 0.91875),
+    (50, 120, 0.3, 0.93469),
+    (50, 300, 0.6, 0.96119),
+)
+
+
+def _at_three_percent(optimum: Optimum) -> float:
+    """Occupancy at 3 % on the straight line between the two policies mixed, by abandonment."""
+    best, over = optimum.best, optimum.over
+    assert over is not None
+    share = (0.03 - best.abandonment) / (over.abandonment - best.abandonment)
+    return best.occupancy + share * (over.occupancy - best.occupancy)
+
+
+@pytest.mark.parametrize(("agents", "handle_s", "answer", "occupancy"), KNOWN)
+def test_known_optima(agents: int, handle_s: float, answer: float, occupancy: float) -> None:
+    optimum = solve(MarkovModel(agents=agents, handle_s=handle_s, ring_s=12.0, answer_probability=answer), 0.03)
+    assert _at_three_percent(optimum) == pytest.approx(occupancy, abs=1e-3)
+    assert optimum.best.abandonment <= 0.03 == optimum.abandonment
+    if agents >= 5:
+        assert optimum.occupancy == pytest.approx(occupancy, abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("agents", "handle_s", "answer", "occupancy"), KNOWN_SLOW)
+def test_known_optima_of_larger_floors(agents: int, handle_s: float, answer: float, occupancy: float) -> None:
+    optimum = solve(MarkovModel(agents=agents, handle_s=handle_s, ring_s=12.0, answer_probability=answer), 0.03)
+    assert optimum.occupancy == pytest.approx(occupancy, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("handle_s", "agents", "answer", "levels"),
+    [
+        (60.0, 10, 0.3, (30, 27, 24, 21, 18, 14, 11, 8, 4, 1, 0)),
+        (180.0, 10, 0.3, (25, 22, 20, 17, 14, 11, 8, 6, 3, 1, 0)),
+        (60.0, 5, 0.3, (12, 9, 6, 3, 1, 0)),
+        (60.0, 2, 0.3, (3, 1, 0)),
+        (60.0, 3, 0.3, (6, 3, 1, 0)),
+        (60.0, 10, 0.5, (20, 18, 16, 14, 12, 10, 8, 5, 3, 1, 0)),
+    ],
+)
+def test_dial_up_to_levels(handle_s: float, agents: int, answer: float, levels: tuple[int, ...]) -> None:
+    model = MarkovModel(agents=agents, handle_s=handle_s, ring_s=15.0, answer_probability=answer)
+    known, best = evaluate(model, levels), solve(model, 0.03).best
+    # States that are hardly ever visited may differ by a call without anybody noticing.
+    assert best.levels[agents // 2 :] == levels[agents // 2 :]
+    assert best.occupancy == pytest.approx(known.occupancy, abs=1e-4)
+
+
+def test_a_policy_is_evaluated_exactly() -> None:
+    model = MarkovModel(agents=10, handle_s=60.0, ring_s=15.0, answer_probability=0.3)
+    policy = evaluate(model, (30, 27, 24, 21, 18, 14, 11, 8, 4, 1, 0))
+    assert policy.occupancy == pytest.approx(0.7730, abs=5e-5)
+    assert policy.abandonment == pytest.approx(0.0287, abs=5e-5)
+
+
+def test_one_call_per_idle_agent_abandons_nobody() -> None:
+    model = MarkovModel(agents=6, handle_s=90.0, ring_s=12.0, answer_probability=0.4)
+    policy = evaluate(model, tuple(range(6, -1, -1)))
+    assert policy.abandonment == pytest.approx(0.0, abs=1e-12)
+    assert policy.occupancy == pytest.approx(progressive_occupancy(90.0, 12.0, 0.4), rel=1e-9)
+
+
+def test_served_people_keep_agents_busy() -> None:
+    model = MarkovModel(agents=4, handle_s=90.0, ring_s=12.0, answer_probability=0.4)
+    policy = evaluate(model, (12, 8, 5, 3, 2))
+    served_per_s = policy.answers_per_s * (1.0 - policy.abandonment)
+    assert served_per_s * 90.0 / 4 == pytest.approx(policy.occupancy, rel=1e-9)
+
+
+def test_a_limit_that_does_not_bind_is_not_spent() -> None:
+    optimum = solve(MarkovModel(agents=1, handle_s=60.0, ring_s=12.0, answer_probability=0.3), 0.999)
+    assert optimum.abandonment <= 0.999
+
+
+def test_nonsense_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="at least one agent"):
+        MarkovModel(agents=0, handle_s=60.0, ring_s=12.0, answer_probability=0.3)
+    with pytest.raises(ValueError, match="must be positive"):
+        MarkovModel(agents=1, handle_s=0.0, ring_s=12.0, answer_probability=0.3)
+    with pytest.raises(ValueError, match="answer_probability"):
+        MarkovModel(agents=1, handle_s=60.0, ring_s=12.0, answer_probability=0.0)
+    model = MarkovModel(agents=2, handle_s=60.0, ring_s=12.0, answer_probability=0.3)
+    with pytest.raises(ValueError, match="max_abandonment"):
+        solve(model, 0.0)
+    with pytest.raises(ValueError, match="one level for each"):
+        evaluate(model, (1, 0))
+    with pytest.raises(ValueError, match="first at least 1"):
+        evaluate(model, (0, 0, 0))

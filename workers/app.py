@@ -1,0 +1,68 @@
+"""The worker process: takes jobs from Redis and runs each in a process of its own, until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from urllib.parse import urlsplit
+
+import redis
+from redis.exceptions import RedisError
+from rq import Queue, Worker
+from rq.serializers import JSONSerializer
+
+from dialer.errors import ConfigError, QueueError
+from dialer.intake.jobs import QUEUES
+from dialer.settings import Settings
+from workers.settings import load_settings
+
+
+def run(settings: Settings | None = None, *, burst: bool = False) -> None:
+    """Run jobs. SIGTERM or Ctrl-C: the job under way is ended first; a second one ends it at once.
+
+    Args:
+        settings: of this process; jobs read the same ones again, from the file named by ``CADENCIA_CONFIG``.
+        burst: end when no job is left.
+
+    Raises:
+        ConfigError: the settings name no Redis that can be shared.
+        QueueError: Redis is out of reach.
+    """
+    settings = load_settings() if settings is None or settings.redis.url == "embedded" else settings
+    client = connect(settings.redis.url)
+    try:
+        client.ping()
+    except (RedisError, OSError) as error:
+        raise QueueError(f"Redis is out of reach: start it, or correct redis.url ({error})") from error
+    worker = Worker(
+        [Queue(name, connection=client, serializer=JSONSerializer) for name in QUEUES],
+        connection=client,
+        name=f"{settings.node}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
+        serializer=JSONSerializer,
+    )
+    # The scheduler brings back jobs that are to be tried again later.
+    worker.work(with_scheduler=True, burst=burst, logging_level=settings.log.level.upper())
+
+
+def connect(url: str) -> redis.Redis:
+    """A synchronous client as RQ needs it.
+
+    Raises:
+        ConfigError: the URL is none of Redis.
+    """
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ConfigError("redis.url must begin with redis://, rediss:// or unix://")
+    try:
+        return redis.Redis.from_url(url, protocol=2, socket_connect_timeout=3.0)
+    except ValueError as error:
+        raise ConfigError(f"redis.url cannot be understood: {error}") from error
+
+
+def main() -> None:
+    """``python -m workers.app``: what ``cadencia worker`` does, for a process that a node starts itself."""
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Imports of lists. The dotted names of this package stand in Redis: they never change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from rq import get_current_job
+
+from dialer.core.ids import CampaignId, NodeName
+from dialer.errors import GateNotReady, InputError
+from dialer.intake.importer import Importer, ImportOrder, ImportProgress
+from dialer.queues.redis_queues import RedisQueues
+from dialer.runtime.clock import Clock
+from dialer.settings import Settings
+from dialer.storage.contacts import Contacts
+from dialer.storage.database import Database
+from dialer.storage.lists import Lists
+from workers.settings import load_settings
+
+_META_EVERY_S: Final = 0.5
+
+
+def import_list(list_id: str, campaign: str, path: str, name: str = "", delete: bool = False) -> dict[str, object]:
+    """Import the file at `path` as a list of a campaign; the same call again changes nothing.
+
+    How far it is stands in the job's meta under ``progress`` and in the record of the list. A file that cannot be used
+    is a result (``error``), not a failure: trying again would not help.
+
+    Args:
+        list_id: of the list.
+        campaign: whose contacts these become.
+        path: of a file that this worker can read.
+        name: of the list; the file's where empty.
+        delete: the file is the importer's, and goes when it has been read.
+
+    Raises:
+        QueueError: Redis is out of reach or not ready; RQ tries again.
+        StorageError: the database is; likewise.
+    """
+    order = ImportOrder(list_id=list_id, campaign=CampaignId(campaign), path=Path(path), name=name)
+    settings = load_settings()
+    try:
+        result = as_json(asyncio.run(_run(settings, order)))
+    except InputError as error:
+        result = {"error": str(error)}
+    if delete:
+        order.path.unlink(missing_ok=True)
+    return result
+
+
+async def _run(settings: Settings, order: ImportOrder) -> ImportProgress:
+    clock = Clock()
+    database = Database(settings.database.url)
+    job = get_current_job()
+    worker = NodeName(f"import-{job.id if job is not None else order.list_id}"[:64])
+    try:
+        queues = RedisQueues.from_url(settings.redis.url, node=worker, prefix=settings.redis.prefix, strict_gate=False)
+        try:
+            if not await queues.prepare():
+                raise GateNotReady("no node has loaded the record into Redis yet: start one (cadencia serve)")
+            importer = Importer(Contacts(database), Lists(database), queues, clock.now)
+            order = ImportOrder(
+                list_id=order.list_id,
+                campaign=order.campaign,
+                path=order.path,
+                name=order.name,
+                region=settings.default_region,
+            )
+            return await importer.run(order, _telling(clock))
+        finally:
+            await queues.close()
+    finally:
+        await database.close()
+
+
+def _telling(clock: Clock) -> Callable[[ImportProgress], None]:
+    """Puts progress into the meta of the job that runs, twice a second at most."""
+    job = get_current_job()
+    told_at = 0.0
+
+    def tell(progress: ImportProgress) -> None:
+        nonlocal told_at
+        now = clock.now()
+        if job is not None and now - told_at >= _META_EVERY_S:
+            told_at = now
+            job.meta["progress"] = as_json(progress)
+            # Some hundred microseconds, twice a second, in a process that does nothing but this import.
+            job.save_meta()  # type: ignore[no-untyped-call]  # of rq
+
+    return tell
+
+
+def as_json(progress: ImportProgress) -> dict[str, object]:
+    """Progress in JSON's own types."""
+    counts = progress.counts
+    return {
+        "read": counts.read,
+        "accepted": counts.accepted,
+        "rejected": counts.rejected,
+        "reasons": dict(counts.reasons),
+        "partial": progress.partial,
+        "offered": progress.offered,
+        "answers": dict(progress.answers),
+        "bytes_read": progress.bytes_read,
+        "bytes_total": progress.bytes_total,
+        "seconds": round(progress.seconds, 3),
+    }
