@@ -60,9 +60,11 @@ class Entries:
         self._at = 0
 
     async def read(self, count: int, wait_s: float) -> Sequence[tuple[str, bytes]]:
-        """The next ones; no waiting."""
+        """The next ones."""
         taken = self._entries[self._at : self._at + count]
         self._at += len(taken)
+        if not taken:
+            await asyncio.sleep(wait_s)
         return taken
 
     async def ack(self, ids: Sequence[str]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
+import sys
 from urllib.parse import urlsplit
 
 import redis
@@ -29,6 +31,8 @@ def run(settings: Settings | None = None, *, burst: bool = False) -> None:
         ConfigError: the settings name no Redis that can be shared.
         QueueError: Redis is out of reach.
     """
+    # Until RQ has handlers of its own, in its loop: an end that is asked for is not a failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = load_settings() if settings is None or settings.redis.url == "embedded" else settings
     client = connect(settings.redis.url)
     try:

@@ -8,12 +8,10 @@ ActionID, lists and time-outs.
 from __future__ import annotations
 
 from dialer.ami.actions import Action, encode, encode_action
-from dialer.ami.connection import (
+from dialer.ami.connection import AmiConnection, AmiState, Authentication
+from dialer.ami.events import (
     ActionTimedOut,
-    AmiConnection,
     AmiEvent,
-    AmiState,
-    Authentication,
     Closed,
     EventReceived,
     LoggedIn,

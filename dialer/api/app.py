@@ -78,7 +78,7 @@ def create_app(ports: ApiPorts, settings: Settings) -> Litestar:
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
             use_handler_docstrings=True,
         ),
-        state=State({"settings": settings, "scrape": health_routes.Scrape()}),
+        state=State({"settings": settings, "scrape": health_routes.Scrape(), "live_cache": live_routes.LiveCache()}),
         logging_config=None,
     )
 

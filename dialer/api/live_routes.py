@@ -69,7 +69,29 @@ async def events(
     if subscription is None:
         raise ApiError(503, "too many clients listen already", headers={"retry-after": "30"})
     wanted = _Wanted(request.auth, types, campaign)
-    return EventStream(_feed(ports, subscription, wanted, live=live), WRITE_TIMEOUT_S)
+    shared: LiveCache = request.app.state.live_cache
+    return EventStream(_feed(ports, subscription, wanted, shared if live else None), WRITE_TIMEOUT_S)
+
+
+class LiveCache:
+    """One snapshot a second for everybody who listens: its cost must not grow with the listeners."""
+
+    def __init__(self) -> None:
+        self._snapshot: LiveSnapshot | None = None
+        self._encoded = b""
+        self._taken_at = 0.0
+
+    def at(self, ports: ApiPorts, now: float) -> tuple[LiveSnapshot, bytes]:
+        """A snapshot younger than a second, and the event that carries it."""
+        kept = self._snapshot
+        if kept is None or now - self._taken_at >= _LIVE_EVERY_S:
+            self._taken_at = now
+            fresh = ports.control.live().snapshot(now)
+            # Where nothing has changed the same object stays, so that listeners compare by identity.
+            if kept is None or _changed(kept, fresh):
+                self._snapshot = kept = fresh
+                self._encoded = event("live", fresh)
+        return kept, self._encoded
 
 
 class _Wanted:
@@ -92,7 +114,7 @@ class _Wanted:
 
 
 async def _feed(
-    ports: ApiPorts, subscription: Subscription, wanted: _Wanted, *, live: bool
+    ports: ApiPorts, subscription: Subscription, wanted: _Wanted, live: LiveCache | None
 ) -> AsyncGenerator[bytes, None]:
     sent = 0
     shown: LiveSnapshot | None = None
@@ -101,7 +123,7 @@ async def _feed(
         # Says at once that the connection stands; without it a proxy may wait for the first result.
         yield COMMENT
         while True:
-            result = await subscription.next(_LIVE_EVERY_S if live else _COMMENT_EVERY_S)
+            result = await subscription.next(_COMMENT_EVERY_S if live is None else _LIVE_EVERY_S)
             now = ports.clock.now()
             if result is not None and wanted(result):
                 sent += 1
@@ -110,12 +132,12 @@ async def _feed(
             if subscription.dropped:
                 yield event("dropped", {"message": "you did not keep up; read what you missed from the results stream"})
                 return
-            if live and (shown is None or now - shown_at >= _LIVE_EVERY_S):
+            if live is not None and (shown is None or now - shown_at >= _LIVE_EVERY_S):
                 shown_at = now
-                snapshot = ports.control.live().snapshot(now)
-                if shown is None or _changed(shown, snapshot):
+                snapshot, encoded = live.at(ports, now)
+                if snapshot is not shown:
                     shown, quiet_since = snapshot, now
-                    yield event("live", snapshot)
+                    yield encoded
             if now - quiet_since >= _COMMENT_EVERY_S:
                 quiet_since = now
                 yield COMMENT

@@ -47,7 +47,8 @@ _BY_SIP: Final[Mapping[int, Outcome]] = {
     403: Outcome.FAILED,
     404: Outcome.INVALID,
     407: Outcome.FAILED,
-    408: Outcome.CONGESTION,
+    # Whoever is called did not react at all: a phone that is switched off or out of reach.
+    408: Outcome.NO_ANSWER,
     410: Outcome.INVALID,
     480: Outcome.NO_ANSWER,
     484: Outcome.INVALID,

@@ -6,7 +6,7 @@ their counts), a campaign until `forget`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -113,16 +113,15 @@ class LiveView:
     def snapshot(self, now: float) -> LiveSnapshot:
         """Everything at `now`. Takes time in proportion to the agents and calls that there are."""
         self._begin_day(now)
-        calls: dict[CampaignId, Counter[str]] = {}
+        calls: defaultdict[CampaignId, Counter[str]] = defaultdict(Counter)
         for call in self._calls.values():
-            calls.setdefault(call.campaign, Counter())[call.stage] += 1
-        agents: dict[CampaignId, Counter[str]] = {}
+            calls[call.campaign][call.stage] += 1
+        agents: defaultdict[CampaignId, Counter[str]] = defaultdict(Counter)
         for agent in self._agents.values():
             for campaign in agent.campaigns:
-                agents.setdefault(campaign, Counter())[agent.state] += 1
+                agents[campaign][agent.state_name] += 1
         rows = tuple(
-            self._campaign_row(id, entry, calls.get(id, Counter()), agents.get(id, Counter()), now)
-            for id, entry in sorted(self._campaigns.items())
+            self._campaign_row(id, entry, calls[id], agents[id], now) for id, entry in sorted(self._campaigns.items())
         )
         return LiveSnapshot(
             at=now,
@@ -140,8 +139,8 @@ class LiveView:
         if entry is None:
             return None
         self._begin_day(now)
-        calls = Counter(call.stage.value for call in self._calls.values() if call.campaign == campaign)
-        agents = Counter(agent.state.value for agent in self._agents.values() if campaign in agent.campaigns)
+        calls = Counter(call.stage for call in self._calls.values() if call.campaign == campaign)
+        agents = Counter(agent.state_name for agent in self._agents.values() if campaign in agent.campaigns)
         return self._campaign_row(campaign, entry, calls, agents, now)
 
     def campaign_state(self, campaign: CampaignId) -> CampaignState | None:
@@ -238,7 +237,7 @@ class LiveView:
     def _stage(self, id: CallId, stage: CallStage, at: float) -> CallEntry | None:
         call = self._calls.get(id)
         if call is not None:
-            call.stage, call.since = stage, at
+            call.stage, call.since = stage.value, at
         return call
 
     def _agent_changed(self, notice: AgentChanged) -> None:

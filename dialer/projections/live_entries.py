@@ -43,7 +43,8 @@ class CallEntry:
     def __init__(self, started: CallStarted) -> None:
         self.started = started
         self.campaign = started.campaign
-        self.stage = CallStage.DIALING
+        # As a plain string: an enum's hash and value are Python calls, and snapshots count thousands of these.
+        self.stage = CallStage.DIALING.value
         self.since = started.at
         self.agent: AgentId | None = None
         self.answered = False
@@ -56,7 +57,7 @@ class CallEntry:
             campaign=started.campaign,
             contact=started.contact,
             phone=started.phone,
-            state=self.stage.value,
+            state=self.stage,
             started_at=started.at,
             since=self.since,
             agent=self.agent,
@@ -69,10 +70,11 @@ class CallEntry:
 class AgentEntry:
     """One agent."""
 
-    __slots__ = ("call", "calls", "campaigns", "reason", "seconds", "server", "since", "state")
+    __slots__ = ("call", "calls", "campaigns", "reason", "seconds", "server", "since", "state", "state_name")
 
     def __init__(self) -> None:
         self.state = AgentState.SIGNED_OUT
+        self.state_name = AgentState.SIGNED_OUT.value
         self.since = 0.0
         self.reason = ""
         self.campaigns: tuple[CampaignId, ...] = ()
@@ -83,14 +85,15 @@ class AgentEntry:
     def begin_day(self) -> None:
         """Set today's counts to nothing."""
         self.calls = 0
-        self.seconds: defaultdict[AgentState, float] = defaultdict(float)
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def changed(self, notice: AgentChanged) -> None:
         """Take a change of state in; the time in the former state counts for the day on which it ended."""
-        self.seconds[notice.previous] += notice.previous_s
+        self.seconds[notice.previous.value] += notice.previous_s
         if notice.state is AgentState.TALKING and notice.previous is not AgentState.TALKING:
             self.calls += 1
-        self.state, self.since, self.reason = notice.state, notice.at, notice.reason
+        self.state, self.state_name = notice.state, notice.state.value
+        self.since, self.reason = notice.at, notice.reason
         self.campaigns, self.call = notice.campaigns, notice.call
         self.server = notice.server if notice.server is not None else self.server
 
@@ -98,17 +101,17 @@ class AgentEntry:
         """As it is given out."""
         return AgentRow(
             id=id,
-            state=self.state.value,
+            state=self.state_name,
             since=self.since,
             reason=self.reason,
             campaigns=self.campaigns,
             call=self.call,
             server=self.server,
             calls_today=self.calls,
-            talk_s_today=self.seconds[AgentState.TALKING],
-            wrapup_s_today=self.seconds[AgentState.WRAPUP],
-            paused_s_today=self.seconds[AgentState.PAUSED],
-            idle_s_today=self.seconds[AgentState.IDLE],
+            talk_s_today=self.seconds["talking"],
+            wrapup_s_today=self.seconds["wrapup"],
+            paused_s_today=self.seconds["paused"],
+            idle_s_today=self.seconds["idle"],
         )
 
 

@@ -6,6 +6,7 @@ a thread (it formats thousands of lines). Nothing is registered globally.
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -145,11 +146,9 @@ class Metrics:
         """Set the gauges to what the live view says."""
         for campaign in view.campaigns:
             self._of(CampaignId(campaign.id)).set(campaign)
-        states = dict.fromkeys(AgentState, 0)
-        for agent in view.agents:
-            states[AgentState(agent.state)] += 1
-        for state, count in states.items():
-            self._node.agents.labels(state.value).set(count)
+        states = Counts(agent.state for agent in view.agents)
+        for state in AgentState:
+            self._node.agents.labels(state.value).set(states[state.value])
         self._node.floor_occupancy.set(view.occupancy or 0.0)
         connected = sum(server.connected for server in view.servers)
         self._node.servers.labels("connected").set(connected)

@@ -185,7 +185,7 @@ class RedisQueues:
                 asked_at = clock() + clock_offset
                 args = (
                     *(self._generation, self._owner, campaign, wire.number(asked_at), self._inbox_seen),
-                    *(self._keep_ms, _DRAIN_AT_ONCE, _NUMBER_LIVE_S, *calls),
+                    *(self._keep_ms, _DRAIN_AT_ONCE, _NUMBER_LIVE_S, len(calls), "\n".join(calls)),
                 )
                 self._doubtful.extend(calls)
                 try:

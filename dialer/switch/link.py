@@ -106,6 +106,7 @@ class Link:
         self._timer_at = float("inf")
         self._answers: dict[str, Callable[[Answer], None]] = {}
         self._number = 0
+        self._paused = False
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._over: asyncio.Future[str] = self._loop.create_future()
         #: Seconds of the last ping's round trip; None before the first.
@@ -169,11 +170,13 @@ class Link:
 
     def pause_reading(self) -> None:
         """Take nothing more from the network for now."""
+        self._paused = True
         if self._wire is not None:
             self._wire.pause_reading()
 
     def resume_reading(self) -> None:
         """Read on."""
+        self._paused = False
         if self._wire is not None:
             self._wire.resume_reading()
 
@@ -268,6 +271,9 @@ class Link:
     def _wake(self) -> None:
         now = max(self._timer_at, self._loop.time())
         self._timer, self._timer_at = None, float("inf")
+        if self._paused:
+            # The silence is our own doing, and no sign of the server's end.
+            self._handle(self._connection.receive_messages((), now))
         self._handle(self._connection.handle_timer(now))
 
     def _disarm(self) -> None:

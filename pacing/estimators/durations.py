@@ -83,8 +83,8 @@ class DurationModel:
     def refit(self, now: float, ages: FloatArray) -> None:
         """Derive the distribution from everything known, given the ages of those running now."""
         elapsed_s = 0.0 if self._refitted_at is None else max(now - self._refitted_at, 0.0)
-        if elapsed_s > 0.0 and len(ages):
-            before = np.maximum(ages - elapsed_s, 0.0)
+        if len(ages):
+            before = np.zeros_like(ages) if self._refitted_at is None else np.maximum(ages - elapsed_s, 0.0)
             expected = np.interp(ages, EDGES_S, self._base) - np.interp(before, EDGES_S, self._base)
             self._pace.expected(float(expected.sum()))
         self._pace.fade(elapsed_s)
@@ -119,6 +119,9 @@ class DurationModel:
         average = (float(self._ends.sum()) + self._prior_ends) / (float(exposure_s.sum()) + self._prior_exposure_s)
         lean_s = _LEAN / average
         hazard = (smooth(self._ends) + _LEAN) / (smooth(exposure_s) + lean_s)
+        before = float(exposure_s @ (np.diff(self._base) / _WIDTHS))
+        if before > 0.0:
+            self._pace.rebase(float(exposure_s @ hazard) / before)
         self._base = np.concatenate(([0.0], np.cumsum(hazard * _WIDTHS)))
         # Ends are taken to come one standard error later than seen, for the first few say little.
         factor = self._pace.factor * (1.0 - 1.0 / math.sqrt(self.ended_count + 4.0))

@@ -65,6 +65,10 @@ class Pace:
         self._seen *= kept
         self._expected *= kept
 
+    def rebase(self, ratio: float) -> None:
+        """The slow hazards have been learned anew and now expect `ratio` times as much of the same past."""
+        self._expected *= ratio
+
     @property
     def factor(self) -> float:
         """By how much events come faster than the slow hazards say; between a fifth and five times."""

@@ -34,7 +34,6 @@ class RingingModel:
 
     def __init__(self, longest_s: float) -> None:
         self.bins = max(int(np.ceil(longest_s)), 2)
-        self._edges: FloatArray = np.arange(self.bins + 1, dtype=np.float64)
         middle = np.arange(self.bins) + 0.5
         answered = np.exp(-middle / _PRIOR_ANSWER_AFTER_S)
         ended = np.exp(-middle / _PRIOR_END_AFTER_S)
@@ -79,8 +78,8 @@ class RingingModel:
     def refit(self, now: float, ages: FloatArray) -> None:
         """Derive `survival` and `incidence` from everything known, given the ages of the calls that ring now."""
         elapsed_s = 0.0 if self._refitted_at is None else max(now - self._refitted_at, 0.0)
-        if elapsed_s > 0.0 and len(ages):
-            before = np.maximum(ages - elapsed_s, 0.0)
+        if len(ages):
+            before = np.zeros_like(ages) if self._refitted_at is None else np.maximum(ages - elapsed_s, 0.0)
             self._expect(ages, before)
         self._answers_pace.fade(elapsed_s)
         self._ends_pace.fade(elapsed_s)
@@ -106,6 +105,8 @@ class RingingModel:
         at_risk = np.cumsum((gone + part)[::-1])[::-1] - 0.5 * part
         answers = (smooth(self._answered) + self._believed_answers) / (smooth(at_risk) + _BELIEF)
         ends = (smooth(self._ended) + self._believed_ends) / (smooth(at_risk) + _BELIEF)
+        self._answers_pace.rebase(_ratio(at_risk, answers, self._cumulative_answers))
+        self._ends_pace.rebase(_ratio(at_risk, ends, self._cumulative_ends))
         self._cumulative_answers = np.concatenate(([0.0], np.cumsum(answers)))
         self._cumulative_ends = np.concatenate(([0.0], np.cumsum(ends)))
         live = np.minimum(answers * self._answers_pace.factor * self._caution, 0.98)
@@ -123,13 +124,23 @@ class RingingModel:
         self._expect(np.array([ring_s]), np.array([since]))
 
     def _expect(self, ages: FloatArray, before: FloatArray) -> None:
-        """Count what the slow hazards expect of calls that went from ages `before` to `ages`."""
-        edges = self._edges
+        """Count what the slow hazards expect of calls that went from ages `before` to `ages`; 0: not counted before.
+
+        A call that enters a second of ringing counts for the whole of it, as it does in the hazards.
+        """
+        reached = np.minimum(ages.astype(np.int64), self.bins - 1) + 1
+        counted = np.where(before > 0.0, np.minimum(before.astype(np.int64), self.bins - 1) + 1, 0)
         for pace, cumulative in (
             (self._answers_pace, self._cumulative_answers),
             (self._ends_pace, self._cumulative_ends),
         ):
-            pace.expected(float(np.sum(np.interp(ages, edges, cumulative) - np.interp(before, edges, cumulative))))
+            pace.expected(float(np.sum(cumulative[reached] - cumulative[counted])))
 
     def _bin(self, ring_s: float) -> int:
         return min(int(ring_s), self.bins - 1)
+
+
+def _ratio(at_risk: FloatArray, hazard: FloatArray, old_cumulative: FloatArray) -> float:
+    """Events that a hazard expects of those at risk, over what the one before it did."""
+    before = float(at_risk @ np.diff(old_cumulative))
+    return float(at_risk @ hazard) / before if before > 0.0 else 1.0

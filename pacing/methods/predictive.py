@@ -64,7 +64,9 @@ class Predictive(Rule):
         self._chances: dict[Hashable, float] = {}
         self._chances_sum = 0.0
         self._planned = (0.0, 0.0, 1)
+        self._planned_dial = 0
         self._planned_used = 0
+        self._started_chance = 0.0
 
     # What happens ------------------------------------------------------------------------------------------------
 
@@ -86,7 +88,7 @@ class Predictive(Rule):
         self._planned_used += 1
         self._chances[call] = chance
         self._chances_sum += chance
-        self._threshold.started(chance, self._ringing.answer_rate)
+        self._started_chance += chance
 
     def on_ended(self, now: float, call: Hashable, ring_s: float, outcome: Outcome) -> None:
         if outcome is Outcome.CANCELLED:
@@ -112,6 +114,7 @@ class Predictive(Rule):
 
     def propose(self, now: float, floor: Ledger) -> Proposal:
         self._budget.expire(now)
+        self._learn_from_started()
         forecast = self._refreshed(now, floor)
         safe = one_call_per_idle_agent(floor)
         learning = (
@@ -199,6 +202,17 @@ class Predictive(Rule):
         """Remember the chances of the calls about to be started, for `on_started`."""
         self._planned = (first, last, max(dial, 1))
         self._planned_used = 0
+        self._planned_dial = dial
+        self._started_chance = 0.0
+
+    def _learn_from_started(self) -> None:
+        """Move the threshold by the calls started since the last decision."""
+        calls = self._planned_used
+        if calls and self._planned_dial:
+            bound = calls >= self._planned_dial
+            self._threshold.started(calls, self._started_chance / calls, self._ringing.answer_rate, bound=bound)
+        self._planned_used = 0
+        self._started_chance = 0.0
 
     def _drop(self, call: Hashable) -> float:
         chance = self._chances.pop(call, 0.0)

@@ -16,7 +16,7 @@ from pacing.budget import AbandonmentBudget
 
 _START = 0.018
 _LOWEST = 1e-4
-_HIGHEST = 0.6
+_HIGHEST = 0.4
 # Per answer expected; the step of the stochastic approximation.
 _GAIN = 0.03
 _LARGEST_STEP = 0.05
@@ -85,12 +85,22 @@ class Threshold:
             return self.value * min(left / _FADE_BELOW, 1.0)
         return 0.0
 
-    def started(self, chance: float, answer_rate: float) -> None:
-        """A call was started whose chance to be lost, if answered, is `chance`."""
+    def started(self, calls: int, mean_chance: float, answer_rate: float, *, bound: bool) -> None:
+        """Calls were started.
+
+        Args:
+            calls: How many.
+            mean_chance: Mean chance that one of them is lost if answered.
+            answer_rate: Chance that one is answered.
+            bound: The threshold is what stopped further calls. Where something else did (lines, an empty list) the
+                forecast abandonment is low for that reason, and raising the threshold would only wind it up.
+        """
         limit = self._budget.limit
         if limit <= 0.0 or self._budget.left <= 1.0:
             return
-        step = _GAIN * answer_rate * (self.target - self.correction * chance) / limit
+        step = _GAIN * calls * answer_rate * (self.target - self.correction * mean_chance) / limit
+        if step > 0.0 and not bound:
+            return
         self._log += min(max(step, -_LARGEST_STEP), _LARGEST_STEP)
         self._log = min(max(self._log, math.log(_LOWEST)), math.log(_HIGHEST))
 

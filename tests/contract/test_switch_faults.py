@@ -334,6 +334,25 @@ async def test_a_name_that_is_lost_with_its_connection_takes_the_other_connectio
         assert isinstance(rig.events[1], ServerLost)
 
 
+async def test_an_engine_that_lags_stops_the_reading_and_nothing_is_lost(driver: str) -> None:
+    options = {"ping_every_s": 0.05, "action_timeout_s": 0.1}
+    async with ScriptedServer() as server, running(settings_for(driver, server.port, ami=options)) as rig:
+        await rig.wait(ServerConnected)
+        rig.originate("n-1")
+        await rig.until(lambda: server.count("Originate") == 1, "the originate")
+        rig.switch._flow(False)
+        rig.switch._flow(False)
+        # pyst2's thread may be inside a read already: one event can still come.
+        server.event("Newchannel", Uniqueid="n-1")
+        await asyncio.sleep(0.05)
+        server.event("Newstate", Uniqueid="n-1", ChannelStateDesc="Up")
+        await asyncio.sleep(0.4)  # longer than a silence that would count as the server's end
+        assert [type(event) for event in rig.events] == [ServerConnected]
+        rig.switch._flow(True)
+        await rig.wait(CallAnswered, "n-1")
+        assert rig.of(ServerLost) == []
+
+
 async def test_pyst2_speaks_no_tls_and_says_so() -> None:
     async with running(settings_for("pyst2", 1, tls=Tls(enabled=True))) as rig:
         await rig.until(lambda: 'set ami.driver = "native"' in rig.status.problem, "a problem")

@@ -31,7 +31,7 @@ async def empty(empty_database_url: str) -> AsyncIterator[Database]:
 def _described(connection: Connection) -> dict[str, Any]:
     """Everything that the database says about its tables."""
     inspector = inspect(connection)
-    tables = {}
+    tables: dict[str, Any] = {}
     for name in inspector.get_table_names():
         if name == "alembic_version":
             continue

@@ -92,9 +92,11 @@ class Jobs:
 
     def __init__(self) -> None:
         self.put_jobs: list[Job] = []
+        self.some = asyncio.Event()
 
     def put(self, job: Job) -> None:
         self.put_jobs.append(job)
+        self.some.set()
 
 
 def feed(database: Database, *webhooks: Webhook, jobs: Jobs | None = None) -> WebhookFeed:
@@ -240,8 +242,7 @@ async def test_workers_are_woken_for_retries(database: Database) -> None:
     jobs = Jobs()
     waking = asyncio.ensure_future(feed(database, jobs=jobs).wake_regularly(every_s=0.001))
     async with asyncio.timeout(5):
-        while not jobs.put_jobs:
-            await asyncio.sleep(0.001)
+        await jobs.some.wait()
     waking.cancel()
     assert jobs.put_jobs[0].function == DELIVER_WEBHOOKS
 

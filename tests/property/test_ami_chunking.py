@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialer.ami.actions import encode
-from dialer.ami.connection import AmiConnection, Closed
+from dialer.ami.connection import AmiConnection
+from dialer.ami.events import Closed
 from dialer.ami.framing import Decoder
 from dialer.ami.messages import Message
 from dialer.errors import LocalProtocolError, RemoteProtocolError

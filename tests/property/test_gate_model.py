@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from dialer.core.ids import CallId, CampaignId
 from dialer.core.permit import Permit
@@ -23,8 +23,8 @@ T = TypeVar("T")
 SERVER: list[EmbeddedServer] = []
 PREFIX = itertools.count()
 CAMPAIGNS = st.sampled_from([CampaignId("a"), CampaignId("b")])
-IDS = st.integers(1, 5)
-PHONES = st.integers(1, 4)
+IDS = st.integers(1, 12)
+PHONES = st.integers(1, 8)
 SCOPES = st.sampled_from(["a", "b", "*"])
 DELAYS = st.sampled_from([0.0, 5.0, 40.0])
 #: What people and programs really write, and what they should not.
@@ -99,7 +99,14 @@ class GateModel(RuleBasedStateMachine):
         memory, redis = self.nodes[0]
         assert self.run(redis.offer([offered])) == self.run(memory.offer([offered]))
 
-    @rule(campaign=CAMPAIGNS, node=st.integers(0, 1), count=st.integers(1, 3))
+    @initialize(phones=st.lists(st.lists(PHONES, min_size=1, max_size=3), min_size=12, max_size=12))
+    def fill(self, phones: list[list[int]]) -> None:
+        memory, redis = self.nodes[0]
+        for campaign in (CampaignId("a"), CampaignId("b")):
+            offered = [contact(n + 1, *numbers, campaign=campaign) for n, numbers in enumerate(phones)]
+            assert self.run(redis.offer(offered)) == self.run(memory.offer(offered))
+
+    @rule(campaign=CAMPAIGNS, node=st.integers(0, 1), count=st.integers(1, 6))
     def reserve(self, campaign: CampaignId, node: int, count: int) -> None:
         calls = [CallId(f"k{self.calls + k}") for k in range(count)]
         self.calls += count
@@ -213,8 +220,8 @@ def test_scripts_and_memory_agree() -> None:
     run_state_machine_as_test(
         GateModel,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=30,
+            max_examples=20,
+            stateful_step_count=25,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),

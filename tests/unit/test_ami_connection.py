@@ -8,12 +8,9 @@ import pytest
 
 from dialer.ami import actions
 from dialer.ami.actions import encode
-from dialer.ami.connection import (
-    TRANSITIONS,
+from dialer.ami.connection import TRANSITIONS, AmiConnection, AmiState, Authentication
+from dialer.ami.events import (
     ActionTimedOut,
-    AmiConnection,
-    AmiState,
-    Authentication,
     Closed,
     EventReceived,
     LoggedIn,

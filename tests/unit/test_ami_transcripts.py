@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from dialer.ami.actions import Action
-from dialer.ami.connection import (
-    AmiConnection,
+from dialer.ami.connection import AmiConnection, Authentication
+from dialer.ami.events import (
     AmiEvent,
-    Authentication,
     Closed,
     EventReceived,
     LoggedIn,

@@ -1,5 +1,6 @@
 -- The gate: drain what the CRM has said, then reserve contacts of one campaign. One step, nothing in between.
--- generation, owner, campaign, now, inbox seen, results kept for (ms), drain at most, put off by (s), call ids...
+-- generation, owner, campaign, now, inbox seen, results kept for (ms), drain at most, put off by (s), how many,
+-- call ids joined by new lines (one argument is much cheaper than many).
 -- Answers {more to drain?, turn, ready, later, first token, granted, refused, inbox}.
 
 local generation, owner, campaign, now_text = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -35,7 +36,7 @@ local token = 0
 local function refuse(why) counts[why] = (counts[why] or 0) + 1 end
 
 -- With a backlog of removals nobody is reserved: it must be gone first.
-local want = more and 0 or #ARGV - 8
+local want = more and 0 or tonumber(ARGV[9])
 if want > 0 then
   local taken, picked, live, contacts, numbers, asides = {}, {}, {}, {}, {}, {}
   local listed = dnc_lists(campaign)
@@ -101,8 +102,9 @@ if want > 0 then
     token = call('HINCRBY', K.gate, 'fence', given) - given + 1
     local middle = '\treserved\t' .. now_text .. '\t\t\t\t\t\t' .. campaign .. '\t'
     local front, tab = owner .. '\t', campaign .. '\t'
+    local next_call = string.gmatch(ARGV[10], '[^\n]+')
     for i = 1, given do
-      local id, digits, cid = granted[i * 3 - 2], granted[i * 3 - 1], ARGV[8 + i]
+      local id, digits, cid = granted[i * 3 - 2], granted[i * 3 - 1], next_call()
       live[i * 2 - 1] = cid
       live[i * 2] = front .. (token + i - 1) .. '\t' .. (picked[i] + 1) .. middle .. digits .. '\t' .. id
       contacts[i * 2 - 1], contacts[i * 2] = tab .. id, cid
