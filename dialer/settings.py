@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, field
 
 from dialer.errors import ConfigError
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="letters, digits, _ and -, at most 64")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}\Z", description="letters, digits, _ and -, at most 64")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -85,7 +85,7 @@ class Redis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     #: redis://…, rediss://…, unix://…; "embedded" starts a server of its own below `data_dir`.
     url: str = "embedded"
-    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_:-]{0,64}$")] = "cadencia:"
+    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_:-]{0,64}\Z")] = "cadencia:"
     results_keep_days: Annotated[float, Meta(gt=0)] = 7.0
     #: Hold back other clients' writes between check and originate (docs/adr/0004). Off only where the server forbids it.
     strict_gate: bool = True
@@ -125,7 +125,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     node: Name = "node1"
     #: Home of the embedded parts and of the node's own files.
     data_dir: str = "var"
-    default_region: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")] = "ES"
+    default_region: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")] = "ES"
     ami: Ami = field(default_factory=Ami)
     asterisk: tuple[Asterisk, ...] = ()
     database: Database = field(default_factory=Database)

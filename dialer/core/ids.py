@@ -1,7 +1,7 @@
 """Names of things, as distinct types, so that a call id cannot be passed where an agent id is wanted.
 
 All are short printable strings. Those that reach the AMI wire or a dialplan (`AgentId`, `ServerName`, `TrunkName`) are
-limited to ``[A-Za-z0-9_-]{1,64}`` by `valid_name`; a `Phone` is E.164 with its plus sign.
+limited to 64 letters, digits, ``_`` and ``-`` by `valid_name`; a `Phone` is E.164 with its plus sign.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ NodeName = NewType("NodeName", str)
 #: The ``id`` that a CRM gave one of its messages; answers carry it as ``ref``.
 MessageId = NewType("MessageId", str)
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)
+#: Extensions with a meaning of their own in every dialplan: an agent's room must not be called so.
+_RESERVED: Final = frozenset({"a", "e", "h", "i", "o", "s", "t", "T"})
 _PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 #: A contact id comes from a CRM: any printable text without control characters, within a sane length.
 _CONTACT: Final = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
@@ -31,7 +33,7 @@ _CONTACT: Final = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 
 def valid_name(text: str) -> bool:
     """Whether `text` may name a campaign, agent, server, trunk or node."""
-    return _NAME.fullmatch(text) is not None
+    return _NAME.fullmatch(text) is not None and text not in _RESERVED
 
 
 def valid_contact_id(text: str) -> bool:

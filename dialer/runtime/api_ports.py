@@ -18,7 +18,7 @@ from dialer.api.ports import (
 )
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign
-from dialer.core.ids import CallId, CampaignId, Phone
+from dialer.core.ids import AgentId, CallId, CampaignId, Phone
 from dialer.core.outcome import Outcome
 from dialer.errors import DialerError
 from dialer.queues.connection import AsyncRedis, redis_errors
@@ -49,7 +49,10 @@ class StoredKeys:
         found = await self._keys.find_hash(digest, self._now())
         if found is None:
             return None
-        return ApiKey(id=found.id, role=Role(found.role), digest=digest, expires_at=found.expires_at)
+        role = Role(found.role)
+        # An agent's key is named after the agent and may act for nobody else.
+        agent = AgentId(found.name) if role is Role.AGENT else None
+        return ApiKey(id=found.id, role=role, digest=digest, agent=agent, expires_at=found.expires_at)
 
 
 class StoredCampaigns:

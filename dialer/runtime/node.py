@@ -234,15 +234,17 @@ class Node:
     async def _configure_campaigns(self, attempts: Attempts) -> None:
         now = self.clock.now()
         for stored in await Campaigns(self.database).all():
-            answers, abandoned = await attempts.live_answers(stored.campaign.id, now - _LEGAL_WINDOW_S)
+            hours = await attempts.live_answers(stored.campaign.id, now - _LEGAL_WINDOW_S)
             self.live.configure(stored.campaign, stored.state)
+            for at, answered, lost in hours:
+                self.live.abandonment.restore(stored.campaign.id, at, answered, lost)
             self.dispatcher.feed(
                 CampaignConfigured(
                     at=now,
                     campaign=stored.campaign,
                     state=stored.state,
-                    answers_before=answers,
-                    abandoned_before=abandoned,
+                    answers_before=sum(answered for _, answered, _ in hours),
+                    abandoned_before=sum(lost for _, _, lost in hours),
                 )
             )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, bindparam, case, func, select, tuple_, update
+from sqlalchemy import Integer, Row, and_, bindparam, case, cast, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialer.core.attempt import Attempt
@@ -95,18 +95,28 @@ class Attempts:
             row = (await connection.execute(select(attempts).where(attempts.c.call == call))).one_or_none()
         return None if row is None else _attempt(row)
 
-    async def live_answers(self, campaign: CampaignId, since: float) -> tuple[int, int]:
-        """Live people who answered a campaign's calls since then, and how many of them found no agent in time."""
+    async def live_answers(self, campaign: CampaignId, since: float) -> list[tuple[float, int, int]]:
+        """Live people who answered a campaign's calls since then, hour by hour.
+
+        Returns:
+            (a moment of the hour in unix seconds, live answers, how many of them found no agent in time).
+        """
         column = attempts.c
+        # PostgreSQL rounds and SQLite cuts: either way an hour's calls are together, which is all that matters.
+        hour = cast(column.ended_at / 3_600.0, Integer)
         lost = func.sum(case((column.outcome == Outcome.ABANDONED.value, 1), else_=0))
-        statement = select(func.count(), func.coalesce(lost, 0)).where(
-            column.campaign == campaign,
-            column.ended_at >= since,
-            column.outcome.in_([outcome.value for outcome in LIVE]),
+        statement = (
+            select(func.min(column.ended_at), func.count(), lost)
+            .where(
+                column.campaign == campaign,
+                column.ended_at >= since,
+                column.outcome.in_([outcome.value for outcome in LIVE]),
+            )
+            .group_by(hour)
         )
         async with self._database.read() as connection:
-            answered, abandoned = (await connection.execute(statement)).one()
-        return int(answered), int(abandoned)
+            rows = (await connection.execute(statement)).all()
+        return [(float(at), int(answered), int(abandoned)) for at, answered, abandoned in rows]
 
     async def page(self, wanted: AttemptFilter, *, cursor: str | None = None, limit: int = 100) -> Page[Attempt]:
         """Attempts, the latest to end first.

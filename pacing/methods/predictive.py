@@ -126,12 +126,12 @@ class Predictive(Rule):
         if floor.staffed == 0:
             return self._proposal(0, "no_agents", "no agent is on duty")
         if learning:
-            self._plan(0.0, 0.0, safe.dial)
+            self._plan(0.0, 0.0, safe.dial, steers=False)
             return self._proposal(
                 safe.dial, "warming_up", f"{safe.reason}; getting to know the list and the agents first"
             )
         if left <= _OVERDRAWN:
-            self._plan(0.0, 0.0, safe.dial)
+            self._plan(0.0, 0.0, safe.dial, steers=False)
             return self._proposal(
                 safe.dial,
                 "budget",
@@ -198,11 +198,11 @@ class Predictive(Rule):
             self._forecast, self._forecast_at = forecast, now
         return forecast
 
-    def _plan(self, first: float, last: float, dial: int) -> None:
-        """Remember the chances of the calls about to be started, for `on_started`."""
+    def _plan(self, first: float, last: float, dial: int, *, steers: bool = True) -> None:
+        """Remember the chances of the calls about to be started; only those that a threshold held steer it."""
         self._planned = (first, last, max(dial, 1))
         self._planned_used = 0
-        self._planned_dial = dial
+        self._planned_dial = dial if steers else 0
         self._started_chance = 0.0
 
     def _learn_from_started(self) -> None:

@@ -220,7 +220,7 @@ def test_scripts_and_memory_agree() -> None:
     run_state_machine_as_test(
         GateModel,
         settings=settings(
-            max_examples=20,
+            max_examples=25,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,
