@@ -88,7 +88,7 @@ class RunningDemo:
         return max(0.0, self._ends_at - self._node.clock.now())
 
 
-class _Desk:
+class SimulatedDesk:
     """The agents' page, without the page: `dialer.simulation.people.AgentDesk` on the node's control."""
 
     def __init__(self, clock: Clock) -> None:
@@ -142,7 +142,7 @@ async def run_demo(plan: DemoPlan, screen: Screen) -> dict[str, Any]:
     )
     _fresh(plan.directory)
     clock, secret = Clock(), secrets.token_urlsafe(16)
-    desk = _Desk(clock)
+    desk = SimulatedDesk(clock)
     async with (
         Exchange(world, secret=secret, clock=clock.now) as exchange,
         Node(_settings(plan.directory, exchange.port, secret), clock=clock, projections=(desk,)) as node,

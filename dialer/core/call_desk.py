@@ -45,6 +45,8 @@ from dialer.core.roster import Agent
 JOIN_TIMEOUT_S = 1.0
 #: Longest abandonment message; after it the channel is hung up by us.
 MESSAGE_TIMEOUT_S = 30.0
+#: A hang-up that overtakes its originate finds no channel yet: it is asked for again until the call has ended.
+HANG_UP_AGAIN_S = 0.3
 #: Beyond the ring time-out that Asterisk itself keeps: its word of the end must have been lost.
 RING_MARGIN_S = 5.0
 
@@ -94,8 +96,8 @@ class CallDesk:
                 attempt_number=permit.attempt_number,
             )
         )
-        if call.purged:
-            self._floor.emit(HangUp(call=call.id, server=call.server))
+        if call.hang_up_reason:
+            self._hang_up(call)
 
     def not_sent(self, event: OriginateNotSent) -> None:
         """Not a byte went out: the contact goes back as it was."""
@@ -143,7 +145,7 @@ class CallDesk:
         )
         if call.hang_up_reason:
             # The carrier had not replied when we asked for the end, and rang them all the same.
-            floor.emit(HangUp(call=call.id, server=call.server))
+            self._hang_up(call)
         elif call.campaign.machine_detection is None:
             self._person(call)
         else:
@@ -167,7 +169,7 @@ class CallDesk:
             call.take(CallStep.MACHINE)
             self._floor.timers.cancel(("detection", call.id))
             call.hang_up_reason = "machine"
-            self._floor.emit(HangUp(call=call.id, server=call.server))
+            self._hang_up(call)
             self._tell_end(call, Outcome.MACHINE)
 
     def joined(self, event: CallJoined) -> None:
@@ -232,7 +234,7 @@ class CallDesk:
             effect = "cancelled"
             call.hang_up_reason = call.hang_up_reason or ("do not call" if event.kind == "dnc" else "removed")
             if call.state is not CallState.RESERVED:
-                self._floor.emit(HangUp(call=call.id, server=call.server))
+                self._hang_up(call)
         self._floor.emit(
             ReportPurge(
                 call=call.id,
@@ -256,7 +258,7 @@ class CallDesk:
         """Hang up whatever the state."""
         call.hang_up_reason = call.hang_up_reason or reason
         if call.state is not CallState.RESERVED:
-            self._floor.emit(HangUp(call=call.id, server=call.server))
+            self._hang_up(call)
 
     def disposed(self, event: CallDisposed) -> None:
         """A call under way, or just ended and still being wrapped up, is closed with a code."""
@@ -349,11 +351,17 @@ class CallDesk:
             self.agents.lose(agent, "customer could not be moved to the agent")
         self._wait_or_give(call)
 
+    def hang_up_again(self, call_id: CallId) -> None:
+        """A call that was to end has not ended."""
+        call = self._floor.calls.get(call_id)
+        if call is not None:
+            self._hang_up(call)
+
     def message_over(self, call_id: CallId) -> None:
         """The message has had its time."""
         call = self._floor.calls.get(call_id)
         if call is not None and call.state is CallState.ABANDONED:
-            self._floor.emit(HangUp(call=call.id, server=call.server))
+            self._hang_up(call)
 
     def ring_over(self, call_id: CallId) -> None:
         """Asterisk should have ended this long ago: ask for it, and the next time give the call up."""
@@ -401,6 +409,10 @@ class CallDesk:
             return True
         self._floor.ignore(event, f"call is {call.state}")
         return False
+
+    def _hang_up(self, call: Call) -> None:
+        self._floor.emit(HangUp(call=call.id, server=call.server))
+        self._floor.timers.set(("hang-up", call.id), self._floor.now + HANG_UP_AGAIN_S)
 
     def _count_answer(self, call: Call) -> None:
         run = self._floor.run_of(call)
@@ -551,7 +563,7 @@ class CallDesk:
                 run.unanswered -= 1
         if call.trunk is not None:
             floor.trunks.release(call.server, call.trunk)
-        for kind in ("ring", "detection", "abandon", "join", "message"):
+        for kind in ("ring", "detection", "abandon", "join", "message", "hang-up"):
             floor.timers.cancel((kind, call.id))
         call.take(CallStep.END)
         floor.calls.pop(call.id, None)

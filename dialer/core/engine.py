@@ -121,6 +121,8 @@ class Engine:
                 self._calls.wait_over(CallId(name))
             case "join":
                 self._calls.join_over(CallId(name))
+            case "hang-up":
+                self._calls.hang_up_again(CallId(name))
             case "message":
                 self._calls.message_over(CallId(name))
             case "wrapup":

@@ -52,12 +52,11 @@ class Encoding:
     verdict: str
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """One line with its number, from 1; `problem` where it cannot be used, and `text` is then only its beginning."""
+class BadLine(msgspec.Struct, frozen=True):
+    """A line that cannot be used: its beginning, and why."""
 
-    number: int
     text: str
-    problem: str = ""
+    problem: str
     too_long: bool = False
 
 
@@ -141,37 +140,63 @@ def _complete(data: bytes) -> int:
     return len(data)
 
 
-def read_lines(source: BinaryIO, encoding: Encoding) -> Iterator[Line]:
+def read_lines(source: BinaryIO, encoding: Encoding) -> Iterator[str | BadLine]:
     """The lines of `source`, without their ends; blank ones too. Memory is bounded by `MAX_LINE_CHARACTERS`."""
     # Undecodable bytes become characters that no right text has, so that the one line can be told.
     errors = "surrogateescape" if encoding.codec.startswith("utf-8") else "replace"
     marked = errors == "replace" and encoding.codec.startswith("utf-16")
     text = io.TextIOWrapper(source, encoding=encoding.codec, errors=errors, newline=None)
     try:
-        readline = text.readline
-        number = 0
-        while line := readline(MAX_LINE_CHARACTERS):
-            number += 1
-            if line[-1] != "\n":
-                if len(line) >= MAX_LINE_CHARACTERS and (rest := readline(MAX_LINE_CHARACTERS)) and rest != "\n":
-                    length = len(line) + len(rest)
-                    while rest and rest[-1] != "\n":
-                        rest = readline(MAX_LINE_CHARACTERS)
-                        length += len(rest)
-                    problem = f"a line of {length} characters; at most {MAX_LINE_CHARACTERS}"
-                    yield Line(number, line[:MAX_RAW], problem, too_long=True)
-                    continue
-            else:
-                line = line[:-1]
-            problem = ("\x00" in line and "has a NUL character") or "" if line.isascii() else _problem(line, marked)
-            yield Line(number, line, problem)
+        yield from _lines_of(text, marked)
     finally:
         text.detach()
 
 
-def _problem(line: str, marked: bool) -> str:
-    if (escaped := _ESCAPED.search(line)) is not None:
-        return f"is not UTF-8 text (character {escaped.start() + 1}); save the file as UTF-8"
-    if marked and "\ufffd" in line:
-        return "is not UTF-16 text; save the file as UTF-8"
-    return "has a NUL character" if "\x00" in line else ""
+def _lines_of(text: io.TextIOWrapper, marked: bool) -> Iterator[str | BadLine]:
+    rest = ""
+    skipped = 0  # characters of a line that is too long, so far
+    while block := text.read(MAX_LINE_CHARACTERS):
+        if skipped:
+            end = block.find("\n")
+            if end < 0:
+                skipped += len(block)
+                continue
+            yield _too_long(rest, skipped + end)
+            rest, block, skipped = "", block[end + 1 :], 0
+        text_so_far = rest + block
+        lines = text_so_far.split("\n")
+        rest = lines.pop()
+        # Looking at a whole block is far cheaper than at each of its lines, and nearly all blocks are right.
+        if not _problem(text_so_far, marked):
+            for line in lines:
+                yield line if len(line) <= MAX_LINE_CHARACTERS else _too_long(line, len(line))
+        else:
+            for line in lines:
+                yield _checked(line, marked)
+        if len(rest) > MAX_LINE_CHARACTERS:
+            skipped, rest = len(rest), rest[:MAX_RAW]
+    if skipped:
+        yield _too_long(rest, skipped)
+    elif rest:
+        yield _checked(rest, marked)
+
+
+def _checked(line: str, marked: bool) -> str | BadLine:
+    if len(line) > MAX_LINE_CHARACTERS:
+        return _too_long(line, len(line))
+    problem = _problem(line, marked)
+    return BadLine(line, problem) if problem else line
+
+
+def _too_long(beginning: str, length: int) -> BadLine:
+    problem = f"a line of {length} characters; at most {MAX_LINE_CHARACTERS}"
+    return BadLine(beginning[:MAX_RAW], problem, too_long=True)
+
+
+def _problem(text: str, marked: bool) -> str:
+    if not text.isascii():
+        if (escaped := _ESCAPED.search(text)) is not None:
+            return f"is not UTF-8 text (character {escaped.start() + 1}); save the file as UTF-8"
+        if marked and "\ufffd" in text:
+            return "is not UTF-16 text; save the file as UTF-8"
+    return "has a NUL character" if "\x00" in text else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO, Final
@@ -18,7 +18,7 @@ from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId, Phone, valid_contact_id
 from dialer.errors import InputError
 from dialer.intake.columns import Columns, read_header
-from dialer.intake.lines import MAX_RAW, Encoding, Line, detect_encoding, read_lines
+from dialer.intake.lines import MAX_RAW, BadLine, Encoding, detect_encoding, read_lines
 from dialer.intake.messages import read_contact
 from dialer.intake.phones import PhoneReader
 from dialer.intake.record import (
@@ -117,8 +117,7 @@ class ListReader:
 
     def _find_delimiter(self, first: str) -> str:
         if first.casefold().startswith("sep=") and len(first) == 5:  # Excel's own way to say it
-            self._lines.skip()
-            self.rows_read += 1
+            self.rows_read += self._lines.skip()
             return first[4]
         parts = first.split('"')
         outside = "".join(parts[::2])
@@ -164,11 +163,11 @@ class ListReader:
                     raw=first[:MAX_RAW],
                 )
 
-    def _broken(self, line: Line) -> RejectedRow:
+    def _broken(self, line: BadLine) -> RejectedRow:
         reason = RejectReason.TOO_LARGE if line.too_long else RejectReason.NOT_TEXT
         return RejectedRow(row=self.rows_read, reason=reason, message=line.problem, raw=_clean(line.text))
 
-    def _csv_row(self, record: list[str], columns: Columns) -> Iterator[Row]:
+    def _csv_row(self, record: list[str], columns: Columns) -> Sequence[Row]:
         row = self.rows_read
         if len(record) != columns.count:
             if len(record) > columns.count and any(cell.strip() for cell in record[columns.count :]):
@@ -176,24 +175,21 @@ class ListReader:
                     f"has {len(record)} cells, but there are {columns.count} columns; "
                     f"a cell that has a {self.delimiter!r} in it must stand in quotes"
                 )
-                yield RejectedRow(row=row, reason=RejectReason.TOO_MANY_COLUMNS, message=message, raw=self._raw())
-                return
+                return (RejectedRow(row=row, reason=RejectReason.TOO_MANY_COLUMNS, message=message, raw=self._raw()),)
             record += [""] * (columns.count - len(record))
         texts = [record[place] for place in columns.phones]
         phones, refused = read_phones(texts, self._phones) if len(texts) > 1 else self._one_phone(texts[0])
         contact_id = record[columns.id].strip() if columns.id is not None else ""
         if not phones:
             if not refused and not any(cell.strip() for cell in record):
-                return  # a blank row, as spreadsheets leave them at the end
+                return ()  # a blank row, as spreadsheets leave them at the end
             refusal = refused_for_phones(refused, None)
-            yield RejectedRow(row=row, reason=refusal.reason, message=refusal.problem, raw=self._raw())
-            return
+            return (RejectedRow(row=row, reason=refusal.reason, message=refusal.problem, raw=self._raw()),)
         if not contact_id:
             contact_id = id_from_phone(phones[0])
         elif not valid_contact_id(contact_id):
             message = "id must have 1 to 128 characters, none of them a control character"
-            yield self._refused(row, RejectReason.INVALID_ID, message)
-            return
+            return (self._refused(row, RejectReason.INVALID_ID, message),)
         priority = _priority(record, columns.priority)
         timezone = record[columns.timezone].strip() if columns.timezone is not None else ""
         not_before = record[columns.not_before].strip() if columns.not_before is not None else ""
@@ -223,7 +219,7 @@ class ListReader:
             problem = Refusal(RejectReason.INVALID_TIME, f"expires {NOT_A_MOMENT}")
         elif sum(map(len, record)) > SMALL_RECORD:
             problem = too_large(contact)
-        yield from self._unless_duplicate(row, problem or (contact, ()), refused)
+        return self._unless_duplicate(row, problem or (contact, ()), refused)
 
     def _one_phone(self, text: str) -> tuple[tuple[Phone, ...], list[Refusal]]:
         """`read_phones` for one cell, which may have several numbers in it."""
@@ -254,30 +250,27 @@ class ListReader:
 
     def _unless_duplicate(
         self, row: int, made: tuple[Contact, tuple[Refusal, ...]] | Refusal, refused: list[Refusal]
-    ) -> Iterator[Row]:
+    ) -> Sequence[Row]:
         if isinstance(made, Refusal):
-            yield self._refused(row, made.reason, made.problem)
-            return
+            return (self._refused(row, made.reason, made.problem),)
         contact, more = made
         # Numbers first: a list without ids has ids made of them.
         numbers = self._numbers
         new = [phone for phone in contact.phones if numbers.setdefault(phone, row) == row]
         if not new:
             message = f"its number is that of row {numbers[contact.phones[0]]}"
-            yield self._refused(row, RejectReason.DUPLICATE_PHONE, message)
-            return
+            return (self._refused(row, RejectReason.DUPLICATE_PHONE, message),)
         earlier = self._ids.setdefault(contact.id, row)
         if earlier != row:
             for phone in new:
                 del numbers[phone]
-            yield self._refused(row, RejectReason.DUPLICATE_ID, f"its id is that of row {earlier}")
-            return
-        yield contact
+            return (self._refused(row, RejectReason.DUPLICATE_ID, f"its id is that of row {earlier}"),)
+        if not refused and not more:
+            return (contact,)
         left_out = (*refused, *more)
-        if left_out:
-            problems = "; ".join(refusal.problem for refusal in left_out)
-            message = f"{problems}: left out; the contact was taken with its other numbers"
-            yield RejectedRow(row=row, reason=left_out[0].reason, message=message, raw=self._raw(), partial=True)
+        problems = "; ".join(refusal.problem for refusal in left_out)
+        message = f"{problems}: left out; the contact was taken with its other numbers"
+        return contact, RejectedRow(row=row, reason=left_out[0].reason, message=message, raw=self._raw(), partial=True)
 
     def _refused(self, row: int, reason: RejectReason, message: str) -> RejectedRow:
         return RejectedRow(row=row, reason=reason, message=message, raw=self._raw())
@@ -310,63 +303,69 @@ class _RecordTooLongError(Exception):
 class _Lines:
     """Lines for csv.reader, which remembers those of the present record and can take them back."""
 
-    def __init__(self, lines: Iterator[Line]) -> None:
+    def __init__(self, lines: Iterator[str | BadLine]) -> None:
         self._lines = lines
-        self._returned: deque[Line] = deque()
-        self._taken: list[Line] = []
-        #: Text of the lines of the present record.
+        self._returned: deque[str | BadLine] = deque()
+        #: The lines of the present record.
         self.record: list[str] = []
         self._size = 0
         #: The present record is this line, which cannot be used.
-        self.problem: Line | None = None
+        self.problem: BadLine | None = None
 
     def first(self) -> str:
         """The first line that is not blank, without taking it; blank ones before it are given out all the same."""
         for line in self._lines:
             self._returned.append(line)
-            if line.text.strip() or line.problem:
-                return "" if line.problem else line.text.strip()
+            if isinstance(line, BadLine):
+                return ""
+            if line.strip():
+                return line.strip()
             if len(self._returned) > 1_000:
                 break
         return ""
 
-    def skip(self) -> None:
-        """Leave out the first line."""
-        while self._returned and not self._returned.popleft().text.strip():
-            pass
+    def skip(self) -> int:
+        """Leave out the first line that is not blank, and those before it; how many that were."""
+        skipped = 0
+        while self._returned:
+            line = self._returned.popleft()
+            skipped += 1
+            if isinstance(line, BadLine) or line.strip():
+                break
+        return skipped
 
     def begin(self) -> None:
         """The next line begins a new record."""
-        self._taken.clear()
         self.record.clear()
         self._size = 0
         self.problem = None
 
     def give_back_all_but_first(self) -> str:
         """Undo the record but for its first line, which is given."""
-        first, *others = self._taken
+        first, *others = self.record
+        # Before a line that is waiting already: it came after these.
         self._returned.extendleft(reversed(others))
-        return first.text
+        return first
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
         line = self._returned.popleft() if self._returned else next(self._lines, None)
+        record = self.record
+        if isinstance(line, str):
+            record.append(line)
+            self._size += len(line)
+            if self._size > MAX_RECORD_CHARACTERS or len(record) > MAX_RECORD_LINES:
+                raise _RecordTooLongError
+            return line + "\n"
         if line is None:
-            if self._taken:  # csv.reader wants more of a record: it is inside quotes
+            if record:  # csv.reader wants more of a record: it is inside quotes
                 raise _RecordTooLongError
             raise StopIteration
-        self._taken.append(line)
-        if line.problem:
-            if len(self._taken) > 1:
-                # Inside a quoted cell: whatever was quoted, it ends here.
-                raise _RecordTooLongError
-            self.problem = line
-            return " "  # one blank cell: the reader of the record looks at `problem` first
-        text = line.text
-        self.record.append(text)
-        self._size += len(text)
-        if len(self.record) > MAX_RECORD_LINES or self._size > MAX_RECORD_CHARACTERS:
+        if record:
+            # Inside a quoted cell: whatever was quoted, it ends here.
+            self._returned.appendleft(line)
             raise _RecordTooLongError
-        return text + "\n"
+        self.problem = line
+        return " "  # one blank cell: the reader of the record looks at `problem` first

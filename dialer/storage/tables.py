@@ -93,7 +93,7 @@ rejected_rows: Final = Table(
     Column("raw", StorableText, nullable=False),
 )
 
-# No index besides the key: each would cost a third of the speed of an import.
+# No index besides the key: each would cost about a fifth of the speed of an import.
 contacts: Final = Table(
     "contacts",
     metadata,

@@ -22,10 +22,10 @@ from tests.queue_worlds import NOW, MemoryWorld, RedisWorld, contact, finish, ph
 T = TypeVar("T")
 SERVER: list[EmbeddedServer] = []
 PREFIX = itertools.count()
-CAMPAIGNS = st.sampled_from([CampaignId("a"), CampaignId("b")])
+CAMPAIGNS = st.sampled_from([CampaignId("c1a"), CampaignId("c2b")])
 IDS = st.integers(1, 12)
 PHONES = st.integers(1, 8)
-SCOPES = st.sampled_from(["a", "b", "*"])
+SCOPES = st.sampled_from(["c1a", "c2b", "*"])
 DELAYS = st.sampled_from([0.0, 5.0, 40.0])
 #: What people and programs really write, and what they should not.
 ODD = st.one_of(
@@ -36,20 +36,20 @@ ODD = st.one_of(
             b"[]",
             b"[{}]",
             b"null",
-            b'{"id":7,"campaign":"a","contact":17}',
-            b'{"id":"x","campaign":"a","contact":1.5}',
-            b'{"id":{},"campaign":"a","contact":"c1"}',
-            b'{"campaign":"a","phone":"(0034) 600.000\xc2\xa0001"}',
-            b'{"campaign":"a","phone":34600000001}',
+            b'{"id":7,"campaign":"c1a","contact":17}',
+            b'{"id":"x","campaign":"c1a","contact":1.5}',
+            b'{"id":{},"campaign":"c1a","contact":"c1"}',
+            b'{"campaign":"c1a","phone":"(0034) 600.000\xc2\xa0001"}',
+            b'{"campaign":"c1a","phone":34600000001}',
             b'{"campaign":"*","contact":"c1","phone":""}',
             b'{"campaign":null,"contact":"c1"}',
             b'{"op":"add","phone":"+34600000001","expires":"2027-01-15T08:00:20.5Z"}',
-            b'{"op":"add","phone":"+34600000001","expires":"2027-01-15T09:00:20+01:00","scope":"b"}',
+            b'{"op":"add","phone":"+34600000001","expires":"2027-01-15T09:00:20+01:00","scope":"c2b"}',
             b'{"op":"add","phone":"+34600000001","expires":"2027-01-15"}',
             b'{"op":"add","phone":"+34600000001","expires":5}',
             b'{"op":null,"phone":"+34600000001"}',
             b'{"op":"remove","phone":"+0600000001"}',
-            '{"id":"ñ","campaign":"a","contact":"c2","reason":"pagó"}'.encode(),
+            '{"id":"ñ","campaign":"c1a","contact":"c2","reason":"pagó"}'.encode(),
             b'{"id":"\xed\xa0\x80"}',
         ]
     ),
@@ -102,7 +102,7 @@ class GateModel(RuleBasedStateMachine):
     @initialize(phones=st.lists(st.lists(PHONES, min_size=1, max_size=3), min_size=12, max_size=12))
     def fill(self, phones: list[list[int]]) -> None:
         memory, redis = self.nodes[0]
-        for campaign in (CampaignId("a"), CampaignId("b")):
+        for campaign in (CampaignId("c1a"), CampaignId("c2b")):
             offered = [contact(n + 1, *numbers, campaign=campaign) for n, numbers in enumerate(phones)]
             assert self.run(redis.offer(offered)) == self.run(memory.offer(offered))
 
@@ -194,7 +194,7 @@ class GateModel(RuleBasedStateMachine):
 
     @invariant()
     def both_agree(self) -> None:
-        for campaign in (CampaignId("a"), CampaignId("b")):
+        for campaign in (CampaignId("c1a"), CampaignId("c2b")):
             memory, redis = (self.run(queues.depth(campaign)) for queues in self.nodes[0])
             assert redis == memory
         said = [[_told(result) for result in self.run(world.results())] for world in (self.memory, self.redis)]

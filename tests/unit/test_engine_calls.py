@@ -200,6 +200,15 @@ def test_a_removal_hangs_up_a_ringing_call_and_the_contact_is_never_retried() ->
     assert (ended.attempt.outcome, ended.retry_at) == (Outcome.CANCELLED, None)
 
 
+def test_a_hang_up_that_overtakes_its_originate_is_asked_for_again() -> None:
+    h = started("anna")
+    (call,) = h.calls()
+    h.feed(ev.CallPurged(at=h.now, call=call, kind="removal", ref=MessageId("m1"), reason="paid"))
+    assert len(h.of(cmd.HangUp, h.advance(1.0))) == 3
+    h.hang_up(call, by=ev.HungUpBy.DIALER)
+    assert not h.of(cmd.HangUp, h.advance(5.0))
+
+
 def test_a_removal_leaves_a_talk_alone_and_says_so() -> None:
     h = started("anna")
     (call,) = h.calls()
