@@ -33,6 +33,7 @@ from dialer.core.events import CampaignConfigured, CampaignOrdered
 from dialer.core.ids import CampaignId, ContactId, Phone
 from dialer.core.notices import AnyNotice, CallEnded, CallStarted
 from dialer.demo import SimulatedDesk
+from dialer.runtime import lag
 from dialer.runtime.clock import Clock
 from dialer.runtime.node import Node
 from dialer.settings import Api, Asterisk, Database, Redis, Settings, Trunk
@@ -115,7 +116,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
     try:
         async with Node(settings, clock=clock, projections=(counts, desk)) as node:
             desk.node = node
-            node.metrics.event_loop_lag = lags.append  # type: ignore[method-assign]
+            watching = asyncio.ensure_future(lag.watch(lags.append))
             campaign = parse_campaign(
                 {"id": CAMPAIGN, "method": "ratio", "ratio": 20.0, "max_lines": 20_000, "max_lines_per_agent": 100,
                  "max_attempts": 1}
@@ -151,8 +152,9 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
                 "outbox": len(node.outbox),
                 "node_rss_mb": round(rss_mb(os.getpid()), 1),
             }
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            for task in (working, watching):
+                task.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
         return result
     finally:
         assert exchange.stdin is not None

@@ -27,7 +27,7 @@ class _Packing:
     def pack_command(self, *args: Any) -> list[bytes]:
         """The bytes of one command."""
         # "SCRIPT LOAD" and its like are two arguments.
-        return [hiredis.pack_command((*str(args[0]).split(), *args[1:]))]
+        return [hiredis.pack_command((*args[0].split(), *args[1:]))]
 
 
 class _Tcp(_Packing, Connection):

@@ -26,8 +26,8 @@ from pacing.settings import PacingSettings
 from pacing.shortage import Shortage
 
 # Hazards of ringing change with the hour and the list, those of talk and wrap-up slowly.
-_REFIT_RINGING_S = 3.0
-_REFIT_HANDLING_S = 12.0
+_REFIT_RINGING_S = 5.0
+_REFIT_HANDLING_S = 15.0
 # Evidence needed before a forecast may risk anybody.
 _LEAST_CALLS = 40
 _LEAST_TALKS = 8

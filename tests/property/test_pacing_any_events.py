@@ -54,14 +54,14 @@ def _check(decision: Decision, max_lines: int) -> None:
 
 
 @pytest.mark.parametrize("method", [name for name in method_names() if name != "predictive"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(events=EVENTS)
 def test_simple_methods_and_peers_keep_their_promises(method: str, events: list[tuple[object, ...]]) -> None:
     for decision in _play(build(method, max_lines=9), events):
         _check(decision, 9)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events=EVENTS, warm=st.booleans())
 def test_predictive_keeps_its_promises_and_repeats_itself(events: list[tuple[object, ...]], warm: bool) -> None:
     first, second = build("predictive", max_lines=9), build("predictive", max_lines=9)
@@ -74,7 +74,7 @@ def test_predictive_keeps_its_promises_and_repeats_itself(events: list[tuple[obj
     assert decisions == _play(second, events)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     answer=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
     talk_s=st.sampled_from([0.0, 1.0, 60.0, 7_000.0]),
@@ -86,7 +86,7 @@ def test_extremes_give_sane_decisions(answer: float, talk_s: float, ring_s: floa
     now, answered = 0.0, 0.0
     for agent in range(agents):
         pacer.agent_changed(now, agent, "idle")
-    for call in range(200):
+    for call in range(120):
         pacer.call_started(now, call)
         answered += answer
         if answered >= 1.0:

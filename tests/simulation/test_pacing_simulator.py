@@ -81,15 +81,18 @@ def test_a_constant_number_of_lines_with_no_feedback_is_bounded_by_erlang_b() ->
     floor = Floor(
         shifts=(Shift(agents=10),),
         answer=Steps(0.2),
-        rings=Fixed(10.0),
-        endings=(Ending(outcome=Outcome.FAILED, share=1.0, after=Fixed(10.0)),),
+        rings=Exponential(10.0),
+        endings=(Ending(outcome=Outcome.FAILED, share=1.0, after=Exponential(10.0)),),
         talk=Uniform(2.0, 6.0),
         wrapup=None,
         ring_timeout_s=None,
         connect_within_s=0.0,
         hours=0.5,
     )
-    days = [simulate(floor, DialUpTo((120,)), seed=seed, decide_every_s=0.1, measure_from_s=120.0) for seed in SEEDS]
+    days = [
+        simulate(floor, DialUpTo((120,)), seed=seed, decide_every_s=0.5, decide_on_events=True, measure_from_s=120.0)
+        for seed in SEEDS
+    ]
     assert float(np.mean([day.abandonment for day in days])) == pytest.approx(erlang_b(10, 9.6), rel=0.15)
 
 
