@@ -416,8 +416,8 @@ class CallDesk:
 
     def _count_answer(self, call: Call) -> None:
         run = self._floor.run_of(call)
-        if run is not None and run.unanswered > 0:
-            run.unanswered -= 1
+        if run is not None:
+            run.unanswered[call.server] -= 1
 
     def _person(self, call: Call) -> None:
         floor = self._floor
@@ -559,8 +559,8 @@ class CallDesk:
         run = floor.run_of(call)
         if run is not None:
             run.calls.discard(call.id)
-            if call.unanswered and run.unanswered > 0:
-                run.unanswered -= 1
+            if call.unanswered:
+                run.unanswered[call.server] -= 1
         if call.trunk is not None:
             floor.trunks.release(call.server, call.trunk)
         for kind in ("ring", "detection", "abandon", "join", "message", "hang-up"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -35,9 +35,9 @@ class CampaignRun:
     campaign: Campaign
     state: CampaignState
     pacer: Pacer
-    #: Calls under way, and those of them that nobody has answered yet.
+    #: Calls under way, and how many of them nobody has answered yet, by server.
     calls: set[CallId] = field(default_factory=set)
-    unanswered: int = 0
+    unanswered: Counter[ServerName] = field(default_factory=Counter)
     #: People who wait for an agent, longest first.
     waiting: deque[CallId] = field(default_factory=deque)
     #: Permits asked for and not answered yet.

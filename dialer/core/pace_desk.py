@@ -156,20 +156,15 @@ class PaceDesk:
 
     def _start(self, run: CampaignRun, permit: Permit, servers: dict[ServerName, int]) -> None:
         floor, campaign = self._floor, run.campaign
-        load: dict[ServerName, int] = dict.fromkeys(servers, 0)
-        for call_id in run.calls:
-            call = floor.calls[call_id]
-            if call.server in load and call.unanswered:
-                load[call.server] += 1
         # Calls go where agents are: an answered customer can only be moved within one Asterisk.
-        for server in sorted(servers, key=lambda name: (load[name] + 1) / servers[name]):
+        for server in sorted(servers, key=lambda name: (run.unanswered[name] + 1) / servers[name]):
             trunk = floor.trunks.take(server, campaign.trunks, floor.now)
             if trunk is None:
                 continue
             call = Call(permit=permit, campaign=campaign, server=server, trunk=trunk, caller_id=campaign.caller_id)
             floor.calls[call.id] = call
             run.calls.add(call.id)
-            run.unanswered += 1
+            run.unanswered[server] += 1
             detection = campaign.machine_detection
             floor.emit(
                 Originate(

@@ -103,7 +103,7 @@ class RecoveryDesk:
         floor.calls[call.id] = call
         if run is not None:
             run.calls.add(call.id)
-            run.unanswered += call.unanswered
+            run.unanswered[call.server] += call.unanswered
         server = floor.servers.get(call.server)
         if server is None:
             self._calls.lost(call, "left over by an earlier process")

@@ -21,7 +21,6 @@ from typing import Final, Protocol
 import msgspec
 
 from dialer.errors import ConfigError, QueueError
-from dialer.intake.jobs import Job, deliver_webhooks
 from dialer.queues.streams import Message
 from dialer.settings import Webhook
 from dialer.storage.webhooks import Delivery
@@ -45,20 +44,13 @@ class _Typed(msgspec.Struct):
 _TYPED: Final = msgspec.json.Decoder(_Typed)
 
 
-class Outbox(Protocol):
-    """The way to the workers (`dialer.intake.jobs.JobOutbox`)."""
-
-    def put(self, job: Job) -> None:
-        """Hand over a job."""
-
-
 class WebhookFeed:
     """Handler for the stream ``results``.
 
     Args:
-        deliveries: the record.
-        jobs: the way to the workers.
         webhooks: of the settings.
+        deliveries: the record.
+        wake: tells the workers that something is due (puts `dialer.intake.jobs.deliver_webhooks` into the outbox).
         now: the clock.
 
     Raises:
@@ -67,16 +59,16 @@ class WebhookFeed:
 
     def __init__(
         self,
-        deliveries: DeliveryStore,
-        jobs: Outbox,
         webhooks: Sequence[Webhook],
+        deliveries: DeliveryStore,
+        wake: Callable[[], None],
         now: Callable[[], float],
     ) -> None:
         for webhook in webhooks:
             check_webhook(webhook)
         self._webhooks = tuple(webhooks)
         self._deliveries = deliveries
-        self._jobs = jobs
+        self._wake = wake
         self._now = now
 
     async def handle_results(self, messages: Sequence[Message]) -> None:
@@ -89,14 +81,14 @@ class WebhookFeed:
         due = [delivery for message in messages for delivery in self._deliveries_of(message, now)]
         if due:
             await self._deliveries.add(due, now)
-            self._jobs.put(deliver_webhooks(now))
+            self._wake()
 
     async def wake_regularly(self, every_s: float = 2.0) -> None:
         """Wake the workers again and again, until cancelled: for retries, and for what a dead worker left behind."""
         while True:
             await asyncio.sleep(every_s)
             with contextlib.suppress(QueueError):  # too many wait already: there is one among them
-                self._jobs.put(deliver_webhooks(self._now()))
+                self._wake()
 
     def _deliveries_of(self, message: Message, now: float) -> list[Delivery]:
         try:

@@ -262,10 +262,11 @@ class _Run:
                 contacts += batch.contacts
                 rejected += batch.rejected
                 self._bytes = batch.bytes_read
-                # Only what is there already: the first rows of a list do not wait for more.
-                if len(contacts) + len(rejected) >= _STORE_AT_ONCE or self._read.empty():
+                # The first rows of a list do not wait for more: somebody may be called already.
+                first = self._accepted + self._rejected == 0
+                if first or len(contacts) + len(rejected) >= _STORE_AT_ONCE:
                     break
-                batch = self._read.get_nowait()
+                batch = await self._read.get()
             ended = batch is None
             await self._store(contacts, rejected)
             for at in range(0, len(contacts), BATCH):

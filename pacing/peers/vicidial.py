@@ -70,7 +70,6 @@ class Vicidial(Rule):
         self._answers = self._abandoned = self._calls = 0
         self._calls_1m = RecentCount(60.0)
         self._abandoned_1m = RecentCount(60.0)
-        # Calls with an agent count against the level like ringing ones.
 
     def on_started(self, now: float, call: Hashable) -> None:
         self._calls += 1
@@ -106,7 +105,7 @@ class Vicidial(Rule):
             return
         self._next_sample = now + 1.0
         self._samples.append((floor.idle, floor.waiting, floor.staffed))
-        if self._next_adapt > now >= self._next_adapt - _ADAPT_EVERY_S:
+        if len(self._samples) < _SAMPLES or self._next_adapt > now >= self._next_adapt - _ADAPT_EVERY_S:
             return
         self._next_adapt = now + _ADAPT_EVERY_S
         ready, waiting, agents = (sum(column) / len(self._samples) for column in zip(*self._samples, strict=True))

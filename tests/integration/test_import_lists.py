@@ -186,6 +186,12 @@ async def test_a_list_id_belongs_to_one_campaign(database: Database, tmp_path: P
         await importer(database, None).run(other)
 
 
+def kill_the_reader() -> None:
+    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split():
+        if "dialer.intake.reading" in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8"):
+            os.kill(int(child), signal.SIGKILL)
+
+
 async def test_a_reading_process_that_dies_is_an_error_and_not_the_end_of_the_list(
     database: Database, tmp_path: Path
 ) -> None:
@@ -193,9 +199,7 @@ async def test_a_reading_process_that_dies_is_an_error_and_not_the_end_of_the_li
 
     async def killed(order: ReadOrder) -> AsyncIterator[ReadBatch]:
         async for batch in read_apart(order):
-            for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split():
-                if "dialer.intake.reading" in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8"):
-                    os.kill(int(child), signal.SIGKILL)
+            kill_the_reader()
             yield batch
 
     with pytest.raises(DialerError, match=r"ended early \(exit code -9\)"):

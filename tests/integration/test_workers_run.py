@@ -141,7 +141,12 @@ async def test_results_reach_a_webhook_through_stream_record_and_worker(place: P
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     client, outbox, keys = connect(place.url), jobs.JobOutbox(place.url), Keys()
     try:
-        feed = WebhookFeed(Webhooks(place.database), outbox, [Webhook(url=url)], lambda: 1_000.0)
+        feed = WebhookFeed(
+            [Webhook(url=url)],
+            Webhooks(place.database),
+            lambda: outbox.put(jobs.deliver_webhooks(1_000.0)),
+            lambda: 1_000.0,
+        )
         reader = StreamReader(
             client, keys, stream="results", group="webhooks", consumer="n1", now=lambda: 1_000.0, trim=False
         )

@@ -160,7 +160,7 @@ def test_every_started_call_ends_once_and_nothing_is_left(
     assert not floor.calls
     assert set(floor.trunks.channels().values()) == {0}
     run = floor.campaigns[CAMPAIGN]
-    assert (run.unanswered, len(run.calls), len(run.waiting)) == (0, 0, 0)
+    assert (run.unanswered.total(), len(run.calls), len(run.waiting)) == (0, 0, 0)
     assert all(kind != "ring" for kind, _ in floor.timers._at)
 
 
