@@ -74,7 +74,7 @@ METHODS = (
     "pi",
 )
 # What a manager with perfect knowledge might type.
-RATIOS = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0)
+RATIOS = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 9.0, 12.0)
 
 
 def one_day(job: tuple[str, str, float | None, float, int]) -> Day:

@@ -27,7 +27,7 @@ _HALF = _LATTICE // 2
 EXACT_UP_TO_VARIANCE = 6.0
 # Chances below this are summed by powers (a series for the logarithm) when there are many of them.
 _SMALL = 0.1
-_DIRECT_UP_TO = 120
+_DIRECT_UP_TO = 48
 
 _FREQUENCIES: FloatArray = np.arange(_HALF + 1, dtype=np.float64)
 _ROOTS: ComplexArray = np.exp(_FREQUENCIES * (2j * np.pi / _LATTICE))

@@ -31,6 +31,7 @@ from dialer.storage.database import Database
 from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.keys import Keys
 from dialer.storage.schema import version
+from dialer.storage.stream_consumer import StreamConsumer
 from dialer.switch.port import Switch
 
 _log = structlog.get_logger(__name__)
@@ -145,11 +146,20 @@ class StreamPurges:
 class NodeHealth:
     """`Health`: what this node lacks, in words that say what to do."""
 
-    def __init__(self, *, database: Database, client: AsyncRedis, gatekeeper: Gatekeeper, switch: Switch) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        client: AsyncRedis,
+        gatekeeper: Gatekeeper,
+        switch: Switch,
+        consumers: Mapping[str, StreamConsumer],
+    ) -> None:
         self._database = database
         self._client = client
         self._gatekeeper = gatekeeper
         self._switch = switch
+        self._consumers = consumers
 
     async def checks(self) -> Sequence[HealthCheck]:
         """Redis, database, gate, and every Asterisk server."""
@@ -159,7 +169,13 @@ class NodeHealth:
             HealthCheck(name=f"asterisk {name}", ok=status.connected, problem=status.problem)
             for name, status in self._switch.status().items()
         ]
-        return [redis, database, gate, *servers]
+        records = [
+            HealthCheck(
+                name=f"record of {name}", ok=consumer.status.trouble is None, problem=consumer.status.trouble or ""
+            )
+            for name, consumer in self._consumers.items()
+        ]
+        return [redis, database, gate, *records, *servers]
 
     async def _redis(self) -> HealthCheck:
         try:

@@ -14,7 +14,6 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -44,6 +43,7 @@ from dialer.queues.connection import connect
 from dialer.queues.embedded import EmbeddedServer
 from dialer.queues.keys import Keys as QueueKeys
 from dialer.queues.port import Record
+from dialer.queues.rebuild import FENCING_TOKEN
 from dialer.queues.redis_queues import RedisQueues
 from dialer.queues.streams import Message, StreamReader
 from dialer.runtime import lag, results_feed
@@ -65,11 +65,12 @@ from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
 from dialer.storage.do_not_call import DoNotCallList
-from dialer.storage.gate_marks import GateMark, GateMarks
+from dialer.storage.gate_marks import GateMarks
 from dialer.storage.keys import Keys
 from dialer.storage.lists import Lists
 from dialer.storage.record import RecordPages
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
+from dialer.storage.stream_consumer import StreamConsumer
 from dialer.storage.webhooks import Webhooks
 from dialer.switch.asterisk import AsteriskSwitch
 
@@ -143,14 +144,14 @@ class Node:
         self.keys = QueueKeys(settings.redis.prefix)
         self.redis = connect(redis_url, name=f"cadencia-{settings.node}")
         mark = await GateMarks(self.database).get(settings.redis.prefix)
-        self._mark = mark or GateMark(name=settings.redis.prefix, run_id="", generation=0, fencing_token=0)
+        self._token = 0 if mark is None else mark.fencing_token
         self.queues = RedisQueues.from_url(
             redis_url,
             node=NodeName(settings.node),
             prefix=settings.redis.prefix,
             strict_gate=settings.redis.strict_gate,
             results_keep_s=settings.redis.results_keep_days * 86_400.0,
-            highest_token=self._mark.fencing_token,
+            highest_token=self._token,
         )
         self.switch = AsteriskSwitch(settings, now=now, random=random.Random(secrets.randbits(64)))
         self.keeper = RecordKeeper(self.database)
@@ -254,13 +255,12 @@ class Node:
         def reader(stream: str, group: str) -> StreamReader:
             return StreamReader(self.redis, self.keys, stream=stream, group=group, consumer=node, now=now)
 
-        self._writers = [
-            self._tasks.start("attempts", AttemptWriter(self.database, reader("attempts", "sql"), now).run(self._stop)),
-            self._tasks.start(
-                "removals", RemovalRecorder(self.database, reader("removals", "record"), now).run(self._stop)
-            ),
-            self._tasks.start("dnc", DoNotCallRecorder(self.database, reader("dnc", "record"), now).run(self._stop)),
-        ]
+        self.consumers: dict[str, StreamConsumer] = {
+            "attempts": AttemptWriter(self.database, reader("attempts", "sql"), now),
+            "removals": RemovalRecorder(self.database, reader("removals", "record"), now),
+            "dnc": DoNotCallRecorder(self.database, reader("dnc", "record"), now),
+        }
+        self._writers = [self._tasks.start(name, c.run(self._stop)) for name, c in self.consumers.items()]
         phones = PhoneReader(self.settings.default_region)
         contacts = Contacts(self.database)
         self.desk = ContactDesk(contacts, self.queues, phones)
@@ -310,6 +310,7 @@ class Node:
                 trim=False,
             )
             self._tasks.start("webhooks", self._when_open(reader.run(feed.handle_results)))
+            self._tasks.start("webhook retries", feed.wake_regularly())
         return NodeIntake(
             desk=self.desk,
             lists=Lists(self.database),
@@ -336,7 +337,11 @@ class Node:
             attempts=StoredAttempts(attempts),
             results=self.results,
             health=NodeHealth(
-                database=self.database, client=self.redis, gatekeeper=self.gatekeeper, switch=self.switch
+                database=self.database,
+                client=self.redis,
+                gatekeeper=self.gatekeeper,
+                switch=self.switch,
+                consumers=self.consumers,
             ),
             metrics=self.metrics,
         )
@@ -362,25 +367,26 @@ class Node:
             self.dispatcher.feed(event)
 
     async def _record(self) -> AsyncIterator[Record]:
-        yield Record(counts={"fencing_token": self._mark.fencing_token + _TOKEN_MARGIN})
-        async for page in RecordPages(self.database, self.clock.now()):
+        yield Record(counts={FENCING_TOKEN: self._token + _TOKEN_MARGIN})
+        async for page in RecordPages(self.database, self.clock.now(), gate=self.settings.redis.prefix):
             yield page
 
     async def _keep_marks(self) -> None:
         """Note the highest fencing token, so that an emptied Redis goes on above it."""
-        marks = GateMarks(self.database)
         while True:
             await asyncio.sleep(_MARK_EVERY_S)
-            await self._mark_token(marks)
+            await self._mark_token()
 
-    async def _mark_token(self, marks: GateMarks) -> None:
+    async def _mark_token(self) -> None:
         token = self.queues.highest_token
-        if token > self._mark.fencing_token:
-            self._mark = replace(self._mark, fencing_token=token)
-            try:
-                await marks.raise_to(self._mark, self.clock.now())
-            except StorageError as error:
-                _log.warning("fencing token is not on record", error=str(error))
+        if token <= self._token:
+            return
+        try:
+            await GateMarks(self.database).raise_token(self.settings.redis.prefix, token, self.clock.now())
+        except StorageError as error:
+            _log.warning("fencing token is not on record", error=str(error))
+        else:
+            self._token = token
 
     async def _sample(self) -> None:
         """Figures that no notice carries: depths of queues, round trips, what waits in the hopper."""
@@ -388,6 +394,7 @@ class Node:
             await asyncio.sleep(_SAMPLE_EVERY_S)
             self.metrics.queue_depth(QueueName.RESULTS, len(self.outbox))
             self.metrics.queue_depth(QueueName.JOBS, len(self._jobs))
+            self.metrics.queue_depth(QueueName.ATTEMPTS, self.consumers["attempts"].status.waiting)
             for status in self.switch.status().values():
                 if status.round_trip_s is not None:
                     self.metrics.ami_round_trip(status.round_trip_s)
@@ -415,7 +422,7 @@ class Node:
         self._stop.set()
         if self._writers:
             await asyncio.wait(self._writers, timeout=_FLUSH_S)
-        await self._mark_token(GateMarks(self.database))
+        await self._mark_token()
         self._api.stop()
         await asyncio.wait([self._api_task], timeout=_API_STOP_S)
 

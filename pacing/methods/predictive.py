@@ -190,7 +190,9 @@ class Predictive(Rule):
                 after_wrapup=self._after_wrapup,
                 horizon_s=self._ringing.bins + self._grace_s,
             )
-            self._handling, self._handling_at, self._forecast = handling, now, None
+            self._handling, self._handling_at = handling, now
+            if self._forecast is not None:
+                return self._forecast  # the tables are rebuilt at their own time, so that no decision pays for both
         forecast = self._forecast
         if forecast is None or not self._forecast_at <= now < self._forecast_at + _REFIT_RINGING_S:
             self._ringing.refit(now, floor.ringing_ages(now))

@@ -117,7 +117,7 @@ class Floor:
 
     # ---- the campaign
 
-    async def begin(self, *, agents: int = 4, campaign: Mapping[str, object] | None = None) -> None:
+    async def begin(self, *, agents: int = 12, campaign: Mapping[str, object] | None = None) -> None:
         """Make the campaign, sign agents in, and start."""
         settings: dict[str, object] = {
             "id": CAMPAIGN,

@@ -7,25 +7,42 @@ was rung more often than there are attempts (`Floor.settle`).
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import shutil
 import sqlite3
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from dialer.core.campaign import CampaignState
+from dialer.errors import StorageError
 from dialer.queues.embedded import EmbeddedServer
+from dialer.storage.database import Database
 from dialer.storage.do_not_call import DoNotCallList
-from dialer.storage.removals import Removals
+from dialer.storage.removals import Removal, Removals
+from dialer.switch.port import ServerStatus
 from tests.e2e.floor import CAMPAIGN, Floor, floor, person, phone, until
 
 pytestmark = pytest.mark.slow
+
+#: Connections of a node's database.
+POOL_SIZE = inspect.signature(Database).parameters["pool_size"].default
 
 
 async def under_way(site: Floor, ended: int = 10) -> None:
     """Some calls have ended, and some go on."""
     calls = site.node.dispatcher.engine.floor.calls
     await until(lambda: len(site.notices.ended) >= ended and len(calls) > 0, f"{ended} ended calls, some under way")
+
+
+async def limit_pages(site: Floor, pages: int) -> None:
+    """Let the database have no more pages: SQLite answers as it does on a full disk, on every connection."""
+    async with AsyncExitStack() as held:
+        for _ in range(POOL_SIZE):
+            connection = await held.enter_async_context(site.node.database.engine.connect())
+            await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
 
 async def test_redis_goes_away_and_comes_back_empty(tmp_path: Path, own_valkey: EmbeddedServer) -> None:
@@ -124,16 +141,16 @@ async def test_ami_cut_in_the_middle_of_an_event(tmp_path: Path, own_valkey: Emb
     async with floor(tmp_path, own_valkey) as site:
         await site.begin()
         await site.push(range(120))
+
+        def status() -> ServerStatus:
+            (of_pbx,) = site.node.switch.status().values()
+            return of_pbx
+
         for round_ in range(1, 5):
             await under_way(site, 20 * round_)
             site.exchange.cut()
-            reconnects = site.node.switch.status()
-            (status,) = reconnects.values()
-            await until(
-                lambda before=status.reconnects: [s.reconnects > before and s.connected for s in site.node.switch.status().values()]
-                == [True],
-                "connected again",
-            )
+            await until(lambda seen=status().reconnects: status().reconnects > seen, "cut off")
+            await until(lambda: status().connected, "connected again")
         await until(lambda: len(site.notices.ended) >= 120, "the whole list called")
         await site.settle()
         assert len(site.notices.started) == 120
@@ -145,6 +162,7 @@ async def test_trunk_that_answers_nothing(tmp_path: Path, own_valkey: EmbeddedSe
         await site.begin(agents=3)
         await site.push(range(6))
         await site.wait("call.started", 3)
+        await site.order(CampaignState.PAUSED)
         assert len(site.node.dispatcher.engine.floor.calls) == 3, "no more than the trunk has channels"
         first = await site.wait("call.ended")
         assert first["outcome"] == "congestion"
@@ -176,23 +194,18 @@ async def test_disk_full_while_attempts_are_recorded(tmp_path: Path, own_valkey:
         await site.begin()
         await site.push(range(100))
         await under_way(site)
-        # SQLite's own limit gives the very error of a full disk, on every connection of the pool
-        async with site.node.database.write() as connection:
+        async with site.node.database.read() as connection:
             pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
-        limited = []
-        for _ in range(5):
-            connection = await site.node.database.engine.connect()
-            await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-            limited.append(connection)
-        for connection in limited:
-            await connection.close()
+        await limit_pages(site, pages)
         await until(lambda: len(site.notices.ended) >= 100, "the list is called all the same")
-        for _ in range(5):
-            connection = await site.node.database.engine.connect()
-            await connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
-            limited.append(connection)
-        for connection in limited[5:]:
-            await connection.close()
+        with pytest.raises(StorageError, match="full"):
+            # more than fits into the pages that it has: until here everything may have found room in them
+            await Removals(site.node.database).add(
+                [Removal(campaign="*", kind="contact", subject=f"{n}" * 200, at=0.0) for n in range(5_000)]
+            )
+        recorded = len(await site.attempts())
+        assert recorded < 100, "attempts wait for room"
+        await limit_pages(site, 1_000_000)
         await site.settle()
 
 
