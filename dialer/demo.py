@@ -138,7 +138,13 @@ async def run_demo(plan: DemoPlan, screen: Screen) -> dict[str, Any]:
     stop = stop_on_signals()
     world = World(profile_named(plan.profile), plan.seed)
     campaign = parse_campaign(
-        {"id": CAMPAIGN, "name": "Demo", "method": plan.method, "screen_pop": "https://crm.example/contacts/{id}"}
+        {
+            "id": CAMPAIGN,
+            "name": "Demo",
+            "method": plan.method,
+            "ring_timeout_s": 15.0,
+            "screen_pop": "https://crm.example/contacts/{id}",
+        }
     )
     _fresh(plan.directory)
     clock, secret = Clock(), secrets.token_urlsafe(16)

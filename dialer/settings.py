@@ -18,7 +18,9 @@ from msgspec import Meta, Struct, field
 
 from dialer.errors import ConfigError
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}\Z", description="letters, digits, _ and -, at most 64")]
+Name = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}\Z", description="letters, digits, _ and -, at most 64")
+]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
 

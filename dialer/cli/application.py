@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from dialer.cli import agents, campaigns, database, demo, dnc, doctor, lists, report, serve, worker
+from dialer.cli import agents, campaigns, database, demo, dnc, doctor, lists, report, serve, simulate, worker
 from dialer.cli.screen import fail
 from dialer.errors import DialerError
 
@@ -27,6 +27,7 @@ app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("report")(report.report)
+app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 
 

@@ -12,6 +12,8 @@ from dialer.settings import load
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Look at everything that a node needs; exit code 1 where something is wrong."""
+    from rich.markup import escape  # noqa: PLC0415
+
     from dialer.runtime.examination import examine  # noqa: PLC0415
 
     findings = asyncio.run(examine(load(config)))
@@ -20,8 +22,8 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     else:
         for found in findings:
             mark = "[green]ok  [/]" if found.ok else "[bold red]bad [/]"
-            out.print(f"{mark} [bold]{found.part}[/]: {found.says}", highlight=False)
+            out.print(f"{mark} [bold]{found.part}[/]: {escape(found.says)}", highlight=False, soft_wrap=True)
             if not found.ok and found.mend:
-                out.print(f"      → {found.mend}", highlight=False, soft_wrap=True)
+                out.print(f"      → {escape(found.mend)}", highlight=False, soft_wrap=True)
     if not all(found.ok for found in findings):
         sys.exit(1)

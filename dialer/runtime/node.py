@@ -43,7 +43,7 @@ from dialer.queues.connection import connect
 from dialer.queues.embedded import EmbeddedServer
 from dialer.queues.keys import Keys as QueueKeys
 from dialer.queues.port import Record
-from dialer.queues.rebuild import FENCING_TOKEN
+from dialer.queues.rebuild import HIGHEST_TOKEN
 from dialer.queues.redis_queues import RedisQueues
 from dialer.queues.streams import Message, StreamReader
 from dialer.runtime import lag, results_feed
@@ -367,7 +367,7 @@ class Node:
             self.dispatcher.feed(event)
 
     async def _record(self) -> AsyncIterator[Record]:
-        yield Record(counts={FENCING_TOKEN: self._token + _TOKEN_MARGIN})
+        yield Record(counts={HIGHEST_TOKEN: self._token + _TOKEN_MARGIN})
         async for page in RecordPages(self.database, self.clock.now(), gate=self.settings.redis.prefix):
             yield page
 

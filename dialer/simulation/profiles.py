@@ -43,19 +43,19 @@ REALISTIC: Final = Profile(
     by_hour=(*(0.2,) * 7, 0.6, 0.8, *(1.0,) * 11, 0.9, 0.5, 0.3, 0.2),
 )
 
-#: Everything a little quicker, so that two minutes show something.
+#: Everything quicker, so that two minutes show a campaign getting to know its list and then dialing ahead.
 DEMO: Final = Profile(
     name="demo",
     mix=_MIX,
-    post_dial=LogNormal(1.2, 0.4),
-    ring=LogNormal(6.0, 0.5),
-    machine_ring=Mixture(((0.7, Uniform(9.0, 14.0)), (0.3, Uniform(0.3, 2.0)))),
-    refusal_ring=Exponential(3.0),
-    talk=LogNormal(60.0, 0.8),
+    post_dial=LogNormal(0.6, 0.4),
+    ring=LogNormal(3.0, 0.5),
+    machine_ring=Mixture(((0.7, Uniform(5.0, 8.0)), (0.3, Uniform(0.3, 2.0)))),
+    refusal_ring=Exponential(1.5),
+    talk=LogNormal(20.0, 0.7),
     patience=Exponential(12.0),
     hasty=Uniform(0.1, 0.9),
-    machine=Uniform(8.0, 20.0),
-    agents=AgentProfile(wrapup=LogNormal(6.0, 0.5)),
+    machine=Uniform(4.0, 10.0),
+    agents=AgentProfile(wrapup=LogNormal(3.0, 0.5)),
 )
 
 #: For tests: whole calls in a second.
