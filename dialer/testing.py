@@ -5,9 +5,11 @@ Each keeps what it was given, so that a test can look at it; none is a mock. Sec
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -27,11 +29,23 @@ from dialer.api.ports import (
 )
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.events import CampaignConfigured, CampaignOrdered, PeopleEvent
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage
+from dialer.core.events import (
+    CampaignConfigured,
+    CampaignOrdered,
+    PeopleEvent,
+    ServerConnected,
+    ServerLost,
+    SwitchEvent,
+)
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName
 from dialer.errors import DialerError
 from dialer.projections.live import LiveView
 from dialer.projections.metrics import Metrics
+from dialer.switch.port import HandOver, ServerStatus
+
+SwitchCommand = Originate | HangUp | ConnectCall | PlayMessage | CallAgent | HangUpAgent
+Kind = TypeVar("Kind", bound=SwitchCommand)
 
 # ---- clock
 
@@ -240,6 +254,11 @@ class FakeAttempts:
 
     def __init__(self) -> None:
         self.rows: list[Attempt] = []
+        self.codes: dict[CallId, str] = {}
+
+    async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
+        """See `dialer.api.ports.Attempts`."""
+        return {call: self.codes[call] for call in calls if call in self.codes}
 
     async def get(self, call: CallId) -> Attempt | None:
         """See `dialer.api.ports.Attempts`."""
@@ -305,3 +324,130 @@ class FakeNode:
             health=self.health,
             metrics=self.metrics,
         )
+
+
+# ---- switch
+
+
+class FakeSwitch:
+    """A switch that calls nobody: it keeps the commands it was given, and delivers the events that it is told to.
+
+    Args:
+        servers: their names; each is connected, with nothing on it, as soon as `run` runs.
+        now: the clock that its own events are stamped with.
+        limit: events that may wait to be read; one more is an error of the test's.
+    """
+
+    def __init__(self, servers: Iterable[str] = ("pbx",), now: Callable[[], float] | None = None, limit: int = 10_000):
+        self.commands: list[SwitchCommand] = []
+        #: When each originate was handed over, as the caller's clock said.
+        self.handed_over_at: dict[CallId, float] = {}
+        #: What `originate` and `call_agent` answer on a connected server.
+        self.hand_over = HandOver.HANDED_OVER
+        #: Called from inside each command that reaches a connected server, as a driver's callback may be.
+        self.on_command: Callable[[SwitchCommand], None] | None = None
+        self._connected = {ServerName(name): False for name in servers}
+        self._now = now or ManualClock().now
+        self._events: asyncio.Queue[SwitchEvent | None] = asyncio.Queue(maxsize=limit)
+        self._closed = asyncio.Event()
+
+    # -- the test's side
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        """The commands of one kind, in their order."""
+        return [command for command in self.commands if isinstance(command, kind)]
+
+    def deliver(self, event: SwitchEvent) -> None:
+        """Let the reader of `events` find this."""
+        self._events.put_nowait(event)
+
+    def connect(self, server: str, *, calls: Iterable[CallId] = (), agents: Iterable[AgentId] = ()) -> None:
+        """Let a server come (back), with these channels on it."""
+        name = ServerName(server)
+        self._connected[name] = True
+        self.deliver(
+            ServerConnected(at=self._now(), server=name, calls=frozenset(calls), agents=frozenset(agents)),
+        )
+
+    def lose(self, server: str, reason: str = "lost") -> None:
+        """Let the connection to a server go."""
+        name = ServerName(server)
+        if self._connected[name]:
+            self._connected[name] = False
+            self.deliver(ServerLost(at=self._now(), server=name, reason=reason))
+
+    # -- the port
+
+    async def run(self) -> None:
+        """See `dialer.switch.port.Switch`."""
+        for server, connected in self._connected.items():
+            if not connected:
+                self.connect(server)
+        await self._closed.wait()
+
+    async def events(self) -> AsyncIterator[SwitchEvent]:
+        """See `dialer.switch.port.Switch`; ends with `close`."""
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    def originate(self, command: Originate, now: float) -> HandOver:
+        """See `dialer.switch.port.Switch`; like a real one it refuses what has expired."""
+        if not command.permit.valid(now):
+            return HandOver.PERMIT_EXPIRED
+        handed = self._ring(command, command.server)
+        if handed is HandOver.HANDED_OVER:
+            self.handed_over_at[command.permit.call] = now
+        return handed
+
+    def call_agent(self, command: CallAgent) -> HandOver:
+        """See `dialer.switch.port.Switch`."""
+        return self._ring(command, command.server)
+
+    def hang_up(self, command: HangUp) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
+    def connect_call(self, command: ConnectCall) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
+    def play_message(self, command: PlayMessage) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
+    def hang_up_agent(self, command: HangUpAgent) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
+    def status(self) -> Mapping[ServerName, ServerStatus]:
+        """See `dialer.switch.port.Switch`."""
+        return {
+            name: ServerStatus(
+                server=name,
+                connected=connected,
+                version="fake" if connected else "",
+                problem="" if connected else "not connected",
+                reconnects=0,
+                round_trip_s=0.0 if connected else None,
+            )
+            for name, connected in self._connected.items()
+        }
+
+    async def close(self) -> None:
+        """See `dialer.switch.port.Switch`."""
+        if not self._closed.is_set():
+            self._closed.set()
+            await self._events.put(None)
+
+    def _ring(self, command: Originate | CallAgent, server: ServerName) -> HandOver:
+        if not self._connected.get(server, False):
+            return HandOver.NOT_CONNECTED
+        if self.hand_over is HandOver.HANDED_OVER:
+            self._take(command)
+        return self.hand_over
+
+    def _take(self, command: SwitchCommand) -> None:
+        if self._connected.get(command.server, False):
+            self.commands.append(command)
+            if self.on_command is not None:
+                self.on_command(command)

@@ -23,6 +23,9 @@ _MAX_AGENTS = 50_000
 # A call whose end was lost is given up this long after it must have ended; a person cannot wait for longer than this.
 _LOST_AFTER_S = 30.0
 
+# Seconds; a moment further out is a broken clock (and would not fit into the integers that bins are counted with).
+_LATEST = 1e15
+
 _STATES = {state.value: state for state in AgentState}
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
@@ -96,8 +99,8 @@ class Ledger:
     # What happens --------------------------------------------------------------------------------------------------
 
     def moment(self, now: float) -> float:
-        """`now` if it is a number, else the last one that was."""
-        if math.isfinite(now):
+        """`now` if it is a moment that can be, else the last one that was."""
+        if abs(now) < _LATEST:  # false for a value that is not a number
             self._last = float(now)
         return self._last
 

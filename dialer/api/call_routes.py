@@ -56,8 +56,9 @@ async def list_calls(
     before = cursor_from(cursor)
     found = await ports.attempts.page(query, None if before is None else (before[0], CallId(before[1])), limit + 1)
     last = found[limit - 1] if len(found) > limit else None
+    codes = await ports.attempts.dispositions([attempt.call for attempt in found[:limit]])
     return CallsPage(
-        items=[call_ended(attempt) for attempt in found[:limit]],
+        items=[call_ended(attempt, codes.get(attempt.call)) for attempt in found[:limit]],
         next_cursor=None if last is None else cursor_to(last.ended_at, last.call),
     )
 
@@ -77,7 +78,7 @@ async def _find(ports: Ports, call: str) -> CallOut:
             return call_in_flight(row)
         attempt = await ports.attempts.get(CallId(call))
         if attempt is not None:
-            return call_ended(attempt)
+            return call_ended(attempt, (await ports.attempts.dispositions([attempt.call])).get(attempt.call))
     raise ApiError(404, f"there is no call {call[:80]!r}")
 
 

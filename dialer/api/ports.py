@@ -258,6 +258,9 @@ class Attempts(Protocol):
     async def page(self, query: AttemptQuery, before: tuple[float, CallId] | None, limit: int) -> Sequence[Attempt]:
         """Up to `limit` ended calls, newest first by (ended_at, call), those older than `before`."""
 
+    async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
+        """The latest code that each of these calls was closed with, where it was."""
+
 
 # ---- results, health, metrics
 

@@ -135,6 +135,8 @@ class CallOut(Struct, kw_only=True):
     machine_verdict: str | None = None
     machine_verdict_s: float | None = None
     method: str | None = None
+    #: The latest code that the call was closed with.
+    disposition: str | None = None
 
 
 class CallsPage(Struct, kw_only=True):
@@ -208,7 +210,7 @@ def call_in_flight(row: CallRow) -> CallOut:
     )
 
 
-def call_ended(attempt: Attempt) -> CallOut:
+def call_ended(attempt: Attempt, disposition: str | None = None) -> CallOut:
     """A call that is over."""
     return CallOut(
         id=attempt.call,
@@ -235,4 +237,5 @@ def call_ended(attempt: Attempt) -> CallOut:
         machine_verdict=attempt.machine_verdict,
         machine_verdict_s=attempt.machine_verdict_s,
         method=attempt.method,
+        disposition=disposition,
     )

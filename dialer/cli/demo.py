@@ -87,7 +87,11 @@ class _Screen:
         from dialer.demo import RunningDemo  # noqa: PLC0415
 
         assert isinstance(running, RunningDemo)
-        err.print(f"demo is up: API {running.api_url}, metrics {running.metrics_url}, details in {running.details}")
+        err.print(
+            f"demo is up: API {running.api_url}, metrics {running.metrics_url}, details in {running.details}",
+            markup=False,
+            soft_wrap=True,
+        )
         while not stop.is_set():
             await _pause(stop, 10.0)
             for row in running.snapshot().campaigns:

@@ -36,7 +36,12 @@ def load(
     """Load a list; the first contacts are called while the rest is still being read."""
     api = Api.connect(config, api_url, api_key)
     state = api.upload(f"/campaigns/{campaign}/lists", file, "text/csv", name=name or file.name)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=err, disable=as_json) as progress:
         task = progress.add_task(f"loading {file.name}", total=None, counts="")
         while state["state"] in {"waiting", "running"}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ def report(
     campaign: Annotated[str, typer.Argument(help="Id of the campaign.", show_default=False)],
     since: Annotated[str | None, typer.Option(help="Ended at or after this moment (RFC 3339).")] = None,
     until: Annotated[str | None, typer.Option(help="Ended before this moment (RFC 3339).")] = None,
+    machine_code: Annotated[str, typer.Option(help="Code by which agents say that it was a machine.")] = "MACHINE",
     config: ConfigOption = None,
     api_url: ApiUrlOption = None,
     api_key: ApiKeyOption = None,
@@ -27,12 +28,15 @@ def report(
     """Outcomes, abandonment, talk and waiting times of a campaign's ended calls."""
     api = Api.connect(config, api_url, api_key)
     outcomes: Counter[str] = Counter()
+    detection: Counter[tuple[str, str]] = Counter()
     talk_s, wait_s, cursor = 0.0, 0.0, None
     while True:
         page = api.get("/calls", campaign=campaign, ended_from=since, ended_before=until, cursor=cursor, limit=_PAGE)
         for call in page["items"]:
             outcomes[call["outcome"]] += 1
             talk_s += call.get("talk_s") or 0.0
+            if call["machine_verdict"] is not None or call["disposition"] == machine_code:
+                detection[call["machine_verdict"] or "none in time", _said(call, machine_code)] += 1
             if call["outcome"] == "connected":
                 wait_s += call.get("wait_s") or 0.0
         cursor = page["next_cursor"]
@@ -40,7 +44,7 @@ def report(
             break
     dialed, live = sum(outcomes.values()), sum(outcomes[name] for name in _LIVE)
     connected = outcomes["connected"]
-    found = {
+    found: dict[str, Any] = {
         "campaign": campaign,
         "dialed": dialed,
         "answered": live,
@@ -51,6 +55,10 @@ def report(
         "mean_talk_s": round(talk_s / connected, 1) if connected else None,
         "mean_wait_s": round(wait_s / connected, 3) if connected else None,
         "outcomes": dict(outcomes.most_common()),
+        "machine_detection": [
+            {"verdict": verdict, "agent_says": says, "calls": count}
+            for (verdict, says), count in sorted(detection.items())
+        ],
     }
     if as_json:
         print_json(found)
@@ -65,3 +73,14 @@ def report(
         f"Live answers {live:,} ({percent(answered)}), abandoned {percent(lost)}, "
         f"mean talk {found['mean_talk_s']} s, mean wait {found['mean_wait_s']} s."
     )
+    if detection:
+        print_rows(found["machine_detection"], ["verdict", "agent_says", "calls"], title="Machine detection")
+
+
+def _said(call: dict[str, Any], machine_code: str) -> str:
+    """What the agent who had the call said of it: the only check that detection can be held against."""
+    if call["agent"] is None:
+        return "nobody heard it"
+    if call["disposition"] is None:
+        return "nothing yet"
+    return "machine" if call["disposition"] == machine_code else "person"

@@ -28,7 +28,15 @@ async def _serve(settings: Settings) -> None:
     async with Node(settings) as node:
         path = await local_access(node, Path(settings.data_dir))
         if not settings.asterisk:
-            err.print("[yellow]No [[asterisk]] server is configured: contacts are taken in, nobody is dialed.[/]")
-        err.print(f"Cadencia is up: {node.api_url} (key for this machine in {path}). Ctrl-C stops it.")
+            err.print(
+                "No [[asterisk]] server is configured: contacts are taken in, nobody is dialed.",
+                style="yellow",
+                markup=False,
+            )
+        err.print(
+            f"Cadencia is up: {node.api_url} (key for this machine in {path}). Ctrl-C stops it.",
+            markup=False,
+            soft_wrap=True,
+        )
         await until_stopped(node, stop)
         err.print("Stopping: no more calls; what rings is hung up, talks go on.")

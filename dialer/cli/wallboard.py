@@ -68,20 +68,22 @@ def _figure(name: str, value: str, style: str = "") -> Text:
 def _agents(view: LiveSnapshot) -> RenderableType:
     if not view.agents:
         return Text("No agent is signed in.", style="yellow")
-    grid = Table.grid(padding=(0, 2), expand=True)
+    grid = Table.grid(padding=(0, 1), expand=True)
     columns = 5
     for _ in range(columns):
-        grid.add_column()
+        grid.add_column(no_wrap=True)
     cells = [_agent(agent, view.at) for agent in view.agents[:60]]
     for start in range(0, len(cells), columns):
         grid.add_row(*cells[start : start + columns])
     busy = sum(agent.state in {"talking", "wrapup"} for agent in view.agents)
+    head = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(1, len(view.agents)), completed=busy, width=40)
-    return Group(Text(f"Agents: {busy} of {len(view.agents)} busy"), bar, grid)
+    head.add_row(Text(f"Agents: {busy} of {len(view.agents)} busy"), bar)
+    return Group(head, grid)
 
 
 def _agent(agent: AgentRow, now: float) -> Text:
     seconds = max(0, int(now - agent.since))
     return Text.assemble(
-        (f"{agent.id} ", ""), (f"{agent.state:<8}", _AGENT_STYLE.get(agent.state, "")), (f" {seconds:>4} s", "dim")
+        (f"{agent.id} ", ""), (f"{agent.state:<8}", _AGENT_STYLE.get(agent.state, "")), (f"{seconds:>4} s", "dim")
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from dialer.core.agent import AgentState, AgentStep
-from dialer.core.call import Call
+from dialer.core.call import Call, CallState
 from dialer.core.campaign import CampaignState
-from dialer.core.commands import CallAgent, HangUp, HangUpAgent
+from dialer.core.commands import CallAgent, HangUpAgent
 from dialer.core.events import (
     AgentHungUp,
     AgentPauseAsked,
@@ -18,7 +19,7 @@ from dialer.core.events import (
     AgentSignedOut,
 )
 from dialer.core.floor import PACED_AS, Floor
-from dialer.core.ids import AgentId, CampaignId, ServerName
+from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged
 from dialer.core.roster import Agent
 
@@ -26,13 +27,24 @@ from dialer.core.roster import Agent
 PHONE_TIMEOUT_S = 45.0
 
 
-class AgentDesk:
-    """Moves agents through their states; `on_idle` is told of each who becomes free, `on_left` of each who is lost."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callers:
+    """What agents mean to calls."""
 
-    def __init__(self, floor: Floor, on_idle: Callable[[Agent], None], on_left: Callable[[Agent], None]) -> None:
+    #: An agent has become free.
+    on_idle: Callable[[Agent], None]
+    #: An agent's phone is gone, and this call was theirs.
+    on_left: Callable[[CallId], None]
+    #: An agent ends their talk.
+    on_end: Callable[[Call, str], None]
+
+
+class AgentDesk:
+    """Moves agents through their states."""
+
+    def __init__(self, floor: Floor, callers: Callers) -> None:
         self._floor = floor
-        self._on_idle = on_idle
-        self._on_left = on_left
+        self._callers = callers
 
     # ---- people
 
@@ -43,7 +55,8 @@ class AgentDesk:
         if agent is not None and not agent.can(AgentStep.SIGN_IN):
             agent.campaigns, agent.priority, agent.skills = event.campaigns, event.priority, event.skills
             agent.sign_out_asked = False
-            self.refocus()
+            self._refocus(agent)
+            self.tell_pacer(agent)
             return
         server = event.server if event.server in floor.servers else self._least_loaded()
         if server is None:
@@ -55,6 +68,8 @@ class AgentDesk:
         agent.phone, agent.server, agent.campaigns = event.phone, server, event.campaigns
         agent.priority, agent.skills, agent.wants_ready = event.priority, event.skills, event.ready
         agent.call, agent.pause_asked, agent.sign_out_asked, agent.disposed = None, None, False, False
+        agent.pause_code = ""
+        self._refocus(agent)
         self._move(agent, AgentStep.SIGN_IN)
         if agent.id in floor.servers[server].rooms:
             self._phone_is_up(agent)
@@ -84,7 +99,7 @@ class AgentDesk:
         if agent.can(AgentStep.PAUSE):
             agent.pause_code = event.code
             self._move(agent, AgentStep.PAUSE, reason=event.code)
-        elif agent.state is AgentState.CONNECTING:
+        elif agent.state in {AgentState.CONNECTING, AgentState.LOST}:
             agent.wants_ready, agent.pause_code = False, event.code
         elif agent.state in {AgentState.RESERVED, AgentState.TALKING}:
             agent.pause_asked = event.code
@@ -100,6 +115,7 @@ class AgentDesk:
             self._sign_out(agent)
         else:
             agent.sign_out_asked = True
+            self.tell_pacer(agent)
 
     def hung_up(self, event: AgentHungUp) -> None:
         """End the talk; the phone stays."""
@@ -108,8 +124,7 @@ class AgentDesk:
             return
         call = self._floor.calls.get(agent.call) if agent.call is not None else None
         if agent.state is AgentState.TALKING and call is not None:
-            call.hang_up_reason = call.hang_up_reason or "agent"
-            self._floor.emit(HangUp(call=call.id, server=call.server))
+            self._callers.on_end(call, "agent")
         else:
             self._floor.ignore("AgentHungUp", f"agent is {agent.state}")
 
@@ -149,15 +164,20 @@ class AgentDesk:
     def lose(self, agent: Agent, reason: str) -> None:
         """Their phone is gone: no calls until they sign in again."""
         if agent.can(AgentStep.PHONE_GONE):
-            agent.call = None
+            if agent.state is not AgentState.CONNECTING:
+                # They come back as they were: not from their lunch, and not before a pause that they have asked for.
+                agent.wants_ready = agent.state is not AgentState.PAUSED and agent.pause_asked is None
+                agent.pause_code, agent.pause_asked = agent.pause_asked or agent.pause_code, None
+            call, agent.call = agent.call, None
+            self._floor.timers.cancel(("agent-phone", agent.id))
             self._move(agent, AgentStep.PHONE_GONE, reason=reason)
-            self._on_left(agent)
+            if call is not None:
+                self._callers.on_left(call)
             if agent.sign_out_asked:
                 self._sign_out(agent)
 
     def reconnect(self, agent: Agent) -> None:
         """Call the phone of an agent again whom a server's failure, not their own doing, took from us."""
-        agent.wants_ready = agent.pause_asked is None
         self._move(agent, AgentStep.SIGN_IN)
         self.call_phone(agent)
 
@@ -216,11 +236,7 @@ class AgentDesk:
     def refocus(self) -> None:
         """Let each agent be counted on by the first running campaign of theirs, and by no other."""
         for agent in self._floor.roster:
-            focus = next((name for name in agent.campaigns if self._runs(name)), None)
-            if focus != agent.focus:
-                self._tell_pacer(agent, "away")
-                agent.focus = focus
-                self.tell_pacer(agent)
+            self._refocus(agent)
 
     def tell_pacer(self, agent: Agent) -> None:
         """Tell the pacer that counts on this agent how they are."""
@@ -236,12 +252,35 @@ class AgentDesk:
         return found
 
     def _phone_is_up(self, agent: Agent) -> None:
+        if agent.can(AgentStep.RESUME_TALK) and (talk := self._talk_of(agent)) is not None:
+            self.resume(agent, talk)
+            return
         step = AgentStep.PHONE_UP_READY if agent.wants_ready else AgentStep.PHONE_UP_PAUSED
         if agent.can(step):
             self._floor.timers.cancel(("agent-phone", agent.id))
             if not agent.wants_ready:
                 agent.pause_code = agent.pause_code or "sign-in"
             self._move(agent, step, reason="" if agent.wants_ready else agent.pause_code)
+
+    def _talk_of(self, agent: Agent) -> Call | None:
+        """A talk in this agent's room that began under an earlier process and still goes on."""
+        for call in self._floor.calls.values():
+            if (
+                call.recovered
+                and call.agent == agent.id
+                and call.server == agent.server
+                and call.state is CallState.CONNECTED
+                and not call.hang_up_reason
+            ):
+                return call
+        return None
+
+    def _refocus(self, agent: Agent) -> None:
+        focus = next((name for name in agent.campaigns if self._runs(name)), None)
+        if focus != agent.focus:
+            self._tell_pacer(agent, "away")
+            agent.focus = focus
+            self.tell_pacer(agent)
 
     def _after_call(self, agent: Agent) -> None:
         if agent.sign_out_asked:
@@ -255,6 +294,7 @@ class AgentDesk:
     def _sign_out(self, agent: Agent) -> None:
         floor = self._floor
         had_phone = agent.state is not AgentState.LOST
+        floor.timers.cancel(("agent-phone", agent.id))
         self._move(agent, AgentStep.SIGN_OUT)
         if had_phone:
             floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
@@ -283,11 +323,9 @@ class AgentDesk:
                 server=agent.server,
             )
         )
-        if previous is AgentState.SIGNED_OUT:
-            agent.focus = next((name for name in agent.campaigns if self._runs(name)), None)
         self.tell_pacer(agent)
         if agent.state is AgentState.IDLE:
-            self._on_idle(agent)
+            self._callers.on_idle(agent)
 
     def _runs(self, campaign: CampaignId) -> bool:
         run = self._floor.campaigns.get(campaign)

@@ -97,6 +97,8 @@ class Call:
     machine_verdict_s: float | None = None
     #: Why we asked for its end, where we did.
     hang_up_reason: str = ""
+    #: Since when its server has been asked for its end, and could hear it.
+    hang_up_asked_at: float | None = None
     #: The CRM withdrew it: it is not to be retried.
     purged: bool = False
     message_played: bool = False

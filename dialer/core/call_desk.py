@@ -27,7 +27,7 @@ from dialer.core.events import (
     Verdict,
 )
 from dialer.core.floor import Floor
-from dialer.core.ids import CallId
+from dialer.core.ids import CallId, ServerName, node_of
 from dialer.core.notices import (
     CallConnected,
     CallEnded,
@@ -47,6 +47,10 @@ JOIN_TIMEOUT_S = 1.0
 MESSAGE_TIMEOUT_S = 30.0
 #: A hang-up that overtakes its originate finds no channel yet: it is asked for again until the call has ended.
 HANG_UP_AGAIN_S = 0.3
+#: … and less often once that cannot be the reason any more.
+HANG_UP_AGAIN_LATER_S = 3.0
+#: Nothing that hears us lives for so long after it was told to end (an INVITE that a carrier never answers lasts 32 s).
+HANG_UP_GIVEN_UP_S = 60.0
 #: Beyond the ring time-out that Asterisk itself keeps: its word of the end must have been lost.
 RING_MARGIN_S = 5.0
 
@@ -125,7 +129,10 @@ class CallDesk:
     def answered(self, event: CallAnswered) -> None:
         """Somebody or something picked up."""
         call = self._known(event.call, "CallAnswered")
-        if call is None or call.answered_at is not None:
+        if call is None:
+            self._end_ghost(event.call)
+            return
+        if call.answered_at is not None:
             return
         if not self._take(call, CallStep.ANSWER, "CallAnswered"):
             return
@@ -188,7 +195,11 @@ class CallDesk:
         floor.timers.cancel(("abandon", call.id))
         self.agents.joined(agent)
         run = floor.run_of(call)
-        if run is not None:
+        wait_s = call.connected_at - (call.answered_at or call.connected_at)
+        if run is not None and wait_s > call.campaign.connect_within_s:
+            # Met after all, and yet too late for the rule: it costs the budget what any abandoned call does.
+            run.pacer.call_abandoned(floor.now, call.id)
+        elif run is not None:
             run.pacer.call_connected(floor.now, call.id, agent.id)
         permit = call.permit
         floor.emit(
@@ -199,7 +210,7 @@ class CallDesk:
                 contact=permit.contact,
                 phone=permit.phone,
                 agent=agent.id,
-                wait_s=call.connected_at - (call.answered_at or call.connected_at),
+                wait_s=wait_s,
                 screen_pop=screen_pop(call),
             )
         )
@@ -257,6 +268,7 @@ class CallDesk:
     def cancel(self, call: Call, reason: str) -> None:
         """Hang up whatever the state."""
         call.hang_up_reason = call.hang_up_reason or reason
+        self._stop_waiting(call)
         if call.state is not CallState.RESERVED:
             self._hang_up(call)
 
@@ -291,6 +303,8 @@ class CallDesk:
     def serve(self, agent: Agent) -> None:
         """An agent has become idle: give them whoever has waited longest."""
         floor = self._floor
+        if not floor.connected(agent.server):
+            return
         best: Call | None = None
         for run in floor.campaigns.values():
             if not run.waiting or not agent.serves(run.campaign):
@@ -344,6 +358,8 @@ class CallDesk:
         call = floor.calls.get(call_id)
         if call is None or call.state is not CallState.WAITING or call.agent is None:
             return
+        if not floor.connected(call.server):
+            return  # they may have met without our hearing of it; the reconnection will tell
         agent = floor.roster.get(call.agent)
         call.agent = None
         if agent is not None and agent.call == call.id:
@@ -353,8 +369,15 @@ class CallDesk:
 
     def hang_up_again(self, call_id: CallId) -> None:
         """A call that was to end has not ended."""
-        call = self._floor.calls.get(call_id)
-        if call is not None:
+        floor = self._floor
+        call = floor.calls.get(call_id)
+        if call is None:
+            return
+        if not floor.connected(call.server):
+            floor.timers.set(("hang-up", call.id), floor.now + HANG_UP_AGAIN_LATER_S)
+        elif call.hang_up_asked_at is not None and floor.now >= call.hang_up_asked_at + HANG_UP_GIVEN_UP_S:
+            self.lost(call, "no word from the switch")
+        else:
             self._hang_up(call)
 
     def message_over(self, call_id: CallId) -> None:
@@ -387,13 +410,28 @@ class CallDesk:
             outcome = Outcome.ABANDONED
         self._end(call, outcome, reason, HungUpBy.NETWORK)
 
-    def agent_left(self, agent: Agent) -> None:
+    def agent_left(self, call_id: CallId) -> None:
         """An agent's phone went while a customer was being moved to it: the customer waits on."""
-        call = next((c for c in self._floor.calls.values() if c.agent == agent.id), None)
-        if call is not None and call.state is CallState.WAITING:
+        call = self._floor.calls.get(call_id)
+        if call is not None and call.state is CallState.WAITING and call.agent is not None:
             call.agent = None
             self._floor.timers.cancel(("join", call.id))
             self._wait_or_give(call)
+
+    def server_is_back(self, call: Call) -> None:
+        """Its channel has outlived the loss of the connection."""
+        floor = self._floor
+        call.hang_up_asked_at = None
+        if call.state is CallState.WAITING and call.agent is not None:
+            # Whether they have met meanwhile is said right after the list of channels.
+            floor.timers.set(("join", call.id), floor.now + JOIN_TIMEOUT_S)
+
+    def give_to_idle(self, server: ServerName) -> None:
+        """A server is back: who waits there and is still in time gets whoever is idle there."""
+        floor = self._floor
+        for call in [c for c in floor.calls.values() if c.server == server and c.state is CallState.WAITING]:
+            if call.agent is None and not call.hang_up_reason:
+                self._wait_or_give(call)
 
     # ---- inside
 
@@ -403,6 +441,12 @@ class CallDesk:
             self._floor.ignore(event, "no such call")
         return call
 
+    def _end_ghost(self, call_id: CallId) -> None:
+        """Somebody has picked up a call of this node that we had given up: nobody will ever talk to them."""
+        floor = self._floor
+        if node_of(call_id) == floor.node:
+            floor.emit(*(HangUp(call=call_id, server=name) for name in floor.servers if floor.connected(name)))
+
     def _take(self, call: Call, step: CallStep, event: str) -> bool:
         if call.can(step):
             call.take(step)
@@ -411,12 +455,17 @@ class CallDesk:
         return False
 
     def _hang_up(self, call: Call) -> None:
-        self._floor.emit(HangUp(call=call.id, server=call.server))
-        self._floor.timers.set(("hang-up", call.id), self._floor.now + HANG_UP_AGAIN_S)
+        floor = self._floor
+        floor.emit(HangUp(call=call.id, server=call.server))
+        if call.hang_up_asked_at is None and floor.connected(call.server):
+            call.hang_up_asked_at = floor.now
+        asked_for_s = floor.now - (call.hang_up_asked_at or floor.now)
+        again_s = HANG_UP_AGAIN_S if asked_for_s < HANG_UP_AGAIN_LATER_S else HANG_UP_AGAIN_LATER_S
+        floor.timers.set(("hang-up", call.id), floor.now + again_s)
 
     def _count_answer(self, call: Call) -> None:
         run = self._floor.run_of(call)
-        if run is not None:
+        if run is not None and call.id in run.calls:
             run.unanswered[call.server] -= 1
 
     def _person(self, call: Call) -> None:
@@ -431,6 +480,8 @@ class CallDesk:
 
     def _wait_or_give(self, call: Call) -> None:
         floor = self._floor
+        if call.hang_up_reason:
+            return  # its end has been asked for
         agent = floor.roster.choose(call.campaign, call.server) if floor.connected(call.server) else None
         if agent is not None:
             self._give(call, agent)
@@ -485,7 +536,7 @@ class CallDesk:
         floor = self._floor
         told_machine = call.state is CallState.MACHINE
         was_abandoned = call.state is CallState.ABANDONED
-        was_waiting = call.state is CallState.WAITING
+        was_answered = call.state in {CallState.ANSWERED, CallState.WAITING}
         connected = call.state is CallState.CONNECTED
         permit = call.permit
         attempt = Attempt(
@@ -516,7 +567,7 @@ class CallDesk:
         )
         agent = floor.roster.get(call.agent) if call.agent is not None else None
         self._stop_waiting(call)
-        if outcome is Outcome.ABANDONED and was_waiting:
+        if outcome is Outcome.ABANDONED and was_answered:
             self._tell_abandoned(call)
         elif not (connected or told_machine or was_abandoned):
             self._tell_end(call, outcome)
@@ -557,8 +608,8 @@ class CallDesk:
     def _forget(self, call: Call) -> None:
         floor = self._floor
         run = floor.run_of(call)
-        if run is not None:
-            run.calls.discard(call.id)
+        if run is not None and call.id in run.calls:
+            run.calls.remove(call.id)
             if call.unanswered:
                 run.unanswered[call.server] -= 1
         if call.trunk is not None:

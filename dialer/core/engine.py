@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from dialer.core import events as ev
-from dialer.core.agent_desk import AgentDesk
+from dialer.core.agent_desk import AgentDesk, Callers
 from dialer.core.call_desk import CallDesk
 from dialer.core.floor import Floor, Output, Server
 from dialer.core.ids import AgentId, CallId, NodeName
@@ -27,7 +27,10 @@ class Engine:
     def __init__(self, *, node: NodeName, servers: Iterable[Server], trunks: Iterable[TrunkLimits]) -> None:
         self.floor = Floor(node=node, servers=servers, trunks=trunks)
         self._calls = CallDesk(self.floor)
-        self._agents = AgentDesk(self.floor, on_idle=self._calls.serve, on_left=self._calls.agent_left)
+        self._agents = AgentDesk(
+            self.floor,
+            Callers(on_idle=self._calls.serve, on_left=self._calls.agent_left, on_end=self._calls.cancel),
+        )
         self._calls.agents = self._agents
         self._pace = PaceDesk(self.floor, self._agents, self._calls)
         self._recovery = RecoveryDesk(self.floor, self._agents, self._calls)

@@ -42,6 +42,7 @@ class CampaignRun:
     waiting: deque[CallId] = field(default_factory=deque)
     #: Permits asked for and not answered yet.
     requested: int = 0
+    requested_at: float = 0.0
     #: After an empty answer of the gate, not asked again before.
     ask_again_at: float = 0.0
     decided_at: float = float("-inf")

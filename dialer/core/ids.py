@@ -46,6 +46,11 @@ def valid_phone(text: str) -> bool:
     return _PHONE.fullmatch(text) is not None
 
 
+def node_of(call: CallId) -> str:
+    """Name of the node whose call this is: ids are ``node-boot-number``, and a node's name may have dashes too."""
+    return call.rsplit("-", 2)[0]
+
+
 def masked(phone: str) -> str:
     """The number as it may stand in a log: country and last two digits only."""
     return f"{phone[:3]}…{phone[-2:]}" if len(phone) > 6 else "…"

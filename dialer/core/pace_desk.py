@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dialer.core.agent_desk import AgentDesk
-from dialer.core.call import Call
+from dialer.core.call import Call, CallState
 from dialer.core.call_desk import CallDesk
 from dialer.core.campaign import ORDERS, Campaign, CampaignState
 from dialer.core.commands import Originate, RequestPermits, ReturnPermit
@@ -22,6 +22,8 @@ DECIDE_AT_LEAST_EVERY_S = 0.5
 EMPTY_PAUSE_S = 0.5
 #: Most contacts asked for at once: the gate stays short, and the rest follows in DECIDE_EVERY_S.
 BATCH = 50
+#: A request that nobody has answered by then is not waited for any longer. Whatever the gate gives later has expired.
+REQUEST_TIMEOUT_S = 10.0
 
 _RETURN_REASON_NO_LINE = "no free line"
 
@@ -51,10 +53,12 @@ class PaceDesk:
             return
         run.campaign = campaign
         run.pacer = build_pacer(campaign, event.answers_before, event.abandoned_before)
-        for call_id in run.calls:
+        for call_id in sorted(run.calls):
             call = floor.calls[call_id]
-            if call.unanswered:
+            if call.unanswered or call.state is CallState.WAITING:
                 run.pacer.call_started(call.started_at or floor.now, call_id)
+            if call.state is CallState.WAITING:
+                run.pacer.call_answered(call.waiting_at or floor.now, call_id)
         for agent in floor.roster:
             if agent.focus == campaign.id:
                 self._agents.tell_pacer(agent)
@@ -78,7 +82,7 @@ class PaceDesk:
         for run in self._floor.campaigns.values():
             if run.state is CampaignState.RUNNING:
                 self._decide(run)
-            elif run.state is CampaignState.DRAINING and not run.calls and not run.requested:
+            elif run.state is CampaignState.DRAINING and not run.calls and not self._awaits(run):
                 self._move(run, CampaignState.STOPPED)
 
     def granted(self, event: PermitsGranted) -> None:
@@ -118,9 +122,10 @@ class PaceDesk:
         floor = self._floor
         previous, run.state = run.state, state
         floor.emit(CampaignChanged(at=floor.now, campaign=run.campaign.id, state=state, previous=previous))
-        run.ask_again_at, run.requested = 0.0, 0
+        # What the gate was asked for stays asked: two answers to one decision would be twice as many calls.
+        run.ask_again_at = 0.0
         if state is CampaignState.STOPPED:
-            for call in [floor.calls[call_id] for call_id in run.calls]:
+            for call in [floor.calls[call_id] for call_id in sorted(run.calls)]:
                 if call.unanswered:
                     self._calls.cancel(call, "campaign stopped")
         if state is not CampaignState.RUNNING:
@@ -130,8 +135,7 @@ class PaceDesk:
     def _decide(self, run: CampaignRun) -> None:
         floor, now = self._floor, self._floor.now
         key = ("pace", run.campaign.id)
-        if run.requested:
-            floor.timers.set(key, now + DECIDE_AT_LEAST_EVERY_S)
+        if self._awaits(run):
             return
         due_at = max(run.decided_at + DECIDE_EVERY_S, run.ask_again_at)
         if now < due_at:
@@ -146,9 +150,20 @@ class PaceDesk:
             floor.emit(PaceDecided(at=now, campaign=run.campaign.id, decision=decision))
         run.last_decision = decision
         if count > 0:
-            run.requested = count
+            run.requested, run.requested_at = count, now
             floor.emit(RequestPermits(campaign=run.campaign.id, count=count))
         floor.timers.set(key, now + (DECIDE_EVERY_S if decision.dial > count else DECIDE_AT_LEAST_EVERY_S))
+
+    def _awaits(self, run: CampaignRun) -> bool:
+        """Whether the gate's answer is still to come; looked at again when it must have come."""
+        if not run.requested:
+            return False
+        due_at = run.requested_at + REQUEST_TIMEOUT_S
+        if self._floor.now >= due_at:
+            run.requested = 0
+            return False
+        self._floor.timers.set(("pace", run.campaign.id), due_at)
+        return True
 
     def _servers(self, run: CampaignRun) -> dict[ServerName, int]:
         staffed = self._floor.roster.staffed_by_server(run.campaign)

@@ -14,7 +14,7 @@ from dialer.core.campaign import Campaign
 from dialer.core.commands import HangUp
 from dialer.core.events import AgentPhoneUp, CallRecovered, ServerConnected, ServerLost
 from dialer.core.floor import Floor
-from dialer.core.ids import ServerName
+from dialer.core.ids import ServerName, node_of
 from dialer.core.notices import ServerChanged
 from dialer.core.permit import Permit
 
@@ -55,10 +55,10 @@ class RecoveryDesk:
             elif call.recovered and call.state is not CallState.CONNECTED:
                 # Nobody knows how far it came: end it rather than let somebody listen to nothing.
                 self._calls.cancel(call, "left over by an earlier process")
-            elif call.state is CallState.WAITING and call.agent is not None:
-                floor.timers.set(("join", call.id), floor.now)
-        for call_id in event.calls:
-            if call_id not in floor.calls and call_id.startswith(f"{floor.node}-"):
+            else:
+                self._calls.server_is_back(call)
+        for call_id in sorted(event.calls):
+            if call_id not in floor.calls and node_of(call_id) == floor.node:
                 floor.emit(HangUp(call=call_id, server=event.server))
         for agent in [a for a in floor.roster if a.server == event.server]:
             if agent.id in event.agents:
@@ -67,10 +67,10 @@ class RecoveryDesk:
                 self._agents.call_phone(agent)
             elif agent.can(AgentStep.PHONE_GONE):
                 self._agents.lose(agent, "phone was gone when the switch came back")
-                if agent.can(AgentStep.SIGN_IN):
+                if agent.state is AgentState.LOST:  # and not gone home, as they had asked to
                     self._agents.reconnect(agent)
             self._agents.tell_pacer(agent)
-        self._resume_talks(event.server)
+        self._calls.give_to_idle(event.server)
 
     def recovered(self, event: CallRecovered) -> None:
         """Take over a call of an earlier process; its server's channels will tell whether it still exists."""
@@ -106,15 +106,15 @@ class RecoveryDesk:
             run.unanswered[call.server] += call.unanswered
         server = floor.servers.get(call.server)
         if server is None:
+            # It was reserved, and perhaps handed over, but to whom was not written down any more.
+            for state in floor.servers.values():
+                if state.connected:
+                    floor.emit(HangUp(call=call.id, server=state.server.name))
             self._calls.lost(call, "left over by an earlier process")
-        elif server.connected:
+            return
+        call.trunk = floor.trunks.adopt(call.server)
+        if server.connected:
             # The list of channels is older than this call's recovery: ask for its end; an unknown channel is no error.
             self._calls.cancel(call, "left over by an earlier process")
-            floor.timers.set(("ring", call.id), floor.now)
-
-    def _resume_talks(self, server: ServerName) -> None:
-        for call in self._floor.calls.values():
-            if call.server == server and call.recovered and call.state is CallState.CONNECTED and call.agent:
-                agent = self._floor.roster.get(call.agent)
-                if agent is not None and agent.call is None and agent.can(AgentStep.RESUME_TALK):
-                    self._agents.resume(agent, call)
+            if call.unanswered:
+                floor.timers.set(("ring", call.id), floor.now)

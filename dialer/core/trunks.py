@@ -87,6 +87,15 @@ class Trunks:
                 return trunk.limits.name
         return None
 
+    def adopt(self, server: ServerName) -> TrunkName | None:
+        """Count a channel that an earlier process left in use, where the server has but one trunk it can be of."""
+        trunks = self._trunks.get(server, {})
+        if len(trunks) != 1:
+            return None
+        ((name, trunk),) = trunks.items()
+        trunk.adopt()
+        return name
+
     def release(self, server: ServerName, name: TrunkName) -> None:
         """Give a channel back."""
         trunk = self._trunks.get(server, {}).get(name)

@@ -9,6 +9,7 @@ import msgspec
 
 from dialer.core.attempt import Attempt
 from dialer.errors import InputError
+from dialer.queues.encoding import to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +22,12 @@ class JournalEntry:
     fencing_token: int
 
 
-_ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(JournalEntry)
 
 
 def encode_entry(entry: JournalEntry) -> bytes:
-    """The entry as JSON; `decode_entry` gives back an equal one."""
-    return _ENCODER.encode(entry)
+    """The entry as JSON; `decode_entry` gives back an equal one, but for lone surrogates (see `to_json`)."""
+    return to_json(entry)
 
 
 def decode_entry(data: bytes) -> JournalEntry:

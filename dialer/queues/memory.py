@@ -26,6 +26,7 @@ from dialer.queues.port import (
     LiveState,
     MarkLive,
     Offered,
+    PackedOffer,
     Publish,
     Release,
     Reservation,
@@ -255,9 +256,14 @@ class MemoryQueues:
         if len(contacts) > 1_000:
             raise ValueError("at most 1,000 contacts at once")
         for contact in contacts:
-            wire.offer_args(contact)
+            wire.check(contact)
         self._check_loaded()
         return [self._offer(contact) for contact in contacts]
+
+    async def offer_packed(self, offers: Sequence[PackedOffer]) -> Counter[Offered]:
+        """See the port."""
+        self._check_loaded()
+        return Counter(self._offer(contact) for offer in offers for contact in wire.unpack(offer))
 
     def _offer(
         self, contact: Contact, *, attempts: int = 0, next_at: float | None = None, loading: bool = False
@@ -284,12 +290,14 @@ class MemoryQueues:
             server.data[key] = _Waiting(contact, attempts, 0, server.pushed)
         else:
             waits = server.later.get(contact.campaign, {}).get(contact.id)
-            if old.attempts == 0 and not loading:
-                waits = None
-            if loading and attempts <= old.attempts:
-                begin = None
-            if waits is not None:
-                begin = waits if begin is None else max(waits, begin)
+            if loading:
+                if attempts <= old.attempts:
+                    begin = None
+                if waits is not None:
+                    begin = waits if begin is None else max(waits, begin)
+            elif waits is not None and old.attempts > 0 and begin in {None, old.contact.not_before_at}:
+                # It waits for its next attempt: only a time that is news, as of a callback, comes instead.
+                begin = waits
             turn = old.turn if old.contact.phones == contact.phones else 0
             server.data[key] = _Waiting(contact, max(old.attempts, attempts), turn, old.pushed)
         if live is None:

@@ -6,11 +6,14 @@ suite for both. All times are unix seconds of the caller's clock.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from dialer.core.attempt import Attempt
 from dialer.core.contact import Contact
@@ -79,6 +82,14 @@ class Offered(StrEnum):
     DO_NOT_CALL = "do_not_call"
 
 
+class PackedOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """Some contacts of one campaign, none twice, made ready elsewhere (`dialer.queues.wire.pack`)."""
+
+    campaign: CampaignId
+    count: int
+    columns: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HopperDepth:
     """How many contacts of a campaign wait."""
@@ -123,6 +134,9 @@ class Queues(Protocol):
 
     async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
         """Upsert contacts into the hopper by (campaign, id); at most 1,000 at once."""
+
+    async def offer_packed(self, offers: Sequence[PackedOffer]) -> Counter[Offered]:
+        """As `offer`, for many contacts that have been checked and packed; how many of them became what."""
 
     def reserve(
         self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float = 0.05

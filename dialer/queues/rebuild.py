@@ -17,7 +17,7 @@ HIGHEST_TOKEN: Final = "fencing_token"  # noqa: S105 - no secret
 _ITEMS_AT_ONCE: Final = 500
 
 
-async def load_record(client: AsyncRedis, scripts: Scripts, pages: AsyncRecords, *, offer_at_once: int) -> int:
+async def load_record(client: AsyncRedis, scripts: Scripts, pages: AsyncRecords) -> int:
     """Load all pages; answers the highest fencing token among them.
 
     Removals and do-not-call entries of a page are loaded before its contacts, and take out contacts of earlier pages,
@@ -29,10 +29,13 @@ async def load_record(client: AsyncRedis, scripts: Scripts, pages: AsyncRecords,
         pipeline = client.pipeline(transaction=False)
         for args in _page_loads(page):
             pipeline.execute_command("EVALSHA", scripts["load"], 0, *args)
-        positions = {id(contact): (attempts, next_at) for contact, attempts, next_at in page.contacts}
-        for chunk in wire.chunks([contact for contact, _, _ in page.contacts], offer_at_once):
-            offers = [arg for _, contact in chunk for arg in wire.offer_args(contact, *positions[id(contact)])]
-            pipeline.execute_command("EVALSHA", scripts["offer"], 0, chunk[0][1].campaign, "load", *offers)
+        contacts = [contact for contact, _, _ in page.contacts]
+        for contact in contacts:
+            wire.check(contact)
+        for chunk in wire.chunks(contacts):
+            rows = [page.contacts[position] for position, _ in chunk]
+            offer = wire.pack([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+            pipeline.execute_command("EVALSHA", scripts["offer"], 0, offer.campaign, "load", offer.columns)
         if len(pipeline):
             raise_first(await pipeline.execute(raise_on_error=False))
     return highest

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, assert_never
 
-import msgspec
 from redis import exceptions
 
 from dialer.core.contact import Contact
@@ -18,6 +18,7 @@ from dialer.core.permit import Permit
 from dialer.errors import GateNotReady, QueueError
 from dialer.queues import wire
 from dialer.queues.connection import AsyncRedis, connect, raise_first, redis_errors
+from dialer.queues.encoding import to_json
 from dialer.queues.journal import JournalEntry, encode_entry
 from dialer.queues.keys import Keys
 from dialer.queues.pausing import PausingConnection
@@ -27,6 +28,7 @@ from dialer.queues.port import (
     HopperDepth,
     MarkLive,
     Offered,
+    PackedOffer,
     Publish,
     Release,
     Reservation,
@@ -37,8 +39,6 @@ from dialer.queues.results import call_ended
 from dialer.queues.scripts import Scripts
 from dialer.queues.server_check import ServerIdentity, check_server
 
-#: Contacts in one run of offer.lua: bounds how long other clients wait.
-_OFFER_AT_ONCE: Final = 200
 #: Entries of each stream that one run of the gate drains; with more waiting it reserves nobody.
 _DRAIN_AT_ONCE: Final = 500
 #: A contact whose only free numbers are being called by others is put off by so much.
@@ -51,7 +51,6 @@ _OFFERED: Final = {
     ord("F"): Offered.FINISHED,
     ord("D"): Offered.DO_NOT_CALL,
 }
-_ENCODE: Final = msgspec.json.Encoder()
 
 
 class RedisQueues:
@@ -128,7 +127,7 @@ class RedisQueues:
         """See the port. `Record.counts["fencing_token"]` is the highest token that the record knows."""
         with redis_errors():
             await self._load_scripts()
-            highest = await load_record(self._client, self._scripts, pages, offer_at_once=_OFFER_AT_ONCE)
+            highest = await load_record(self._client, self._scripts, pages)
             self._highest_token = max(self._highest_token, highest)
             await self._open(await check_server(self._client, self.keys, 0), mode="loaded")
 
@@ -141,17 +140,34 @@ class RedisQueues:
         """
         if len(contacts) > 1_000:
             raise ValueError("at most 1,000 contacts at once")
+        for contact in contacts:
+            wire.check(contact)
+        chunks = list(wire.chunks(contacts))
         answers: list[Offered] = [Offered.ADDED] * len(contacts)
-        runs = [
-            (chunk, [arg for _, contact in chunk for arg in wire.offer_args(contact)])
-            for chunk in wire.chunks(contacts, _OFFER_AT_ONCE)
-        ]
-        with redis_errors():
-            for chunk, args in runs:
-                told: bytes = await self._run("offer", chunk[0][1].campaign, "offer", *args)
-                for (position, _), answer in zip(chunk, told, strict=True):
-                    answers[position] = _OFFERED[answer]
+        told = await self._offer([wire.pack([contact for _, contact in chunk]) for chunk in chunks])
+        for chunk, letters in zip(chunks, told, strict=True):
+            for (position, _), letter in zip(chunk, letters, strict=True):
+                answers[position] = _OFFERED[letter]
         return answers
+
+    async def offer_packed(self, offers: Sequence[PackedOffer]) -> Counter[Offered]:
+        """See the port.
+
+        Raises:
+            QueueError: out of reach; offer all of them again.
+        """
+        told = b"".join(await self._offer(offers))
+        return Counter({offered: count for letter, offered in _OFFERED.items() if (count := told.count(letter))})
+
+    async def _offer(self, offers: Sequence[PackedOffer]) -> list[bytes]:
+        """A letter for each contact of each offer; other clients have their turn between two offers."""
+        pipeline = self._client.pipeline(transaction=False)
+        for offer in offers:
+            pipeline.execute_command("EVALSHA", self._scripts["offer"], 0, offer.campaign, "offer", offer.columns)
+        with redis_errors():
+            told: list[bytes] = await pipeline.execute(raise_on_error=False)
+            raise_first(told)
+        return told
 
     def reserve(
         self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float = 0.05
@@ -183,10 +199,7 @@ class RedisQueues:
             await self._settle_doubts()
             while True:
                 asked_at = clock() + clock_offset
-                args = (
-                    *(self._generation, self._owner, campaign, wire.number(asked_at), self._inbox_seen),
-                    *(self._keep_ms, _DRAIN_AT_ONCE, _NUMBER_LIVE_S, len(calls), "\n".join(calls)),
-                )
+                args = self._gate_args(campaign, calls, asked_at)
                 self._doubtful.extend(calls)
                 try:
                     if self._strict:
@@ -227,6 +240,16 @@ class RedisQueues:
             purged=self._read_inbox(inbox),
         )
 
+    def _gate_args(self, campaign: CampaignId, calls: Sequence[CallId], now: float) -> tuple[Any, ...]:
+        return (
+            *(self._generation, self._owner, campaign, wire.number(now), self._inbox_seen),
+            *(self._keep_ms, _DRAIN_AT_ONCE, _NUMBER_LIVE_S, len(calls), "\n".join(calls)),
+        )
+
+    def gate_command(self, campaign: CampaignId, calls: Sequence[CallId], now: float) -> tuple[Any, ...]:
+        """The bare command of a reservation, for measuring it without all that is around it."""
+        return ("EVALSHA", self._scripts["gate"], 0, *self._gate_args(campaign, calls, now))
+
     async def write(self, writes: Sequence[Write]) -> None:
         """See the port. Results may be published twice where a batch is written again after an error."""
         if not writes:
@@ -236,7 +259,7 @@ class RedisQueues:
             match write:
                 case Publish():
                     pipeline.execute_command(
-                        "EVALSHA", self._scripts["publish"], 0, self._keep_ms, _ENCODE.encode(write.result)
+                        "EVALSHA", self._scripts["publish"], 0, self._keep_ms, to_json(write.result)
                     )
                 case MarkLive():
                     moment = (wire.number(write.at), write.server or "", write.agent or "")
@@ -275,7 +298,7 @@ class RedisQueues:
             attempt.attempt_number,
             wire.optional(finish.retry_at),
             encode_entry(entry),
-            _ENCODE.encode(call_ended(attempt, finish.retry_at)),
+            to_json(call_ended(attempt, finish.retry_at)),
             self._keep_ms,
         )
 

@@ -24,17 +24,33 @@ from dialer.core.ids import (
 )
 from dialer.core.permit import Permit
 from dialer.errors import InputError
-from dialer.queues.port import LiveState, MarkLive
+from dialer.queues.encoding import to_json
+from dialer.queues.port import LiveState, MarkLive, PackedOffer
 from dialer.queues.removals import parse_moment
 
 
-class Payload(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Payload(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the CRM said of a contact, and the gate need not know."""
 
     name: str = ""
     timezone: str | None = None
     consent: Mapping[str, object] = msgspec.field(default_factory=dict)
     fields: Mapping[str, object] = msgspec.field(default_factory=dict)
+
+
+class _Columns(msgspec.Struct, frozen=True, array_like=True):
+    """Contacts as ``offer.lua`` takes them, side by side; None: nobody has anything in that column."""
+
+    ids: list[ContactId]
+    phones: list[str]
+    #: JSON as text: Redis' own MessagePack knows no bytes.
+    payloads: list[str]
+    priorities: list[int] | None
+    expiries: list[str] | None
+    not_before: list[str] | None
+    #: Only in a load from the record: attempts made, and time of the next.
+    attempts: list[int] | None
+    next_times: list[str] | None
 
 
 class InboxEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,9 +63,12 @@ class InboxEntry(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-_ENCODE: Final = msgspec.json.Encoder()
 _PAYLOAD: Final = msgspec.json.Decoder(Payload)
 _INBOX: Final = msgspec.json.Decoder(InboxEntry)
+_PACK: Final = msgspec.msgpack.Encoder()
+_COLUMNS: Final = msgspec.msgpack.Decoder(_Columns)
+#: Contacts in one run of offer.lua: bounds how long other clients wait.
+OFFER_AT_ONCE: Final = 200
 _NO_FIELDS: Final[Mapping[str, object]] = {}
 
 
@@ -63,41 +82,88 @@ def optional(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def offer_args(contact: Contact, attempts: int = 0, next_at: float | None = None) -> tuple[Any, ...]:
-    """A contact as ``offer.lua`` takes it.
+def check(contact: Contact) -> None:
+    """Make sure that the scripts can keep a contact.
 
     Raises:
         InputError: an id, campaign or phone has not the form that `dialer.core.ids` demands.
     """
     if not valid_name(contact.campaign) or not valid_contact_id(contact.id):
         raise InputError(f"contact {contact.id!r} of campaign {contact.campaign!r}: one of both names is malformed")
-    phones = tuple(dict.fromkeys(contact.phones))
-    if not phones or not all(valid_phone(phone) for phone in phones):
+    if not contact.phones or not all(map(valid_phone, contact.phones)):
         raise InputError(f"contact {contact.id!r}: every phone must be E.164 with +, and there must be one")
     if not -1_000 <= contact.priority <= 1_000:
         raise InputError(f"contact {contact.id!r}: priority must be from -1000 to 1000")
-    payload = Payload(name=contact.name, timezone=contact.timezone, consent=contact.consent, fields=contact.fields)
-    begins = [moment for moment in (contact.not_before_at, next_at) if moment is not None]
-    return (
-        contact.id,
-        contact.priority,
-        optional(contact.expires_at),
-        number(max(begins)) if begins else "",
-        ",".join(phone[1:] for phone in phones),
-        _ENCODE.encode(payload),
+
+
+def pack(
+    contacts: Sequence[Contact], attempts: list[int] | None = None, next_times: Sequence[float | None] = ()
+) -> PackedOffer:
+    """Contacts that `check` has passed, as ``offer.lua`` takes them.
+
+    Args:
+        contacts: 1 to `OFFER_AT_ONCE` of one campaign, none twice.
+        attempts: made at each of them, for a load from the record; None: none.
+        next_times: when to make the next one; empty: at any time.
+    """
+    priorities = [contact.priority for contact in contacts]
+    columns = _Columns(
+        [contact.id for contact in contacts],
+        [_digits(contact.phones) for contact in contacts],
+        [to_json(Payload(c.name, c.timezone, c.consent, c.fields)).decode() for c in contacts],
+        priorities if any(priorities) else None,
+        _moments([contact.expires_at for contact in contacts]),
+        _moments([contact.not_before_at for contact in contacts]),
         attempts,
+        _moments(next_times),
     )
+    return PackedOffer(campaign=contacts[0].campaign, count=len(contacts), columns=_PACK.encode(columns))
 
 
-def chunks(contacts: Sequence[Contact], size: int) -> Iterator[list[tuple[int, Contact]]]:
-    """Contacts with their positions, in runs of one campaign, of at most `size`, without an id twice in one run.
+def unpack(offer: PackedOffer) -> list[Contact]:
+    """The contacts of an offer, their times to the microsecond."""
+    columns = _COLUMNS.decode(offer.columns)
+    contacts = []
+    for i, id in enumerate(columns.ids):
+        payload = _PAYLOAD.decode(columns.payloads[i])
+        contacts.append(
+            Contact(
+                campaign=offer.campaign,
+                id=id,
+                phones=tuple(Phone(f"+{digits}") for digits in columns.phones[i].split(",")),
+                name=payload.name,
+                priority=columns.priorities[i] if columns.priorities else 0,
+                timezone=payload.timezone,
+                not_before_at=_moment(columns.not_before, i),
+                expires_at=_moment(columns.expiries, i),
+                consent=payload.consent,
+                fields=payload.fields,
+            )
+        )
+    return contacts
+
+
+def _digits(phones: tuple[Phone, ...]) -> str:
+    return phones[0][1:] if len(phones) == 1 else ",".join([phone[1:] for phone in dict.fromkeys(phones)])
+
+
+def _moments(moments: Sequence[float | None]) -> list[str] | None:
+    return [optional(moment) for moment in moments] if any(moments) else None
+
+
+def _moment(column: list[str] | None, row: int) -> float | None:
+    return float(column[row]) if column is not None and column[row] else None
+
+
+def chunks(contacts: Sequence[Contact]) -> Iterator[list[tuple[int, Contact]]]:
+    """Contacts with their positions, in runs for `pack`: of one campaign, without an id twice in one run.
 
     Order is kept among contacts of one campaign.
     """
     open_runs: dict[CampaignId, dict[ContactId, tuple[int, Contact]]] = {}
     for position, contact in enumerate(contacts):
         run = open_runs.setdefault(contact.campaign, {})
-        if contact.id in run or len(run) >= size:
+        if contact.id in run or len(run) >= OFFER_AT_ONCE:
             yield list(run.values())
             run = open_runs[contact.campaign] = {}
         run[contact.id] = (position, contact)

@@ -28,6 +28,7 @@ from dialer.storage.attempts import AttemptFilter, Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.cursors import encode_cursor
 from dialer.storage.database import Database
+from dialer.storage.dispositions import Dispositions
 from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.keys import Keys
 from dialer.storage.schema import version
@@ -90,8 +91,13 @@ class StoredCampaigns:
 class StoredAttempts:
     """`Attempts` on SQL."""
 
-    def __init__(self, attempts: Attempts) -> None:
+    def __init__(self, attempts: Attempts, dispositions: Dispositions) -> None:
         self._attempts = attempts
+        self._dispositions = dispositions
+
+    async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
+        """The latest code that each of these calls was closed with, where it was."""
+        return {call: found.code for call, found in (await self._dispositions.latest(calls)).items()}
 
     async def get(self, call: CallId) -> Attempt | None:
         """One ended call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from dialer.core.events import CallDisposed, CampaignConfigured, PeopleEvent
 from dialer.core.ids import CallId
@@ -45,6 +46,12 @@ class NodeControl:
         match event:
             case CampaignConfigured():
                 self._live.configure(event.campaign)
+                # A changed method starts with a new pacer; the legal window has not been forgotten for that.
+                spent = self._live.abandonment.legal(event.campaign.id, self._now())
+                self._dispatcher.feed(
+                    replace(event, answers_before=spent.live_answers, abandoned_before=spent.abandoned)
+                )
+                return
             case CallDisposed() if not self._is_open(event.call):
                 await self._dispose_ended(event)
                 return
@@ -58,7 +65,7 @@ class NodeControl:
 
     async def _dispose_ended(self, event: CallDisposed) -> None:
         """A code for a call that is over and wrapped up: the record and the CRM learn of it, the engine need not."""
-        attempt = await self._attempts.get(event.call)
+        attempt = self._keeper.recently_ended(event.call) or await self._attempts.get(event.call)
         if attempt is None:
             result = results.message_rejected(
                 self._now(), reason=f"dispositions: there is no call {event.call!r}", ref=event.ref

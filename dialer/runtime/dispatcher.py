@@ -57,16 +57,34 @@ class Dispatcher:
         self._feeding = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
+        self._error: Exception | None = None
+        self._failed = asyncio.Event()
 
     def feed(self, event: AnyEvent) -> None:
-        """Take an event in, and everything that follows from it."""
+        """Take an event in, and everything that follows from it.
+
+        Raises whatever the engine does: a bug. The first is kept for `failure`, since not every caller is watched.
+        """
         self._events.append(event)
-        if self._feeding:
-            return  # somebody further up the stack is at it
+        if not self._feeding:  # else somebody further up the stack is at it
+            self._take_in(())
+
+    async def failure(self) -> None:
+        """Wait until the engine has failed, be it in a timer that nobody awaits, and raise its error."""
+        await self._failed.wait()
+        assert self._error is not None, "is kept before the event is set"
+        raise self._error
+
+    def _take_in(self, outputs: Sequence[Output]) -> None:
         self._feeding = True
         try:
+            self._carry_out(outputs)
             while self._events:
                 self._carry_out(self.engine.handle(self._events.popleft()))
+        except Exception as error:
+            self._error = self._error or error
+            self._failed.set()
+            raise
         finally:
             self._feeding = False
         self._arm()
@@ -97,15 +115,14 @@ class Dispatcher:
 
     def _wake(self, deadline: float) -> None:
         self._timer, self._timer_at = None, None
-        # A timer never fires before its own deadline, whatever the clocks' resolution.
-        self._feeding = True
         try:
-            self._carry_out(self.engine.wake(max(self._now(), deadline)))
-            while self._events:
-                self._carry_out(self.engine.handle(self._events.popleft()))
-        finally:
-            self._feeding = False
-        self._arm()
+            # A timer never fires before its own deadline, whatever the clocks' resolution.
+            outputs = self.engine.wake(max(self._now(), deadline))
+        except Exception as error:
+            self._error = self._error or error
+            self._failed.set()
+            raise
+        self._take_in(outputs)
 
     # ---- outputs
 
@@ -144,11 +161,15 @@ class Dispatcher:
     def _originate(self, command: cmd.Originate) -> None:
         now = self._now()
         call = command.permit.call
+        before = len(self._events)
         handed = self._switch.originate(command, now)
+        event: AnyEvent
         if handed is HandOver.HANDED_OVER:
-            self._events.append(OriginateHandedOver(at=now, call=call))
+            event = OriginateHandedOver(at=now, call=call)
         else:
-            self._events.append(OriginateNotSent(at=now, call=call, reason=handed.value))
+            event = OriginateNotSent(at=now, call=call, reason=handed.value)
+        # Ahead of whatever the switch has told from inside the hand-over.
+        self._events.insert(before, event)
 
     def _request(self, command: cmd.RequestPermits) -> None:
         if self._outbox.full or self._permit_requests.full():

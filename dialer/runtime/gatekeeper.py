@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
 from dialer.core.commands import RequestPermits
 from dialer.core.events import CallPurged
 from dialer.core.ids import CallId, NodeName
+from dialer.core.permit import Permit
 from dialer.errors import GateNotReady, QueueError, StorageError
-from dialer.queues.port import AsyncRecords, Queues
+from dialer.queues.port import AsyncRecords, Queues, Release
 from dialer.runtime.dispatcher import Dispatcher, no_permits
 
 _log = structlog.get_logger(__name__)
@@ -99,14 +101,21 @@ class Gatekeeper:
                 self._refuse(request, "stopping" if self._closing else "gate is shut")
                 continue
             calls = [self._next_call() for _ in range(request.count)]
+            answered = False
+            unused: tuple[Permit, ...] = ()
             try:
                 async with self._queues.reserve(request.campaign, calls, self._now()) as reservation:
+                    granted, answered = reservation.granted, True
+                    if self._closing:  # began to, while the gate was being asked
+                        unused, granted = granted.permits, replace(granted, permits=())
                     self._feed_all(reservation.purged)
                     # Hands the originates over before it returns: the gate is held until then.
-                    self._dispatcher.feed(reservation.granted)
+                    self._dispatcher.feed(granted)
+                if unused:
+                    await self._queues.write([Release(permit=permit) for permit in unused])
             except QueueError as error:
                 self._trouble(error)
-                if self._dispatcher.awaits(request.campaign):
+                if not answered:
                     self._refuse(request, "gate is out of reach")
 
     async def watch_purges(self) -> None:
@@ -123,11 +132,13 @@ class Gatekeeper:
     async def heartbeat(self) -> None:
         """Say that this node lives, and take over what a dead one left."""
         while True:
-            await self._open.wait()
             try:
+                # Also while the gate is shut: loading a record takes minutes, and our calls go on meanwhile.
                 await self._queues.heartbeat(self._now(), _HEARTBEAT_TTL_S)
-                for call in await self._queues.recover(self._now()):
-                    self._dispatcher.feed(call)
+                if self.is_open:
+                    for call in await self._queues.recover(self._now()):
+                        self._dispatcher.feed(call)
+                    self.problem = ""
             except QueueError as error:
                 self._trouble(error)
             await asyncio.sleep(_HEARTBEAT_S)

@@ -64,6 +64,7 @@ from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
+from dialer.storage.dispositions import Dispositions
 from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.gate_marks import GateMarks
 from dialer.storage.keys import Keys
@@ -185,6 +186,7 @@ class Node:
         )
         await self._configure_campaigns(attempts)
         start = self._tasks.start
+        start("engine", self.dispatcher.failure())
         start("outbox", self.outbox.run())
         start("record", self.keeper.run())
         start("gate", self.gatekeeper.run())
@@ -334,7 +336,7 @@ class Node:
             campaigns=StoredCampaigns(Campaigns(self.database)),
             intake=self._intake(redis_url),
             purges=StreamPurges(self.redis, self.keys, DoNotCallList(self.database), self.clock.now),
-            attempts=StoredAttempts(attempts),
+            attempts=StoredAttempts(attempts, Dispositions(self.database)),
             results=self.results,
             health=NodeHealth(
                 database=self.database,

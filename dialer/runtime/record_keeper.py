@@ -8,13 +8,14 @@ stream and in the CRM).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 
 import structlog
 
+from dialer.core.attempt import Attempt
 from dialer.core.campaign import CampaignState
-from dialer.core.ids import CampaignId
-from dialer.core.notices import AnyNotice, CallWasDisposed, CampaignChanged
+from dialer.core.ids import CallId, CampaignId
+from dialer.core.notices import AnyNotice, CallEnded, CallWasDisposed, CampaignChanged
 from dialer.errors import StorageError
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
@@ -36,6 +37,8 @@ class RecordKeeper:
         #: Only the latest state of a campaign matters.
         self._states: dict[CampaignId, tuple[CampaignState, float]] = {}
         self._disposed: deque[Disposition] = deque()
+        #: Attempts take their own way into the database; until they are there, codes for them must not be turned away.
+        self._ended: OrderedDict[CallId, Attempt] = OrderedDict()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -46,6 +49,11 @@ class RecordKeeper:
     def apply(self, notice: AnyNotice) -> None:
         """Note what is to be written."""
         match notice:
+            case CallEnded():
+                self._ended[notice.attempt.call] = notice.attempt
+                if len(self._ended) > _LIMIT:
+                    self._ended.popitem(last=False)
+                return
             case CampaignChanged():
                 self._states[notice.campaign] = (notice.state, notice.at)
             case CallWasDisposed():
@@ -73,6 +81,10 @@ class RecordKeeper:
         self._disposed.append(disposition)
         self._idle.clear()
         self._wake.set()
+
+    def recently_ended(self, call: CallId) -> Attempt | None:
+        """A call that ended at this node not long ago, whether or not its attempt is in the database already."""
+        return self._ended.get(call)
 
     async def run(self) -> None:
         """Write until cancelled."""

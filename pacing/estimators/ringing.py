@@ -90,7 +90,7 @@ class RingingModel:
             self._ended *= kept
             self._censored *= kept
         self._refitted_at = now
-        bins = np.minimum(ages.astype(np.int64), self.bins - 1)
+        bins = np.minimum(ages, self.bins - 1.0).astype(np.int64)
         self._derive(np.bincount(bins, minlength=self.bins).astype(np.float64))
 
     @property
@@ -128,8 +128,9 @@ class RingingModel:
 
         A call that enters a second of ringing counts for the whole of it, as it does in the hazards.
         """
-        reached = np.minimum(ages.astype(np.int64), self.bins - 1) + 1
-        counted = np.where(before > 0.0, np.minimum(before.astype(np.int64), self.bins - 1) + 1, 0)
+        last = self.bins - 1.0
+        reached = np.minimum(ages, last).astype(np.int64) + 1
+        counted = np.where(before > 0.0, np.minimum(before, last).astype(np.int64) + 1, 0)
         for pace, cumulative in (
             (self._answers_pace, self._cumulative_answers),
             (self._ends_pace, self._cumulative_ends),
@@ -137,7 +138,7 @@ class RingingModel:
             pace.expected(float(np.sum(cumulative[reached] - cumulative[counted])))
 
     def _bin(self, ring_s: float) -> int:
-        return min(int(ring_s), self.bins - 1)
+        return int(min(ring_s, self.bins - 1.0))
 
 
 def _ratio(at_risk: FloatArray, hazard: FloatArray, old_cumulative: FloatArray) -> float:

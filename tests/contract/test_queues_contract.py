@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from dialer.core.outcome import Outcome
 from dialer.errors import GateNotReady, InputError
 from dialer.queues.connection import AsyncRedis
 from dialer.queues.embedded import EmbeddedServer
-from dialer.queues.port import HopperDepth, LiveState, MarkLive, Offered, Publish, Record, Release
+from dialer.queues.port import Finish, HopperDepth, LiveState, MarkLive, Offered, Publish, Record, Release
 from tests.queue_worlds import (
     NOW,
     WINTER,
@@ -448,3 +449,39 @@ async def test_attempt_from_before_a_rebuild_is_recorded_once(world: World) -> N
     await node.write([finish(permit, retry_at=NOW + 5), finish(permit, retry_at=NOW + 5)])
     assert len(await world.journal()) == 1
     assert granted(await Caller(node, "y")(now=NOW + 5)) == ["c1"]
+
+
+@pytest.mark.parametrize("callback_at", [NOW + 20, NOW + 5_000])
+async def test_callback_comes_instead_of_the_retry(world: World, callback_at: float) -> None:
+    node = await world.node("n1")
+    await node.offer([contact(1, not_before_at=NOW - 60), contact(2)])
+    call = Caller(node)
+    for permit in (await call()).granted.permits:
+        await node.write([finish(permit, retry_at=NOW + 1_000)])
+    # Pushed again as they were, or without a time: they wait for their next attempt.
+    await node.offer([contact(1, not_before_at=NOW - 60), contact(2)])
+    await node.offer([contact(1, name="new")])
+    assert granted(await call(now=NOW + 999)) == []
+    assert await node.offer([contact(1, not_before_at=callback_at)]) == [Offered.UPDATED]
+    assert granted(await call(now=callback_at - 1)) == (["c2"] if callback_at > NOW + 1_000 else [])
+    (permit,) = (await call(now=callback_at)).granted.permits
+    assert (permit.contact, permit.attempt_number) == ("c1", 2)
+    # The same callback once more says nothing new.
+    await node.write([finish(permit, retry_at=callback_at + 500)])
+    await node.offer([contact(1, not_before_at=callback_at)])
+    assert "c1" not in granted(await call(now=callback_at + 499))
+    assert "c1" in granted(await call(now=callback_at + 500))
+
+
+async def test_half_a_surrogate_pair_stops_nothing(world: World) -> None:
+    node = await world.node("n1")
+    await node.offer([contact(1, name="A\ud83d", fields={"no\udc00te": ["\ud800"]})])
+    (permit,) = (await Caller(node)()).granted.permits
+    done = finish(permit)
+    await node.write([Publish(result={"type": "call.started", "reason": "x\ud800"})])
+    await node.write(
+        [Finish(attempt=replace(done.attempt, reason="\udfffbusy"), fencing_token=done.fencing_token, retry_at=None)]
+    )
+    assert kinds(await world.results()) == ["call.started", "call.ended"]
+    (entry,) = await world.journal()
+    assert entry.attempt.reason.endswith("busy")

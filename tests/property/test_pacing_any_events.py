@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pacing import Decision, Pacer, build, method_names
@@ -63,6 +63,7 @@ def test_simple_methods_and_peers_keep_their_promises(method: str, events: list[
 
 @settings(max_examples=100, deadline=None)
 @given(events=EVENTS, warm=st.booleans())
+@example(events=[("call_started", -1e12, 0), ("call_answered", 9.223371036854776e18, 0)], warm=False)
 def test_predictive_keeps_its_promises_and_repeats_itself(events: list[tuple[object, ...]], warm: bool) -> None:
     first, second = build("predictive", max_lines=9), build("predictive", max_lines=9)
     if warm:

@@ -126,7 +126,8 @@ def test_a_moment_that_is_not_a_number_is_taken_as_the_last_one() -> None:
     ledger.call_started(7.0, 1)
     ledger.call_answered(float("nan"), 1)
     ledger.call_abandoned(float("inf"), 1)
-    assert recorder.steps == [("started", 1), ("answered", 1, 0.0), ("abandoned", 1, 0.0)]
+    ledger.call_answered(9.3e18, 2)
+    assert recorder.steps == [("started", 1), ("answered", 1, 0.0), ("abandoned", 1, 0.0), ("answered", 2, None)]
 
 
 def test_calls_and_waiting_people_whose_end_was_lost_are_forgotten() -> None:

@@ -29,7 +29,7 @@ call('XADD', K.results, 'MINID', '~', format('%.0f', oldest > 0 and oldest or 0)
 
 local record = call('HGET', K.data .. campaign, contact)
 if record then
-  local _, attempts, expires, index, score, phones, payload = match(record, HEAD)
+  local _, attempts, expires, index, score, phones, not_before, payload = match(record, HEAD)
   if retry_at == '' then
     forget(campaign, contact, record)
     call('SADD', K.finished .. campaign, contact)
@@ -38,7 +38,7 @@ if record then
       if phone == digits then index = i end
     end
     local made = math.max(tonumber(attempts), tonumber(ARGV[7]))
-    call('HSET', K.data .. campaign, contact, head(made, expires, index, score, phones) .. sub(record, payload))
+    call('HSET', K.data .. campaign, contact, head(made, expires, index, score, phones, not_before) .. sub(record, payload))
     if call('HEXISTS', K.live_contacts, campaign .. '\t' .. contact) == 0 then
       call('ZREM', K.ready .. campaign, contact)
       call('ZADD', K.later .. campaign, retry_at, contact)

@@ -1,41 +1,46 @@
 -- Upsert contacts of one campaign (no id twice in one call), or load them from the record.
--- campaign, "offer" or "load", then for each: id, priority, expiry, not before, phones, data, attempts made.
+-- campaign, "offer" or "load", and MessagePack of columns: ids, phones, data, priorities, expiries, not before, attempts
+-- made, time of the next. A column that nobody has anything in is nil.
 -- Answers what became of each: A(dded) U(pdated) R(emoved) F(inished) D(o not call).
 
 local campaign, loading = ARGV[1], ARGV[2] == 'load'
 if not loading and call('HEXISTS', K.gate, 'generation') == 0 then return not_ready('the record has not been loaded') end
 local ready, later, data = K.ready .. campaign, K.later .. campaign, K.data .. campaign
-local n = (#ARGV - 2) / 7
+local ids, lists, payloads, priorities, expiries, not_befores, attempts_made, next_times = unpack(cmsgpack.unpack(ARGV[3]), 1, 8)
+local n = #ids
 call('SADD', K.campaigns, campaign)
 
-local ids, tags, keys, phones, all, first = {}, {}, {}, {}, {}, {}
+local keys, phones, all, first = {}, {}, {}, {}
+local own = campaign .. '\t'
 for i = 1, n do
-  local at = 2 + (i - 1) * 7
-  ids[i] = ARGV[at + 1]
-  tags[i] = 'c' .. ids[i]
-  keys[i] = campaign .. '\t' .. ids[i]
-  phones[i] = phones_of(ARGV[at + 5])
-  first[i] = #all
-  for _, digits in ipairs(phones[i]) do all[#all + 1] = digits end
+  keys[i] = own .. ids[i]
+  local list = phones_of(lists[i])
+  phones[i], first[i] = list, #all
+  for k = 1, #list do all[#all + 1] = list[k] end
 end
-local marks = {}
-for i, digits in ipairs(all) do marks[i] = 'p' .. digits end
+-- What most installations have none of, or not yet, is asked for once a run rather than once a contact.
 local NONE = {}
-local function members(key, list)
+local function members(key, list, kind)
   if call('EXISTS', key) == 0 then return NONE end
-  return call('SMISMEMBER', key, unpack(list))
+  local names = list
+  if kind then
+    names = {}
+    for i, name in ipairs(list) do names[i] = kind .. name end
+  end
+  return call('SMISMEMBER', key, unpack(names))
 end
-local removed, removed_all = members(K.removed .. campaign, tags), members(K.removed .. '*', tags)
-local withdrawn, withdrawn_all = members(K.removed .. campaign, marks), members(K.removed .. '*', marks)
+local removed, removed_all = members(K.removed .. campaign, ids, 'c'), members(K.removed .. '*', ids, 'c')
+local withdrawn, withdrawn_all = members(K.removed .. campaign, all, 'p'), members(K.removed .. '*', all, 'p')
+local removals = removed ~= NONE or removed_all ~= NONE
 local finished = members(K.finished .. campaign, ids)
-local records = call('HMGET', data, unpack(ids))
-local live = call('HMGET', K.live_contacts, unpack(keys))
+local records = call('EXISTS', data) == 0 and NONE or call('HMGET', data, unpack(ids))
+local live = call('EXISTS', K.live_contacts) == 0 and NONE or call('HMGET', K.live_contacts, unpack(keys))
 local listed = dnc_lists(campaign)
 
 -- The index of phones, read at once and written at once.
 local lines, changed = {}, {}
 local read = call('HMGET', K.phones, unpack(all))
-for i, digits in ipairs(all) do lines[digits] = read[i] or '' end
+for i = 1, #all do lines[all[i]] = read[i] or '' end
 
 local function unline(digits, key)
   local left = {}
@@ -48,13 +53,16 @@ end
 local push = call('HINCRBY', K.gate, 'push', n) - n
 local store, to_ready, to_later, out = {}, {}, {}, {}
 for i = 1, n do
-  local at = 2 + (i - 1) * 7
-  local id, priority, expires, not_before, list, payload = ids[i], tonumber(ARGV[at + 2]), ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
-  local made = tonumber(ARGV[at + 7])
-  local gone, callable = removed[i] == 1 or removed_all[i] == 1, false
-  for k = 1, #phones[i] do
-    local j = first[i] + k
-    if withdrawn[j] == 1 or withdrawn_all[j] == 1 then gone = true end
+  local id, list = ids[i], lists[i]
+  local expires, not_before = expiries and expiries[i] or '', not_befores and not_befores[i] or ''
+  local made, next_at = attempts_made and attempts_made[i] or 0, next_times and next_times[i] or ''
+  local gone, callable = false, false
+  if removals then
+    gone = removed[i] == 1 or removed_all[i] == 1
+    for k = 1, #phones[i] do
+      local j = first[i] + k
+      if withdrawn[j] == 1 or withdrawn_all[j] == 1 then gone = true end
+    end
   end
   if not gone and finished[i] ~= 1 then
     for _, digits in ipairs(phones[i]) do
@@ -75,15 +83,16 @@ for i = 1, n do
     end
     out[i] = gone and 'R' or finished[i] == 1 and 'F' or 'D'
   else
-    local _, attempts, _, index, score, old = match(record or '', HEAD)
+    local _, attempts, index, score, old, said
+    if record then _, attempts, _, index, score, old, said = match(record, HEAD) end
     -- The order of pushes decides among contacts of one priority; 2^41 pushes fit beside 2,001 priorities in a double.
     local order = attempts and score % 2199023255552 or push + i
-    local rank = format('%.0f', order - priority * 2199023255552)
+    local rank = format('%.0f', order - (priorities and priorities[i] or 0) * 2199023255552)
     local before = attempts and tonumber(attempts) or 0
     local total = math.max(before, made)
     local kept = old == list and index or '0'
     store[#store + 1] = id
-    store[#store + 1] = head(total, expires, kept, rank, list) .. payload
+    store[#store + 1] = head(total, expires, kept, rank, list, not_before) .. payloads[i]
     if old ~= list then
       for _, digits in ipairs(old and phones_of(old) or NONE) do
         unline(digits, keys[i])
@@ -94,15 +103,20 @@ for i = 1, n do
       end
     end
     if not live[i] then
-      local waits
+      local begin = not_before
+      if next_at ~= '' and (begin == '' or tonumber(next_at) > tonumber(begin)) then begin = next_at end
       if attempts then
-        waits = call('ZSCORE', later, id)
-        if before == 0 and not loading then waits = nil end
-        if loading and made <= before then not_before = '' end
+        local waits = call('ZSCORE', later, id)
+        if loading then
+          if made <= before then begin = '' end
+          if waits and (begin == '' or tonumber(begin) < tonumber(waits)) then begin = waits end
+        elseif waits and before > 0 and (not_before == '' or not_before == said) then
+          -- It waits for its next attempt: only a time that is news, as of a callback, comes instead.
+          begin = waits
+        end
       end
-      if waits and (not_before == '' or tonumber(not_before) < tonumber(waits)) then not_before = waits end
-      if not_before ~= '' then
-        to_later[#to_later + 1] = not_before
+      if begin ~= '' then
+        to_later[#to_later + 1] = begin
         to_later[#to_later + 1] = id
         if attempts then call('ZREM', ready, id) end
       else

@@ -6,9 +6,10 @@ local floor, concat, tonumber = math.floor, table.concat, tonumber
 
 -- A live call: owner, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits, contact
 local LIVE = '^([^\t]*)\t(%d+)\t(%d+)\t(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(%d+)\t(.*)$'
--- A waiting contact: next phone, attempts, expiry, index of the next phone, score, phones; then a line: the CRM's data.
+-- A waiting contact: next phone, attempts, expiry, index of the next phone, score, phones, and where the CRM said so
+-- since when it may be called; then a line: the CRM's data.
 -- What the gate looks at comes first: it reads no further than it must.
-local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t(%d+)\t([^\t]*)\t([^\n]*)\n()'
+local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t(%d+)\t([^\t]*)\t([%d,]*)\t?([^\n]*)\n()'
 local SCORE = '^%d+\t%d+\t[^\t]*\t%d+\t([^\t]*)\t'
 
 local function not_ready(why)
@@ -22,9 +23,10 @@ local function phones_of(list)
   return out
 end
 
-local function head(attempts, expires, index, score, phones)
+local function head(attempts, expires, index, score, phones, not_before)
   local list = phones_of(phones)
-  return list[tonumber(index) % #list + 1] .. '\t' .. attempts .. '\t' .. expires .. '\t' .. index .. '\t' .. score .. '\t' .. phones .. '\n'
+  local tail = not_before == '' and '\n' or '\t' .. not_before .. '\n'
+  return list[tonumber(index) % #list + 1] .. '\t' .. attempts .. '\t' .. expires .. '\t' .. index .. '\t' .. score .. '\t' .. phones .. tail
 end
 
 local function days_from_civil(y, m, d)

@@ -1,0 +1,333 @@
+"""The sub-commands against a running node, as an operator and a campaign manager type them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dialer.queues.embedded import EmbeddedServer
+from dialer.simulation.profiles import FAST
+from dialer.simulation.world import Reaction, World
+from tests.e2e.programs import run, wait_for
+from tests.e2e.sites import SECRET, ExchangeThread, Site, free_port, listener, settings_file
+
+pytestmark = pytest.mark.slow
+
+PROFILE = replace(FAST, mix={Reaction.PERSON: 0.7, Reaction.BUSY: 0.3})
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[ExchangeThread]:
+    with ExchangeThread(World(PROFILE, seed=1)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, exchange: ExchangeThread) -> Iterator[Site]:
+    """A node that runs."""
+    folder = tmp_path_factory.mktemp("commands")
+    made = Site(folder, settings_file(folder, ami_port=exchange.exchange.port))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.clear_away()
+
+
+# ---- campaigns
+
+
+def test_a_campaign_from_its_making_to_its_end(site: Site) -> None:
+    created = site.cadencia(
+        "campaign", "create", "spring", "--name", "Spring [2026]", "--method", "progressive", "--json"
+    ).ok()
+    assert created.json()["id"] == "spring"
+    assert "Spring [2026]" in site.cadencia("campaign", "list").ok().output
+    listed = {row["id"]: row["state"] for row in site.cadencia("campaign", "list", "--json").ok().json()}
+    assert listed["spring"] == "draft"
+    for order, state in (("start", "running"), ("pause", "paused"), ("start", "running"), ("stop", "stopped")):
+        site.cadencia("campaign", order, "spring").ok()
+        shown = wait_for(
+            lambda wanted=state: (
+                (s := site.cadencia("campaign", "show", "spring", "--json").ok().json())["state"] == wanted and s
+            ),
+            state,
+        )
+        assert shown["settings"]["method"] == "progressive"
+    assert "progressive" in site.cadencia("campaign", "show", "spring").ok().output
+
+
+def test_campaign_mistakes_are_told(site: Site) -> None:
+    site.cadencia("campaign", "create", "autumn").ok()
+    site.cadencia("campaign", "create", "autumn").failed(1, "autumn")
+    site.cadencia("campaign", "create", "bad id").failed(1, "id")
+    site.cadencia("campaign", "create", "x", "--max-abandonment", "0.5").failed(1, "max_abandonment")
+    site.cadencia("campaign", "create", "x", "--method", "guess").failed(1, "method", "predictive")
+    site.cadencia("campaign", "show", "nowhere").failed(1, "nowhere")
+    site.cadencia("campaign", "start", "nowhere").failed(1, "nowhere")
+    site.cadencia("campaign", "pause", "autumn").failed(1)
+    site.cadencia("campaign", "create").failed(2)
+    site.cadencia("campaign", "create", "x", "--max-abandonment", "much").failed(2)
+    bad = site.folder / "bad.toml"
+    bad.write_text("method = ")
+    site.cadencia("campaign", "create", "x", "--file", str(bad)).failed(2, "bad.toml")
+
+
+# ---- lists
+
+
+def test_a_list_with_rejected_rows(site: Site) -> None:
+    site.cadencia("campaign", "create", "lists").ok()
+    rows = [
+        ["id", "nombre", "teléfono"],
+        ["a", "Ana", "600 111 222"],
+        ["b", "Bea", "not a number"],
+        ["c", "", "+34600111333"],
+        ["a", "Ana again", "600111444"],
+        ["d", "", ""],
+    ]
+    file = site.write_csv(rows, "people.csv")
+    rejected = site.folder / "rejected.csv"
+    said = site.cadencia("list", "load", "lists", str(file), "--rejected", str(rejected)).ok()
+    assert "2 of 5" in said.output or "3 of 5" in said.output, said.output
+    with rejected.open(encoding="utf-8", newline="") as lines:
+        found = list(csv.DictReader(lines))
+    assert found, "rejected rows with their reasons"
+    again = site.cadencia("list", "load", "lists", str(file), "--json").ok().json()
+    assert (again["state"], again["read"]) == ("done", 5)
+    assert again["accepted"] + again["rejected"] == 5
+    assert sum(again["reasons"].values()) == again["rejected"] == len(found)
+
+
+def test_lists_that_cannot_be_read_say_what_to_do(site: Site) -> None:
+    site.cadencia("campaign", "create", "badlists").ok()
+    no_phone = site.write_csv([["id", "name"], ["a", "Ana"]], "nophone.csv")
+    site.cadencia("list", "load", "badlists", str(no_phone)).failed(1, "phone")
+    empty = site.folder / "empty.csv"
+    empty.write_bytes(b"")
+    site.cadencia("list", "load", "badlists", str(empty)).failed(1)
+    site.cadencia("list", "load", "nowhere", str(no_phone)).failed(1, "nowhere")
+    site.cadencia("list", "load", "badlists", str(site.folder / "missing.csv")).failed(2, "missing.csv")
+
+
+def test_odd_lists_do_no_harm(site: Site) -> None:
+    site.cadencia("campaign", "create", "odd").ok()
+    latin = site.folder / "latin.csv"
+    latin.write_bytes("id;teléfono;nombre\n1;600222001;Íñigo Muñoz\n2;600222002;Begoña\n".encode("cp1252"))
+    assert site.cadencia("list", "load", "odd", str(latin), "--json").ok().json()["accepted"] == 2
+    long = site.folder / "long.csv"
+    long.write_bytes(b"id,phone,notes\n1,600222003," + b"x" * 10_000_000 + b"\n2,600222004,fine\n")
+    state = site.cadencia("list", "load", "odd", str(long), "--json").ok().json()
+    assert (state["accepted"], state["rejected"]) == (1, 1)
+
+
+# ---- do-not-call
+
+
+def test_do_not_call_from_entry_to_removal(site: Site) -> None:
+    phone, other = "+34600333001", "+34600333002"
+    site.cadencia("dnc", "add", phone, "--reason", "asked [twice]").ok()
+    entries = wait_for(
+        lambda: [e for e in site.cadencia("dnc", "check", phone, "--json").ok().json() if e["scope"] == "*"],
+        "the entry on record",
+    )
+    assert entries[0]["reason"] == "asked [twice]"
+    assert "asked [twice]" in site.cadencia("dnc", "check", phone).ok().output
+    assert "not listed" in site.cadencia("dnc", "check", other).ok().output
+    file = site.folder / "blocked.csv"
+    file.write_text(f'phone\n"{other}",asked\n{phone}\n')
+    assert "2 entered" in site.cadencia("dnc", "import", str(file)).ok().output
+    wait_for(lambda: "not listed" not in site.cadencia("dnc", "check", other).ok().output, "the imported entry")
+    site.cadencia("dnc", "remove", phone, other).ok()
+    wait_for(lambda: site.cadencia("dnc", "check", phone, other).ok().output.count("not listed") == 2, "both taken off")
+    site.cadencia("dnc", "add", "12").failed(1, "phone")
+    site.cadencia("dnc", "add").failed(2)
+
+
+def test_a_do_not_call_file_without_numbers_is_refused(site: Site) -> None:
+    empty = site.folder / "nobody.csv"
+    empty.write_text("phone\nnobody\n")
+    site.cadencia("dnc", "import", str(empty)).failed(1, "nobody.csv")
+    binary = site.folder / "list.xlsx"
+    binary.write_bytes(b"PK\x03\x04\xff\xfe\x00")
+    site.cadencia("dnc", "import", str(binary)).failed(1, "list.xlsx")
+
+
+# ---- agents, and the report of what they did
+
+
+def test_agents_work_a_list_and_the_report_tells(site: Site) -> None:
+    site.cadencia("campaign", "create", "work", "--method", "progressive").ok()
+    file = site.write_csv([["id", "phone"], *([f"w{n}", f"+346004440{n:02d}"] for n in range(12))], "work.csv")
+    site.cadencia("list", "load", "work", str(file)).ok()
+    site.cadencia("agents", "sign-in", "ana", "--phone", "ana", "--campaign", "work").ok()
+
+    def state(agent: str = "ana") -> str:
+        rows = {row["id"]: row["state"] for row in site.cadencia("agents", "--json").ok().json()}
+        return str(rows.get(agent, "gone"))
+
+    wait_for(lambda: state() == "idle", "ana is idle")
+    site.cadencia("agents", "pause", "ana", "--code", "lunch").ok()
+    wait_for(lambda: state() == "paused", "ana pauses")
+    assert "lunch" in site.cadencia("agents").ok().output
+    site.cadencia("agents", "ready", "ana").ok()
+    site.cadencia("campaign", "start", "work").ok()
+    report = wait_for(
+        lambda: (r := site.cadencia("report", "work", "--json").ok().json())["connected"] >= 1 and r, "a talk on record"
+    )
+    assert report["dialed"] == sum(report["outcomes"].values())
+    assert set(report["outcomes"]) <= {"connected", "busy", "hung_up", "abandoned", "no_answer"}
+    wait_for(lambda: state() == "wrapup", "ana wraps up")
+    site.cadencia("agents", "ready", "ana").ok()
+    site.cadencia("campaign", "stop", "work").ok()
+    assert "connected" in site.cadencia("report", "work").ok().output
+    site.cadencia("agents", "sign-out", "ana").ok()
+    wait_for(lambda: state() == "gone" or site.cadencia("agents", "ready", "ana").code == 0 and False, "ana went home")
+    site.cadencia("agents", "ready", "nobody").failed(1, "nobody")
+    site.cadencia("agents", "sign-in", "ana", "--campaign", "work").failed(2, "--phone")
+    site.cadencia("report", "nowhere").failed(1, "nowhere")
+
+
+# ---- where there is no node
+
+
+def test_commands_without_a_node_say_how_to_find_one(tmp_path: Path) -> None:
+    config = settings_file(tmp_path, ami_port=1)
+    run("campaign", "list", "--config", str(config)).failed(1, "cadencia serve", "--api-url")
+    port = free_port()
+    address = ("--api-url", f"http://127.0.0.1:{port}", "--api-key", "key")
+    run("campaign", "list", *address).failed(1, f"http://127.0.0.1:{port}", "cadencia serve")
+    with listener(b"SSH-2.0-OpenSSH_9.6\r\n") as other:
+        run("campaign", "list", "--api-url", f"http://127.0.0.1:{other}", "--api-key", "key").failed(1, str(other))
+    run("campaign", "list", "--config", str(tmp_path / "missing.toml")).failed(1, "missing.toml")
+    run("campaign", "fly").failed(2, "fly")
+
+
+def test_a_wrong_key_is_told(site: Site) -> None:
+    run("campaign", "list", "--api-url", site.api.url, "--api-key", "wrong").failed(1, "key")
+
+
+# ---- doctor
+
+
+def test_doctor_finds_nothing_wrong(site: Site) -> None:
+    found = site.cadencia("doctor", "--json").ok().json()
+    assert {finding["part"] for finding in found} == {"redis", "database", "asterisk pbx"}
+    assert all(finding["ok"] for finding in found)
+
+
+def doctor(folder: Path, part: str, *words: str, environ: dict[str, str] | None = None, **settings: object) -> None:
+    """It must find something wrong with this part, say these words, and what to do."""
+    config = settings_file(folder, **{"ami_port": 1, **settings})  # type: ignore[arg-type]  # those of settings_file
+    done = run("doctor", "--json", "--config", str(config), environ=environ, cwd=folder)
+    assert done.code == 1, done.complaints
+    bad = [finding for finding in json.loads(done.output) if finding["part"] == part and not finding["ok"]]
+    assert bad, done.output
+    text = " ".join(f"{finding['says']} {finding['mend']}" for finding in bad)
+    for word in words:
+        assert word in text, text
+    # for people it must say the very same, whatever characters there are in it
+    told = " ".join(run("doctor", "--config", str(config), environ=environ, cwd=folder).output.split())
+    assert all(" ".join(finding["says"].split()) in told for finding in bad), told
+    assert "secret-word" not in told
+
+
+def test_doctor_wrong_ami_password(tmp_path: Path, exchange: ExchangeThread) -> None:
+    port = exchange.exchange.port
+    doctor(tmp_path, "asterisk pbx", "cadencia", "manager.conf", ami_port=port, secret="secret-word")
+
+
+def test_doctor_a_port_that_speaks_something_else(tmp_path: Path) -> None:
+    with listener(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
+        doctor(tmp_path, "asterisk pbx", str(port), ami_port=port)
+
+
+def test_doctor_a_port_that_says_nothing(tmp_path: Path) -> None:
+    with listener(b"") as port:
+        doctor(tmp_path, "asterisk pbx", ami_port=port)
+
+
+def test_doctor_nobody_listens(tmp_path: Path) -> None:
+    port = free_port()
+    doctor(tmp_path, "asterisk pbx", str(port), "Asterisk up", ami_port=port)
+
+
+def test_doctor_no_dialplan(tmp_path: Path, exchange: ExchangeThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the exchange knows our dialplan by heart; here it forgets a part of it
+    monkeypatch.setattr("dialer.simulation.commands.CONTEXTS", ("cadencia-agent",), raising=False)
+    doctor(tmp_path, "asterisk pbx", "cadencia-wait", "extensions.conf", ami_port=exchange.exchange.port)
+
+
+def test_doctor_no_trunk_and_no_server(tmp_path: Path, exchange: ExchangeThread) -> None:
+    path = settings_file(tmp_path, ami_port=exchange.exchange.port)
+    path.write_text(path.read_text().split("[[asterisk.trunks]]")[0])
+    run("doctor", "--config", str(path)).failed(1)
+    assert "[[asterisk.trunks]]" in run("doctor", "--config", str(path)).output
+    path.write_text(path.read_text().split("[[asterisk]]")[0])
+    assert "[[asterisk]]" in run("doctor", "--config", str(path)).output
+
+
+def test_doctor_a_database_without_tables_is_not_touched(tmp_path: Path) -> None:
+    doctor(tmp_path, "database", "cadencia db upgrade")
+    assert not (tmp_path / "cadencia.db").exists(), "a look changes nothing"
+    config = settings_file(tmp_path, ami_port=1)
+    run("db", "upgrade", "--config", str(config)).ok()
+    run("db", "upgrade", "--config", str(config)).ok()
+    found = json.loads(run("doctor", "--json", "--config", str(config)).output)
+    assert [finding["ok"] for finding in found if finding["part"] == "database"] == [True]
+
+
+def test_doctor_a_database_out_of_reach(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"postgresql://nobody:secret-word@127.0.0.1:{port}/x"
+    doctor(tmp_path, "database", "out of reach", "database.url", database=url)
+    doctor(tmp_path, "database", "database.url", database="mysql://nobody:secret-word@127.0.0.1/x")
+
+
+def test_doctor_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "cadencia.db").write_text("This is no database. " * 100)
+    doctor(tmp_path, "database", "cadencia.db")
+
+
+def test_doctor_redis_out_of_reach(tmp_path: Path) -> None:
+    port = free_port()
+    doctor(tmp_path, "redis", "redis.url", redis=f"redis://:secret-word@127.0.0.1:{port}/0")
+    doctor(tmp_path, "redis", "redis.url", redis="http://127.0.0.1")
+
+
+def test_doctor_a_redis_that_keeps_nothing(tmp_path: Path, valkey_server: EmbeddedServer) -> None:
+    doctor(tmp_path, "redis", "appendonly", redis=valkey_server.tcp_url)
+
+
+def test_doctor_a_redis_that_is_something_else(tmp_path: Path) -> None:
+    with listener(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
+        doctor(tmp_path, "redis", redis=f"redis://127.0.0.1:{port}/0")
+
+
+def test_settings_that_are_wrong_name_the_setting(tmp_path: Path) -> None:
+    config = settings_file(tmp_path, ami_port=1)
+    good = config.read_text()
+    for wrong, words in (
+        (good + "color = 3\n", ("color",)),
+        (good.replace("port = 1\n", "port = 99999\n"), ("port",)),
+        (good.replace('node = "n1"', 'node = "n 1"'), ("node",)),
+        (good.replace(SECRET, f"file:{tmp_path / 'nothing'}"), ("secret", "nothing")),
+        ("node = ", ("TOML",)),
+    ):
+        config.write_text(wrong)
+        for command in ("doctor", "serve"):
+            run(command, "--config", str(config)).failed(1, *words)
+
+
+def test_the_node_ends_at_a_signal(site: Site) -> None:
+    # the last of this module: a clean end whatever the tests before have left
+    (program,) = site.programs
+    assert program.end(signal.SIGTERM, timeout_s=15.0) == 0, program.complaints
+    program.gone(timeout_s=2.0)
+    assert "Traceback" not in program.complaints
