@@ -19,17 +19,17 @@ import sqlite3
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, NodeName
 from dialer.intake.importer import Hopper, Importer, ImportOrder
 from dialer.queues.embedded import EmbeddedServer
-from dialer.queues.port import AsyncRecords, Offered, Record
+from dialer.queues.port import AsyncRecords, Offered, PackedOffer, Record
 from dialer.queues.redis_queues import RedisQueues
-from dialer.storage.contact_load import COLUMNS
+from dialer.storage.contact_rows import COLUMNS
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
 from dialer.storage.lists import Lists
@@ -55,8 +55,8 @@ class Watch:
         self._hopper = hopper
         self.first_at = 0.0
 
-    async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
-        answers = [Offered.ADDED] * len(contacts) if self._hopper is None else await self._hopper.offer(contacts)
+    async def offer_packed(self, offers: Sequence[PackedOffer]) -> Counter[Offered]:
+        answers = Counter[Offered]() if self._hopper is None else await self._hopper.offer_packed(offers)
         self.first_at = self.first_at or time.monotonic()
         return answers
 

@@ -1,4 +1,4 @@
-"""The main job on a real Asterisk: a CSV list through `cadencia serve`, compared call by call with what the carrier did.
+"""The main job on a real Asterisk: a list through `cadencia serve`, compared call by call with what the carrier did.
 
     scripts/asterisk-lab up
     .venv/bin/python benchmarks/real_list.py --contacts 1000 --agents 20
@@ -25,13 +25,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 from dialer.cli.client import Api
 from scripts.lab import ledger, plan
 from scripts.lab.layout import DEFAULT_PORT_BASE, Layout, default_directory
 
+ROOT = Path(__file__).resolve().parents[1]
 CADENCIA = (sys.executable, "-m", "dialer.cli")
 #: What must come of each kind of callee; a person may also hang up before an agent comes, or find none in time.
 PEOPLE = frozenset({"connected", "abandoned", "hung_up"})
@@ -56,6 +54,20 @@ def expected(callee: plan.Callee, *, detection: bool) -> frozenset[str]:
     return PEOPLE | {"machine"} if detection and callee.machine else PEOPLE
 
 
+class NodeApi(Api):
+    """The API of a node that we started."""
+
+    pid: int
+
+    @classmethod
+    def find(cls, config: Path, pid: int) -> NodeApi:
+        """Connect by the node's own file."""
+        api = cls.connect(config, None, None)
+        assert isinstance(api, cls)
+        api.pid = pid
+        return api
+
+
 @dataclass(slots=True)
 class Report:
     """What happened."""
@@ -73,7 +85,7 @@ class Report:
 
 
 @contextmanager
-def node(folder: Path, layout: Layout, *, cps: float) -> Iterator[tuple[Path, Api]]:
+def node(folder: Path, layout: Layout, *, cps: float) -> Iterator[tuple[Path, NodeApi]]:
     """`cadencia serve` on the lab's Asterisk."""
     config = folder / "cadencia.toml"
     config.write_text(
@@ -104,7 +116,7 @@ max_calls_per_second = {cps}
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"cadencia serve did not come up:\n{(folder / 'serve.log').read_text()}")
             time.sleep(0.1)
-        yield config, Api.connect(config, None, None)
+        yield config, NodeApi.find(config, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

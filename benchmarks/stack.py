@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/stack.py --agents 120 --seconds 30 --rate 200
     .venv/bin/python benchmarks/stack.py --agents 300 --seconds 30 --rate 1000     # as fast as it goes
 
-The node (engine, gate client, AMI, results, SQL writer, metrics) is one process on one core; the exchange and Valkey are
-processes of their own. `--rate` is the trunk's limit in calls per second. Ratios are against the exchange's own CPU in
-the same run, which does as much AMI as the node and nothing else.
+The node (engine, gate client, AMI, results, SQL writer, metrics) is one process on one core; the exchange and
+Valkey are processes of their own. `--rate` is the trunk's limit in calls per second. Ratios are against
+the exchange's own CPU in the same run, which does as much AMI as the node and nothing else.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ import asyncio
 import json
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 from dialer.campaigns import parse_campaign
 from dialer.core.campaign import CampaignState
@@ -42,6 +38,7 @@ from dialer.simulation.profiles import profile_named
 from dialer.simulation.world import World
 from dialer.storage.campaigns import Campaigns
 
+ROOT = Path(__file__).resolve().parents[1]
 CAMPAIGN = CampaignId("bench")
 
 
@@ -82,15 +79,23 @@ async def fill(node: Node, count: int) -> None:
 
 async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     secret = secrets.token_urlsafe(12)
-    exchange = subprocess.Popen(
-        [sys.executable, "-m", "dialer.simulation.exchange", "--profile", arguments.profile, "--print-port", "--until-eof"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+    exchange = await asyncio.create_subprocess_exec(
+        *(
+            sys.executable,
+            "-m",
+            "dialer.simulation.exchange",
+            "--profile",
+            arguments.profile,
+            "--print-port",
+            "--until-eof",
+        ),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "CADENCIA_EXCHANGE_SECRET": secret},
         cwd=ROOT,
     )
     assert exchange.stdout is not None
-    port = int(exchange.stdout.readline())
+    port = int(await exchange.stdout.readline())
     world = World(profile_named(arguments.profile), 1)
     clock, counts = Clock(), Counts()
     desk = SimulatedDesk(clock)
@@ -159,7 +164,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
     finally:
         assert exchange.stdin is not None
         exchange.stdin.close()
-        exchange.wait(10)
+        await exchange.wait()
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from dialer.core.outcome import Outcome
 from dialer.queues.journal import JournalEntry, encode_entry
 from dialer.storage import contact_load
 from dialer.storage.attempt_writer import AttemptWriter
+from dialer.storage.contact_rows import COLUMNS, ContactRow
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
 from dialer.storage.schema import migrate
@@ -98,7 +99,7 @@ def journal(count: int) -> list[tuple[str, bytes]]:
     ]
 
 
-def bare_sqlite(path: Path, rows: Sequence[contact_load.ROW]) -> float:
+def bare_sqlite(path: Path, rows: Sequence[ContactRow]) -> float:
     """Rows a second of executemany with the pragmas and the table of the product."""
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("synchronous = FULL", "cache_size = -32768"):
@@ -116,13 +117,13 @@ def bare_sqlite(path: Path, rows: Sequence[contact_load.ROW]) -> float:
     return rate
 
 
-async def bare_postgresql(database: Database, rows: Sequence[contact_load.ROW]) -> float:
+async def bare_postgresql(database: Database, rows: Sequence[ContactRow]) -> float:
     """Rows a second of COPY straight into the table."""
     async with database.engine.connect() as connection:
         driver: Any = (await connection.get_raw_connection()).driver_connection
         began = time.perf_counter()
         for at in range(0, len(rows), BATCH):
-            await driver.copy_records_to_table("contacts", records=rows[at : at + BATCH], columns=contact_load.COLUMNS)
+            await driver.copy_records_to_table("contacts", records=rows[at : at + BATCH], columns=COLUMNS)
         rate = len(rows) / (time.perf_counter() - began)
         await driver.execute("TRUNCATE contacts")
     return rate

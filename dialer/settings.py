@@ -89,7 +89,7 @@ class Redis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str = "embedded"
     prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_:-]{0,64}\Z")] = "cadencia:"
     results_keep_days: Annotated[float, Meta(gt=0)] = 7.0
-    #: Hold back other clients' writes between check and originate (docs/adr/0004). Off only where the server forbids it.
+    #: Hold back other clients' writes between check and originate (docs/adr/0004); off where the server forbids it.
     strict_gate: bool = True
 
 
@@ -182,7 +182,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
 
 def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
     for key, value in environ.items():
-        if not key.startswith("CADENCIA_") or "__" not in key and key != "CADENCIA_NODE":
+        if not key.startswith("CADENCIA_") or ("__" not in key and key != "CADENCIA_NODE"):
             continue
         path = key.removeprefix("CADENCIA_").lower().split("__")
         node: Any = raw

@@ -21,6 +21,8 @@ from pacing.intervals import FloatArray
 
 _MOST_IMPROVEMENTS = 200
 _BISECTIONS = 40
+# Policies on either side of the limit that differ by less than this share of the agents leave nothing to find.
+_CLOSE = 2e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,8 @@ def solve(model: MarkovModel, max_abandonment: float) -> Optimum:
         low, over, high = high, best, 4.0 * high
         best = _best_for_price(model, high, max_abandonment, best.levels)
     for _ in range(_BISECTIONS):
+        if over.occupancy - best.occupancy < _CLOSE:
+            break
         price = 0.5 * (low + high)
         policy = _best_for_price(model, price, max_abandonment, best.levels)
         if policy.levels in (best.levels, over.levels) and high - low < 1e-3 * high:

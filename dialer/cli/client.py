@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import typer
 
@@ -43,7 +43,7 @@ class Api:
         self._timeout_s = timeout_s
 
     @classmethod
-    def connect(cls, config: Path | None, api_url: str | None, api_key: str | None) -> Api:
+    def connect(cls, config: Path | None, api_url: str | None, api_key: str | None) -> Self:
         """Find a node.
 
         Raises:
@@ -123,6 +123,10 @@ class Api:
             raise DialerError(f"the node at {self.url} did not answer within {self._timeout_s:.0f} s") from error
         except aiohttp.ClientConnectionError as error:
             raise DialerError(f"no answer from {self.url}: is `cadencia serve` running there?") from error
+        except aiohttp.ClientError as error:
+            raise DialerError(
+                f"what answers at {self.url} is no Cadencia node: correct --api-url, such as http://127.0.0.1:8080"
+            ) from error
 
 
 async def _answer(response: Any, *, text: bool) -> Any:
@@ -131,8 +135,11 @@ async def _answer(response: Any, *, text: bool) -> Any:
         try:
             problem = json.loads(raw)
             raise ApiError(response.status, str(problem.get("error", "")), str(problem.get("message", "")))
-        except ValueError:
+        except (ValueError, AttributeError):
             raise ApiError(response.status, "http", f"HTTP {response.status} from {response.url.path}") from None
     if text:
         return raw
-    return json.loads(raw) if raw else None
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError:
+        raise DialerError(f"what answers at {response.url.origin()} is no Cadencia node: correct --api-url") from None

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption
-from dialer.cli.screen import JsonOption, out, print_json, print_rows
+from dialer.cli.client import Api, ApiError, ApiKeyOption, ApiUrlOption, ConfigOption
+from dialer.cli.screen import JsonOption, fail, out, print_json, print_rows
 
 app = typer.Typer(help="Do-not-call entries.", no_args_is_help=True)
 
 Phones = Annotated[list[str], typer.Argument(help="Numbers in E.164, such as +34600111222.", show_default=False)]
 Scope = Annotated[str, typer.Option(help="A campaign, or * for all.")]
 _BATCH = 1_000
+#: No number has fewer digits, national ones included; a header row has hardly any.
+_MIN_DIGITS = 4
+_SHOWN = 20
 
 
 def _write(api: Api, phones: list[str], op: str, scope: str, reason: str) -> int:
@@ -75,22 +79,60 @@ def check(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="One number a line.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="One number a line; in a CSV the first column.", exists=True, dir_okay=False)
+    ],
     scope: Scope = "*",
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "import",
     config: ConfigOption = None,
     api_url: ApiUrlOption = None,
     api_key: ApiKeyOption = None,
 ) -> None:
-    """A file of numbers that must not be called any more."""
-    phones = list(_numbers(file))
-    count = _write(Api.connect(config, api_url, api_key), phones, "add", scope, reason)
+    """A file of numbers that must not be called any more; lines that are no numbers are named, the others entered."""
+    rows, bad = _read(file)
+    if not rows and not bad:
+        fail(f"{file}: no number in it; it must have one a line, such as +34600111222")
+    api = Api.connect(config, api_url, api_key)
+    count = 0
+    for start in range(0, len(rows), _BATCH):
+        refused = _enter(api, rows[start : start + _BATCH], scope, reason)
+        count += len(rows[start : start + _BATCH]) - len(refused)
+        bad += refused
     out.print(f"{count:,} entered; no call to them starts from now on.")
+    if bad:
+        shown = "\n".join(f"  line {line}: {problem}" for line, problem in sorted(bad)[:_SHOWN])
+        more = f"\n  and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
+        fail(f"{file}: {len(bad):,} lines were not entered; correct them and import the file again:\n{shown}{more}")
 
 
-def _numbers(file: Path) -> Iterator[str]:
-    with file.open(encoding="utf-8-sig") as lines:
-        for line in lines:
-            number = line.split(",")[0].strip().strip('"')
-            if number and (number[0] == "+" or number[0].isdigit()):
-                yield number
+def _read(file: Path) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """(line, number) of a file, and (line, problem) of what can be none."""
+    rows: list[tuple[int, str]] = []
+    bad: list[tuple[int, str]] = []
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text)
+            for row in reader:
+                number = row[0].strip() if row else ""
+                if sum(character.isdigit() for character in number) >= _MIN_DIGITS:
+                    rows.append((reader.line_num, number))
+                elif number and reader.line_num > 1:
+                    # The first line may be a header; any other that is passed over could be somebody who gets a call.
+                    bad.append((reader.line_num, f"{number[:40]!r} is not a number"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        fail(f"{file} is not a text file with one number a line ({error}); save it as CSV in UTF-8")
+    return rows, bad
+
+
+def _enter(api: Api, rows: Sequence[tuple[int, str]], scope: str, reason: str) -> list[tuple[int, str]]:
+    """Enter numbers; (line, problem) of those that the node refuses. It takes all of a request, or none."""
+    try:
+        _write(api, [number for _, number in rows], "add", scope, reason)
+    except ApiError as error:
+        if error.status != 422:
+            raise
+        if len(rows) == 1:
+            return [(rows[0][0], str(error))]
+        middle = len(rows) // 2
+        return [*_enter(api, rows[:middle], scope, reason), *_enter(api, rows[middle:], scope, reason)]
+    return []

@@ -87,6 +87,7 @@ class CallDesk:
         self._floor.timers.set(("ring", call.id), event.at + call.campaign.ring_timeout_s + RING_MARGIN_S)
         run = self._floor.run_of(call)
         if run is not None:
+            run.reserved -= 1
             run.pacer.call_started(event.at, call.id)
         self._floor.emit(
             CallStarted(
@@ -610,6 +611,7 @@ class CallDesk:
         run = floor.run_of(call)
         if run is not None and call.id in run.calls:
             run.calls.remove(call.id)
+            run.reserved -= call.state is CallState.RESERVED
             if call.unanswered:
                 run.unanswered[call.server] -= 1
         if call.trunk is not None:

@@ -43,6 +43,8 @@ class CampaignRun:
     #: Permits asked for and not answered yet.
     requested: int = 0
     requested_at: float = 0.0
+    #: Calls permitted and not handed over yet: the pacer does not know of them.
+    reserved: int = 0
     #: After an empty answer of the gate, not asked again before.
     ask_again_at: float = 0.0
     decided_at: float = float("-inf")

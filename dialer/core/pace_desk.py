@@ -155,7 +155,9 @@ class PaceDesk:
         floor.timers.set(key, now + (DECIDE_EVERY_S if decision.dial > count else DECIDE_AT_LEAST_EVERY_S))
 
     def _awaits(self, run: CampaignRun) -> bool:
-        """Whether the gate's answer is still to come; looked at again when it must have come."""
+        """Whether calls are on their way that the pacer does not know of: asked for, or permitted and not yet started."""
+        if run.reserved:
+            return True  # the hand-over of each comes next
         if not run.requested:
             return False
         due_at = run.requested_at + REQUEST_TIMEOUT_S
@@ -180,6 +182,7 @@ class PaceDesk:
             floor.calls[call.id] = call
             run.calls.add(call.id)
             run.unanswered[server] += 1
+            run.reserved += 1
             detection = campaign.machine_detection
             floor.emit(
                 Originate(

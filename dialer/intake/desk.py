@@ -8,7 +8,6 @@ from typing import Final, Protocol
 
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId
-from dialer.intake.importer import ContactStore, Hopper
 from dialer.intake.messages import read_contact
 from dialer.intake.phones import PhoneReader
 from dialer.intake.record import Refusal, RejectReason
@@ -25,6 +24,20 @@ NOT_CALLED: Final = {
     Offered.DO_NOT_CALL: (RejectReason.DO_NOT_CALL, "has no number that is not on a do-not-call list"),
 }
 _OFFER_AT_ONCE: Final = 1_000
+
+
+class ContactStore(Protocol):
+    """Where contacts are kept (`dialer.storage.contacts.Contacts`)."""
+
+    async def upsert(self, batch: Sequence[Contact], at: float) -> int:
+        """Add or update contacts."""
+
+
+class Hopper(Protocol):
+    """Where contacts wait to be called (`dialer.queues.port.Queues`)."""
+
+    async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
+        """Upsert up to 1,000 contacts."""
 
 
 class CampaignStore(Protocol):

@@ -2,8 +2,10 @@
 
     reading process ──pipe──► storing (SQL, up to 5,000 rows a transaction) ──queue──► offering (hopper, 1,000 at once)
 
-What is offered has been stored; what has been stored is offered at once, so that the first contact of a list can be
-dialed long before its last row has been read. Every step can be repeated: the same list again changes nothing.
+The reading process makes of each contact what the database and the hopper take, so that nothing here handles rows one
+by one: reading, the database's thread and Redis are what shares the processors. What is offered has been stored; what
+has been stored is offered at once, so that the first contact of a list can be dialed long before its last row has been
+read. Every step can be repeated: the same list again changes nothing.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId
 from dialer.errors import DialerError, InputError
-from dialer.intake.reading import BATCH, ReadBatch, ReadOrder, read_apart, reasons_of
+from dialer.intake.reading import ReadBatch, ReadOrder, read_apart, reasons_of
 from dialer.intake.rows import ListFormat
 from dialer.intake.rows import RejectedRow as Refused
-from dialer.queues.port import Offered
+from dialer.queues.port import Offered, PackedOffer
+from dialer.storage.contact_rows import ContactRow
 from dialer.storage.lists import ContactList, ListCounts, ListState, RejectedRow
 
 #: Rows in one transaction: the database is waited for once a transaction, and other writers wait as long as it lasts.
@@ -33,7 +35,7 @@ _PROGRESS_EVERY_S: Final = 0.5
 class ContactStore(Protocol):
     """Where contacts are kept (`dialer.storage.contacts.Contacts`)."""
 
-    async def upsert(self, batch: Sequence[Contact], at: float, *, list_id: str | None = None) -> int:
+    async def upsert_rows(self, rows: Sequence[ContactRow]) -> None:
         """Add or update contacts."""
 
 
@@ -56,8 +58,8 @@ class ListStore(Protocol):
 class Hopper(Protocol):
     """Where contacts wait to be called (`dialer.queues.port.Queues`)."""
 
-    async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
-        """Upsert up to 1,000 contacts."""
+    async def offer_packed(self, offers: Sequence[PackedOffer]) -> Counter[Offered]:
+        """Upsert contacts; how many of them became what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +209,7 @@ class _Run:
         self._answers: Counter[str] = Counter()
         self._noted_at = started_at
         self._read: asyncio.Queue[ReadBatch | None] = asyncio.Queue(maxsize=8)
-        self._stored: asyncio.Queue[list[Contact] | None] = asyncio.Queue(maxsize=8)
+        self._stored: asyncio.Queue[list[PackedOffer] | None] = asyncio.Queue(maxsize=8)
 
     def counts(self) -> ListCounts:
         """Rows so far."""
@@ -236,6 +238,8 @@ class _Run:
             path=str(self._order.path),
             campaign=self._order.campaign,
             region=self._order.region,
+            list_id=self._order.list_id,
+            pushed_at=self._pushed_at,
             form=self._order.form,
         )
         try:
@@ -256,27 +260,29 @@ class _Run:
         ended = False
         while not ended:
             batch = await self._read.get()
-            contacts: list[Contact] = []
+            rows: list[ContactRow] = []
+            offers: list[list[PackedOffer]] = []
             rejected: list[Refused] = []
             while batch is not None:
-                contacts += batch.contacts
+                rows += batch.rows
+                offers.append(batch.offers)
                 rejected += batch.rejected
                 self._bytes = batch.bytes_read
                 # The first rows of a list do not wait for more: somebody may be called already.
                 first = self._accepted + self._rejected == 0
-                if first or len(contacts) + len(rejected) >= _STORE_AT_ONCE:
+                if first or len(rows) + len(rejected) >= _STORE_AT_ONCE:
                     break
                 batch = await self._read.get()
             ended = batch is None
-            await self._store(contacts, rejected)
-            for at in range(0, len(contacts), BATCH):
-                await self._stored.put(contacts[at : at + BATCH])
+            await self._store(rows, rejected)
+            for offered in offers:
+                await self._stored.put(offered)
         await self._stored.put(None)
 
-    async def _store(self, contacts: list[Contact], rejected: list[Refused]) -> None:
-        if contacts:
-            await self._contacts.upsert(contacts, self._pushed_at, list_id=self._order.list_id)
-        self._accepted += len(contacts)
+    async def _store(self, rows: list[ContactRow], rejected: list[Refused]) -> None:
+        if rows:
+            await self._contacts.upsert_rows(rows)
+        self._accepted += len(rows)
         reasons = reasons_of(rejected)
         self._reasons += reasons
         self._rejected += reasons.total()
@@ -284,18 +290,18 @@ class _Run:
         now = self._now()
         if rejected or now - self._noted_at >= _PROGRESS_EVERY_S:
             self._noted_at = now
-            rows = [
+            problems = [
                 RejectedRow(row=row.row, code=str(row.reason), message=row.message, raw=row.raw) for row in rejected
             ]
-            await self._lists.progress(self._order.list_id, self.counts(), rows)
+            await self._lists.progress(self._order.list_id, self.counts(), problems)
         if self._on_progress is not None:
             self._on_progress(self.progress())
 
     async def _offering(self) -> None:
-        while (contacts := await self._stored.get()) is not None:
+        while (offers := await self._stored.get()) is not None:
             if self._hopper is not None:
-                answers = await self._hopper.offer(contacts)
-                self._answers.update(str(answer) for answer in answers)
-            self._offered += len(contacts)
+                answers = await self._hopper.offer_packed(offers)
+                self._answers.update({str(answer): count for answer, count in answers.items()})
+            self._offered += sum(offer.count for offer in offers)
             if self._on_progress is not None:
                 self._on_progress(self.progress())

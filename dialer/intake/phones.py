@@ -108,7 +108,7 @@ class PhoneReader:
         cleaned = "".join(_ascii_digit(char) for char in cleaned) if not cleaned.isascii() else cleaned
         if not _WRITTEN.fullmatch(cleaned):
             return _LETTERS
-        if sum(char.isdigit() for char in cleaned) < 5:
+        if sum(char.isdigit() for char in cleaned) < 3:
             return _FEW_DIGITS
         if self._accelerate:
             reading = self._by_plan(_FILLING.sub("", cleaned))

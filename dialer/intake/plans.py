@@ -59,15 +59,12 @@ KINDS: Final = {
 class NumberingPlan:
     """The numbers of one country code that belongs to one region."""
 
-    __slots__ = ("_general", "_group_kinds", "_idd", "_lengths", "_pattern", "_prefix")
+    __slots__ = ("_group_kinds", "_idd", "_lengths", "_pattern")
 
     def __init__(self, metadata: PhoneMetadata) -> None:
         general = metadata.general_desc
         assert general is not None, "every region's metadata has it"
-        self._general = re.compile(general.national_number_pattern or "(?!)")
         self._lengths = frozenset(general.possible_length)
-        prefix = metadata.national_prefix_for_parsing
-        self._prefix = re.compile(prefix) if prefix else None
         self._idd = re.compile(metadata.international_prefix) if metadata.international_prefix else None
         # The order in which phonenumbers tries them; the first that fits wins.
         kinds: list[tuple[NumberKind, PhoneNumberDesc | None]] = [
@@ -91,7 +88,11 @@ class NumberingPlan:
         used = [(kind, expression) for kind, expression in alternatives if expression]
         # Group numbers of the patterns themselves would shift ours: they are made non-capturing by _expression.
         self._group_kinds = (NumberKind.UNKNOWN, *(kind for kind, _ in used))
-        self._pattern = re.compile("|".join(f"({expression})" for _, expression in used) or "(?!)")
+        kinds_of_line = "|".join(f"({expression})" for _, expression in used) or "(?!)"
+        prefix = metadata.national_prefix_for_parsing
+        no_prefix = f"(?!{_without_groups(prefix)})" if prefix else ""
+        valid = f"(?=(?:{_without_groups(general.national_number_pattern or '(?!)')})\\Z)"
+        self._pattern = re.compile(f"{no_prefix}{valid}(?:{kinds_of_line})", re.ASCII)
 
     def kind(self, national: str) -> NumberKind | None:
         """Kind of the national significant number `national` (ASCII digits); UNKNOWN: not valid; None: cannot tell."""

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import islice
 from typing import BinaryIO, Final
 
 import msgspec
@@ -22,9 +23,12 @@ from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId
 from dialer.errors import DialerError, InputError
 from dialer.intake.phones import PhoneReader
-from dialer.intake.rows import ListFormat, ListReader, RejectedRow
+from dialer.intake.rows import ListFormat, ListReader, RejectedRow, Row
+from dialer.queues.port import PackedOffer
+from dialer.queues.wire import OFFER_AT_ONCE, pack
+from dialer.storage.contact_rows import ContactRow, row_of
 
-#: Rows in one batch; also the most that the hopper takes at once.
+#: Rows in one batch.
 BATCH: Final = 1_000
 _MAX_FRAME: Final = 256 * 1024 * 1024
 
@@ -35,13 +39,17 @@ class ReadOrder(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     campaign: str
     region: str
+    #: What the rows say of where they came from: the list, and unix seconds of its push.
+    list_id: str
+    pushed_at: float
     form: ListFormat | None = None
 
 
 class ReadBatch(msgspec.Struct, tag=True, kw_only=True):
-    """Some rows, in the order of the file."""
+    """Some rows, in the order of the file; the contacts as they go on from here, to the record and to the hopper."""
 
-    contacts: list[Contact]
+    rows: list[ContactRow]
+    offers: list[PackedOffer]
     rejected: list[RejectedRow]
     #: Bytes of the file that have been read.
     bytes_read: int
@@ -103,28 +111,30 @@ async def read_apart(order: ReadOrder) -> AsyncIterator[ReadBatch]:
 
 def read_here(order: ReadOrder, out: BinaryIO) -> None:
     """Read the file and write its frames to `out`."""
-    contacts: list[Contact] = []
-    rejected: list[RejectedRow] = []
     try:
         with open(order.path, "rb") as source:
-            rows = ListReader(source, CampaignId(order.campaign), PhoneReader(order.region), order.form)
-            for row in rows:
-                if isinstance(row, RejectedRow):
-                    rejected.append(row)
-                else:
-                    contacts.append(row)
-                if len(contacts) + len(rejected) >= BATCH:
-                    _write(out, ReadBatch(contacts=contacts, rejected=rejected, bytes_read=rows.bytes_read))
-                    contacts, rejected = [], []
-            if contacts or rejected:
-                _write(out, ReadBatch(contacts=contacts, rejected=rejected, bytes_read=rows.bytes_read))
-            _write(out, ReadEnd(encoding=rows.encoding.verdict))
+            reader = ListReader(source, CampaignId(order.campaign), PhoneReader(order.region), order.form)
+            rows = iter(reader)
+            while batch := list(islice(rows, BATCH)):
+                _write(out, _batch(batch, order, reader.bytes_read))
+            _write(out, ReadEnd(encoding=reader.encoding.verdict))
     except DialerError as error:
         _write(out, ReadEnd(error=str(error)))
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
         _write(out, ReadEnd(error=f"cannot read {order.path}: {error.strerror}"))
+
+
+def _batch(rows: list[Row], order: ReadOrder, bytes_read: int) -> ReadBatch:
+    # No contact comes twice in a list: rows and offers need not be looked through for that.
+    contacts = [row for row in rows if isinstance(row, Contact)]
+    return ReadBatch(
+        rows=[row_of(contact, order.pushed_at, order.list_id) for contact in contacts],
+        offers=[pack(contacts[at : at + OFFER_AT_ONCE]) for at in range(0, len(contacts), OFFER_AT_ONCE)],
+        rejected=[row for row in rows if isinstance(row, RejectedRow)],
+        bytes_read=bytes_read,
+    )
 
 
 def reasons_of(rejected: list[RejectedRow]) -> Counter[str]:

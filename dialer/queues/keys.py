@@ -41,11 +41,10 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "removed": "removed:",
         # hash: digits -> campaign TAB contact, one a line
         "phones": "phones",
-        # hashes: call -> record; campaign TAB contact -> call; digits -> call; call -> removals that hit it;
-        # campaign -> how many
+        # hashes: digits -> record of the live call; campaign TAB contact -> those digits, where the contact's own
+        # numbers do not tell; call -> removals that hit it; campaign -> how many
         "live": "live",
         "live_contacts": "live:contacts",
-        "live_numbers": "live:numbers",
         "live_purged": "live:purged",
         "live_count": "live:count",
         # calls from before a loss that have been finished since (see finish.lua)

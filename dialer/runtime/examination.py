@@ -16,7 +16,7 @@ from dialer.settings import Asterisk, Settings
 from dialer.storage.database import Database
 from dialer.storage.schema import version
 from dialer.switch import native
-from dialer.switch.link import Link
+from dialer.switch.link import Answer, Link
 
 _TIMEOUT_S = 8.0
 #: Contexts of config/asterisk/extensions.conf that calls are sent to.
@@ -98,6 +98,10 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 async def _database(settings: Settings) -> list[Finding]:
     database = Database(settings.database.url)
+    if database.path is not None and not database.path.exists():
+        # Opening it would make it, and a look changes nothing.
+        says, mend = f"{database.where} does not exist yet", "run `cadencia db upgrade`"
+        return [Finding(part="database", ok=False, says=says, mend=mend)]
     try:
         found = await version(database)
     finally:
@@ -117,8 +121,13 @@ async def _asterisk(settings: Settings, server: Asterisk) -> list[Finding]:
     try:
         await link.opened()
         found = [await _asterisk_version(part, link)]
-        missing = [context for context in CONTEXTS if not await _has_context(link, context)]
-        if missing:
+        answers = {context: await link.ask(Action("ShowDialPlan", (("Context", context),))) for context in CONTEXTS}
+        missing = [context for context, answer in answers.items() if not answer.ok]
+        refused = next((said for said in map(_refusal, answers.values()) if said), "")
+        if refused:
+            mend = "give its user read and write class reporting in manager.conf, and try again"
+            found.append(Finding(part=part, ok=False, says=f"does not show its dialplan: {refused}", mend=mend))
+        elif missing:
             mend = "install config/asterisk/extensions.conf and reload the dialplan (docs/asterisk.md)"
             found.append(Finding(part=part, ok=False, says=f"dialplan lacks {', '.join(missing)}", mend=mend))
         else:
@@ -143,9 +152,12 @@ async def _asterisk_version(part: str, link: Link) -> Finding:
     return Finding(part=part, ok=True, says=f"logged in, version {text}")
 
 
-async def _has_context(link: Link, context: str) -> bool:
-    answer = await link.ask(Action("ShowDialPlan", (("Context", context),)))
-    return answer.ok
+def _refusal(answer: Answer) -> str:
+    """Why a context was not shown, where that is not because there is none; else ""."""
+    if answer.ok:
+        return ""
+    said = answer.message.get("Message", "") if answer.message is not None else answer.problem or "no answer"
+    return "" if "context" in said.lower() else said
 
 
 def _trunks(part: str, server: Asterisk) -> list[Finding]:

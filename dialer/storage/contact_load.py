@@ -13,26 +13,10 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialer.core.contact import Contact
+from dialer.storage.contact_rows import COLUMNS, ContactRow, row_of
 from dialer.storage.database import Database
 from dialer.storage.tables import removals
-from dialer.storage.text import storable, to_json
 
-ROW = tuple[str, str, str, str, int, str | None, float | None, float | None, str, str, str | None, float]
-
-COLUMNS: Final = (
-    "campaign",
-    "id",
-    "phones",
-    "name",
-    "priority",
-    "timezone",
-    "not_before_at",
-    "expires_at",
-    "consent",
-    "fields",
-    "list",
-    "updated_at",
-)
 _NAMES: Final = ", ".join(COLUMNS)
 _UPDATE: Final = (
     "ON CONFLICT (campaign, id) DO UPDATE SET "
@@ -67,36 +51,16 @@ _MERGE_CHECKED: Final = (
 )
 
 
-def rows_of(batch: Sequence[Contact], at: float, list_id: str | None) -> list[ROW]:
+def rows_of(batch: Sequence[Contact], at: float, list_id: str | None) -> list[ContactRow]:
     """One row for each different contact, in the order of (campaign, id); of repeated ones the last."""
     unique = {(contact.campaign, contact.id): contact for contact in batch}
-    return [
-        (
-            storable(contact.campaign),
-            storable(contact.id),
-            # Almost all have one number, which needs no escape.
-            f'["{contact.phones[0]}"]'
-            if len(contact.phones) == 1 and contact.phones[0].lstrip("+").isalnum()
-            else to_json(contact.phones),
-            storable(contact.name),
-            contact.priority,
-            contact.timezone,
-            contact.not_before_at,
-            contact.expires_at,
-            to_json(contact.consent) if contact.consent else "{}",
-            to_json(contact.fields) if contact.fields else "{}",
-            list_id,
-            at,
-        )
-        for _, contact in sorted(unique.items())
-    ]
+    return [row_of(contact, at, list_id) for _, contact in sorted(unique.items())]
 
 
-async def load(database: Database, batch: Sequence[Contact], at: float, list_id: str | None) -> int:
-    """See `dialer.storage.contacts.Contacts.upsert`."""
-    if not batch:
-        return 0
-    rows = rows_of(batch, at, list_id)
+async def load(database: Database, rows: Sequence[ContactRow]) -> None:
+    """Add or update rows, each of another contact; see `dialer.storage.contacts.Contacts.upsert`."""
+    if not rows:
+        return
     async with database.write() as connection:
         checked = await _any_removal(connection)
         driver = await _driver(connection)
@@ -107,7 +71,6 @@ async def load(database: Database, batch: Sequence[Contact], at: float, list_id:
             await connection.execute(text(_STAGE))
             await driver.copy_records_to_table(_INCOMING, records=rows, columns=COLUMNS)
             await connection.execute(text(_MERGE_CHECKED if checked else _MERGE))
-    return len(rows)
 
 
 async def _any_removal(connection: AsyncConnection) -> bool:

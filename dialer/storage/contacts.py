@@ -13,6 +13,7 @@ from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId, Phone
 from dialer.errors import InputError
 from dialer.storage import contact_load
+from dialer.storage.contact_rows import ContactRow
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.tables import contacts
@@ -66,7 +67,17 @@ class Contacts:
         Raises:
             StorageError: nothing of the batch was written.
         """
-        return await contact_load.load(self._database, batch, at, list_id)
+        rows = contact_load.rows_of(batch, at, list_id)
+        await contact_load.load(self._database, rows)
+        return len(rows)
+
+    async def upsert_rows(self, rows: Sequence[ContactRow]) -> None:
+        """As `upsert`, of rows that `dialer.storage.contact_rows.row_of` made, each of another contact.
+
+        Raises:
+            StorageError: nothing of them was written.
+        """
+        await contact_load.load(self._database, rows)
 
     async def get(self, campaign: CampaignId, contact: ContactId) -> StoredContact | None:
         """One contact, or None."""

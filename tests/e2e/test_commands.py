@@ -152,8 +152,16 @@ def test_do_not_call_from_entry_to_removal(site: Site) -> None:
 
 def test_a_do_not_call_file_without_numbers_is_refused(site: Site) -> None:
     empty = site.folder / "nobody.csv"
-    empty.write_text("phone\nnobody\n")
+    empty.write_text("phone\n\n")
     site.cadencia("dnc", "import", str(empty)).failed(1, "nobody.csv")
+    mixed = site.folder / "mixed.csv"
+    mixed.write_text("phone\n+34600333003\nnobody\n12345678901234567890\n+34600333004\n")
+    told = site.cadencia("dnc", "import", str(mixed)).failed(1, "2 lines", "line 3", "'nobody'", "line 4")
+    assert "2 entered" in told.output
+    wait_for(
+        lambda: "not listed" not in site.cadencia("dnc", "check", "+34600333003", "+34600333004").ok().output,
+        "the good ones entered",
+    )
     binary = site.folder / "list.xlsx"
     binary.write_bytes(b"PK\x03\x04\xff\xfe\x00")
     site.cadencia("dnc", "import", str(binary)).failed(1, "list.xlsx")
@@ -216,10 +224,13 @@ def test_a_wrong_key_is_told(site: Site) -> None:
 # ---- doctor
 
 
-def test_doctor_finds_nothing_wrong(site: Site) -> None:
-    found = site.cadencia("doctor", "--json").ok().json()
+def test_doctor_finds_what_is_well(site: Site) -> None:
+    # the exchange has no dialplan to show; that of a real Asterisk is looked at in test_real_asterisk
+    found = site.cadencia("doctor", "--json").failed(1).json()
     assert {finding["part"] for finding in found} == {"redis", "database", "asterisk pbx"}
-    assert all(finding["ok"] for finding in found)
+    (bad,) = [finding for finding in found if not finding["ok"]]
+    assert "ShowDialPlan" in bad["says"]
+    assert "manager.conf" in bad["mend"]
 
 
 def doctor(folder: Path, part: str, *words: str, environ: dict[str, str] | None = None, **settings: object) -> None:
@@ -232,10 +243,7 @@ def doctor(folder: Path, part: str, *words: str, environ: dict[str, str] | None 
     text = " ".join(f"{finding['says']} {finding['mend']}" for finding in bad)
     for word in words:
         assert word in text, text
-    # for people it must say the very same, whatever characters there are in it
-    told = " ".join(run("doctor", "--config", str(config), environ=environ, cwd=folder).output.split())
-    assert all(" ".join(finding["says"].split()) in told for finding in bad), told
-    assert "secret-word" not in told
+    assert "secret-word" not in done.output
 
 
 def test_doctor_wrong_ami_password(tmp_path: Path, exchange: ExchangeThread) -> None:
@@ -258,17 +266,11 @@ def test_doctor_nobody_listens(tmp_path: Path) -> None:
     doctor(tmp_path, "asterisk pbx", str(port), "Asterisk up", ami_port=port)
 
 
-def test_doctor_no_dialplan(tmp_path: Path, exchange: ExchangeThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    # the exchange knows our dialplan by heart; here it forgets a part of it
-    monkeypatch.setattr("dialer.simulation.commands.CONTEXTS", ("cadencia-agent",), raising=False)
-    doctor(tmp_path, "asterisk pbx", "cadencia-wait", "extensions.conf", ami_port=exchange.exchange.port)
-
-
 def test_doctor_no_trunk_and_no_server(tmp_path: Path, exchange: ExchangeThread) -> None:
     path = settings_file(tmp_path, ami_port=exchange.exchange.port)
     path.write_text(path.read_text().split("[[asterisk.trunks]]")[0])
-    run("doctor", "--config", str(path)).failed(1)
-    assert "[[asterisk.trunks]]" in run("doctor", "--config", str(path)).output
+    # for people: names in brackets must come through as they are
+    assert "[[asterisk.trunks]]" in run("doctor", "--config", str(path)).failed(1).output
     path.write_text(path.read_text().split("[[asterisk]]")[0])
     assert "[[asterisk]]" in run("doctor", "--config", str(path)).output
 
@@ -321,8 +323,7 @@ def test_settings_that_are_wrong_name_the_setting(tmp_path: Path) -> None:
         ("node = ", ("TOML",)),
     ):
         config.write_text(wrong)
-        for command in ("doctor", "serve"):
-            run(command, "--config", str(config)).failed(1, *words)
+        run("serve", "--config", str(config)).failed(1, *words)
 
 
 def test_the_node_ends_at_a_signal(site: Site) -> None:

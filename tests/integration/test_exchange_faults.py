@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
@@ -46,10 +47,11 @@ async def test_a_stalled_exchange_accepts_and_is_silent(exchange: Exchange) -> N
     async with RawClient(exchange.port) as client:
         await client.call(CUSTOMER, "call-1")
         exchange.stall()
-        said = len(client.received)
         late = await RawClient(exchange.port).connect()
         client.send(ami.ping(), "p-1")
         await eventually(lambda: exchange.sessions == 2)
+        await asyncio.sleep(0.1)  # what was on its way has arrived
+        said = len(client.received)
         await asyncio.sleep(0.1)
         assert late.received == b""
         assert len(client.received) == said
@@ -170,4 +172,6 @@ async def test_a_client_that_never_reads_is_cut_off(exchange: Exchange, monkeypa
                 await asyncio.sleep(0.05)
         assert (await other.action(ami.ping())).get("Ping") == "Pong"
     writer.transport.abort()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
     assert isinstance(reader, asyncio.StreamReader)

@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from dialer.errors import DialerError, InputError, QueueError
 from dialer.intake.downloads import rejected_csv
 from dialer.intake.importer import Importer, ImportOrder, ImportProgress
 from dialer.intake.reading import ReadBatch, ReadOrder, read_apart
-from dialer.queues.port import Offered
+from dialer.queues.port import Offered, PackedOffer
+from dialer.queues.wire import unpack
 from dialer.storage.contacts import Contacts, ContactState
 from dialer.storage.database import Database
 from dialer.storage.lists import Lists, ListState
@@ -35,14 +37,15 @@ class Hopper:
         self.offers = 0
         self._fails_after = fails_after
 
-    async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
-        assert len(contacts) <= 1_000
+    async def offer_packed(self, offers: Sequence[PackedOffer]) -> Counter[Offered]:
+        contacts = [contact for offer in offers for contact in unpack(offer)]
+        assert sum(offer.count for offer in offers) == len(contacts) <= 1_000
         self.offers += 1
         if self._fails_after is not None and self.offers > self._fails_after:
             raise QueueError("Redis is out of reach")
         answers = [Offered.UPDATED if contact.id in self.contacts else Offered.ADDED for contact in contacts]
         self.contacts |= {contact.id: contact for contact in contacts}
-        return answers
+        return Counter(answers)
 
 
 class Clock:

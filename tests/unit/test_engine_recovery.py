@@ -1,4 +1,4 @@
-"""Servers that come and go, calls and talks that outlive a process: what the engine believes is what the switch says."""
+"""Servers that come and go, calls that outlive a process: what the engine believes is what the switch says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dialer.core import notices as ntc
 from dialer.core.call import CallState
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.floor import Output
-from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone, ServerName
+from dialer.core.ids import AgentId, CallId, ContactId, Phone, ServerName
 from dialer.core.outcome import Outcome
 from tests.engine_harness import CAMPAIGN, PBX, Harness
 
@@ -105,25 +105,18 @@ def test_a_call_whose_channel_is_still_there_goes_on(state: CallState) -> None:
 
 def test_a_call_that_the_gate_has_just_permitted_is_no_business_of_a_list_of_channels() -> None:
     h = Harness()
-    h.start("anna")
     h.grant = False
-    h.advance(1.0)
-    h.feed(ev.CallPurged(at=h.now, call=CallId("x"), kind="removal", ref=MessageId("m"), reason=""))
-    engine = h.engine
-    (call,) = h.calls()
-    h.hang_up(call)
-    h.advance(0.1)
+    h.start("anna")
     permit = h.permit(50)
-    (originate,) = h.of(
-        cmd.Originate,
-        engine.handle(
-            ev.PermitsGranted(
-                at=h.now, campaign=CAMPAIGN, requested=1, permits=(permit,), refusals=ev.Refusals(), ready=1, later=0
-            )
-        ),
+    # Not through the harness, which would say at once that it was handed over.
+    h.engine.handle(
+        ev.PermitsGranted(
+            at=h.now, campaign=CAMPAIGN, requested=1, permits=(permit,), refusals=ev.Refusals(), ready=1, later=0
+        )
     )
+    assert h.engine.floor.calls[permit.call].state is CallState.RESERVED
     back(h, agents=("anna",))
-    assert originate.permit.call in h.calls()
+    assert h.calls() == [permit.call]
 
 
 def test_ghosts_are_hung_up_and_other_nodes_are_left_alone() -> None:
@@ -142,8 +135,7 @@ def test_an_unknown_server_changes_nothing() -> None:
         ntc.EventIgnored,
         h.feed(ev.ServerConnected(at=h.now, server=other, calls=frozenset(), agents=frozenset())),
     )
-    assert not h.feed(ev.ServerLost(at=h.now, server=other, reason="x"))
-    assert not h.of(ntc.ServerChanged, lose(started()) * 0)
+    assert not h.of(ntc.ServerChanged, h.feed(ev.ServerLost(at=h.now, server=other, reason="x")))
 
 
 def test_a_server_is_lost_once() -> None:
@@ -224,7 +216,7 @@ def test_an_agent_who_was_going_home_is_not_called_again_after_a_restart_of_aste
     out = back(h, calls=(call,))
     assert h.agent_state("anna") == "signed_out"
     assert not h.of(cmd.CallAgent, out)
-    assert h.engine.next_deadline() is None or not h.of(cmd.CallAgent, h.advance(60))
+    assert not h.of(cmd.CallAgent, h.advance(60))
 
 
 def test_a_customer_on_a_server_out_of_reach_costs_no_agent_their_phone() -> None:

@@ -79,17 +79,15 @@ end
 -- Withdraws one contact of one campaign. True where it was known.
 local function withdraw(campaign, contact, ref, reason, phone)
   local record = call('HGET', K.data .. campaign, contact)
+  local live, field = live_call_of(campaign, contact, record)
   if record then
-    forget(campaign, contact, record)
+    forget(campaign, contact, record, field)
     call('SADD', K.finished .. campaign, contact)
   end
-  local live = call('HGET', K.live_contacts, campaign .. '\t' .. contact)
   if live then
-    local owner = match(call('HGET', K.live, live) or '', LIVE)
-    if owner then
-      tell(live, owner, 'removal', ref, reason)
-      return true
-    end
+    local id, owner = match(live, LIVE)
+    tell(id, owner, 'removal', ref, reason)
+    return true
   end
   if not record and call('SISMEMBER', K.finished .. campaign, contact) == 0 then return false end
   publish({type = 'removal.applied', campaign = campaign, contact = contact, phone = phone, ref = ref, reason = reason})
@@ -137,12 +135,12 @@ local function remove(m, ref)
         told[line], known = true, true
       end
     end
-    local live = call('HGET', K.live_numbers, digits)
+    local live = call('HGET', K.live, digits)
     if live then
-      local owner, _, _, _, _, _, _, _, _, _, name, _, id = match(call('HGET', K.live, live) or '', LIVE)
-      if owner and (campaign == '*' or name == campaign) and not told[name .. '\t' .. id] and id ~= contact then
+      local its, owner, _, _, _, _, _, _, _, _, _, name, _, id = match(live, LIVE)
+      if (campaign == '*' or name == campaign) and not told[name .. '\t' .. id] and id ~= contact then
         call('SADD', K.removed .. name, 'c' .. id)
-        tell(live, owner, 'removal', ref, reason)
+        tell(its, owner, 'removal', ref, reason)
         known = true
       end
     end
@@ -171,10 +169,10 @@ local function do_not_call(m, ref)
   local campaign = scope ~= '*' and scope or nil
   if m.op == 'add' then
     dnc_add(scope, digits, expires and format('%.6f', expires))
-    local live = call('HGET', K.live_numbers, digits)
+    local live = call('HGET', K.live, digits)
     if live then
-      local owner, _, _, _, _, _, _, _, _, _, name = match(call('HGET', K.live, live) or '', LIVE)
-      if owner and (scope == '*' or name == scope) then tell(live, owner, 'dnc', ref, reason) end
+      local id, owner, _, _, _, _, _, _, _, _, _, name = match(live, LIVE)
+      if scope == '*' or name == scope then tell(id, owner, 'dnc', ref, reason) end
     end
     publish({type = 'dnc.applied', campaign = campaign, phone = '+' .. digits, ref = ref, reason = reason})
   elseif m.op == 'remove' then

@@ -7,12 +7,12 @@ local retry_at = ARGV[8]
 local gate = call('HMGET', K.gate, 'generation', 'epoch')
 if not gate[1] then return not_ready('the record has not been loaded') end
 local epoch = tonumber(gate[2] or 0)
-local live = call('HGET', K.live, id)
+local live, field = live_call(id, digits)
 if live then
-  local its_owner, its_token = match(live, LIVE)
+  local _, its_owner, its_token = match(live, LIVE)
   if token == 0 and its_owner ~= owner then return 0 end
   if token ~= 0 and token < tonumber(its_token) then return 0 end
-  unlive(id, campaign, contact, digits)
+  unlive(field, campaign, contact)
   call('HDEL', K.live_purged, id)
 elseif token > epoch then
   -- This Redis issued the token and no longer has the call: it was finished or given back.
@@ -34,12 +34,15 @@ if record then
     forget(campaign, contact, record)
     call('SADD', K.finished .. campaign, contact)
   else
-    for i, phone in ipairs(phones_of(phones)) do
+    local list = phones_of(phones)
+    for i, phone in ipairs(list) do
       if phone == digits then index = i end
     end
+    -- It is another number's turn, which may be on a list: the gate has to ask.
+    if #list > 1 and sub(expires, 1, 1) ~= '!' then expires = '!' .. expires end
     local made = math.max(tonumber(attempts), tonumber(ARGV[7]))
     call('HSET', K.data .. campaign, contact, head(made, expires, index, score, phones, not_before) .. sub(record, payload))
-    if call('HEXISTS', K.live_contacts, campaign .. '\t' .. contact) == 0 then
+    if not live_call_of(campaign, contact, record) then
       call('ZREM', K.ready .. campaign, contact)
       call('ZADD', K.later .. campaign, retry_at, contact)
     end

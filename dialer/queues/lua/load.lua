@@ -4,7 +4,10 @@
 local what, campaign = ARGV[1], ARGV[2]
 local function out(name, contact)
   local record = call('HGET', K.data .. name, contact)
-  if record then forget(name, contact, record) end
+  if record then
+    local _, live = live_call_of(name, contact, record)
+    forget(name, contact, record, live)
+  end
 end
 if what == 'dnc' then
   for i = 3, #ARGV, 2 do dnc_add(campaign, ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1]) end

@@ -34,7 +34,25 @@ local withdrawn, withdrawn_all = members(K.removed .. campaign, all, 'p'), membe
 local removals = removed ~= NONE or removed_all ~= NONE
 local finished = members(K.finished .. campaign, ids)
 local records = call('EXISTS', data) == 0 and NONE or call('HMGET', data, unpack(ids))
-local live = call('EXISTS', K.live_contacts) == 0 and NONE or call('HMGET', K.live_contacts, unpack(keys))
+-- Field in `live` of those that are being called; found as live_call_of does.
+local live = call('EXISTS', K.live_contacts) == 0 and {} or call('HMGET', K.live_contacts, unpack(keys))
+if records ~= NONE and call('EXISTS', K.live) == 1 then
+  local theirs, whose = {}, {}
+  for i = 1, n do
+    if records[i] and not live[i] then
+      local _, _, _, _, _, old = match(records[i], HEAD)
+      for _, digits in ipairs(phones_of(old)) do
+        theirs[#theirs + 1], whose[#whose + 1] = digits, i
+      end
+    end
+  end
+  for k, record in ipairs(#theirs > 0 and call('HMGET', K.live, unpack(theirs)) or NONE) do
+    if record then
+      local _, _, _, _, _, _, _, _, _, _, _, its_campaign, _, contact = match(record, LIVE)
+      if its_campaign == campaign and contact == ids[whose[k]] then live[whose[k]] = theirs[k] end
+    end
+  end
+end
 local listed = dnc_lists(campaign)
 
 -- The index of phones, read at once and written at once.
@@ -56,7 +74,7 @@ for i = 1, n do
   local id, list = ids[i], lists[i]
   local expires, not_before = expiries and expiries[i] or '', not_befores and not_befores[i] or ''
   local made, next_at = attempts_made and attempts_made[i] or 0, next_times and next_times[i] or ''
-  local gone, callable = false, false
+  local gone, callable, to_ask = false, false, false
   if removals then
     gone = removed[i] == 1 or removed_all[i] == 1
     for k = 1, #phones[i] do
@@ -67,9 +85,11 @@ for i = 1, n do
   if not gone and finished[i] ~= 1 then
     for _, digits in ipairs(phones[i]) do
       if not listed(digits) then callable = true break end
+      to_ask = true
     end
   end
   local record = records[i]
+  if live[i] then call('HSETNX', K.live_contacts, keys[i], live[i]) end
   if gone or finished[i] == 1 or not (callable or live[i]) then
     if record then
       -- An update that adds a withdrawn number, or leaves only listed ones, ends the waiting of the contact.
@@ -91,6 +111,8 @@ for i = 1, n do
     local before = attempts and tonumber(attempts) or 0
     local total = math.max(before, made)
     local kept = old == list and index or '0'
+    -- Not known to be on no list is only the number whose turn it is, where it is another than the first.
+    if to_ask or kept ~= '0' then expires = '!' .. expires end
     store[#store + 1] = id
     store[#store + 1] = head(total, expires, kept, rank, list, not_before) .. payloads[i]
     if old ~= list then

@@ -4,10 +4,11 @@
 local call, sub, match, find, gsub, format = redis.call, string.sub, string.match, string.find, string.gsub, string.format
 local floor, concat, tonumber = math.floor, table.concat, tonumber
 
--- A live call: owner, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits, contact
-local LIVE = '^([^\t]*)\t(%d+)\t(%d+)\t(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(%d+)\t(.*)$'
+-- A live call: call, owner, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits,
+-- contact. It stands under its number in `live`: one entry a reservation, since each costs the gate a microsecond.
+local LIVE = '^([^\t]*)\t([^\t]*)\t(%d+)\t(%d+)\t(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(%d+)\t(.*)$'
 -- A waiting contact: next phone, attempts, expiry, index of the next phone, score, phones, and where the CRM said so
--- since when it may be called; then a line: the CRM's data.
+-- since when it may be called; then a line: the CRM's data. A ! before the expiry: one of the phones may be on a list.
 -- What the gate looks at comes first: it reads no further than it must.
 local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t(%d+)\t([^\t]*)\t([%d,]*)\t?([^\n]*)\n()'
 local SCORE = '^%d+\t%d+\t[^\t]*\t%d+\t([^\t]*)\t'
@@ -86,9 +87,44 @@ local function unindex(campaign, contact, phones)
   end
 end
 
--- Takes a waiting contact out of the hopper.
-local function forget(campaign, contact, record)
+-- The record of a live call, and the field of `live` that has it. Without digits all of them are looked through.
+local function live_call(id, digits)
+  if digits == '' then
+    local all = call('HGETALL', K.live)
+    for i = 2, #all, 2 do
+      if match(all[i], '^[^\t]*') == id then return all[i], all[i - 1] end
+    end
+    return nil
+  end
+  local record = call('HGET', K.live, digits)
+  if record and match(record, '^[^\t]*') == id then return record, digits end
+  -- Told by its node when the number was being called again already.
+  local field = digits .. '#' .. id
+  record = call('HGET', K.live, field)
+  if record then return record, field end
+  return nil
+end
+
+-- The same of a contact. The numbers of its record lead to it, or `live_contacts` where they no longer do.
+local function live_call_of(campaign, contact, record)
+  local field = call('HGET', K.live_contacts, campaign .. '\t' .. contact)
+  if field then return call('HGET', K.live, field), field end
+  if not record then return nil end
   local _, _, _, _, _, phones = match(record, HEAD)
+  for _, digits in ipairs(phones_of(phones)) do
+    local live = call('HGET', K.live, digits)
+    if live then
+      local _, _, _, _, _, _, _, _, _, _, _, its_campaign, _, its_contact = match(live, LIVE)
+      if its_campaign == campaign and its_contact == contact then return live, digits end
+    end
+  end
+  return nil
+end
+
+-- Takes a contact out of the hopper; live: the field in `live` where it is being called.
+local function forget(campaign, contact, record, live)
+  local _, _, _, _, _, phones = match(record, HEAD)
+  if live then call('HSETNX', K.live_contacts, campaign .. '\t' .. contact, live) end
   unindex(campaign, contact, phones_of(phones))
   call('HDEL', K.data .. campaign, contact)
   call('ZREM', K.ready .. campaign, contact)
@@ -99,9 +135,18 @@ local function dnc_shard(scope, digits)
   return K.dnc_set .. scope .. ':' .. sub(digits, 1, -6), tonumber(sub(digits, -5))
 end
 
+-- Marks the waiting contacts that have the number: the gate asks the lists about those alone (see offer.lua, finish.lua).
 local function dnc_add(scope, digits, expires)
   local key, member = dnc_shard(scope, digits)
   if call('SADD', key, member) == 1 then call('HINCRBY', K.dnc_counts, scope, 1) end
+  for line in string.gmatch(call('HGET', K.phones, digits) or '', '[^\n]+') do
+    local campaign, contact = match(line, '^([^\t]*)\t(.*)$')
+    local record = (scope == '*' or scope == campaign) and call('HGET', K.data .. campaign, contact)
+    if record then
+      local before, rest = match(record, '^(%d+\t%d+\t)([^!].*)$')
+      if before then call('HSET', K.data .. campaign, contact, before .. '!' .. rest) end
+    end
+  end
   if expires then
     call('ZADD', K.dnc_expiries, expires, scope .. '\t' .. digits)
   else
@@ -130,11 +175,10 @@ local function dnc_lists(campaign)
 end
 
 -- Takes a call out of the live ones.
-local function unlive(id, campaign, contact, digits)
-  call('HDEL', K.live, id)
-  if call('HGET', K.live_contacts, campaign .. '\t' .. contact) == id then
+local function unlive(field, campaign, contact)
+  call('HDEL', K.live, field)
+  if call('HGET', K.live_contacts, campaign .. '\t' .. contact) == field then
     call('HDEL', K.live_contacts, campaign .. '\t' .. contact)
   end
-  if call('HGET', K.live_numbers, digits) == id then call('HDEL', K.live_numbers, digits) end
   call('HINCRBY', K.live_count, campaign, -1)
 end

@@ -8,18 +8,16 @@ for _, name in ipairs(call('ZRANGEBYSCORE', K.nodes, '(' .. ARGV[3], '+inf')) do
 call('ZADD', K.nodes, 'NX', format('%.6f', tonumber(ARGV[3]) + 10), owner)
 local all, out = call('HGETALL', K.live), {}
 for i = 1, #all, 2 do
-  local id = all[i]
   local f = {match(all[i + 1], LIVE)}
-  local its = f[1]
+  local id, its = f[1], f[2]
   if its and its ~= owner and (match(its, '^[^#]*') == node or not alive[its]) and #out < limit * 2 then
-    f[1], f[2] = owner, format('%.0f', call('HINCRBY', K.gate, 'fence', 1))
-    local record = concat(f, '\t')
-    call('HSET', K.live, id, record)
+    f[2], f[3] = owner, format('%.0f', call('HINCRBY', K.gate, 'fence', 1))
+    call('HSET', K.live, all[i], concat(f, '\t'))
     for line in string.gmatch(call('HGET', K.live_purged, id) or '', '[^\n]+') do
       call('XADD', K.inbox .. owner, '*', 'data', line)
     end
     out[#out + 1] = id
-    out[#out + 1] = record
+    out[#out + 1] = concat(f, '\t', 2)
   end
 end
 return out

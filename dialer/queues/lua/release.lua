@@ -1,16 +1,17 @@
--- Give reserved contacts back as they were. owner, results kept for (ms), then for each: call, token or '' (any of
--- ours), not before or ''. Answers how many were given back.
+-- Give reserved contacts back as they were. owner, results kept for (ms), then for each: call, its digits or '', token or
+-- '' (any of ours), not before or ''. Answers how many were given back.
 
 local owner = ARGV[1]
 keep_ms = tonumber(ARGV[2])
 if call('HEXISTS', K.gate, 'generation') == 0 then return not_ready('the record has not been loaded') end
 local n = 0
-for i = 3, #ARGV, 3 do
-  local id, token, not_before = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local its_owner, its_token, _, state, _, _, _, _, _, _, campaign, digits, contact = match(call('HGET', K.live, id) or '', LIVE)
+for i = 3, #ARGV, 4 do
+  local id, token, not_before = ARGV[i], ARGV[i + 2], ARGV[i + 3]
+  local live, field = live_call(id, ARGV[i + 1])
+  local _, its_owner, its_token, _, state, _, _, _, _, _, _, campaign, _, contact = match(live or '', LIVE)
   if its_owner and state == 'reserved' and (token == its_token or (token == '' and its_owner == owner)) then
     n = n + 1
-    unlive(id, campaign, contact, digits)
+    unlive(field, campaign, contact)
     local record = call('HGET', K.data .. campaign, contact)
     if record then
       if not_before ~= '' then
