@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import errno
-import io
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -24,11 +22,10 @@ from dialer.api.ports import ListImport, RejectedRow, Role
 from dialer.api.requests import Cursor, KeyedRequest, Limit, NodeSettings, Ports, cursor_from, cursor_to, known_campaign
 from dialer.api.rows import ListOut, ListsPage, list_out
 from dialer.core.ids import valid_name
+from dialer.intake.downloads import csv_lines
 
 _WRITE_AT_ONCE: Final = 1024 * 1024
 _ROWS_AT_ONCE: Final = 500
-#: A spreadsheet takes a cell that begins so for a formula; the text in it came from somebody else's file.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 ListName = Annotated[str, QueryParameter(max_length=200, description="What people call the list; default: its id")]
 
 
@@ -136,23 +133,13 @@ async def download_rejected(id: FromPath[str], ports: Ports) -> Stream:
 
 
 async def _as_csv(rows: AsyncIterator[RejectedRow]) -> AsyncIterator[bytes]:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(("row", "reason", "problem", "raw"))
-    waiting = 0
+    waiting: list[Sequence[str]] = [("row", "reason", "problem", "raw")]
     async for row in rows:
-        writer.writerow((row.row, row.code, _plain(row.message), _plain(row.raw)))
-        waiting += 1
-        if waiting >= _ROWS_AT_ONCE:
-            yield text.getvalue().encode("utf-8", "replace")
-            text.seek(0)
-            text.truncate()
-            waiting = 0
-    yield text.getvalue().encode("utf-8", "replace")
-
-
-def _plain(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA) else text
+        waiting.append((str(row.row), row.code, row.message, row.raw))
+        if len(waiting) >= _ROWS_AT_ONCE:
+            yield csv_lines(waiting).encode("utf-8", "replace")
+            waiting.clear()
+    yield csv_lines(waiting).encode("utf-8", "replace")
 
 
 routes = Router("/", route_handlers=[upload_list, list_lists, get_list, download_rejected], tags=["lists"])

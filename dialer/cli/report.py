@@ -10,7 +10,7 @@ import typer
 from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption
 from dialer.cli.screen import JsonOption, out, percent, print_json, print_rows
 
-_PAGE = 1_000
+_PAGE = 500
 #: Outcomes in which a live person answered.
 _LIVE = ("connected", "abandoned", "hung_up")
 

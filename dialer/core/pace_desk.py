@@ -155,7 +155,7 @@ class PaceDesk:
         floor.timers.set(key, now + (DECIDE_EVERY_S if decision.dial > count else DECIDE_AT_LEAST_EVERY_S))
 
     def _awaits(self, run: CampaignRun) -> bool:
-        """Whether calls are on their way that the pacer does not know of: asked for, or permitted and not yet started."""
+        """Whether calls are on their way of which the pacer does not know: asked for, or permitted and not started."""
         if run.reserved:
             return True  # the hand-over of each comes next
         if not run.requested:

@@ -149,7 +149,8 @@ def read_lines(source: BinaryIO, encoding: Encoding) -> Iterator[str | BadLine]:
     try:
         yield from _lines_of(text, marked)
     finally:
-        text.detach()
+        if not source.closed:  # whoever gave up in the middle may have closed it before this ends
+            text.detach()
 
 
 def _lines_of(text: io.TextIOWrapper, marked: bool) -> Iterator[str | BadLine]:

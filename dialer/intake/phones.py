@@ -122,19 +122,18 @@ class PhoneReader:
 
     def _by_plan(self, text: str) -> PhoneReading | None:
         """The answer where the compiled plans are sure of it and it is not a refusal for want of validity."""
-        if _E164.fullmatch(text):
+        kind, phone, plan = None, text, self._local_plan
+        if plan is not None and text.startswith(self._local_prefix) and 8 <= len(text) <= 16:
+            # Country codes are a prefix code: what begins with ours is ours. The plan looks at every character.
+            kind = plan.kind(text[len(self._local_prefix) :])
+        elif _E164.fullmatch(text):
             split = split_country_code(text[1:])
-            if split is None:
-                return None
-            plan = plan_of_country_code(split[0])
-            kind = None if plan is None else plan.kind(split[1])
-            phone = text
-        elif self._local_plan is not None and _LOCAL.fullmatch(text):
-            kind = self._local_plan.local_kind(text)
+            plan = plan_of_country_code(split[0]) if split is not None else None
+            kind = plan.kind(split[1]) if split is not None and plan is not None else None
+        elif plan is not None and _LOCAL.fullmatch(text):
+            kind = plan.local_kind(text)
             phone = self._local_prefix + text
-        else:
-            return None
-        if kind is None or kind is NumberKind.UNKNOWN:
+        if kind is None:
             return None
         return _PREMIUM if kind is NumberKind.PREMIUM else PhoneReading(_VALID, Phone(phone), kind)
 

@@ -4,7 +4,7 @@
 a number written in E.164 does not have. Where a country code belongs to one region only and the digits do not begin
 with something that could be a national prefix, its answer depends on the national significant number alone: then one
 compiled expression, made of the very patterns that ``phonenumbers`` would try one after another, gives the same one.
-In all other cases `NumberingPlan.kind` says None: ask the library.
+In all other cases, and of a number that is not valid, `NumberingPlan.kind` says None: ask the library.
 """
 
 from __future__ import annotations
@@ -86,29 +86,24 @@ class NumberingPlan:
                 alternatives.append((NumberKind.FIXED_OR_MOBILE, f"(?=(?:{fixed})\\Z)(?:{mobile})"))
             alternatives += [(NumberKind.FIXED, fixed), (NumberKind.MOBILE, mobile)]
         used = [(kind, expression) for kind, expression in alternatives if expression]
-        # Group numbers of the patterns themselves would shift ours: they are made non-capturing by _expression.
-        self._group_kinds = (NumberKind.UNKNOWN, *(kind for kind, _ in used))
+        # Group numbers of the patterns themselves would shift ours: they are made non-capturing by _without_groups.
+        self._group_kinds = (None, *(kind for kind, _ in used))
         kinds_of_line = "|".join(f"({expression})" for _, expression in used) or "(?!)"
         prefix = metadata.national_prefix_for_parsing
-        no_prefix = f"(?!{_without_groups(prefix)})" if prefix else ""
+        no_prefix = f"(?!(?:{_without_groups(prefix)}))" if prefix else ""
         valid = f"(?=(?:{_without_groups(general.national_number_pattern or '(?!)')})\\Z)"
         self._pattern = re.compile(f"{no_prefix}{valid}(?:{kinds_of_line})", re.ASCII)
 
     def kind(self, national: str) -> NumberKind | None:
-        """Kind of the national significant number `national` (ASCII digits); UNKNOWN: not valid; None: cannot tell."""
-        if self._prefix is not None and self._prefix.match(national):
+        """Kind of the national significant number `national`; None: not valid, or the plan alone cannot tell."""
+        if len(national) not in self._lengths:
             return None
-        if len(national) not in self._lengths or not self._general.fullmatch(national):
-            return NumberKind.UNKNOWN
         found = self._pattern.fullmatch(national)
-        return NumberKind.UNKNOWN if found is None else self._group_kinds[found.lastindex or 0]
+        return None if found is None else self._group_kinds[found.lastindex or 0]
 
     def local_kind(self, digits: str) -> NumberKind | None:
         """Kind of `digits` as dialed inside the country; None also where they may not be the national number."""
-        if self._idd is not None and self._idd.match(digits):
-            return None
-        kind = self.kind(digits)
-        return None if kind is NumberKind.UNKNOWN else kind
+        return None if self._idd is not None and self._idd.match(digits) else self.kind(digits)
 
 
 def _expression(desc: PhoneNumberDesc | None, general_lengths: frozenset[int]) -> str:
@@ -118,11 +113,15 @@ def _expression(desc: PhoneNumberDesc | None, general_lengths: frozenset[int]) -
     lengths = frozenset(desc.possible_length)
     if lengths == frozenset({-1}):
         return ""
-    pattern = re.sub(r"(?<!\\)\((?!\?)", "(?:", desc.national_number_pattern)
+    pattern = _without_groups(desc.national_number_pattern)
     if not lengths or lengths == general_lengths:
         return f"(?:{pattern})"
     sizes = "|".join(f"[0-9]{{{length}}}" for length in sorted(lengths))
     return f"(?=(?:{sizes})\\Z)(?:{pattern})"
+
+
+def _without_groups(pattern: str) -> str:
+    return re.sub(r"(?<!\\)\((?!\?)", "(?:", pattern)
 
 
 @lru_cache(maxsize=512)

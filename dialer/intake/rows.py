@@ -209,7 +209,9 @@ class ListReader:
             timezone=timezone or None,
             not_before_at=moment(not_before) if not_before else None,
             expires_at=moment(expires) if expires else None,
-            consent={title: record[place] for title, place in columns.consent if record[place]} if columns.consent else {},
+            consent={title: record[place] for title, place in columns.consent if record[place]}
+            if columns.consent
+            else {},
             fields={title: record[place] for title, place in columns.fields if record[place]},
         )
         problem = None

@@ -7,6 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import repeat
 from typing import Any, Final, assert_never
 
 from redis import exceptions
@@ -87,7 +88,9 @@ class RedisQueues:
         self._gate_lock = asyncio.Lock()
         self._generation = ""
         self._inbox_seen = ""
+        #: Calls under way; those that no more is known of than when they were reserved are kept as they came.
         self._outstanding: dict[CallId, wire.Outstanding] = {}
+        self._reserved: dict[CallId, tuple[Permit, float]] = {}
         #: Calls of reservations whose answer never came; they are given back before anything else is reserved.
         self._doubtful: list[CallId] = []
 
@@ -209,7 +212,7 @@ class RedisQueues:
                 except GateNotReady:
                     self._doubtful.clear()
                     raise
-                more, _, ready, later, first_token, rows, refusals, inbox = reply
+                more, _, ready, later, first_token, ids, records, others, refusals, inbox = reply
                 self._doubtful.clear()
                 if not more:
                     break
@@ -221,10 +224,12 @@ class RedisQueues:
             refused[refusals[i].decode()] = int(refusals[i + 1])
         # The pause began after `asked_at`, so it lasts longer than this; a tenth is for the coarseness of clocks.
         granted = wire.permits(
-            rows, calls, campaign=campaign, first_token=first_token, expires_at=asked_at + lease_s * 0.9
+            *(ids, records, others, calls),
+            campaign=campaign,
+            first_token=first_token,
+            expires_at=asked_at + lease_s * 0.9,
         )
-        for permit in granted:
-            self._outstanding[permit.call] = wire.Outstanding(permit, asked_at)
+        self._reserved.update(zip(calls, zip(granted, repeat(asked_at), strict=False), strict=False))
         if granted:
             self._highest_token = max(self._highest_token, granted[-1].fencing_token)
         return Reservation(
@@ -262,13 +267,15 @@ class RedisQueues:
                         "EVALSHA", self._scripts["publish"], 0, self._keep_ms, to_json(write.result)
                     )
                 case MarkLive():
-                    moment = (wire.number(write.at), write.server or "", write.agent or "")
+                    known = self._under_way(write.call)
+                    digits = "" if known is None else known.permit.phone[1:]
+                    moment = (wire.number(write.at), write.server or "", write.agent or "", digits)
                     pipeline.execute_command("EVALSHA", self._scripts["mark"], 0, write.call, str(write.state), *moment)
                 case Finish():
                     pipeline.execute_command("EVALSHA", self._scripts["finish"], 0, *self._finish_args(write))
                 case Release():
                     permit = write.permit
-                    args = (permit.call, permit.fencing_token, wire.optional(write.not_before_at))
+                    args = (permit.call, permit.phone[1:], permit.fencing_token, wire.optional(write.not_before_at))
                     pipeline.execute_command("EVALSHA", self._scripts["release"], 0, self._owner, self._keep_ms, *args)
                 case _:
                     assert_never(write)
@@ -279,11 +286,21 @@ class RedisQueues:
                 case MarkLive() if write.call in self._outstanding:
                     self._outstanding[write.call].mark(write)
                 case Finish():
-                    self._outstanding.pop(write.attempt.call, None)
+                    self._forget(write.attempt.call)
                 case Release():
-                    self._outstanding.pop(write.permit.call, None)
+                    self._forget(write.permit.call)
                 case _:
                     pass
+
+    def _under_way(self, call: CallId) -> wire.Outstanding | None:
+        fresh = self._reserved.pop(call, None)
+        if fresh is not None:
+            self._outstanding[call] = wire.Outstanding(*fresh)
+        return self._outstanding.get(call)
+
+    def _forget(self, call: CallId) -> None:
+        self._reserved.pop(call, None)
+        self._outstanding.pop(call, None)
 
     def _finish_args(self, finish: Finish) -> tuple[Any, ...]:
         attempt = finish.attempt
@@ -388,7 +405,7 @@ class RedisQueues:
 
     async def _settle_doubts(self) -> None:
         if self._doubtful:
-            args = [part for call in dict.fromkeys(self._doubtful) for part in (call, "", "")]
+            args = [part for call in dict.fromkeys(self._doubtful) for part in (call, "", "", "")]
             await self._gate.run(self._scripts["release"], (self._owner, self._keep_ms, *args))
             self._doubtful.clear()
 
@@ -411,6 +428,8 @@ class RedisQueues:
 
     async def _open(self, identity: ServerIdentity, *, mode: str) -> bool:
         """Tell the server of our calls under way, then mark it as the holder of the record."""
+        for call in tuple(self._reserved):
+            self._under_way(call)
         if self._outstanding:
             args = [part for call in self._outstanding.values() for part in call.args()]
             for i in range(0, len(args), 13 * 200):

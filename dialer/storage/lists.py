@@ -60,7 +60,7 @@ class ContactList:
 class RejectedRow:
     """One row that could not become a contact."""
 
-    #: As counted by people: the first row of data is 1.
+    #: As a spreadsheet counts: the row of column names is 1.
     row: int
     code: str
     message: str

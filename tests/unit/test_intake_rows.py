@@ -155,7 +155,7 @@ def test_the_names_of_phone_columns_are_told_where_there_is_none() -> None:
         ("6.00111E+08", RejectReason.PHONE_NOT_A_NUMBER),
         ("2026-03-01 at 10", RejectReason.PHONE_NOT_A_NUMBER),
         ("=cmd()", RejectReason.PHONE_NOT_A_NUMBER),
-        ("123", RejectReason.PHONE_NOT_A_NUMBER),
+        ("12", RejectReason.PHONE_NOT_A_NUMBER),
         ("100111222", RejectReason.PHONE_NOT_VALID),
         ("+34600", RejectReason.PHONE_NOT_VALID),
         ("803123456", RejectReason.PHONE_PREMIUM),

@@ -1,7 +1,8 @@
 -- The gate: drain what the CRM has said, then reserve contacts of one campaign. One step, nothing in between.
 -- generation, owner, campaign, now, inbox seen, results kept for (ms), drain at most, put off by (s), how many,
 -- call ids joined by new lines (one argument is much cheaper than many).
--- Answers {more to drain?, turn, ready, later, first token, granted, refused, inbox}.
+-- Answers {more to drain?, turn, ready, later, first token, ids, records, {place, digits...} where the number is not the
+-- record's first, refused, inbox}.
 
 local generation, owner, campaign, now_text = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 keep_ms = tonumber(ARGV[6])
@@ -31,30 +32,35 @@ if #due > 0 then
   call('ZREM', later, unpack(due))
 end
 
-local granted, refused, counts = {}, {}, {}
+local ids_out, records_out, numbers_out, refused, counts = {}, {}, {}, {}, {}
 local token = 0
 local function refuse(why) counts[why] = (counts[why] or 0) + 1 end
 
 -- With a backlog of removals nobody is reserved: it must be gone first.
 local want = more and 0 or tonumber(ARGV[9])
 if want > 0 then
-  local taken, picked, live, contacts, numbers, asides = {}, {}, {}, {}, {}, {}
-  local listed = dnc_lists(campaign)
+  local taken, live, asides, chosen, made, nexts = {}, {}, {}, {}, {}, {}
+  local listed
   local given, examined = 0, 0
   local bound = want * 2 + 100
   while given < want and examined < bound do
-    local popped = call('ZPOPMIN', ready, want - given)
-    local n = #popped / 2
+    -- ZRANGE and ZREMRANGEBYRANK take half the time of ZPOPMIN, which also has to write out the scores.
+    local ids = call('ZRANGE', ready, 0, want - given - 1)
+    local n = #ids
     if n == 0 then break end
+    call('ZREMRANGEBYRANK', ready, 0, n - 1)
     examined = examined + n
-    local ids, choices = {}, {}
-    for i = 1, n do ids[i] = popped[i * 2 - 1] end
+    local firsts, attempts_of, expiries = {}, {}, {}
     local records = call('HMGET', data, unpack(ids))
-    for i = 1, n do choices[i] = match(records[i] or '0', '^%d+') end
-    local busy = call('HMGET', K.live_numbers, unpack(choices))
     for i = 1, n do
-      local id, record, digits = ids[i], records[i], choices[i]
-      local attempts, expires = match(record or '', '^%d+\t(%d+)\t([^\t]*)')
+      local digits, attempts, expires = match(records[i] or '', '^(%d+)\t(%d+)\t([^\t]*)')
+      firsts[i], attempts_of[i], expiries[i] = digits or '0', attempts, expires
+    end
+    local busy = call('HMGET', K.live, unpack(firsts))
+    for i = 1, n do
+      local id, record, digits, attempts, expires = ids[i], records[i], firsts[i], attempts_of[i], expiries[i]
+      local to_ask = false
+      if attempts and expires ~= '' and sub(expires, 1, 1) == '!' then to_ask, expires = true, sub(expires, 2) end
       if not attempts then
         refuse('removed')
       elseif expires ~= '' and tonumber(expires) <= now then
@@ -63,17 +69,19 @@ if want > 0 then
         publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'expired'})
         refuse('expired')
       else
-        local on_list = listed(digits)
+        if to_ask and not listed then listed = dnc_lists(campaign) end
+        local on_list = to_ask and listed(digits)
         local is_live = busy[i] or taken[digits]
         if on_list or is_live then
           -- The others in turn; the contact counts as listed only where all of its numbers are.
+          listed = listed or dnc_lists(campaign)
           local _, _, _, index, _, phones = match(record, HEAD)
           local list = phones_of(phones)
           local some_live = not on_list
           for k = 1, #list - 1 do
             digits = list[(index + k) % #list + 1]
             on_list = listed(digits)
-            is_live = not on_list and (taken[digits] or call('HEXISTS', K.live_numbers, digits) == 1)
+            is_live = not on_list and (taken[digits] or call('HEXISTS', K.live, digits) == 1)
             if not on_list and not is_live then break end
             some_live = some_live or not on_list
           end
@@ -89,10 +97,12 @@ if want > 0 then
           refuse('number_live')
         else
           taken[digits] = true
-          local at = given * 3
-          granted[at + 1], granted[at + 2], granted[at + 3] = id, digits, record
           given = given + 1
-          picked[given] = attempts
+          ids_out[given], records_out[given], chosen[given], made[given] = id, record, digits, attempts
+          if digits ~= firsts[i] then
+            numbers_out[#numbers_out + 1] = given
+            numbers_out[#numbers_out + 1] = digits
+          end
         end
       end
     end
@@ -100,19 +110,20 @@ if want > 0 then
   if #asides > 0 then call('ZADD', later, unpack(asides)) end
   if given > 0 then
     token = call('HINCRBY', K.gate, 'fence', given) - given + 1
-    local middle = '\treserved\t' .. now_text .. '\t\t\t\t\t\t' .. campaign .. '\t'
-    local front, tab = owner .. '\t', campaign .. '\t'
+    local front, tail = '\t' .. owner .. '\t', '\treserved\t' .. now_text .. '\t\t\t\t\t\t' .. campaign .. '\t'
     local next_call = string.gmatch(ARGV[10], '[^\n]+')
     for i = 1, given do
-      local id, digits, cid = granted[i * 3 - 2], granted[i * 3 - 1], next_call()
-      live[i * 2 - 1] = cid
-      live[i * 2] = front .. (token + i - 1) .. '\t' .. (picked[i] + 1) .. middle .. digits .. '\t' .. id
-      contacts[i * 2 - 1], contacts[i * 2] = tab .. id, cid
-      numbers[i * 2 - 1], numbers[i * 2] = digits, cid
+      local digits, attempts = chosen[i], made[i]
+      -- Writing numbers out is what is slow here; most contacts have made as many attempts as the one before.
+      local middle = nexts[attempts]
+      if not middle then
+        middle = '\t' .. (attempts + 1) .. tail
+        nexts[attempts] = middle
+      end
+      live[i * 2 - 1] = digits
+      live[i * 2] = next_call() .. front .. (token + i - 1) .. middle .. digits .. '\t' .. ids_out[i]
     end
     call('HSET', K.live, unpack(live))
-    call('HSET', K.live_contacts, unpack(contacts))
-    call('HSET', K.live_numbers, unpack(numbers))
     call('HINCRBY', K.live_count, campaign, given)
     -- Nobody takes these for a dead node's before its first heartbeat.
     call('ZADD', K.nodes, 'NX', format('%.6f', now + 10), owner)
@@ -122,4 +133,7 @@ for why, n in pairs(counts) do
   refused[#refused + 1] = why
   refused[#refused + 1] = n
 end
-return {more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, granted, refused, inbox(owner, ARGV[5])}
+return {
+  more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, ids_out, records_out, numbers_out, refused,
+  inbox(owner, ARGV[5]),
+}
