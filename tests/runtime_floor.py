@@ -12,7 +12,7 @@ from dialer.core.commands import RequestPermits
 from dialer.core.contact import Contact
 from dialer.core.engine import Engine
 from dialer.core.floor import Server
-from dialer.core.ids import AgentId, CampaignId, ContactId, NodeName, Phone, ServerName, TrunkName
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, NodeName, Phone, ServerName, TrunkName
 from dialer.core.trunks import TrunkLimits
 from dialer.queues.memory import MemoryQueues, MemoryServer
 from dialer.queues.port import Record
@@ -106,7 +106,7 @@ class RuntimeFloor:
         """A channel goes, unanswered."""
         self.dispatcher.feed(
             ev.CallHungUp(
-                at=self.clock.now(), call=ev.CallId(call), cause=17, sip_code=486, timed_out=False,
+                at=self.clock.now(), call=CallId(call), cause=17, sip_code=486, timed_out=False,
                 by=ev.HungUpBy.NETWORK,
             )
         )  # fmt: skip

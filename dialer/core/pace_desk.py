@@ -15,7 +15,7 @@ from dialer.core.permit import Permit
 from pacing import Decision, Pacer, build
 
 #: Decisions of one campaign are at least this far apart; whatever happens in between is seen by the next.
-DECIDE_EVERY_S = 0.05
+DECIDE_EVERY_S = 0.1
 #: Without any event a decision is due after this: calls that go on ringing become less likely to be answered.
 DECIDE_AT_LEAST_EVERY_S = 0.5
 #: An empty hopper is asked again after this, so that a new contact is dialed within a second.

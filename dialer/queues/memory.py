@@ -12,6 +12,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
+import msgspec
+
 from dialer.core.contact import Contact
 from dialer.core.events import CallPurged, CallRecovered, PermitsGranted, Refusals
 from dialer.core.ids import CallId, CampaignId, MessageId, NodeName, Phone
@@ -270,7 +272,7 @@ class MemoryQueues:
     ) -> Offered:
         server = self._server
         key = (contact.campaign, contact.id)
-        contact = replace(contact, phones=tuple(dict.fromkeys(contact.phones)))
+        contact = msgspec.structs.replace(contact, phones=tuple(dict.fromkeys(contact.phones)))
         server.pushed += 1
         server.ready.setdefault(contact.campaign, set())
         live = server.live_call(key=key)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+import hiredis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
@@ -18,6 +19,11 @@ from dialer.queues.connection import SOCKET_TIMEOUT_S, AsyncRedis, as_queue_erro
 
 Command = tuple[Any, ...]
 
+_NOT_YET: Final = object()
+_READ_AT_ONCE: Final = 65_536
+
+_MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
+_EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
 _UNPAUSE: Final = b"*1\r\n$5\r\nMULTI\r\n*2\r\n$6\r\nCLIENT\r\n$7\r\nUNPAUSE\r\n*1\r\n$4\r\nEXEC\r\n"
 
 
@@ -26,10 +32,13 @@ class PausingConnection:
 
     def __init__(self, client: AsyncRedis, turn_key: str) -> None:
         self._client = client
-        self._turn_key = turn_key
+        self._watch = hiredis.pack_command(("WATCH", turn_key))  # type: ignore[arg-type]  # its stubs know one argument
+        self._read_turn = hiredis.pack_command(("GET", turn_key))  # type: ignore[arg-type]
         self._connection: AbstractConnection | None = None
         self._holds = False
         self._unread = 0
+        self._stream: asyncio.StreamReader
+        self._replies: hiredis.Reader
 
     async def run(self, script: str, args: Sequence[Any]) -> Any:
         """Call a script without holding anything back.
@@ -50,12 +59,12 @@ class PausingConnection:
         """
         replies = await self._send(
             [
-                ("MULTI",),
+                _MULTI,
                 ("EVALSHA", script, 0, *args),
                 ("CLIENT", "PAUSE", pause_ms, "WRITE"),
-                ("EXEC",),
-                ("WATCH", self._turn_key),
-                ("GET", self._turn_key),
+                _EXEC,
+                self._watch,
+                self._read_turn,
             ]
         )
         for reply in (*replies[:3], replies[4], replies[5]):
@@ -106,22 +115,29 @@ class PausingConnection:
             await connection.disconnect(nowait=True)
             await self._client.connection_pool.release(connection)
 
-    async def _send(self, commands: list[Command]) -> list[Any]:
+    async def _send(self, commands: Sequence[Command | bytes]) -> list[Any]:
         done = False
         try:
             if self._connection is None:
-                self._connection = await self._client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py
-                # One time limit for a whole exchange, below, is much cheaper than one for each of its answers.
-                self._connection.socket_timeout = None
+                await self._open()
             connection = self._connection
+            assert connection is not None
             replies: list[Any] = []
+            wanted = self._unread + len(commands)
+            # One time limit for a whole exchange is much cheaper than one for each of its answers.
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
-                await connection.send_packed_command(connection.pack_commands(commands))
-                for _ in range(self._unread + len(commands)):
-                    try:
-                        replies.append(await connection.read_response())
-                    except exceptions.ResponseError as error:
-                        replies.append(error)
+                await connection.send_packed_command(
+                    [b"".join([c if isinstance(c, bytes) else hiredis.pack_command(c) for c in commands])]
+                )
+                while True:
+                    while (reply := self._replies.gets()) is not _NOT_YET:
+                        replies.append(reply)
+                    if len(replies) >= wanted:
+                        break
+                    received = await self._stream.read(_READ_AT_ONCE)
+                    if not received:
+                        raise exceptions.ConnectionError("the connection was closed by the server")
+                    self._replies.feed(received)
             unread, self._unread = self._unread, 0
             done = True
             return replies[unread:]
@@ -129,3 +145,16 @@ class PausingConnection:
             if not done:
                 # Answers may still be on their way: nobody must read them as those of another request.
                 await self.close()
+
+    async def _open(self) -> None:
+        # The pool connects and signs in; from then on answers are read here, many at once: redis-py takes longer for
+        # each of the six of a reservation than the server for all.
+        connection: Any = await self._client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py
+        self._connection = connection
+        connection.socket_timeout = None
+        self._stream = connection._reader
+        self._replies = hiredis.Reader(
+            protocolError=exceptions.InvalidResponse,
+            replyError=connection._parser.parse_error,
+            notEnoughData=_NOT_YET,
+        )

@@ -257,8 +257,10 @@ class Node:
         def reader(stream: str, group: str) -> StreamReader:
             return StreamReader(self.redis, self.keys, stream=stream, group=group, consumer=node, now=now)
 
+        attempts = AttemptWriter(self.database, reader("attempts", "sql"), now)
+        attempts.gate = self.settings.redis.prefix
         self.consumers: dict[str, StreamConsumer] = {
-            "attempts": AttemptWriter(self.database, reader("attempts", "sql"), now),
+            "attempts": attempts,
             "removals": RemovalRecorder(self.database, reader("removals", "record"), now),
             "dnc": DoNotCallRecorder(self.database, reader("dnc", "record"), now),
         }

@@ -18,6 +18,8 @@ from dialer.queues.port import Queues, Write
 _log = structlog.get_logger(__name__)
 
 _BATCH = 500
+#: How long the first write waits for company: one round trip for some, not one for each.
+_LINGER_S = 0.01
 _RETRY_S = 0.25
 _RETRY_MAX_S = 5.0
 
@@ -32,6 +34,7 @@ class Outbox:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._flushing = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -53,6 +56,8 @@ class Outbox:
         delay_s = _RETRY_S
         while True:
             await self._wake.wait()
+            if len(self._waiting) < _BATCH and not self._flushing:
+                await asyncio.sleep(_LINGER_S)
             batch = [self._waiting[i] for i in range(min(_BATCH, len(self._waiting)))]
             if not batch:
                 self._wake.clear()
@@ -71,9 +76,12 @@ class Outbox:
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is written; False when `timeout_s` passed first."""
+        self._flushing = True
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
         except TimeoutError:
             return False
+        finally:
+            self._flushing = False
         return True

@@ -19,13 +19,18 @@ _log = structlog.get_logger(__name__)
 _BLOCK_MS = 1_000
 _COUNT = 500
 _RETRY_S = 1.0
+#: Between two reads: listeners are people's screens, and one read for many results costs what one for each would.
+_EVERY_S = 0.05
 
 
 async def follow(client: Redis, stream: str, publish: Callable[[Mapping[str, object]], None]) -> None:
     """Hand every result from now on to `publish`, until cancelled; what comes while Redis is away is missed here."""
-    last: bytes | str = "$"
+    last: bytes | str | None = None
     while True:
         try:
+            if last is None:
+                newest: Any = await client.xrevrange(stream, count=1)
+                last = newest[0][0] if newest else "0-0"
             answer: Any = await client.xread({stream: last}, count=_COUNT, block=_BLOCK_MS)
         except (RedisError, OSError) as error:
             _log.warning("results are not being followed", error=str(error))
@@ -40,3 +45,4 @@ async def follow(client: Redis, stream: str, publish: Callable[[Mapping[str, obj
                     continue  # somebody else wrote to our stream
                 if isinstance(result, dict):
                     publish(result)
+        await asyncio.sleep(_EVERY_S)

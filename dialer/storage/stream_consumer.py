@@ -9,6 +9,7 @@ While the database is away nothing more is read: one batch waits here, everythin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -139,14 +140,11 @@ class StreamConsumer(ABC):
 
     async def _gather(self) -> Sequence[Entry]:
         # A read is never cancelled: entries handed over at that very moment would wait for the next start.
-        loop = asyncio.get_running_loop()
         entries = list(await self._reader.read(self._batch, self._linger_s))
-        deadline = loop.time() + self._linger_s
-        while entries and len(entries) < self._batch and (left := deadline - loop.time()) > _NO_WAIT_S:
-            try:
-                entries += await self._reader.read(self._batch - len(entries), left)
-            except QueueError:
-                break  # what we have comes first
+        if entries and len(entries) < self._batch:
+            await asyncio.sleep(self._linger_s)  # one read for all that come meanwhile, not one for each
+            with contextlib.suppress(QueueError):  # what we have comes first
+                entries += await self._reader.read(self._batch - len(entries), _NO_WAIT_S)
         return entries
 
     async def _take(self, entries: Sequence[Entry], stop: asyncio.Event) -> bool:

@@ -110,8 +110,13 @@ async def ready(floor: RuntimeFloor, contacts: int = 10) -> None:
     await floor.offer(contacts)
 
 
+def shut(floor: RuntimeFloor) -> None:
+    """Redis has restarted and cannot be prepared for now."""
+    weather(floor).refuse_prepare += [QueueError("no redis")] * 1_000
+    floor.gatekeeper._trouble(GateNotReady("restarted"))
+
+
 async def test_an_empty_server_is_loaded_from_the_record_and_then_the_gate_opens(floor: RuntimeFloor) -> None:
-    assert not floor.gatekeeper.is_open
     await ready(floor)
     assert floor.rebuilds == 1
     assert floor.gatekeeper.problem == ""
@@ -139,12 +144,12 @@ async def test_originates_are_handed_over_while_the_gate_is_held(floor: RuntimeF
 
 
 async def test_a_shut_gate_permits_nothing_and_the_engine_asks_again(floor: RuntimeFloor) -> None:
-    weather(floor).refuse_prepare += [QueueError("no redis")] * 20
+    shut(floor)
     floor.work("anna")
     await eventually(lambda: any(isinstance(n, ntc.GateAnswered) for n in floor.notices.seen))
     (first, *_) = [n for n in floor.notices.seen if isinstance(n, ntc.GateAnswered)]
     assert first.refused == (("gate is shut", 1),)
-    assert floor.gatekeeper.problem in {"no redis", "not prepared yet"}
+    assert floor.gatekeeper.problem in {"no redis", "restarted"}
     weather(floor).refuse_prepare.clear()
     await ready(floor)
     await eventually(lambda: dialed(floor))
@@ -208,7 +213,7 @@ async def test_closing_permits_nothing_any_more(floor: RuntimeFloor) -> None:
     floor.gatekeeper.close()
     floor.work("anna")
     await eventually(lambda: any(isinstance(n, ntc.GateAnswered) for n in floor.notices.seen))
-    assert [n.refused for n in floor.notices.seen if isinstance(n, ntc.GateAnswered)][0] == (("stopping", 1),)
+    assert next(n.refused for n in floor.notices.seen if isinstance(n, ntc.GateAnswered)) == (("stopping", 1),)
     assert not dialed(floor)
     assert (await floor.queues.depth(CAMPAIGN)).ready == 10
 
@@ -230,7 +235,9 @@ async def test_closing_while_the_gate_is_being_asked_calls_nobody_and_gives_the_
 
 async def test_a_node_whose_gate_is_shut_is_not_dead(floor: RuntimeFloor) -> None:
     """Loading the record again takes minutes; meanwhile nobody may take over the calls that go on here."""
-    weather(floor).refuse_prepare += [QueueError("loading")] * 1_000
+    await ready(floor)
+    shut(floor)
+    floor.server.heartbeats.clear()
     before = weather(floor).beats
     await eventually(lambda: weather(floor).beats > before + 3)
     assert not floor.gatekeeper.is_open

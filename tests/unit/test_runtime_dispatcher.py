@@ -45,7 +45,7 @@ async def test_originates_are_with_the_switch_and_the_call_has_started_before_fe
     floor.dispatcher.feed(granted(floor))
     assert [c.permit.call for c in floor.switch.of(cmd.Originate)] == [CALL]
     assert [type(n) for n in floor.notices.seen if isinstance(n, ntc.CallStarted)] == [ntc.CallStarted]
-    assert [w for w in floor.outbox._waiting if isinstance(w, MarkLive)][0].state is LiveState.DIALING
+    assert next(w for w in floor.outbox._waiting if isinstance(w, MarkLive)).state is LiveState.DIALING
     floor.dispatcher.close()
 
 
@@ -144,14 +144,16 @@ async def test_timers_are_armed_again_after_each_of_them(floor: RuntimeFloor) ->
 async def test_a_full_line_of_requests_or_writes_is_answered_with_nothing(floor: RuntimeFloor) -> None:
     full = RuntimeFloor(soft_limit=0)
     full.work("anna")
+    await eventually(lambda: any(isinstance(n, ntc.GateAnswered) for n in full.notices.seen))
     assert full.requests.empty()
-    (answer,) = [n for n in full.notices.seen if isinstance(n, ntc.GateAnswered)]
+    answer, *_ = [n for n in full.notices.seen if isinstance(n, ntc.GateAnswered)]
     assert (answer.granted, answer.refused) == (0, (("queues are behind", 1),))
     assert not full.dispatcher.awaits(CAMPAIGN)
     full.dispatcher.close()
 
     floor.work("anna")
-    assert floor.dispatcher.awaits(CAMPAIGN)
+    await eventually(lambda: floor.dispatcher.awaits(CAMPAIGN))
+    assert floor.requests.qsize() == 1
     floor.dispatcher.close()
 
 
@@ -174,7 +176,7 @@ async def test_an_engines_bug_comes_out_of_feed_and_of_failure(floor: RuntimeFlo
 
 
 async def test_an_engines_bug_in_a_timer_comes_out_of_failure(floor: RuntimeFloor) -> None:
-    """The loop would only log it, and the node go on without deadlines: nobody would be called, or abandoned in time."""
+    """The loop would only log it, and the node go on without deadlines."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     floor.work()
     floor.engine.floor.timers.set(("nonsense", "x"), floor.clock.now() + 0.01)
@@ -189,7 +191,7 @@ async def test_a_projections_bug_ends_it_too(floor: RuntimeFloor) -> None:
     def fail(_: ntc.AnyNotice) -> None:
         raise Bug("in a projection")
 
-    floor.notices.apply = fail  # type: ignore[method-assign]
+    floor.notices.apply = fail  # type: ignore[method-assign, assignment]
     with pytest.raises(Bug):
         floor.work("anna")
     with pytest.raises(Bug):
