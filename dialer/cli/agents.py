@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption
+from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption, with_api
 from dialer.cli.screen import JsonOption, out, print_json, print_rows
 
 app = typer.Typer(help="Agents: who works, sign-in, pause, sign-out.")
@@ -33,44 +33,46 @@ def agents(
 
 
 @app.command("sign-in")
+@with_api
 def sign_in(
+    api: Api,
     agent: Agent,
     phone: Annotated[str, typer.Option(help="Their phone, as Asterisk knows it.")],
     campaign: Annotated[list[str], typer.Option(help="Campaigns they work for, in order.")],
     priority: Annotated[int, typer.Option(help="Higher is chosen first.")] = 0,
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
 ) -> None:
     """Call an agent's phone and keep it; calls come as soon as it is answered."""
     body = {"phone": phone, "campaigns": campaign, "priority": priority}
-    Api.connect(config, api_url, api_key).post(f"/agents/{agent}/sign-in", body)
+    api.post(f"/agents/{agent}/sign-in", body)
     out.print(f"{agent}: calling {phone}.")
 
 
 @app.command()
+@with_api
 def ready(
-    agent: Agent, config: ConfigOption = None, api_url: ApiUrlOption = None, api_key: ApiKeyOption = None
+    api: Api,
+    agent: Agent,
 ) -> None:
     """From a pause or wrap-up back to calls."""
-    Api.connect(config, api_url, api_key).post(f"/agents/{agent}/ready")
+    api.post(f"/agents/{agent}/ready")
 
 
 @app.command()
+@with_api
 def pause(
+    api: Api,
     agent: Agent,
     code: Annotated[str, typer.Option(help="Pause code.")] = "pause",
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
 ) -> None:
     """No more calls, after the present one."""
-    Api.connect(config, api_url, api_key).post(f"/agents/{agent}/pause", {"code": code})
+    api.post(f"/agents/{agent}/pause", {"code": code})
 
 
 @app.command("sign-out")
+@with_api
 def sign_out(
-    agent: Agent, config: ConfigOption = None, api_url: ApiUrlOption = None, api_key: ApiKeyOption = None
+    api: Api,
+    agent: Agent,
 ) -> None:
     """Lay down their phone, after the present call."""
-    Api.connect(config, api_url, api_key).post(f"/agents/{agent}/sign-out")
+    api.post(f"/agents/{agent}/sign-out")

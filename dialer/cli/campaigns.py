@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption
+from dialer.cli.client import Api, with_api
 from dialer.cli.screen import JsonOption, fail, out, percent, print_json, print_rows
 
 app = typer.Typer(help="Campaigns: create, start, pause, stop.", no_args_is_help=True)
@@ -17,7 +17,9 @@ Name = Annotated[str, typer.Argument(help="Id of the campaign.", show_default=Fa
 
 
 @app.command()
+@with_api
 def create(
+    api: Api,
     campaign: Name,
     name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
     method: Annotated[str | None, typer.Option(help="predictive, progressive, ratio or preview.")] = None,
@@ -28,9 +30,6 @@ def create(
     machine_detection: Annotated[bool, typer.Option(help="Detect answering machines.")] = False,
     screen_pop: Annotated[str | None, typer.Option(help="URL template for the agent's screen.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="All settings from a TOML file.")] = None,
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create a campaign; options override the file."""
@@ -52,7 +51,7 @@ def create(
     body |= {key: value for key, value in given.items() if value is not None}
     if machine_detection:
         body.setdefault("machine_detection", {})
-    created = Api.connect(config, api_url, api_key).post("/campaigns", {**body, "id": campaign})
+    created = api.post("/campaigns", {**body, "id": campaign})
     if as_json:
         print_json(created)
     else:
@@ -60,11 +59,11 @@ def create(
 
 
 @app.command("list")
-def list_(
-    config: ConfigOption = None, api_url: ApiUrlOption = None, api_key: ApiKeyOption = None, as_json: JsonOption = False
-) -> None:
+@with_api
+def list_(api: Api, as_json: JsonOption = False) -> None:
     """All campaigns."""
-    api, found, cursor = Api.connect(config, api_url, api_key), [], None
+    found: list[dict[str, Any]] = []
+    cursor = None
     while True:
         page = api.get("/campaigns", cursor=cursor)
         found += page["items"]
@@ -79,15 +78,14 @@ def list_(
 
 
 @app.command()
+@with_api
 def show(
+    api: Api,
     campaign: Name,
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """One campaign: settings, state, and how it is doing now."""
-    found = Api.connect(config, api_url, api_key).get(f"/campaigns/{campaign}")
+    found = api.get(f"/campaigns/{campaign}")
     if as_json:
         print_json(found)
         return
@@ -102,8 +100,8 @@ def show(
         out.print(f"Occupancy: {percent(live['occupancy'])}  answered: {percent(live['answer_rate'])}")
 
 
-def _order(campaign: str, order: str, config: Path | None, url: str | None, key: str | None, as_json: bool) -> None:
-    changed = Api.connect(config, url, key).post(f"/campaigns/{campaign}/{order}")
+def _order(api: Api, campaign: str, order: str, as_json: bool) -> None:
+    changed = api.post(f"/campaigns/{campaign}/{order}")
     if as_json:
         print_json(changed)
     else:
@@ -111,48 +109,44 @@ def _order(campaign: str, order: str, config: Path | None, url: str | None, key:
 
 
 @app.command()
+@with_api
 def start(
+    api: Api,
     campaign: Name,
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Begin, or go on, calling."""
-    _order(campaign, "start", config, api_url, api_key, as_json)
+    _order(api, campaign, "start", as_json)
 
 
 @app.command()
+@with_api
 def pause(
+    api: Api,
     campaign: Name,
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start no more calls; those under way go on."""
-    _order(campaign, "pause", config, api_url, api_key, as_json)
+    _order(api, campaign, "pause", as_json)
 
 
 @app.command()
+@with_api
 def drain(
+    api: Api,
     campaign: Name,
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start no more calls, and stop when those under way have ended."""
-    _order(campaign, "drain", config, api_url, api_key, as_json)
+    _order(api, campaign, "drain", as_json)
 
 
 @app.command()
+@with_api
 def stop(
+    api: Api,
     campaign: Name,
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Stop, and hang up what rings; talks go on."""
-    _order(campaign, "stop", config, api_url, api_key, as_json)
+    _order(api, campaign, "stop", as_json)

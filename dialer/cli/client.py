@@ -7,10 +7,12 @@ from the file ``node.json`` that a node on this machine writes into its data fol
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_type_hints
 
 import typer
 
@@ -23,6 +25,26 @@ ApiUrlOption = Annotated[str | None, typer.Option("--api-url", envvar="CADENCIA_
 ApiKeyOption = Annotated[
     str | None, typer.Option("--api-key", envvar="CADENCIA_API_KEY", help="Bearer key.", show_envvar=True)
 ]
+
+
+def with_api(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that talks to a node: its first parameter becomes the options by which the node is found."""
+    hints = get_type_hints(function, include_extras=True)
+    own = list(inspect.signature(function).parameters.values())[1:]
+    found = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in (("config", ConfigOption), ("api_url", ApiUrlOption), ("api_key", ApiKeyOption))
+    ]
+    parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        api = Api.connect(*(given.pop(option.name) for option in found))
+        function(api, **given)
+
+    command.__signature__ = inspect.Signature(parameters + found)  # type: ignore[attr-defined]  # typer reads it
+    command.__annotations__ = {p.name: p.annotation for p in parameters + found}
+    return command
 
 
 class ApiError(DialerError):

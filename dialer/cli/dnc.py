@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dialer.cli.client import Api, ApiError, ApiKeyOption, ApiUrlOption, ConfigOption
+from dialer.cli.client import Api, ApiError, with_api
 from dialer.cli.screen import JsonOption, fail, out, print_json, print_rows
 
 app = typer.Typer(help="Do-not-call entries.", no_args_is_help=True)
@@ -30,42 +30,38 @@ def _write(api: Api, phones: list[str], op: str, scope: str, reason: str) -> int
 
 
 @app.command()
+@with_api
 def add(
+    api: Api,
     phones: Phones,
     scope: Scope = "*",
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
 ) -> None:
     """Numbers that must not be called any more."""
-    count = _write(Api.connect(config, api_url, api_key), phones, "add", scope, reason)
+    count = _write(api, phones, "add", scope, reason)
     out.print(f"{count} entered; no call to them starts from now on.")
 
 
 @app.command()
+@with_api
 def remove(
+    api: Api,
     phones: Phones,
     scope: Scope = "*",
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
 ) -> None:
     """Numbers that may be called again."""
-    out.print(f"{_write(Api.connect(config, api_url, api_key), phones, 'remove', scope, reason)} taken off.")
+    out.print(f"{_write(api, phones, 'remove', scope, reason)} taken off.")
 
 
 @app.command()
+@with_api
 def check(
+    api: Api,
     phones: Phones,
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Whether numbers are on a do-not-call list, and on which."""
-    api = Api.connect(config, api_url, api_key)
     found = [
         {"phone": phone, **entry}
         for phone in phones
@@ -78,21 +74,19 @@ def check(
 
 
 @app.command("import")
+@with_api
 def import_(
+    api: Api,
     file: Annotated[
         Path, typer.Argument(help="One number a line; in a CSV the first column.", exists=True, dir_okay=False)
     ],
     scope: Scope = "*",
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "import",
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
 ) -> None:
     """A file of numbers that must not be called any more; lines that are no numbers are named, the others entered."""
     rows, bad = _read(file)
     if not rows and not bad:
         fail(f"{file}: no number in it; it must have one a line, such as +34600111222")
-    api = Api.connect(config, api_url, api_key)
     count = 0
     for start in range(0, len(rows), _BATCH):
         refused = _enter(api, rows[start : start + _BATCH], scope, reason)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption
+from dialer.cli.client import Api, with_api
 from dialer.cli.screen import JsonOption, err, fail, out, print_json
 
 app = typer.Typer(help="Lists of contacts.", no_args_is_help=True)
@@ -23,18 +23,16 @@ def _group() -> None:
 
 
 @app.command()
+@with_api
 def load(
+    api: Api,
     campaign: Annotated[str, typer.Argument(help="Campaign that the contacts go to.", show_default=False)],
     file: Annotated[Path, typer.Argument(help="CSV file with a header row.", exists=True, dir_okay=False)],
     name: Annotated[str | None, typer.Option(help="Name of the list; default: the file's.")] = None,
     rejected: Annotated[Path | None, typer.Option(help="Write rejected rows with their reasons to this CSV.")] = None,
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Load a list; the first contacts are called while the rest is still being read."""
-    api = Api.connect(config, api_url, api_key)
     state = api.upload(f"/campaigns/{campaign}/lists", file, "text/csv", name=name or file.name)
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dialer.cli.client import Api, ApiKeyOption, ApiUrlOption, ConfigOption
+from dialer.cli.client import Api, with_api
 from dialer.cli.screen import JsonOption, out, percent, print_json, print_rows
 
 _PAGE = 500
@@ -15,18 +15,16 @@ _PAGE = 500
 _LIVE = ("connected", "abandoned", "hung_up")
 
 
+@with_api
 def report(
+    api: Api,
     campaign: Annotated[str, typer.Argument(help="Id of the campaign.", show_default=False)],
     since: Annotated[str | None, typer.Option(help="Ended at or after this moment (RFC 3339).")] = None,
     until: Annotated[str | None, typer.Option(help="Ended before this moment (RFC 3339).")] = None,
     machine_code: Annotated[str, typer.Option(help="Code by which agents say that it was a machine.")] = "MACHINE",
-    config: ConfigOption = None,
-    api_url: ApiUrlOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Outcomes, abandonment, talk and waiting times of a campaign's ended calls."""
-    api = Api.connect(config, api_url, api_key)
     outcomes: Counter[str] = Counter()
     detection: Counter[tuple[str, str]] = Counter()
     talk_s, wait_s, cursor = 0.0, 0.0, None

@@ -51,8 +51,7 @@ def simulate(
     rows = []
     for name in wanted:
         results = [
-            run(floor, build(name, **settings_of(name)), seed=seed + day, decide_every_s=1.0)
-            for day in range(days)
+            run(floor, build(name, **settings_of(name)), seed=seed + day, decide_every_s=1.0) for day in range(days)
         ]
         rows.append(_row(name, results))
     if as_json:

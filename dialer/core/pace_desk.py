@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call import Call, CallState
 from dialer.core.call_desk import CallDesk
@@ -108,13 +110,14 @@ class PaceDesk:
         if len(event.permits) < event.requested and not event.ready:
             run.ask_again_at = floor.now + EMPTY_PAUSE_S
         servers = self._servers(run)
+        free = self._free(run)
         for permit in event.permits:
             if run.state is not CampaignState.RUNNING:
                 floor.emit(ReturnPermit(permit=permit, reason=f"campaign is {run.state}"))
             elif permit.call in floor.calls:
                 floor.ignore("PermitsGranted", "call id is in use")
             else:
-                self._start(run, permit, servers)
+                self._start(run, permit, servers, free)
 
     # ---- inside
 
@@ -171,10 +174,19 @@ class PaceDesk:
         staffed = self._floor.roster.staffed_by_server(run.campaign)
         return {server: count for server, count in staffed.items() if self._floor.connected(server)}
 
-    def _start(self, run: CampaignRun, permit: Permit, servers: dict[ServerName, int]) -> None:
+    def _free(self, run: CampaignRun) -> Counter[ServerName]:
+        """Idle agents beyond the people who wait for one, by server."""
+        free = self._floor.roster.idle_by_server(run.campaign)
+        free.subtract(self._floor.calls[call_id].server for call_id in run.waiting)
+        return free
+
+    def _start(
+        self, run: CampaignRun, permit: Permit, servers: dict[ServerName, int], free: Counter[ServerName]
+    ) -> None:
         floor, campaign = self._floor, run.campaign
-        # Calls go where agents are: an answered customer can only be moved within one Asterisk.
-        for server in sorted(servers, key=lambda name: (run.unanswered[name] + 1) / servers[name]):
+        # Calls go where agents are free: an answered customer can only be moved within one Asterisk. A call that was
+        # decided on for an idle agent must not end up beside the busy ones of another server.
+        for server in sorted(servers, key=lambda name: (run.unanswered[name] + 1 - free[name]) / servers[name]):
             trunk = floor.trunks.take(server, campaign.trunks, floor.now)
             if trunk is None:
                 continue

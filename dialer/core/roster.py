@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -113,6 +114,10 @@ class Roster:
     def idle_count(self, campaign: Campaign) -> int:
         """Idle agents who would take a call of `campaign`."""
         return sum(agent.serves(campaign) for agent in self._idle.values())
+
+    def idle_by_server(self, campaign: Campaign) -> Counter[ServerName]:
+        """Idle agents who would take a call of `campaign`, by server."""
+        return Counter(agent.server for agent in self._idle.values() if agent.serves(campaign))
 
     def staffed_by_server(self, campaign: Campaign) -> dict[ServerName, int]:
         """Working agents of `campaign`, by server."""

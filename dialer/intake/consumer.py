@@ -7,8 +7,9 @@ A message that cannot be used is named in `Poison`: the reader reports it on ``r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, Protocol
+
+import msgspec
 
 from dialer.core.contact import Contact
 from dialer.core.events import CallDisposed
@@ -255,7 +256,7 @@ def _with_callback(callback: Callback, known: Contact | None) -> Contact:
     fields: Mapping[str, object] = {} if known is None else known.fields
     base = known or Contact(campaign=callback.campaign, id=callback.contact, phones=(callback.phone,))
     others = tuple(phone for phone in base.phones if phone != callback.phone)
-    return replace(
+    return msgspec.structs.replace(
         base,
         phones=(callback.phone, *others),
         not_before_at=callback.at,

@@ -263,10 +263,7 @@ class ListReader:
     def _unless_duplicate(self, row: int, contact: Contact, left_out: Sequence[Refusal]) -> Sequence[Row]:
         # Numbers first: a list without ids has ids made of them.
         numbers = self._numbers
-        new = []
-        for phone in contact.phones:
-            if numbers.setdefault(phone, row) == row:
-                new.append(phone)
+        new = [phone for phone in contact.phones if numbers.setdefault(phone, row) == row]
         if not new:
             message = f"its number is that of row {numbers[contact.phones[0]]}"
             return (self._refused(row, RejectReason.DUPLICATE_PHONE, message),)

@@ -71,6 +71,8 @@ _PACK: Final = msgspec.msgpack.Encoder()
 _COLUMNS: Final = msgspec.msgpack.Decoder(_Columns)
 #: Contacts in one run of offer.lua: bounds how long other clients wait.
 OFFER_AT_ONCE: Final = 200
+#: Between ids and between records; neither JSON nor an id may have it.
+_JOINT: Final = "\x1e"
 _NO_PAYLOAD: Final = Payload()
 #: Setters of the attributes of a `Permit`, in the order of its definition.
 _PERMIT_SLOTS: Final = tuple(getattr(Permit, name).__set__ for name in (f.name for f in fields(Permit)))
@@ -176,8 +178,8 @@ def chunks(contacts: Sequence[Contact]) -> Iterator[list[tuple[int, Contact]]]:
 
 
 def permits(
-    ids: Sequence[bytes],
-    records: Sequence[bytes],
+    joined_ids: bytes,
+    joined_records: bytes,
     others: Sequence[Any],
     calls: Sequence[CallId],
     *,
@@ -188,29 +190,32 @@ def permits(
     """What the gate has granted.
 
     Args:
-        ids: of the contacts.
-        records: theirs, as ``prelude.lua`` describes them.
-        others: places in `ids` (from 1), each with the digits to call there instead of the record's first.
+        joined_ids: of the contacts, joined by `_JOINT`.
+        joined_records: theirs, as ``prelude.lua`` describes them.
+        others: places among them (from 1), each with the digits to call there instead of the record's first.
         calls: ids of the calls, as many or more.
         campaign: of all of them.
         first_token: fencing token of the first.
         expires_at: unix seconds.
     """
+    if not joined_ids:
+        return ()
+    ids = joined_ids.decode().split(_JOINT)
     heads, payloads = [], []
-    for record in records:
-        head, _, data = record.partition(b"\n")
-        heads.append(head.split(b"\t", 2))
-        payloads.append(_PAYLOAD.decode(data) if data != b"{}" else _NO_PAYLOAD)
+    for record in joined_records.decode().split(_JOINT):
+        head, _, data = record.partition("\n")
+        heads.append(head.split("\t", 2))
+        payloads.append(_PAYLOAD.decode(data) if data != "{}" else _NO_PAYLOAD)
     digits = [head[0] for head in heads]
     for i in range(0, len(others), 2):
-        digits[others[i] - 1] = others[i + 1]
+        digits[others[i] - 1] = others[i + 1].decode()
     # Attribute by attribute for all of them: a frozen dataclass takes four times as long to make one by one.
     made = tuple(map(Permit.__new__, repeat(Permit, len(ids))))
     columns: tuple[Iterable[object], ...] = (
         calls,
         repeat(campaign),
-        map(bytes.decode, ids),
-        [f"+{number.decode()}" for number in digits],
+        ids,
+        [f"+{number}" for number in digits],
         count(first_token),
         [int(head[1]) + 1 for head in heads],
         repeat(expires_at),

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dialer.campaigns import parse_campaign
 from dialer.core.campaign import CampaignState
 from dialer.core.events import AgentSignedIn, CampaignConfigured, CampaignOrdered
-from dialer.core.ids import AgentId, CallId, CampaignId
+from dialer.core.ids import AgentId, CallId, CampaignId, Phone
 from dialer.core.notices import AnyNotice, CallEnded, CallStarted
 from dialer.queues.connection import AsyncRedis, connect
 from dialer.queues.embedded import EmbeddedServer
@@ -43,12 +43,10 @@ QUICK = replace(
     },
 )
 
-T = TypeVar("T")
 
-
-def phone(number: int) -> str:
+def phone(number: int) -> Phone:
     """A number of the test's own."""
-    return f"+346{number:08d}"
+    return Phone(f"+346{number:08d}")
 
 
 def person(*, ring_s: float = 0.1, talk_s: float = 0.5, patience_s: float = 30.0) -> Fate:
@@ -56,8 +54,8 @@ def person(*, ring_s: float = 0.1, talk_s: float = 0.5, patience_s: float = 30.0
     return Fate(reaction=Reaction.PERSON, post_dial_s=0.005, ring_s=ring_s, talk_s=talk_s, patience_s=patience_s)
 
 
-async def until(ask: Callable[[], T | Awaitable[T]], what: str, timeout_s: float = PATIENCE_S) -> T:
-    """The first answer that is true, waited for."""
+async def until(ask: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
+    """Wait until `ask` answers, or its coroutine comes to, something true."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     while True:
@@ -65,7 +63,7 @@ async def until(ask: Callable[[], T | Awaitable[T]], what: str, timeout_s: float
         if isinstance(answer, Awaitable):
             answer = await answer
         if answer:
-            return answer
+            return
         assert loop.time() < deadline, f"never came: {what}"
         await asyncio.sleep(0.01)
 
@@ -189,7 +187,8 @@ class Floor:
 
     async def attempts(self) -> list[Any]:
         """All attempts in SQL."""
-        found, cursor = [], None
+        found: list[Any] = []
+        cursor: str | None = None
         while True:
             page = await Attempts(self.node.database).page(AttemptFilter(), cursor=cursor, limit=500)
             found += page.items
@@ -222,12 +221,12 @@ class Floor:
         assert len({a.call for a in attempts}) == len(attempts)
         if not results_lost:
             told = Counter(result["call"] for result in await self.results("call.ended"))
-            assert {call: 1 for call in ended} == told, "each ended call is told once"
+            assert dict.fromkeys(ended, 1) == told, "each ended call is told once"
             assert set(started) <= {CallId(result["call"]) for result in await self.results("call.started")}
         depth = await self.node.queues.depth(CAMPAIGN)
         assert depth.live == 0
         for key in ("live", "live:contacts", "live:numbers"):
-            assert await self.client.hlen(f"cadencia:{key}") == 0, key  # type: ignore[misc]  # redis-py's stubs
+            assert await self.client.hlen(f"cadencia:{key}") == 0, key
 
         def customers() -> list[Any]:
             return [c for c in self.exchange.switchboard.channels.values() if not c.is_agent]

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from redis import Redis
 
@@ -20,11 +20,9 @@ CADENCIA = (sys.executable, "-m", "dialer.cli")
 PATIENCE_S = 30.0
 _MARK = "CADENCIA_TEST_RUN"
 
-T = TypeVar("T")
 
-
-def wait_for(ask: Callable[[], T | None], what: str, timeout_s: float = PATIENCE_S) -> T:
-    """The first answer of `ask` that is not None or False, waited for."""
+def wait_for(ask: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
+    """The first answer of `ask` that counts as true, waited for."""
     deadline = time.monotonic() + timeout_s
     while not (answer := ask()):
         assert time.monotonic() < deadline, f"never came: {what}"
@@ -77,10 +75,10 @@ class Program:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def wait_for(self, ask: Callable[[], T | None], what: str, timeout_s: float = PATIENCE_S) -> T:
+    def wait_for(self, ask: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
         """`wait_for`, which fails at once where the program has ended."""
 
-        def asked() -> T | None:
+        def asked() -> Any:
             answer = ask()
             assert answer or self.running(), f"it ended before {what}: {self.complaints}"
             return answer
@@ -231,7 +229,8 @@ class OutsideClient:
 
     def wait(self, kind: str, timeout_s: float = PATIENCE_S, **values: object) -> dict[str, Any]:
         """The first such result, waited for."""
-        return wait_for(lambda: self.results(kind, **values), f"{kind} {values}", timeout_s)[0]
+        found: list[dict[str, Any]] = wait_for(lambda: self.results(kind, **values), f"{kind} {values}", timeout_s)
+        return found[0]
 
     def rejected(self) -> list[dict[bytes, bytes]]:
         """Messages that were kept aside."""

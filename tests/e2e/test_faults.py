@@ -12,7 +12,9 @@ import json
 import shutil
 import sqlite3
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,10 +148,14 @@ async def test_ami_cut_in_the_middle_of_an_event(tmp_path: Path, own_valkey: Emb
             (of_pbx,) = site.node.switch.status().values()
             return of_pbx
 
+        def cut_since(reconnects: int) -> bool:
+            return status().reconnects > reconnects
+
         for round_ in range(1, 5):
             await under_way(site, 20 * round_)
+            seen = status().reconnects
             site.exchange.cut()
-            await until(lambda seen=status().reconnects: status().reconnects > seen, "cut off")
+            await until(partial(cut_since, seen), "cut off")
             await until(lambda: status().connected, "connected again")
         await until(lambda: len(site.notices.ended) >= 120, "the whole list called")
         await site.settle()
@@ -243,7 +249,7 @@ async def test_malformed_messages_on_every_stream(tmp_path: Path, own_valkey: Em
         told = await site.results("message.rejected")
         assert len(told) == expected
         assert all(result["reason"] for result in told)
-        aside = await site.client.xrange("cadencia:rejected")
+        aside: Any = await site.client.xrange("cadencia:rejected")
         assert len(aside) == expected
         kept = {(fields[b"stream"].decode(), bytes(fields.get(b"data", b""))) for _, fields in aside}
         assert {(stream, message) for stream, messages in bad.items() for message in messages} <= kept

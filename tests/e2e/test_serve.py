@@ -120,6 +120,27 @@ def test_every_call_has_one_end_over_a_restart(tmp_path: Path, number: signal.Si
             assert "Traceback" not in first.complaints
 
 
+def test_an_import_goes_on_after_a_kill(tmp_path: Path) -> None:
+    rows = 200_000
+    with running(tmp_path) as (site, _):
+        first = site.start()
+        site.cadencia("campaign", "create", "winter").ok()
+        file = site.folder / "list.csv"
+        file.write_text("id,phone\n" + "".join(f"c{n},+346{n:08d}\n" for n in range(rows)))
+        state = site.api.upload("/campaigns/winter/lists", file, "text/csv", name="big")
+        path = f"/lists/{state['id']}"
+        wait_for(lambda: 0 < site.api.get(path)["read"] < rows, "some rows read")
+        first.signal(signal.SIGKILL)
+        first.ended()
+        first.gone(timeout_s=5.0)
+        second = site.start()
+        wait_for(lambda: site.api.get(path)["state"] != "running", f"the rest, {site.api.get(path)}", timeout_s=60)
+        done = site.api.get(path)
+        assert (done["state"], done["read"], done["accepted"]) == ("done", rows, rows), done
+        assert site.sql("SELECT count(*) FROM contacts") == [(rows,)]
+        assert second.end(signal.SIGTERM, timeout_s=15.0) == 0, second.complaints
+
+
 def test_a_second_node_on_the_same_folder_says_so(tmp_path: Path) -> None:
     with running(tmp_path) as (site, _):
         first = site.start()

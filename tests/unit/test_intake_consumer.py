@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from dialer.core.campaign import Campaign, CampaignState
@@ -214,7 +215,7 @@ async def test_a_callback_waits_for_its_time_and_its_number_comes_first(world: W
     )
     await world.upsert([known], 0.0)
     await world.intake.handle_callbacks([message(callback(agent="agent01"))])
-    assert world.stored["a"].contact == replace(
+    assert world.stored["a"].contact == msgspec.structs.replace(
         known,
         phones=(Phone("+34600333444"), Phone("+34600111222")),
         not_before_at=NOW + 86_400,
@@ -253,7 +254,7 @@ async def test_a_callback_for_somebody_unknown_makes_a_contact(world: World) -> 
 )
 async def test_callbacks_that_cannot_be_made_are_rejected(world: World, changes: dict[str, Any], reason: str) -> None:
     short = Contact(campaign=WINTER, id=ContactId("short"), phones=(Phone("+34600111222"),), expires_at=NOW + 60)
-    gone = replace(short, id=ContactId("gone"))
+    gone = msgspec.structs.replace(short, id=ContactId("gone"))
     await world.upsert([short, gone], 0.0)
     world.stored["gone"] = replace(world.stored["gone"], state=ContactState.REMOVED)
     world.answers = {"listed": Offered.DO_NOT_CALL}

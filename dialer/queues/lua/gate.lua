@@ -2,7 +2,7 @@
 -- generation, owner, campaign, now, inbox seen, results kept for (ms), drain at most, put off by (s), how many,
 -- call ids joined by new lines (one argument is much cheaper than many).
 -- Answers {more to drain?, turn, ready, later, first token, ids, records, {place, digits...} where the number is not the
--- record's first, refused, inbox}.
+-- record's first, refused, inbox}; ids and records joined by a character that neither can have.
 
 local generation, owner, campaign, now_text = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 keep_ms = tonumber(ARGV[6])
@@ -134,6 +134,6 @@ for why, n in pairs(counts) do
   refused[#refused + 1] = n
 end
 return {
-  more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, ids_out, records_out, numbers_out, refused,
-  inbox(owner, ARGV[5]),
+  more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, concat(ids_out, '\30'), concat(records_out, '\30'),
+  numbers_out, refused, inbox(owner, ARGV[5]),
 }
