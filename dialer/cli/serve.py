@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from dialer.cli.client import ConfigOption
@@ -15,6 +16,9 @@ def serve(config: ConfigOption = None) -> None:
     from dialer.runtime import logs  # noqa: PLC0415
 
     settings = load(config)
+    if config is not None:
+        # The worker that the node starts beside itself reads the same file: region of numbers, webhooks and their keys.
+        os.environ["CADENCIA_CONFIG"] = str(config.absolute())
     logs.configure(settings.log)
     asyncio.run(_serve(settings))
 

@@ -53,7 +53,7 @@ def _campaign(row: CampaignRow) -> RenderableType:
         _figure("dialing", str(row.calls.get("dialing", 0))),
         _figure("ringing", str(row.calls.get("ringing", 0))),
         _figure("talking", str(row.calls.get("connected", 0)), "cyan"),
-        _figure("waiting", str(row.calls.get("waiting", 0)), "red"),
+        _figure("waiting", str(row.calls.get("waiting", 0)), "red" if row.calls.get("waiting") else ""),
         _figure("contacts ready", f"{row.hopper.ready:,}"),
         _figure("for later", f"{row.hopper.later:,}"),
     )
