@@ -81,9 +81,9 @@ async def _cpu_s(client: AsyncRedis) -> float:
 async def _end_calls(client: AsyncRedis, queues: RedisQueues) -> None:
     """Leave about `LIVE` calls under way: as many as a large floor has, however long the run."""
     key = queues.keys["live"]
-    fields: Any = await client.hkeys(key)  # type: ignore[misc]  # redis-py's stubs
+    fields: Any = await client.hkeys(key)
     for i in range(LIVE, len(fields), 500):
-        await client.hdel(key, *fields[i : i + 500])  # type: ignore[misc]  # redis-py's stubs
+        await client.hdel(key, *fields[i : i + 500])
 
 
 @dataclass(slots=True)

@@ -7,11 +7,16 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
+from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
 from dialer.errors import ConfigError, QueueError
@@ -20,12 +25,13 @@ from dialer.settings import Settings
 from workers.settings import load_settings
 
 
-def run(settings: Settings | None = None, *, burst: bool = False) -> None:
+def run(settings: Settings | None = None, *, burst: bool = False, alone: bool = False) -> None:
     """Run jobs. SIGTERM or Ctrl-C: the job under way is ended first; a second one ends it at once.
 
     Args:
         settings: of this process; jobs read the same ones again, from the file named by ``CADENCIA_CONFIG``.
         burst: end when no job is left.
+        alone: no other worker shares this Redis: jobs that a killed one left half-done are begun again at once.
 
     Raises:
         ConfigError: the settings name no Redis that can be shared.
@@ -39,14 +45,33 @@ def run(settings: Settings | None = None, *, burst: bool = False) -> None:
         client.ping()
     except (RedisError, OSError) as error:
         raise QueueError(f"Redis is out of reach: start it, or correct redis.url ({error})") from error
+    queues = [Queue(name, connection=client, serializer=JSONSerializer) for name in QUEUES]
+    if alone:
+        take_over(client, queues)
     worker = Worker(
-        [Queue(name, connection=client, serializer=JSONSerializer) for name in QUEUES],
+        queues,
         connection=client,
         name=f"{settings.node}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
         serializer=JSONSerializer,
     )
     # The scheduler brings back jobs that are to be tried again later.
     worker.work(with_scheduler=True, burst=burst, logging_level=settings.log.level.upper())
+
+
+def take_over(client: redis.Redis, queues: Sequence[Queue]) -> None:
+    """Put the jobs of a worker that was killed back into their queues: RQ itself would wait for minutes.
+
+    Every job may be run twice; only the one worker of a Redis may call this.
+    """
+    for queue in queues:
+        # The lock of the dead worker's scheduler would hold back what is to be tried again later.
+        client.delete(RQScheduler.get_locking_key(queue.name))
+        registry = queue.started_job_registry
+        left = set(registry.get_job_ids(cleanup=False))
+        client.delete(registry.key)
+        for job_id in left:
+            with suppress(NoSuchJobError):
+                queue.enqueue_job(Job.fetch(job_id, connection=client, serializer=JSONSerializer), at_front=True)
 
 
 def connect(url: str) -> redis.Redis:
@@ -64,8 +89,8 @@ def connect(url: str) -> redis.Redis:
 
 
 def main() -> None:
-    """``python -m workers.app``: what ``cadencia worker`` does, for a process that a node starts itself."""
-    run()
+    """``python -m workers.app``: the worker that a node with a Redis of its own starts for itself."""
+    run(alone=True)
 
 
 if __name__ == "__main__":

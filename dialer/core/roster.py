@@ -111,10 +111,6 @@ class Roster:
                 best = agent
         return best
 
-    def idle_count(self, campaign: Campaign) -> int:
-        """Idle agents who would take a call of `campaign`."""
-        return sum(agent.serves(campaign) for agent in self._idle.values())
-
     def idle_by_server(self, campaign: Campaign) -> Counter[ServerName]:
         """Idle agents who would take a call of `campaign`, by server."""
         return Counter(agent.server for agent in self._idle.values() if agent.serves(campaign))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from dialer.core.ids import CampaignId
-from dialer.errors import DialerError, InputError
+from dialer.errors import DialerError, InputError, RetryableError
 from dialer.intake.reading import ReadBatch, ReadOrder, read_apart, reasons_of
 from dialer.intake.rows import ListFormat
 from dialer.intake.rows import RejectedRow as Refused
@@ -75,6 +75,8 @@ class ImportOrder:
     region: str = "ES"
     #: None: found out.
     form: ListFormat | None = None
+    #: Whether the same order is run again where Redis or the database fails: the list has not failed then.
+    tried_again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ class Importer:
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 state, text = ListState.CANCELLED, "stopped before its end; load the same list again to go on"
+            elif isinstance(error, RetryableError) and order.tried_again:
+                raise
             elif isinstance(error, DialerError):
                 state, text = ListState.FAILED, str(error)
             else:

@@ -191,6 +191,8 @@ class MemoryServer:
                 key = (permit.campaign, permit.contact)
                 if removal.campaign in {ALL, key[0]} and key not in found and key[1] != removal.contact:
                     self.removed.add(key)
+                    if self.forget(key) is not None:
+                        self.finished.add(key)
                     self._tell(live[1], "removal", removal.ref, removal.reason)
                     known = True
         if not known:

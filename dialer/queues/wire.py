@@ -154,7 +154,7 @@ def _digits(phones: tuple[Phone, ...]) -> str:
 
 
 def _moments(moments: Sequence[float | None]) -> list[str] | None:
-    return [optional(moment) for moment in moments] if any(moments) else None
+    return [optional(moment) for moment in moments] if moments.count(None) < len(moments) else None
 
 
 def _moment(column: list[str] | None, row: int) -> float | None:

@@ -19,6 +19,8 @@ _STATES = {
     ListState.FAILED: "failed",
     ListState.CANCELLED: "failed",
 }
+#: Imports that are looked at for unfinished ones.
+_LATEST = 100
 
 
 class NodeIntake:
@@ -62,6 +64,13 @@ class NodeIntake:
             )
             for verdict in verdicts
         ]
+
+    async def resume(self) -> None:
+        """Let imports go on that an earlier process of this node left unfinished."""
+        if self._worker is not None:
+            latest = await self._lists.page(None, limit=_LATEST)
+            if any(found.state is ListState.LOADING for found in latest):
+                self._worker.wake()
 
     def upload_folder(self) -> Path:
         """Where an upload is written."""

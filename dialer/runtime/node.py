@@ -330,13 +330,15 @@ class Node:
 
     async def _start_api(self, attempts: Attempts, redis_url: str) -> None:
         settings = self.settings
+        intake = self._intake(redis_url)
+        await intake.resume()
         ports = ApiPorts(
             clock=self.clock,
             keys=StoredKeys(Keys(self.database), self.clock.now),
             idempotency=RedisIdempotency(self.redis, settings.redis.prefix),
             control=self.control,
             campaigns=StoredCampaigns(Campaigns(self.database)),
-            intake=self._intake(redis_url),
+            intake=intake,
             purges=StreamPurges(self.redis, self.keys, DoNotCallList(self.database), self.clock.now),
             attempts=StoredAttempts(attempts, Dispositions(self.database)),
             results=self.results,

@@ -16,7 +16,9 @@ _log = structlog.get_logger(__name__)
 
 #: By name: the workers stand above the dialer, and nothing below imports them.
 _MODULE = "workers.app"
-_STOP_TIMEOUT_S = 5.0
+#: Time for the job under way to end by itself; one that takes longer is run again at the next start.
+_STOP_TIMEOUT_S = 1.5
+_COLD_STOP_TIMEOUT_S = 3.0
 _AGAIN_S = 1.0
 # The kernel ends the worker with the process that started it, however that ends.
 _WATCHED = (
@@ -62,10 +64,14 @@ class WorkerProcess:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        process.terminate()
-        try:
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        # The second signal ends the job as well, which runs in a process of its own.
+        for timeout_s in (_STOP_TIMEOUT_S, _COLD_STOP_TIMEOUT_S):
+            process.terminate()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await process.wait()
+                    return
+            except TimeoutError:
+                continue
+        process.kill()
+        await process.wait()

@@ -14,6 +14,7 @@ from dialer.errors import GateNotReady, InputError
 from dialer.queues.connection import AsyncRedis
 from dialer.queues.embedded import EmbeddedServer
 from dialer.queues.port import Finish, HopperDepth, LiveState, MarkLive, Offered, Publish, Record, Release
+from dialer.queues.wire import pack
 from tests.queue_worlds import (
     NOW,
     WINTER,
@@ -64,6 +65,15 @@ async def test_order_is_priority_then_push(world: World) -> None:
     )
     assert granted(await Caller(node)(4)) == ["c2", "c4", "c1", "c5"]
     assert await node.depth(WINTER) == HopperDepth(ready=1, later=0, live=4)
+
+
+async def test_packed_offers_are_taken_as_others_are(world: World) -> None:
+    node = await world.node("n1")
+    offers = [pack([contact(1), contact(2, 7, 8, priority=5, name="Ana")]), pack([contact(3, not_before_at=NOW + 60)])]
+    assert await node.offer_packed(offers) == {Offered.ADDED: 3}
+    assert await node.offer_packed(offers) == {Offered.UPDATED: 3}
+    assert await node.depth(WINTER) == HopperDepth(ready=2, later=1, live=0)
+    assert granted(await Caller(node)(2)) == ["c2", "c1"]
 
 
 async def test_permit_carries_what_the_call_needs(world: World) -> None:
@@ -485,3 +495,42 @@ async def test_half_a_surrogate_pair_stops_nothing(world: World) -> None:
     assert kinds(await world.results()) == ["call.started", "call.ended"]
     (entry,) = await world.journal()
     assert entry.attempt.reason.endswith("busy")
+
+
+async def test_second_number_is_checked_when_its_turn_comes(world: World) -> None:
+    node = await world.node("n1")
+    await world.push("dnc", {"id": "d1", "op": "add", "phone": phone(12)})
+    await node.drain()
+    await node.offer([contact(1, 11, 12, 13)])
+    call = Caller(node)
+    (permit,) = (await call()).granted.permits
+    assert permit.phone == phone(11)
+    # Listed while the contact is being called, and while it waits.
+    await node.write([finish(permit, retry_at=NOW + 10)])
+    (permit,) = (await call(now=NOW + 10)).granted.permits
+    assert permit.phone == phone(13)
+    await world.push("dnc", {"id": "d2", "op": "add", "phone": phone(11)})
+    await node.write([finish(permit, retry_at=NOW + 20)])
+    (permit,) = (await call(now=NOW + 20)).granted.permits
+    assert permit.phone == phone(13)
+    await world.push("dnc", {"id": "d3", "op": "add", "phone": phone(13), "scope": "winter"})
+    await node.drain()
+    await node.write([finish(permit, retry_at=NOW + 30)])
+    assert (await call(now=NOW + 30)).granted.refusals.counts == (("do_not_call", 1),)
+
+
+async def test_live_contact_is_found_after_its_numbers_changed(world: World) -> None:
+    node = await world.node("n1")
+    await node.offer([contact(1, 11), contact(2, 12)])
+    permits = (await Caller(node)()).granted.permits
+    assert await node.offer([contact(1, 21), contact(2, 22)]) == [Offered.UPDATED] * 2
+    assert await node.offer([contact(1, 31)]) == [Offered.UPDATED]
+    assert granted(await Caller(node, "x")()) == [], "both are being called"
+    await world.push("removals", {"id": "m1", "campaign": "winter", "contact": "c1"})
+    await world.push("removals", {"id": "m2", "campaign": "winter", "contact": "c1"})
+    await world.push("removals", {"id": "m3", "campaign": "winter", "phone": phone(12)})
+    told = [(purge.call, purge.ref) for purge in await node.drain()]
+    assert told == [(permits[0].call, "m1"), (permits[0].call, "m2"), (permits[1].call, "m3")]
+    await node.write([finish(permit, retry_at=NOW + 1) for permit in permits])
+    assert await node.depth(WINTER) == HopperDepth(ready=0, later=0, live=0)
+    assert await node.offer([contact(1, 31), contact(2, 22)]) == [Offered.REMOVED] * 2

@@ -72,6 +72,7 @@ def settings_file(
     path.write_text(
         f"""
 node = "n1"
+default_region = "FR"
 data_dir = "{folder / "var"}"
 [database]
 url = "{database or f"sqlite:///{folder / 'cadencia.db'}"}"

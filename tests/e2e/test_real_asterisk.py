@@ -105,7 +105,7 @@ def test_doctor_finds_nothing_wrong(folder: Path, asterisk_lab: AsteriskLab) -> 
 
 
 def test_a_list_ends_as_the_carrier_saw_it(asterisk_lab: AsteriskLab, serials: Iterator[int]) -> None:
-    report = real_list.run(contacts=60, agents=8, layout=asterisk_lab.layout, first_serial=next(serials))
+    report = real_list.run(contacts=60, agents=14, layout=asterisk_lab.layout, first_serial=next(serials))
     assert (report.wrong, report.undialed, report.repeated) == ([], [], [])
     assert sum(report.table.values()) == 60
     assert report.waits_s, "nobody was connected"

@@ -120,8 +120,9 @@ def test_every_call_has_one_end_over_a_restart(tmp_path: Path, number: signal.Si
             assert "Traceback" not in first.complaints
 
 
-def test_an_import_goes_on_after_a_kill(tmp_path: Path) -> None:
-    rows = 200_000
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_an_import_goes_on_after_a_restart(tmp_path: Path, number: signal.Signals) -> None:
+    rows = 80_000
     with running(tmp_path) as (site, _):
         first = site.start()
         site.cadencia("campaign", "create", "winter").ok()
@@ -130,7 +131,7 @@ def test_an_import_goes_on_after_a_kill(tmp_path: Path) -> None:
         state = site.api.upload("/campaigns/winter/lists", file, "text/csv", name="big")
         path = f"/lists/{state['id']}"
         wait_for(lambda: 0 < site.api.get(path)["read"] < rows, "some rows read")
-        first.signal(signal.SIGKILL)
+        first.signal(number)
         first.ended()
         first.gone(timeout_s=5.0)
         second = site.start()

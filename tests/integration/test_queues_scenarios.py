@@ -101,7 +101,7 @@ async def test_redis_goes_away_mid_reserve(own_valkey: EmbeddedServer) -> None:
         await gate.close()
         raise ConnectionResetError("cut")
 
-    gate._send = cut  # type: ignore[method-assign]
+    gate._send = cut  # type: ignore[method-assign, assignment]
     call = Caller(node)
     with pytest.raises(QueueError):
         await call(1)

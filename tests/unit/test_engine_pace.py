@@ -11,7 +11,7 @@ from dialer.core.call_desk import screen_pop
 from dialer.core.campaign import Campaign, CampaignState, MachineDetection
 from dialer.core.engine import Engine
 from dialer.core.floor import Output
-from dialer.core.ids import AgentId, CallId, CampaignId
+from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.outcome import Outcome
 from dialer.core.pace_desk import EMPTY_PAUSE_S, REQUEST_TIMEOUT_S
 from dialer.errors import InvalidTransition
@@ -291,3 +291,37 @@ def test_a_deadline_of_somebody_who_has_gone_changes_nothing(kind: str) -> None:
     engine = Engine(node=NODE, servers=[], trunks=[])
     engine.floor.timers.set((kind, "gone"), 1.0)
     assert not engine.wake(2.0)
+
+
+def test_a_server_whose_trunk_is_full_leaves_the_call_to_the_next() -> None:
+    h = Harness(servers=("a", "b"), cps=1.0)
+    h.start()
+    for name in ("a", "b"):
+        h.sign_in(f"{name}-one", server=ServerName(name))
+        h.sign_in(f"{name}-two", server=ServerName(name))
+    h.grant = False
+    for call in h.calls():
+        h.hang_up(call)
+    h.advance(1.0)
+    out = grant(h, 71, 72, 73, requested=3)
+    assert sorted(c.server for c in h.of(cmd.Originate, out)) == ["a", "b"], "one call per second on each"
+    assert [r.reason for r in h.of(cmd.ReturnPermit, out)] == ["no free line"]
+
+
+def test_calls_decided_on_for_an_idle_agent_go_to_that_agents_server() -> None:
+    h = Harness(servers=("a", "b"))
+    h.grant = False
+    h.start()
+    for number in range(4):
+        h.sign_in(f"busy{number}", server=ServerName("a"))
+    h.sign_in("free", server=ServerName("b"))
+    grant(h, 1, 2, 3, 4, 5, requested=5)
+    on_a = [call.id for call in h.engine.floor.calls.values() if call.server == "a"]
+    on_b = [call.id for call in h.engine.floor.calls.values() if call.server == "b"]
+    assert (len(on_a), len(on_b)) == (4, 1)
+    for call in on_a:
+        h.answer(call)
+        h.join(call)
+    h.hang_up(on_b[0])
+    out = grant(h, 6, requested=1)
+    assert [c.server for c in h.of(cmd.Originate, out)] == ["b"], "all of the others talk"

@@ -68,6 +68,7 @@ async def _run(settings: Settings, order: ImportOrder) -> ImportProgress:
                 path=order.path,
                 name=order.name,
                 region=settings.default_region,
+                tried_again=job is not None and bool(job.retries_left),
             )
             return await importer.run(order, _telling(clock))
         finally:

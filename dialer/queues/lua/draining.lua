@@ -140,6 +140,11 @@ local function remove(m, ref)
       local its, owner, _, _, _, _, _, _, _, _, _, name, _, id = match(live, LIVE)
       if (campaign == '*' or name == campaign) and not told[name .. '\t' .. id] and id ~= contact then
         call('SADD', K.removed .. name, 'c' .. id)
+        local record = call('HGET', K.data .. name, id)
+        if record then
+          forget(name, id, record, digits)
+          call('SADD', K.finished .. name, id)
+        end
         tell(its, owner, 'removal', ref, reason)
         known = true
       end

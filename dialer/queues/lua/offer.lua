@@ -114,7 +114,7 @@ for i = 1, n do
     -- Not known to be on no list is only the number whose turn it is, where it is another than the first.
     if to_ask or kept ~= '0' then expires = '!' .. expires end
     store[#store + 1] = id
-    store[#store + 1] = head(total, expires, kept, rank, list, not_before) .. payloads[i]
+    store[#store + 1] = head(total, expires, kept, rank, list, not_before, payloads[i])
     if old ~= list then
       for _, digits in ipairs(old and phones_of(old) or NONE) do
         unline(digits, keys[i])

@@ -24,10 +24,12 @@ local function phones_of(list)
   return out
 end
 
-local function head(attempts, expires, index, score, phones, not_before)
-  local list = phones_of(phones)
+-- The record of a waiting contact; without `data`, all of it that stands before that.
+local function head(attempts, expires, index, score, phones, not_before, data)
+  local list = find(phones, ',', 1, true) and phones_of(phones)
+  local turn = list and list[tonumber(index) % #list + 1] or phones
   local tail = not_before == '' and '\n' or '\t' .. not_before .. '\n'
-  return list[tonumber(index) % #list + 1] .. '\t' .. attempts .. '\t' .. expires .. '\t' .. index .. '\t' .. score .. '\t' .. phones .. tail
+  return turn .. '\t' .. attempts .. '\t' .. expires .. '\t' .. index .. '\t' .. score .. '\t' .. phones .. tail .. (data or '')
 end
 
 local function days_from_civil(y, m, d)

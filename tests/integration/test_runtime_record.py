@@ -1,0 +1,187 @@
+"""States of campaigns and dispositions on their way into the database, and codes for calls at every age."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from dialer.core import events as ev
+from dialer.core import notices as ntc
+from dialer.core.attempt import Attempt
+from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone
+from dialer.core.outcome import Outcome
+from dialer.errors import StorageError
+from dialer.projections.live import LiveView
+from dialer.queues.port import Publish
+from dialer.runtime import record_keeper
+from dialer.runtime.control import NodeControl
+from dialer.runtime.record_keeper import RecordKeeper
+from dialer.runtime.tasks import Tasks
+from dialer.storage.attempts import Attempts
+from dialer.storage.campaigns import Campaigns
+from dialer.storage.database import Database
+from dialer.storage.dispositions import Disposition, Dispositions
+from tests.runtime_floor import CAMPAIGN, RuntimeFloor
+
+ENDED = CallId("n1-boot-0000000009")
+NOW = 1_800_000_000.0
+
+
+def attempt(call: CallId = ENDED) -> Attempt:
+    return Attempt(
+        call=call, campaign=CAMPAIGN, contact=ContactId("crm-9"), phone=Phone("+34600000009"), attempt_number=1,
+        outcome=Outcome.CONNECTED, reason="", started_at=NOW - 60, ended_at=NOW, agent=AgentId("anna"),
+    )  # fmt: skip
+
+
+def disposed(code: str, ref: str | None = "m1", call: CallId = ENDED) -> ntc.CallWasDisposed:
+    return ntc.CallWasDisposed(
+        at=NOW, call=call, campaign=CAMPAIGN, contact=ContactId("crm-9"), phone=Phone("+34600000009"), code=code,
+        agent=AgentId("anna"), amount="12.50", notes="", ref=None if ref is None else MessageId(ref),
+    )  # fmt: skip
+
+
+def changed(state: CampaignState, at: float = NOW) -> ntc.CampaignChanged:
+    return ntc.CampaignChanged(at=at, campaign=CAMPAIGN, state=state, previous=CampaignState.DRAFT)
+
+
+@pytest.fixture
+async def keeper(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RecordKeeper]:
+    monkeypatch.setattr(record_keeper, "_RETRY_S", 0.01)
+    await Campaigns(database).create(Campaign(id=CAMPAIGN), NOW)
+    made = RecordKeeper(database)
+    async with Tasks() as tasks:
+        tasks.start("record", made.run())
+        yield made
+        assert tasks._failed is not None
+        assert not tasks._failed.done()
+
+
+async def test_only_the_latest_state_of_a_campaign_is_kept(keeper: RecordKeeper, database: Database) -> None:
+    for state in (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.DRAINING):
+        keeper.apply(changed(state))
+    assert len(keeper) == 1
+    assert await keeper.flush(5)
+    found = await Campaigns(database).get(CAMPAIGN)
+    assert found is not None
+    assert found.state is CampaignState.DRAINING
+
+
+async def test_a_message_is_kept_once_and_the_latest_code_counts(keeper: RecordKeeper, database: Database) -> None:
+    for notice in (disposed("SALE"), disposed("SALE"), disposed("REFUND", ref="m2")):
+        keeper.apply(notice)
+    assert await keeper.flush(5)
+    history = await Dispositions(database).history(ENDED)
+    assert [(d.code, d.amount) for d in history] == [("REFUND", "12.50"), ("SALE", "12.50")]
+
+
+async def test_what_comes_while_the_database_is_away_is_kept_when_it_is_back(
+    keeper: RecordKeeper, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = 3
+    add = Dispositions.add
+
+    async def away(self: Dispositions, disposition: Disposition) -> bool:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise StorageError("away")
+        return await add(self, disposition)
+
+    monkeypatch.setattr(Dispositions, "add", away)
+    keeper.apply(disposed("ONE", "m1"))
+    keeper.apply(changed(CampaignState.RUNNING))
+    keeper.apply(disposed("TWO", "m2"))
+    assert not await keeper.flush(0)
+    assert await keeper.flush(5)
+    assert refusals == 0
+    assert [d.code for d in await Dispositions(database).history(ENDED)] == ["TWO", "ONE"]
+
+
+async def test_the_line_of_codes_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_keeper, "_LIMIT", 2)
+    keeper = RecordKeeper(database)
+    for number in range(4):
+        keeper.apply(disposed("SALE", f"m{number}"))
+        keeper.apply(ntc.CallEnded(at=NOW, attempt=attempt(CallId(f"call-{number}")), retry_at=None))
+    assert len(keeper) == 2
+    assert [keeper.recently_ended(CallId(f"call-{n}")) is not None for n in range(4)] == [False, False, True, True]
+
+
+# ---- codes from outside, at every age of a call
+
+
+class Site:
+    def __init__(self, keeper: RecordKeeper, database: Database) -> None:
+        self.floor = RuntimeFloor()
+        self.live = LiveView()
+        self.keeper = keeper
+        self.control = NodeControl(
+            dispatcher=self.floor.dispatcher,
+            live=self.live,
+            outbox=self.floor.outbox,
+            keeper=keeper,
+            attempts=Attempts(database),
+            now=lambda: NOW,
+        )
+
+    async def dispose(self, call: CallId, ref: str = "m1") -> list[object]:
+        """Results that a code leads to."""
+        self.floor.outbox._waiting.clear()
+        await self.control.submit(ev.CallDisposed(at=NOW, call=call, code="SALE", ref=MessageId(ref)))
+        return [(w.result["type"], w.result.get("ref")) for w in self.floor.outbox._waiting if isinstance(w, Publish)]
+
+
+@pytest.fixture
+async def site(keeper: RecordKeeper, database: Database) -> AsyncIterator[Site]:
+    made = Site(keeper, database)
+    yield made
+    made.floor.dispatcher.close()
+
+
+async def test_a_code_for_a_call_under_way_or_in_wrapup_goes_through_the_engine(site: Site) -> None:
+    site.floor.work("anna")
+    feed, at = site.floor.dispatcher.feed, site.floor.clock.now()
+    call = CallId("n1-beef0001-0000000001")
+    await site.floor.queues.rebuild(site.floor._record())
+    await site.floor.offer(1)
+    async with site.floor.queues.reserve(CAMPAIGN, [call], at, 10.0) as reservation:
+        feed(reservation.granted)
+    assert await site.dispose(call, "m1") == [("call.disposed", "m1")]
+    feed(ev.CallAnswered(at=at, call=call))
+    feed(ev.CallJoined(at=at, call=call, agent=AgentId("anna")))
+    site.floor.hang_up(call)
+    assert call not in site.floor.engine.floor.calls
+    assert await site.dispose(call, "m2") == [("call.disposed", "m2")], "anna wraps it up"
+
+
+async def test_a_code_that_is_faster_than_the_record_is_not_turned_away(site: Site) -> None:
+    site.keeper.apply(ntc.CallEnded(at=NOW, attempt=attempt(), retry_at=None))
+    assert await site.dispose(ENDED) == [("call.disposed", "m1")]
+    assert await site.keeper.flush(5)
+
+
+async def test_a_code_for_a_call_of_long_ago_is_looked_up(site: Site, database: Database) -> None:
+    await Attempts(database).record([(attempt(), None)])
+    assert await site.dispose(ENDED) == [("call.disposed", "m1")]
+    assert await site.keeper.flush(5)
+    (kept,) = await Dispositions(database).history(ENDED)
+    assert (kept.code, kept.agent) == ("SALE", "anna")
+
+
+async def test_a_code_for_no_call_is_rejected_in_words(site: Site) -> None:
+    assert await site.dispose(CallId("unheard-of")) == [("message.rejected", "m1")]
+    assert len(site.keeper) == 0
+
+
+async def test_a_changed_method_goes_on_with_the_budget_of_the_legal_window(site: Site) -> None:
+    site.live.abandonment.restore(CAMPAIGN, NOW - 3_600, 900, 26)
+    await site.control.submit(ev.CampaignConfigured(at=NOW, campaign=Campaign(id=CAMPAIGN, method="progressive")))
+    await site.control.submit(ev.CampaignConfigured(at=NOW, campaign=Campaign(id=CAMPAIGN, method="predictive")))
+    told = site.floor.engine.floor.campaigns[CAMPAIGN].pacer.snapshot()
+    assert (told["answers"], told["abandoned"]) == (900, 26)
+    assert site.control.live() is site.live
+    await asyncio.sleep(0)
