@@ -38,7 +38,7 @@ MIN_TIME_TO_CONNECT_S: Final = 0.3
 #: Outcomes after which nobody is called again by a retry rule, and why.
 _NEVER_RETRIED: Final[Mapping[Outcome, str]] = {
     Outcome.CONNECTED: "the person was reached; use a callback",
-    Outcome.CANCELLED: "the contact was withdrawn, or the campaign was stopped",
+    Outcome.CANCELLED: "the contact was withdrawn; calls that a stop has cut off are called again anyway",
 }
 _DEFAULT: Final = Campaign(id=CampaignId("default"))
 _DETECTION: Final = MachineDetection()

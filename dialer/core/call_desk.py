@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from string import Formatter
-from urllib.parse import quote
-
 from dialer.core.agent import AgentState
 from dialer.core.agent_desk import AgentDesk
-from dialer.core.attempt import Attempt
 from dialer.core.call import Call, CallState, CallStep
+from dialer.core.call_end import attempt_of, outcome_of
 from dialer.core.commands import ConnectCall, FinishCall, HangUp, HangUpAgent, PlayMessage, ReportPurge, ReturnPermit
 from dialer.core.events import (
     CallAnswered,
@@ -37,9 +34,10 @@ from dialer.core.notices import (
     CallWasAnswered,
     CallWasDisposed,
 )
-from dialer.core.outcome import Outcome, unanswered_outcome
+from dialer.core.outcome import Outcome
 from dialer.core.retry import retry_at
 from dialer.core.roster import Agent
+from dialer.core.screen_pop import screen_pop
 
 #: The move into the agent's room takes milliseconds; after this the agent's phone cannot be trusted.
 JOIN_TIMEOUT_S = 1.0
@@ -227,7 +225,7 @@ class CallDesk:
         call = self._known(event.call, "CallHungUp")
         if call is None:
             return
-        outcome = self._outcome(call, event)
+        outcome = outcome_of(call, event, self._floor.now)
         reason = call.hang_up_reason or ("ring time-out" if event.timed_out and call.ringing_at is not None else "")
         if not reason:
             reason = f"SIP {event.sip_code}" if event.sip_code is not None else f"cause {event.cause}"
@@ -507,30 +505,6 @@ class CallDesk:
         if run is not None and call.id in run.waiting:
             run.waiting.remove(call.id)
 
-    def _outcome(self, call: Call, event: CallHungUp) -> Outcome:
-        match call.state:
-            case CallState.CONNECTED:
-                return Outcome.CONNECTED
-            case CallState.ABANDONED:
-                return Outcome.ABANDONED
-            case CallState.MACHINE:
-                return Outcome.MACHINE
-            case CallState.ANSWERED | CallState.WAITING:
-                if call.hang_up_reason:
-                    return Outcome.CANCELLED
-                waited_s = self._floor.now - (call.answered_at or self._floor.now)
-                return Outcome.ABANDONED if waited_s > call.campaign.connect_within_s else Outcome.HUNG_UP
-            case _:
-                if call.recovered:
-                    return Outcome.LOST
-                return unanswered_outcome(
-                    cause=event.cause,
-                    sip_code=event.sip_code,
-                    timed_out=event.timed_out,
-                    rang=call.ringing_at is not None,
-                    cancelled=bool(call.hang_up_reason),
-                )
-
     def _end(
         self, call: Call, outcome: Outcome, reason: str, by: HungUpBy, *, cause: int = 0, sip_code: int | None = None
     ) -> None:
@@ -539,33 +513,7 @@ class CallDesk:
         was_abandoned = call.state is CallState.ABANDONED
         was_answered = call.state in {CallState.ANSWERED, CallState.WAITING}
         connected = call.state is CallState.CONNECTED
-        permit = call.permit
-        attempt = Attempt(
-            call=call.id,
-            campaign=permit.campaign,
-            contact=permit.contact,
-            phone=permit.phone,
-            attempt_number=permit.attempt_number,
-            outcome=outcome,
-            reason=reason,
-            started_at=call.started_at,
-            ended_at=max(floor.now, call.started_at),
-            server=call.server,
-            trunk=call.trunk,
-            ringing_at=call.ringing_at,
-            answered_at=call.answered_at,
-            waiting_at=call.waiting_at,
-            connected_at=call.connected_at,
-            agent=call.agent if connected else None,
-            cause=cause,
-            sip_code=sip_code,
-            hung_up_by=by.value,
-            machine_verdict=call.machine_verdict,
-            machine_verdict_s=call.machine_verdict_s,
-            caller_id=call.caller_id,
-            message_played=call.message_played,
-            method=call.campaign.method,
-        )
+        attempt = attempt_of(call, outcome, reason, by, floor.now, cause=cause, sip_code=sip_code)
         agent = floor.roster.get(call.agent) if call.agent is not None else None
         self._stop_waiting(call)
         if outcome is Outcome.ABANDONED and was_answered:
@@ -575,7 +523,7 @@ class CallDesk:
         self._forget(call)
         again_at = None if call.purged else retry_at(call.campaign, attempt)
         floor.emit(
-            FinishCall(attempt=attempt, fencing_token=permit.fencing_token, retry_at=again_at),
+            FinishCall(attempt=attempt, fencing_token=call.permit.fencing_token, retry_at=again_at),
             CallEnded(at=floor.now, attempt=attempt, retry_at=again_at),
         )
         if agent is not None and agent.call == call.id:
@@ -620,25 +568,3 @@ class CallDesk:
             floor.timers.cancel((kind, call.id))
         call.take(CallStep.END)
         floor.calls.pop(call.id, None)
-
-
-def screen_pop(call: Call) -> str:
-    """The campaign's URL with the contact's fields filled in, each one percent-encoded; "" without a template."""
-    template = call.campaign.screen_pop
-    if not template:
-        return ""
-    permit = call.permit
-    values = {
-        **{str(name): str(value) for name, value in permit.fields.items()},
-        "id": permit.contact,
-        "name": permit.name,
-        "phone": permit.phone,
-        "campaign": permit.campaign,
-        "call": permit.call,
-    }
-    parts: list[str] = []
-    for text, name, _, _ in Formatter().parse(template):
-        parts.append(text)
-        if name is not None:
-            parts.append(quote(values.get(name, ""), safe=""))
-    return "".join(parts)

@@ -7,7 +7,7 @@ import pytest
 from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
-from dialer.core.call_desk import screen_pop
+from dialer.core.screen_pop import screen_pop
 from dialer.core.campaign import Campaign, CampaignState, MachineDetection
 from dialer.core.engine import Engine
 from dialer.core.floor import Output
