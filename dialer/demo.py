@@ -36,6 +36,7 @@ from dialer.runtime.clock import Clock
 from dialer.runtime.local_access import write_private
 from dialer.runtime.node import Node
 from dialer.runtime.signals import stop_on_signals, until_stopped
+from dialer.runtime.tasks import cancel_all
 from dialer.settings import Api, Asterisk, Database, Redis, Settings, Trunk
 from dialer.simulation.crm import StubCrm
 from dialer.simulation.exchange import Exchange
@@ -176,8 +177,7 @@ async def run_demo(plan: DemoPlan, screen: Screen) -> dict[str, Any]:
                 await until_stopped(node, stop, 60 * plan.minutes)
                 stop.set()
                 summary = _summary(node, plan, clock.now() - started_at)
-                for task in tasks:
-                    task.cancel()
+                await cancel_all(tasks)
         finally:
             await crm.close()
             details.unlink(missing_ok=True)

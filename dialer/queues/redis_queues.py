@@ -38,7 +38,7 @@ from dialer.queues.port import (
 from dialer.queues.rebuild import load_record
 from dialer.queues.results import call_ended
 from dialer.queues.scripts import Scripts
-from dialer.queues.server_check import ServerIdentity, check_server
+from dialer.queues.server_check import LAYOUT, ServerIdentity, check_server
 
 #: Entries of each stream that one run of the gate drains; with more waiting it reserves nobody.
 _DRAIN_AT_ONCE: Final = 500
@@ -435,7 +435,7 @@ class RedisQueues:
             for i in range(0, len(args), 13 * 200):
                 await self._run("relive", self._owner, *args[i : i + 13 * 200])
         generation = identity.generation if mode == "known" else f"{identity.run_id}:{secrets.token_hex(4)}"
-        if not await self._run("open", generation, identity.run_id, self._highest_token, mode):
+        if not await self._run("open", generation, identity.run_id, self._highest_token, mode, LAYOUT):
             return False
         self._generation = generation
         return True

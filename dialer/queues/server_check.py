@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dialer.errors import QueueError
 from dialer.queues.connection import AsyncRedis
 from dialer.queues.keys import Keys
+
+#: Grows with every change of what the scripts keep in Redis, and how.
+LAYOUT = "1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +30,22 @@ async def check_server(client: AsyncRedis, keys: Keys, highest_token: int) -> Se
 
     One that has been restarted is believed only where it keeps an append-only file: a snapshot may be minutes old, and
     the removals of those minutes would be lost. A replica that became primary may lack the last writes as well.
+
+    Raises:
+        QueueError: its data was laid out by another version, whose marks this one would misread.
     """
     info = await client.info()
     run_id = str(info.get("run_id", ""))
-    generation, known_run, fence = (
+    generation, known_run, fence, layout = (
         value.decode() if isinstance(value, bytes) else ""
-        for value in await client.hmget(keys["gate"], ["generation", "run_id", "fence"])
+        for value in await client.hmget(keys["gate"], ["generation", "run_id", "fence", "layout"])
     )
+    if generation and layout != LAYOUT:
+        raise QueueError(
+            f"Redis holds data of another version (layout {layout or 'unknown'}, this one needs {LAYOUT}): stop all"
+            " nodes, empty it (FLUSHDB) and start again; the record is in the database and will be loaded",
+            retryable=False,
+        )
     reason = ""
     if not generation:
         reason = "it was never loaded, or has been emptied"

@@ -14,6 +14,7 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -283,7 +284,7 @@ class Node:
             "dispositions": intake.handle_dispositions,
         }
         for stream, handler in handlers.items():
-            self._tasks.start(stream, self._when_open(reader(stream, "intake").run(handler)))
+            self._tasks.start(stream, self._when_open(partial(reader(stream, "intake").run, handler)))
 
     def _intake(self, redis_url: str) -> NodeIntake:
         settings = self.settings
@@ -313,7 +314,7 @@ class Node:
                 now=self.clock.now,
                 trim=False,
             )
-            self._tasks.start("webhooks", self._when_open(reader.run(feed.handle_results)))
+            self._tasks.start("webhooks", self._when_open(partial(reader.run, feed.handle_results)))
             self._tasks.start("webhook retries", feed.wake_regularly())
         return NodeIntake(
             desk=self.desk,
@@ -359,9 +360,9 @@ class Node:
 
     # ---- work
 
-    async def _when_open(self, work: Awaitable[None]) -> None:
+    async def _when_open(self, work: Callable[[], Awaitable[None]]) -> None:
         await self.gatekeeper.wait_open()
-        await work
+        await work()
 
     async def _run_switch(self) -> None:
         # What an earlier process left behind must be known before the servers tell which channels they have.
@@ -373,6 +374,7 @@ class Node:
             self.dispatcher.feed(event)
 
     async def _record(self) -> AsyncIterator[Record]:
+        await self.keeper.record_recent()
         yield Record(counts={HIGHEST_TOKEN: self._token + _TOKEN_MARGIN})
         async for page in RecordPages(self.database, self.clock.now(), gate=self.settings.redis.prefix):
             yield page

@@ -17,6 +17,7 @@ from dialer.core.campaign import CampaignState
 from dialer.core.ids import CallId, CampaignId
 from dialer.core.notices import AnyNotice, CallEnded, CallWasDisposed, CampaignChanged
 from dialer.errors import StorageError
+from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
 from dialer.storage.dispositions import Disposition, Dispositions
@@ -24,6 +25,7 @@ from dialer.storage.failures import RowRefused
 
 _log = structlog.get_logger(__name__)
 _LIMIT = 10_000
+_AT_ONCE = 500
 _RETRY_S = 0.2
 _RETRY_MAX_S = 5.0
 
@@ -34,11 +36,12 @@ class RecordKeeper:
     def __init__(self, database: Database) -> None:
         self._campaigns = Campaigns(database)
         self._dispositions = Dispositions(database)
+        self._attempts = Attempts(database)
         #: Only the latest state of a campaign matters.
         self._states: dict[CampaignId, tuple[CampaignState, float]] = {}
         self._disposed: deque[Disposition] = deque()
         #: Attempts take their own way into the database; until they are there, codes for them must not be turned away.
-        self._ended: OrderedDict[CallId, Attempt] = OrderedDict()
+        self._ended: OrderedDict[CallId, CallEnded] = OrderedDict()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -50,7 +53,7 @@ class RecordKeeper:
         """Note what is to be written."""
         match notice:
             case CallEnded():
-                self._ended[notice.attempt.call] = notice.attempt
+                self._ended[notice.attempt.call] = notice
                 if len(self._ended) > _LIMIT:
                     self._ended.popitem(last=False)
                 return
@@ -84,7 +87,21 @@ class RecordKeeper:
 
     def recently_ended(self, call: CallId) -> Attempt | None:
         """A call that ended at this node not long ago, whether or not its attempt is in the database already."""
-        return self._ended.get(call)
+        ended = self._ended.get(call)
+        return None if ended is None else ended.attempt
+
+    async def record_recent(self) -> None:
+        """Write down what ended not long ago, before the record is loaded into a Redis that has lost its memory.
+
+        Some of it may have been in Redis' journal only; without it those contacts would be called again as if they had
+        never been called. What is on record already is left alone.
+
+        Raises:
+            StorageError: the database is out of reach.
+        """
+        ended = [(notice.attempt, notice.retry_at) for notice in self._ended.values()]
+        for start in range(0, len(ended), _AT_ONCE):
+            await self._attempts.record(ended[start : start + _AT_ONCE])
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -6,8 +6,21 @@ The death of a task is an event, never silence: the first that fails ends the ru
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Self
+
+_CANCEL_AGAIN_S = 0.2
+
+
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until all have ended, however; their errors stay with them."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        # Again and again: Python 3.11's `wait_for`, which the Redis client writes through, swallows a cancellation
+        # that comes together with the end of what it waits for.
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
 
 
 class Tasks:
@@ -38,10 +51,7 @@ class Tasks:
 
     async def stop(self) -> None:
         """Cancel all, in no order, and wait for them."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
         if self._failed is not None and not self._failed.done():
             self._failed.cancel()
         elif self._failed is not None and not self._failed.cancelled():

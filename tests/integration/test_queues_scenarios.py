@@ -220,3 +220,16 @@ async def test_wrong_urls_say_what_to_do(valkey_server: EmbeddedServer) -> None:
     assert not caught.value.retryable
     for node in (closed, wrong):
         await node.close()
+
+
+async def test_data_of_another_version_is_refused_and_says_what_to_do(own_valkey: EmbeddedServer) -> None:
+    node = await opened(own_valkey)
+    client = connect(own_valkey.url)
+    await client.hset("cadencia:gate", "layout", "0")
+    with pytest.raises(QueueError, match="FLUSHDB") as refused:
+        await node.prepare()
+    assert not refused.value.retryable
+    await client.flushdb()
+    assert not await node.prepare(), "an empty one is loaded from the record"
+    await client.aclose()
+    await node.close()

@@ -1,4 +1,4 @@
--- Open the gate: the record is all there. generation, run id, highest token known, "loaded" or "known".
+-- Open the gate: the record is all there. generation, run id, highest token known, "loaded" or "known", layout.
 -- "known" only renews the marker of a server that came back with everything; answers 0 where it is not marked at all.
 
 local gate = call('HMGET', K.gate, 'generation', 'fence')
@@ -9,5 +9,5 @@ else
   local fence = math.max(tonumber(gate[2] or 0), tonumber(ARGV[3])) + 1000000
   call('HSET', K.gate, 'fence', format('%.0f', fence), 'epoch', format('%.0f', fence))
 end
-call('HSET', K.gate, 'generation', ARGV[1], 'run_id', ARGV[2])
+call('HSET', K.gate, 'generation', ARGV[1], 'run_id', ARGV[2], 'layout', ARGV[5])
 return 1
