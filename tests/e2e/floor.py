@@ -225,7 +225,7 @@ class Floor:
             assert set(started) <= {CallId(result["call"]) for result in await self.results("call.started")}
         depth = await self.node.queues.depth(CAMPAIGN)
         assert depth.live == 0
-        for key in ("live", "live:contacts", "live:numbers"):
+        for key in ("live", "live:contacts"):
             assert await self.client.hlen(f"cadencia:{key}") == 0, key
 
         def customers() -> list[Any]:

@@ -7,13 +7,13 @@ import pytest
 from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
-from dialer.core.screen_pop import screen_pop
 from dialer.core.campaign import Campaign, CampaignState, MachineDetection
 from dialer.core.engine import Engine
 from dialer.core.floor import Output
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.outcome import Outcome
 from dialer.core.pace_desk import EMPTY_PAUSE_S, REQUEST_TIMEOUT_S
+from dialer.core.screen_pop import screen_pop
 from dialer.errors import InvalidTransition
 from tests.engine_harness import CAMPAIGN, NODE, Harness
 
