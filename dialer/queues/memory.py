@@ -177,11 +177,11 @@ class MemoryServer:
                 known |= self._withdraw((campaign, removal.contact), removal, None)
         if removal.phone is not None:
             self.removed.add((removal.campaign, removal.phone))
-            found = [
+            found = sorted(
                 key
                 for key, waiting in self.data.items()
                 if removal.phone in waiting.contact.phones and removal.campaign in {ALL, key[0]}
-            ]
+            )
             for key in found:
                 self.removed.add(key)
                 known |= self._withdraw(key, removal, removal.phone)

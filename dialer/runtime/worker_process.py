@@ -6,7 +6,9 @@ Nodes with a Redis of their own share workers that an operator runs (`cadencia w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Mapping
 
@@ -64,14 +66,19 @@ class WorkerProcess:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        # The second signal ends the job as well, which runs in a process of its own.
-        for timeout_s in (_STOP_TIMEOUT_S, _COLD_STOP_TIMEOUT_S):
-            process.terminate()
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await process.wait()
-                    return
-            except TimeoutError:
-                continue
-        process.kill()
-        await process.wait()
+        try:
+            # The second signal ends the job as well, which runs in a process of its own.
+            for timeout_s in (_STOP_TIMEOUT_S, _COLD_STOP_TIMEOUT_S):
+                process.terminate()
+                try:
+                    async with asyncio.timeout(timeout_s):
+                        await process.wait()
+                        return
+                except TimeoutError:
+                    continue
+            process.kill()
+            await process.wait()
+        finally:
+            # Its scheduler is a process of its own too, and would miss Redis loudly when that ends next.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -89,4 +89,5 @@ def test_every_named_profile_is_sound() -> None:
         assert profile.name == name
         assert profile.talk.mean > 0
     assert PROFILES["demo"].answer_rate == pytest.approx(0.28)
-    assert 50 <= PROFILES["demo"].talk.mean <= 90
+    # Two minutes must show a campaign past its warm-up: some talks for each of twenty agents.
+    assert 10 <= PROFILES["demo"].talk.mean <= 30

@@ -83,7 +83,7 @@ def test_the_causes_do_not_depend_on_each_other() -> None:
 
 def test_another_talk_time_changes_nothing_else() -> None:
     longer = World(replace(DEMO, talk=LogNormal(120.0, 0.8)), 5)
-    world = World(DEMO, 5)
+    world = World(replace(DEMO, talk=LogNormal(60.0, 0.8)), 5)
     for number in NUMBERS[:300]:
         mine, theirs = world.fate(number, 1, NOON), longer.fate(number, 1, NOON)
         assert theirs.talk_s == pytest.approx(2 * mine.talk_s)

@@ -126,8 +126,10 @@ local function remove(m, ref)
   end
   if digits then
     call('SADD', K.removed .. campaign, 'p' .. digits)
-    local told = {}
-    for line in string.gmatch(call('HGET', K.phones, digits) or '', '[^\n]+') do
+    local told, lines = {}, {}
+    for line in string.gmatch(call('HGET', K.phones, digits) or '', '[^\n]+') do lines[#lines + 1] = line end
+    table.sort(lines)
+    for _, line in ipairs(lines) do
       local name, id = match(line, '^([^\t]*)\t(.*)$')
       if campaign == '*' or name == campaign then
         call('SADD', K.removed .. name, 'c' .. id)
