@@ -23,7 +23,7 @@ DECIDE_AT_LEAST_EVERY_S = 0.5
 #: An empty hopper is asked again after this, so that a new contact is dialed within a second.
 EMPTY_PAUSE_S = 0.5
 #: Most contacts asked for at once: the gate stays short, and the rest follows in DECIDE_EVERY_S.
-BATCH = 50
+BATCH = 100
 #: A request that nobody has answered by then is not waited for any longer. Whatever the gate gives later has expired.
 REQUEST_TIMEOUT_S = 10.0
 
