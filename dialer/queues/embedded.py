@@ -232,6 +232,8 @@ class EmbeddedServer:
             f"appendonly {'yes' if self._persistent else 'no'}",
             f"appendfsync {self._fsync}",
             "aof-load-truncated yes",
+            # A long list is written once, not rewritten again and again while it is being loaded.
+            "auto-aof-rewrite-min-size 512mb",
             "maxmemory-policy noeviction",
             # Do-not-call numbers are kept in sets of integers: 4 bytes each up to this many.
             "set-max-intset-entries 2048",
