@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.databases import (  # noqa: F401 - fixtures are found by name
@@ -16,8 +22,12 @@ from tests.databases import (  # noqa: F401 - fixtures are found by name
 from tests.valkey import own_valkey, valkey, valkey_server  # noqa: F401 - likewise
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the one real Asterisk are done by one worker: they share its phones and its trunk."""
-    for item in items:
-        if item.get_closest_marker("asterisk") is not None:
-            item.add_marker(pytest.mark.xdist_group("asterisk"))
+@pytest.fixture(autouse=True)
+def _alone_on_the_real_asterisk(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests on the one real Asterisk take turns, whichever worker they are on: they share its phones and its trunk."""
+    if request.node.get_closest_marker("asterisk") is None:
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / f"cadencia-lab-turn-{os.getuid()}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
