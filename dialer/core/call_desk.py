@@ -333,22 +333,9 @@ class CallDesk:
             return
         self._stop_waiting(call)
         call.take(CallStep.ABANDON)
-        run = floor.run_of(call)
-        if run is not None:
-            run.pacer.call_abandoned(floor.now, call.id)
         call.hang_up_reason = call.hang_up_reason or "no agent in time"
-        permit = call.permit
-        floor.emit(
-            PlayMessage(call=call.id, message=call.campaign.message, server=call.server),
-            CallWasAbandoned(
-                at=floor.now,
-                call=call.id,
-                campaign=permit.campaign,
-                contact=permit.contact,
-                phone=permit.phone,
-                wait_s=floor.now - (call.answered_at or floor.now),
-            ),
-        )
+        floor.emit(PlayMessage(call=call.id, message=call.campaign.message, server=call.server))
+        self._tell_abandoned(call)
         floor.timers.set(("message", call.id), floor.now + MESSAGE_TIMEOUT_S)
 
     def join_over(self, call_id: CallId) -> None:
