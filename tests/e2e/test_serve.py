@@ -137,7 +137,7 @@ def test_an_import_goes_on_after_a_restart(tmp_path: Path, number: signal.Signal
         second = site.start()
         wait_for(lambda: site.api.get(path)["state"] != "running", f"the rest, {site.api.get(path)}", timeout_s=60)
         done = site.api.get(path)
-        assert (done["state"], done["read"], done["accepted"]) == ("done", rows, rows), done
+        assert (done["state"], done["read"], done["accepted"]) == ("done", rows, rows), str(done)
         assert site.sql("SELECT count(*) FROM contacts") == [(rows,)]
         assert second.end(signal.SIGTERM, timeout_s=15.0) == 0, second.complaints
 

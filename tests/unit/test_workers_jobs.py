@@ -7,11 +7,18 @@ import inspect
 import json
 
 import pytest
+import redis
+from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from dialer.errors import ConfigError, QueueError
 from dialer.intake import jobs
+from dialer.intake.importer import ImportProgress
+from dialer.runtime.clock import Clock
 from dialer.settings import Redis, Settings
+from dialer.storage.lists import ListCounts
 from workers import app
+from workers.jobs import imports
 from workers.settings import load_settings
 
 EXAMPLES = [
@@ -75,3 +82,14 @@ def test_a_worker_needs_a_redis_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_worker_says_what_is_wrong_with_its_redis(url: str, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         app.run(Settings(redis=Redis(url=url)))
+
+
+def test_an_import_goes_on_where_its_progress_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = redis.Redis(host="127.0.0.1", port=1)
+    job = Job("import-l-1", connection=nowhere, serializer=JSONSerializer)
+    monkeypatch.setattr(imports, "get_current_job", lambda: job)
+    tell = imports._telling(Clock())
+    counts = ListCounts(read=3, accepted=3, rejected=0, reasons={})
+    tell(ImportProgress(counts=counts, offered=2))
+    assert job.meta["progress"] == imports.as_json(ImportProgress(counts=counts, offered=2))
+    nowhere.close()

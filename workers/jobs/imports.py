@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from redis.exceptions import RedisError
 from rq import get_current_job
 
 from dialer.core.ids import CampaignId, NodeName
@@ -88,8 +90,10 @@ def _telling(clock: Clock) -> Callable[[ImportProgress], None]:
         if job is not None and now - told_at >= _META_EVERY_S:
             told_at = now
             job.meta["progress"] = as_json(progress)
-            # Some hundred microseconds, twice a second, in a process that does nothing but this import.
-            job.save_meta()  # type: ignore[no-untyped-call]  # of rq
+            # Some hundred microseconds, twice a second, in a process that does nothing but this import. Whether Redis is
+            # there is for the import itself to notice; how far it is need not be told for it to go on.
+            with contextlib.suppress(RedisError, OSError):
+                job.save_meta()  # type: ignore[no-untyped-call]  # of rq
 
     return tell
 
