@@ -90,7 +90,7 @@ def _telling(clock: Clock) -> Callable[[ImportProgress], None]:
         if job is not None and now - told_at >= _META_EVERY_S:
             told_at = now
             job.meta["progress"] = as_json(progress)
-            # Some hundred microseconds, twice a second, in a process that does nothing but this import. Whether Redis is
+            # Some hundred microseconds, twice a second, in a process that does only this import. Whether Redis is
             # there is for the import itself to notice; how far it is need not be told for it to go on.
             with contextlib.suppress(RedisError, OSError):
                 job.save_meta()  # type: ignore[no-untyped-call]  # of rq
