@@ -1,6 +1,6 @@
 """Time per decision and per event as the floor grows, and how it grows.
 
-    python benchmarks/pacing_cost.py [--agents 10 100 1000 5000] [--decisions 400] [--method predictive] [--json FILE]
+    python -m benchmarks.pacing_cost [--agents 10 100 1000 5000] [--decisions 400] [--method predictive] [--json FILE]
 
 Each floor is first brought to a steady state by a simulated twenty minutes; then the pacer alone is timed, with the
 same events going on between decisions. Process CPU time of one core; the median says what a decision costs, the 99th
@@ -42,8 +42,11 @@ class Timed:
     def agent_changed(self, now: float, agent: Hashable, state: str) -> None:
         self._event(self._pacer.agent_changed, now, agent, state)
 
-    def call_started(self, now: float, call: Hashable) -> None:
-        self._event(self._pacer.call_started, now, call)
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
+        self._event(self._pacer.agent_leaving, now, agent, leaving)
+
+    def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
+        self._event(self._pacer.call_started, now, call, segment)
 
     def call_ended(self, now: float, call: Hashable, outcome: str) -> None:
         self._event(self._pacer.call_ended, now, call, outcome)

@@ -85,7 +85,7 @@ class Report:
 
 
 @contextmanager
-def node(folder: Path, layout: Layout, *, cps: float) -> Iterator[tuple[Path, NodeApi]]:
+def node(folder: Path, layout: Layout, *, cps: float, channels: int = 200) -> Iterator[tuple[Path, NodeApi]]:
     """`cadencia serve` on the lab's Asterisk."""
     config = folder / "cadencia.toml"
     config.write_text(
@@ -103,7 +103,7 @@ secret = "file:{layout.secret_file}"
 [[asterisk.trunks]]
 name = "carrier"
 dial = "PJSIP/{{number}}@carrier"
-max_channels = 200
+max_channels = {channels}
 max_calls_per_second = {cps}
 """,
         encoding="utf-8",

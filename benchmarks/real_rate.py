@@ -54,7 +54,7 @@ def step(layout: Layout, rate: float, seconds: float, agents: int, first_serial:
             encoding="utf-8",
         )
         since = time.time()
-        with node(folder, layout, cps=rate) as (config, api):
+        with node(folder, layout, cps=rate, channels=2_000) as (config, api):
             command(config, "campaign", "create", "real", "--file", str(settings))
             command(config, "list", "load", "real", str(folder / "list.csv"))
             for number in range(1, agents + 1):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from dialer.core.campaign import DEFAULT_RETRIES, Campaign, MachineDetection, RetryRule
+from dialer.core.campaign import DEFAULT_RETRIES, AbandonmentWindow, Campaign, MachineDetection, RetryRule
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
 from dialer.errors import InputError
@@ -73,6 +73,10 @@ class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     connect_within_s: Annotated[
         float, Meta(description="Seconds from the answer within which a person must have an agent, at most 2")
     ] = _DEFAULT.connect_within_s
+    abandonment_windows: Annotated[
+        tuple[AbandonmentWindow, ...],
+        Meta(min_length=1, max_length=4, description="Over what time the limit must hold, in each of them"),
+    ] = _DEFAULT.abandonment_windows
     ratio: Annotated[float, Meta(ge=1, le=20, description="Lines per idle agent, for the method ratio")] = (
         _DEFAULT.ratio
     )
@@ -163,6 +167,7 @@ def campaign_of(given: CampaignInput) -> Campaign:
         method=given.method,
         max_abandonment=given.max_abandonment,
         connect_within_s=given.connect_within_s,
+        abandonment_windows=tuple(dict.fromkeys(given.abandonment_windows)),
         ratio=given.ratio,
         ring_timeout_s=given.ring_timeout_s,
         wrapup_limit_s=given.wrapup_limit_s,
@@ -199,6 +204,7 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
         "method": campaign.method,
         "max_abandonment": campaign.max_abandonment,
         "connect_within_s": campaign.connect_within_s,
+        "abandonment_windows": [window.value for window in campaign.abandonment_windows],
         "ratio": campaign.ratio,
         "ring_timeout_s": campaign.ring_timeout_s,
         "wrapup_limit_s": campaign.wrapup_limit_s,

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -114,6 +115,47 @@ class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     timeout_s: Seconds = 10.0
 
 
+class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A do-not-call registry that somebody else keeps, and who must ask it (docs/registries.md)."""
+
+    name: Name
+    #: Days from its source date after which campaigns that must ask it refuse to dial; absent: it does not age.
+    max_age_days: Annotated[float, Meta(gt=0)] | None = None
+    #: Campaigns that must ask it; "*" is all.
+    campaigns: tuple[str, ...] = ("*",)
+    #: Whose national numbers those of its source without a plus sign are; empty: they begin with their country code.
+    region: Annotated[str, Meta(pattern=r"^([A-Z]{2})?\Z")] = ""
+    #: Column of its source, by title or place from 1 ("1+2": two that are one number); empty: found by itself.
+    column: str = ""
+
+
+class Registries(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Do-not-call registries: where their files are, and which there must be."""
+
+    #: Empty: `registries` below `data_dir`. Nodes of several machines share it, or each has a copy.
+    folder: str = ""
+    #: Versions that stay besides that in force.
+    keep: Annotated[int, Meta(ge=0, le=100)] = 2
+    #: Seconds between two looks for a new version.
+    poll_s: Seconds = 5.0
+    lists: tuple[Registry, ...] = ()
+
+
+class Compliance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is kept for the law."""
+
+    #: Secret under which erased numbers are remembered so that they are never called again; the same on all nodes.
+    suppression_key: Annotated[str, Meta(pattern=r"^(.{32,})?\Z", description="32 characters or more")] = ""
+
+
+class Pacing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is kept of the pacers' decisions, and when their legal windows begin."""
+
+    journal_keep_days: Annotated[float, Meta(gt=0)] = 14.0
+    #: Zone (IANA) in which a calendar month begins, for the abandonment window "month".
+    timezone: str = "UTC"
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, and how."""
 
@@ -134,7 +176,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     redis: Redis = field(default_factory=Redis)
     api: Api = field(default_factory=Api)
     webhooks: tuple[Webhook, ...] = ()
+    registries: Registries = field(default_factory=Registries)
+    compliance: Compliance = field(default_factory=Compliance)
+    pacing: Pacing = field(default_factory=Pacing)
     log: Log = field(default_factory=Log)
+
+    @property
+    def registries_folder(self) -> Path:
+        """Where the files of the registries are."""
+        return Path(self.registries.folder) if self.registries.folder else Path(self.data_dir) / "registries"
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets: bool = True) -> Settings:
@@ -165,9 +215,18 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
         settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path or 'environment'}: {error}") from error
+    try:
+        ZoneInfo(settings.pacing.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"pacing.timezone: {settings.pacing.timezone!r} is no zone; it may be an IANA name such as Europe/Madrid"
+        ) from error
     names = [server.name for server in settings.asterisk]
     if len(set(names)) != len(names):
         raise ConfigError("two [[asterisk]] servers have the same name; names must be unique")
+    registries = [registry.name for registry in settings.registries.lists]
+    if len(set(registries)) != len(registries):
+        raise ConfigError("two [[registries.lists]] have the same name; names must be unique")
     for server in settings.asterisk:
         trunks = [trunk.name for trunk in server.trunks]
         if len(set(trunks)) != len(trunks):

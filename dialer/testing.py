@@ -39,6 +39,7 @@ from dialer.core.events import (
     SwitchEvent,
 )
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName
+from dialer.core.pacing_entry import PacingEntry
 from dialer.errors import DialerError
 from dialer.projections.live import LiveView
 from dialer.projections.metrics import Metrics
@@ -286,6 +287,27 @@ def _matches(row: Attempt, query: AttemptQuery) -> bool:
     )
 
 
+class FakePacing:
+    """The pacing journal, in memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[PacingEntry] = []
+
+    async def between(
+        self, campaign: CampaignId, since: float, until: float | None, after: tuple[float, str] | None, limit: int
+    ) -> Sequence[PacingEntry]:
+        """See `dialer.api.ports.Pacing`."""
+        found = [
+            row
+            for row in sorted(self.rows, key=lambda row: (row.at, row.node))
+            if row.campaign == campaign
+            and row.at >= since
+            and (until is None or row.at < until)
+            and (after is None or (row.at, row.node) > after)
+        ]
+        return found[:limit]
+
+
 class FakeHealth:
     """Says what `rows` says."""
 
@@ -308,6 +330,7 @@ class FakeNode:
         self.intake = FakeIntake(folder, self.clock)
         self.purges = FakePurges()
         self.attempts = FakeAttempts()
+        self.pacing = FakePacing()
         self.results = Broadcast()
         self.health = FakeHealth()
         self.metrics = Metrics("test")
@@ -320,6 +343,7 @@ class FakeNode:
             intake=self.intake,
             purges=self.purges,
             attempts=self.attempts,
+            pacing=self.pacing,
             results=self.results,
             health=self.health,
             metrics=self.metrics,

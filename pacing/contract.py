@@ -41,8 +41,17 @@ class Pacer(Protocol):
     def agent_changed(self, now: float, agent: Hashable, state: str) -> None:
         """The agent is now "idle", "talking", "wrapup" or "away"; an agent who signs out is "away"."""
 
-    def call_started(self, now: float, call: Hashable) -> None:
-        """The request to dial has been sent."""
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
+        """The agent will be away after the call or wrap-up of this moment (a pause was asked for, the shift ends).
+
+        Such an agent is not counted on, but is not away before `agent_changed` says so; `leaving=False` takes it back.
+        """
+
+    def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
+        """The request to dial has been sent.
+
+        `segment` is any hint that calls with the same one are answered alike (segment, hour, attempt number).
+        """
 
     def call_ended(self, now: float, call: Hashable, outcome: str) -> None:
         """The call ended without a live person (see `Outcome`; an unknown word counts as "failed")."""

@@ -74,6 +74,57 @@ NOBODY_THERE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContactList:
+    """A list that comes to an end: who is reached is done, whoever is not is called again a while later.
+
+    Attributes:
+        contacts: People on it.
+        attempts: Calls to one contact, at most.
+        retry_after_s: Seconds from the end of a call that reached nobody to the next one to the same contact.
+        answer_factors: Multiply the chance of a live answer at the first, second, ... attempt; the last one goes for
+            all that follow, and empty is 1.
+        ends_day: Whether the day ends when everybody is through; otherwise the agents sit idle until the evening.
+    """
+
+    contacts: int
+    attempts: int = 3
+    retry_after_s: float = 3_600.0
+    answer_factors: tuple[float, ...] = ()
+    ends_day: bool = True
+
+    def __post_init__(self) -> None:
+        if self.contacts < 1 or self.attempts < 1:
+            raise ValueError("a list needs at least one contact and one attempt")
+        if self.retry_after_s < 0.0 or any(factor < 0.0 for factor in self.answer_factors):
+            raise ValueError("retry_after_s and answer_factors must not be negative")
+
+    def factor(self, attempt: int) -> float:
+        """What the chance of an answer is multiplied by at the n-th attempt, counted from 1."""
+        factors = self.answer_factors
+        return factors[min(attempt, len(factors)) - 1] if factors else 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody who was really called, and what happened.
+
+    Attributes:
+        at_s: Second of the day at which they were called.
+        outcome: How the call ended; None: a live person answered.
+        after_s: Seconds from the start of the call to the answer or the end.
+        talk_s, wrapup_s: Of the call with an agent.
+        patience_s: Seconds after which the person hangs up before having been connected.
+    """
+
+    at_s: float
+    outcome: Outcome | None
+    after_s: float
+    talk_s: float = 0.0
+    wrapup_s: float = 0.0
+    patience_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
     """A call centre.
 
@@ -90,6 +141,14 @@ class Floor:
         connect_within_s: Seconds that a person who answered waits before being abandoned; 0: not at all.
         breaks: Breaks of the agents; None for none.
         hours: Length of the day.
+        mix: Other shares of the endings from a moment on: (second, share of each ending), in order of time.
+        patience: Seconds that somebody who answered waits before hanging up; None: for as long as they are let.
+        congestion: Share of calls that the carrier refuses at once.
+        false_answers: Share of calls that the carrier reports as answered by a live person where nobody is.
+        false_talk: How long an agent takes to find that out.
+        contacts: A list that comes to an end; None: there is always somebody to be called.
+        people: Who was really called, in order; the n-th call meets the n-th of them, and once they are through,
+            somebody called at about the same time of the day. Then none of what describes people above counts.
     """
 
     shifts: tuple[Shift, ...]
@@ -104,6 +163,13 @@ class Floor:
     connect_within_s: float = 2.0
     breaks: Breaks | None = None
     hours: float = 8.0
+    mix: tuple[tuple[float, tuple[float, ...]], ...] = ()
+    patience: Distribution | None = None
+    congestion: Steps = field(default_factory=lambda: Steps(0.0))
+    false_answers: Steps = field(default_factory=lambda: Steps(0.0))
+    false_talk: Distribution = field(default_factory=lambda: LogNormal(6.0, 0.4))
+    contacts: ContactList | None = None
+    people: tuple[Person, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.shifts or any(shift.agents < 0 for shift in self.shifts):
@@ -112,6 +178,13 @@ class Floor:
             raise ValueError("a floor needs at least one ending with a positive share")
         if self.ring_timeout_s is None and any(ending.after is None for ending in self.endings):
             raise ValueError("an ending that rings until the time-out needs ring_timeout_s")
+        times = [time for time, _ in self.mix]
+        if times != sorted(times):
+            raise ValueError(f"mix must be in order of time, not {times}")
+        if any(len(shares) != len(self.endings) or sum(shares) <= 0.0 or min(shares) < 0.0 for _, shares in self.mix):
+            raise ValueError("each mix needs one share for each ending, none negative and not all of them 0")
+        if [person.at_s for person in self.people] != sorted(person.at_s for person in self.people):
+            raise ValueError("people must be in the order in which they were called")
 
 
 def markov(*, agents: int, handle_s: float, ring_s: float, answer: float, hours: float) -> Floor:

@@ -11,9 +11,12 @@ import math
 from collections import OrderedDict
 from collections.abc import Hashable
 
+import numpy as np
+
 from pacing.contract import AgentState, Outcome
-from pacing.intervals import FloatArray, OpenIntervals
+from pacing.intervals import FloatArray, IntArray, OpenIntervals
 from pacing.rule import Rule
+from pacing.segments import SegmentSlots
 
 # Ids of finished calls are remembered so that a repeated or late event does not bring a call back to life.
 _REMEMBERED_ENDS = 4_096
@@ -49,34 +52,52 @@ class Ledger:
             AgentState.TALKING: OpenIntervals(),
             AgentState.WRAPUP: OpenIntervals(),
         }
+        # Agents who will be away after what they are doing: on the floor, but not to be counted on.
+        self._leaving: set[Hashable] = set()
+        self._leaving_by_state = {state: OpenIntervals() for state in self._by_state}
+        self._segments = SegmentSlots()
         self._ringing = OpenIntervals()
         self._waiting = OpenIntervals()
         self._ended: OrderedDict[Hashable, None] = OrderedDict()
         self._last = 0.0
         self._next_sweep = -math.inf
         self.ignored_events = 0
+        # Counts the steps that may change a decision.
+        self.version = 0
 
     # What is known -----------------------------------------------------------------------------------------------
 
     @property
     def idle(self) -> int:
-        """Agents free now."""
+        """Agents free now who can be counted on."""
         return len(self._by_state[AgentState.IDLE])
 
     @property
     def talking(self) -> int:
-        """Agents talking now."""
+        """Agents talking now who can be counted on."""
         return len(self._by_state[AgentState.TALKING])
 
     @property
     def wrapping_up(self) -> int:
-        """Agents in wrap-up now."""
+        """Agents in wrap-up now who can be counted on."""
         return len(self._by_state[AgentState.WRAPUP])
 
     @property
+    def busy(self) -> int:
+        """Agents talking or in wrap-up now, those about to leave too."""
+        leaving = self._leaving_by_state
+        announced = len(leaving[AgentState.TALKING]) + len(leaving[AgentState.WRAPUP])
+        return self.talking + self.wrapping_up + announced
+
+    @property
     def staffed(self) -> int:
-        """Agents on duty: idle, talking or in wrap-up."""
-        return len(self._agents)
+        """Agents on duty who can be counted on: idle, talking or in wrap-up, and not about to leave."""
+        return len(self._agents) - len(self._leaving)
+
+    @property
+    def leaving(self) -> int:
+        """Agents who will be away after what they are doing."""
+        return len(self._leaving)
 
     @property
     def ringing(self) -> int:
@@ -93,8 +114,18 @@ class Ledger:
         return self._ringing.ages(now)
 
     def agent_ages(self, now: float, state: AgentState) -> FloatArray:
-        """Seconds that each agent in `state` has been in it."""
+        """Seconds that each agent in `state` has been in it; without those about to leave."""
         return self._by_state[state].ages(now)
+
+    def all_agent_ages(self, now: float, state: AgentState) -> FloatArray:
+        """Seconds that each agent in `state` has been in it; those about to leave too."""
+        leaving = self._leaving_by_state[state]
+        ages = self._by_state[state].ages(now)
+        return np.concatenate([ages, leaving.ages(now)]) if len(leaving) else ages
+
+    def ringing_segments(self) -> IntArray:
+        """The segment of each ringing call, 0 for none, in the order of `ringing_ages`."""
+        return self._ringing.marks()
 
     # What happens --------------------------------------------------------------------------------------------------
 
@@ -111,32 +142,59 @@ class Ledger:
         if after is None or after is before:
             self.ignored_events += 1
             return
+        leaving = agent in self._leaving
+        by_state = self._leaving_by_state if leaving else self._by_state
         since: float | None = None
         if before is not AgentState.AWAY:
-            since = self._by_state[before].end(agent)
+            since = by_state[before].end(agent)
         elapsed_s = 0.0 if since is None else max(now - since, 0.0)
         if after is AgentState.AWAY:
             del self._agents[agent]
+            self._leaving.discard(agent)
         else:
             if before is AgentState.AWAY and len(self._agents) >= _MAX_AGENTS:
                 self.ignored_events += 1
                 return
             self._agents[agent] = after
-            self._by_state[after].begin(agent, now)
-        self._rule.on_agent(now, before, after, elapsed_s)
+            by_state[after].begin(agent, now)
+        self.version += 1
+        if leaving and after is AgentState.AWAY:
+            self._rule.on_foreseen_leave(now, before, elapsed_s)
+        else:
+            self._rule.on_agent(now, before, after, elapsed_s)
 
-    def call_started(self, now: float, call: Hashable) -> None:
+    def agent_leaving(self, now: float, agent: Hashable, *, leaving: bool) -> None:
+        self.moment(now)
+        state = self._agents.get(agent)
+        if state is None or leaving is (agent in self._leaving):
+            self.ignored_events += 1
+            return
+        before, after = self._by_state[state], self._leaving_by_state[state]
+        if leaving:
+            self._leaving.add(agent)
+        else:
+            self._leaving.remove(agent)
+            before, after = after, before
+        since = before.end(agent)
+        after.begin(agent, now if since is None else since)
+        self.version += 1
+
+    def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
         now = self.moment(now)
         if call in self._ringing or call in self._waiting or call in self._ended:
             self.ignored_events += 1
             return
         if len(self._ringing) >= _MAX_CALLS:
             self._lose(now, self._ringing.oldest())
-        self._ringing.begin(call, now)
+        slot, new = self._segments.slot(segment)
+        self._ringing.begin(call, now, slot)
         self._rule.on_started(now, call)
+        if slot:
+            self._rule.on_hint(now, call, slot, new=new)
 
     def call_ended(self, now: float, call: Hashable, outcome: str) -> None:
         now = self.moment(now)
+        self.version += 1
         since = self._ringing.end(call)
         if since is not None:
             self._remember(call)
@@ -153,6 +211,7 @@ class Ledger:
         if call in self._waiting or call in self._ended:
             self.ignored_events += 1
             return
+        self.version += 1
         self._answer(now, call)
         if len(self._waiting) >= _MAX_CALLS:
             oldest = self._waiting.oldest()
@@ -182,6 +241,7 @@ class Ledger:
         for call in self._waiting.older_than(now, self._wait_lost_s):
             self._waiting.end(call)
             self._remember(call)
+            self.version += 1
             self._rule.on_left(now, call)
 
     def snapshot(self) -> dict[str, object]:
@@ -189,6 +249,7 @@ class Ledger:
             "idle": self.idle,
             "talking": self.talking,
             "wrapup": self.wrapping_up,
+            "leaving": self.leaving,
             "in_flight": self.ringing,
             "waiting": self.waiting,
             "ignored_events": self.ignored_events,
@@ -204,6 +265,7 @@ class Ledger:
         if call in self._ended:
             self.ignored_events += 1
             return None
+        self.version += 1
         since = self._waiting.end(call)
         if since is None:
             self._answer(now, call)
@@ -212,6 +274,7 @@ class Ledger:
         return since
 
     def _lose(self, now: float, call: Hashable) -> None:
+        self.version += 1
         self._ringing.end(call)
         self._remember(call)
         self._rule.on_lost(now, call)

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from pacing.decision import Decision
 from pacing.ledger import Ledger
 from pacing.limits import clamp
-from pacing.rule import Rule
+from pacing.rule import Proposal, Rule
 from pacing.settings import PacingSettings
 
 
@@ -19,12 +19,18 @@ class RulePacer:
         self.settings = settings
         self._rule = rule
         self._floor = Ledger(rule, ring_timeout_s=settings.ring_timeout_s, connect_within_s=settings.connect_within_s)
+        self._last_proposal: Proposal | None = None
+        self._last_state = (-1, -1)
+        self._last = Decision(dial=0, limit="no_agents", explanation="")
 
     def agent_changed(self, now: float, agent: Hashable, state: str) -> None:
         self._floor.agent_changed(now, agent, state)
 
-    def call_started(self, now: float, call: Hashable) -> None:
-        self._floor.call_started(now, call)
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
+        self._floor.agent_leaving(now, agent, leaving=leaving)
+
+    def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
+        self._floor.call_started(now, call, segment)
 
     def call_ended(self, now: float, call: Hashable, outcome: str) -> None:
         self._floor.call_ended(now, call, outcome)
@@ -43,8 +49,13 @@ class RulePacer:
         floor = self._floor
         now = floor.moment(now)
         floor.sweep(now)
-        proposal = clamp(self._rule.propose(now, floor), self.settings, floor)
-        return Decision(
+        proposed = self._rule.propose(now, floor)
+        state = (floor.version, floor.ringing)
+        if proposed is self._last_proposal and state == self._last_state and self._last.dial == 0:
+            return self._last
+        proposal = clamp(proposed, self.settings, floor)
+        self._last_proposal, self._last_state = proposed, state
+        self._last = Decision(
             dial=proposal.dial,
             expected_abandonment=proposal.expected_abandonment if proposal.dial else 0.0,
             threshold=proposal.threshold,
@@ -52,13 +63,14 @@ class RulePacer:
             limit=proposal.limit,
             explanation=_sentence(proposal.dial, proposal.reason),
             idle=floor.idle,
-            busy=floor.talking + floor.wrapping_up,
+            busy=floor.busy,
             waiting=floor.waiting,
             in_flight=floor.ringing,
             answer_rate=proposal.answer_rate,
             mean_talk_s=proposal.mean_talk_s,
             mean_wrapup_s=proposal.mean_wrapup_s,
         )
+        return self._last
 
     def snapshot(self) -> dict[str, object]:
         return {"method": self.method, **self._floor.snapshot(), **self._rule.snapshot()}

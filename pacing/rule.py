@@ -41,8 +41,18 @@ class Rule:
     def on_agent(self, now: float, before: AgentState, after: AgentState, elapsed_s: float) -> None:
         """An agent went from one state to another after `elapsed_s` in the first."""
 
+    def on_foreseen_leave(self, now: float, before: AgentState, elapsed_s: float) -> None:
+        """An agent whose leaving was announced went away after `elapsed_s` in a state; by default like any other."""
+        self.on_agent(now, before, AgentState.AWAY, elapsed_s)
+
     def on_started(self, now: float, call: Hashable) -> None:
         """A call was started."""
+
+    def on_hint(self, now: float, call: Hashable, segment: int, *, new: bool) -> None:
+        """The call just started belongs to this segment (a number from 1; see `pacing.segments`).
+
+        `new` says that the number stands for something else than before.
+        """
 
     def on_ended(self, now: float, call: Hashable, ring_s: float, outcome: Outcome) -> None:
         """A call ended without a live person, `ring_s` after it was started."""

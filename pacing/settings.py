@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from pacing.legal_window import Held, LegalWindow
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacingSettings:
@@ -21,6 +23,8 @@ class PacingSettings:
         window_s: Length of the legal window over which abandonment counts; None counts since the pacer was built.
         answers_before: Live answers already counted in the window when the pacer is built (a restart).
         abandoned_before: Of these, how many were abandoned.
+        windows: Several legal windows at once, each with what it holds already; the tightest governs. Given any, the
+            three settings above are not looked at.
     """
 
     max_abandonment: float = 0.03
@@ -32,6 +36,7 @@ class PacingSettings:
     window_s: float | None = 30 * 86_400.0
     answers_before: int = 0
     abandoned_before: int = 0
+    windows: tuple[LegalWindow, ...] = ()
 
     def __post_init__(self) -> None:
         _within("max_abandonment", self.max_abandonment, 0.0, 1.0)
@@ -47,6 +52,25 @@ class PacingSettings:
             _within("window_s", self.window_s, 60.0, 366 * 86_400.0)
         _within("answers_before", self.answers_before, 0, 10**12)
         _within("abandoned_before", self.abandoned_before, 0, self.answers_before)
+        given: object = self.windows
+        if not isinstance(given, tuple) or not all(isinstance(window, LegalWindow) for window in given):
+            raise ValueError(f"pacing setting windows must be a tuple of LegalWindow, not {given!r}")
+
+    @property
+    def legal_windows(self) -> tuple[LegalWindow, ...]:
+        """`windows`, or the one that `window_s` describes."""
+        if self.windows:
+            return self.windows
+        held: tuple[Held, ...] = ()
+        if self.answers_before:
+            held = (Held(answers=self.answers_before, abandoned=self.abandoned_before),)
+        return (LegalWindow(name=_length_in_words(self.window_s), length_s=self.window_s, held=held),)
+
+
+def _length_in_words(length_s: float | None) -> str:
+    if length_s is None:
+        return "since the start"
+    return f"{length_s / 86_400.0:g} days" if length_s > 86_400.0 else f"{length_s / 3_600.0:g} hours"
 
 
 def _within(name: str, value: object, low: float, high: float) -> None:

@@ -1,9 +1,10 @@
 """The chance that more people answer than agents come free.
 
 A is the number of ringing calls answered within a horizon and F the number of agents that come free, both sums of
-independent Bernoulli variables with unequal chances. `P(A - F >= need)` is computed for several horizons at once:
+independent Bernoulli variables with unequal chances. `P(A - F >= need)` is computed for several horizons at once and
+weighted over them:
 
-- exactly, from the characteristic function on a lattice of 64 points, while the variance is small enough for the
+- exactly, from the characteristic function on a lattice of 32 points, while the variance is small enough for the
   distribution to fit into it (Hong 2013, "On computing the distribution function for the Poisson binomial");
 - by a normal with Edgeworth terms up to the fourth cumulant where the variance is larger. The sum over the integers
   from `need` up is the integral of the smooth curve from need - 1/2, with Sheppard's corrections for the lattice: the
@@ -17,147 +18,150 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pacing.intervals import FloatArray
+from pacing.intervals import FloatArray, IntArray
 
 ComplexArray = NDArray[np.complex128]
 
-_LATTICE = 64
+_LATTICE = 32
 _HALF = _LATTICE // 2
+_FREQUENCIES = _HALF + 1
 # Above this variance the normal is used; at the switch the two differ by less than 0.0005 (tested).
-EXACT_UP_TO_VARIANCE = 6.0
-# Chances below this are summed by powers (a series for the logarithm) when there are many of them.
-_SMALL = 0.1
-_DIRECT_UP_TO = 48
+EXACT_UP_TO_VARIANCE = 5.0
 
-_FREQUENCIES: FloatArray = np.arange(_HALF + 1, dtype=np.float64)
-_ROOTS: ComplexArray = np.exp(_FREQUENCIES * (2j * np.pi / _LATTICE))
+_ROOTS: ComplexArray = np.exp(np.arange(_FREQUENCIES) * (2j * np.pi / _LATTICE))
 _RISE: ComplexArray = _ROOTS - 1.0
 _FALL: ComplexArray = np.conj(_RISE)
-# _PHASES[d] = roots ** -d; _SUMS[n] = sum of the first n phases: the transform of "d, d+1, ..., d+n-1".
+# _PHASES[d] = roots ** -d; _SUMS[n] = sum of the first n phases, the transform of "d, d+1, ..., d+n-1", with the
+# weight of each frequency in the inverse transform.
 _PHASES: ComplexArray = np.power(np.conj(_ROOTS)[None, :], np.arange(_LATTICE)[:, None]).astype(np.complex128)
-_SUMS: ComplexArray = np.concatenate([np.zeros((1, _HALF + 1)), np.cumsum(_PHASES, axis=0)])
-_WEIGHTS: FloatArray = np.full(_HALF + 1, 2.0 / _LATTICE)
+_WEIGHTS: FloatArray = np.full(_FREQUENCIES, 2.0 / _LATTICE)
 _WEIGHTS[0] = _WEIGHTS[-1] = 1.0 / _LATTICE
+_SUMS: ComplexArray = np.vstack([np.zeros((1, _FREQUENCIES)), np.cumsum(_PHASES, axis=0)]).astype(np.complex128)
+_SUMS *= _WEIGHTS
 
 
 class ShortageTable:
-    """Groups of calls and agents with their chances, prepared so that counts can be put in quickly.
+    """Groups of calls and agents with their chances, prepared so that a floor can be put in quickly.
 
     Args:
         calls: Chance that a call of each group is answered by each horizon, shape (groups, horizons).
         agents: Chance that an agent of each group is free by each horizon, shape (groups, horizons).
         fresh: Chance that a call started now is answered by each horizon, shape (horizons,).
+        weights: Weight of each horizon; they sum to 1.
     """
 
-    def __init__(self, calls: FloatArray, agents: FloatArray, fresh: FloatArray) -> None:
-        chances = np.concatenate([calls, agents])
+    def __init__(self, calls: FloatArray, agents: FloatArray, fresh: FloatArray, weights: FloatArray) -> None:
+        self._chances = np.concatenate([calls, agents])
         self.fresh = fresh
+        self.weights = weights
         self.call_groups = len(calls)
-        horizons = len(fresh)
-        cumulants = _cumulants(chances)
+        cumulants = _cumulants(self._chances)
         # Odd cumulants of agents count against those of calls.
         cumulants[self.call_groups :, 0] *= -1.0
         cumulants[self.call_groups :, 2] *= -1.0
-        self._cumulants: FloatArray = cumulants.reshape(len(chances), 4 * horizons)
+        self._cumulants: FloatArray = cumulants.reshape(len(self._chances), 4 * len(fresh))
         self.fresh_cumulants = _cumulants(fresh[None, :])[0]
-        self._chances = chances
-        self._is_call = np.arange(len(chances)) < self.call_groups
-        self.fresh_factor: ComplexArray = 1.0 + fresh[:, None] * _RISE
-        self._small = chances.max(axis=1, initial=0.0) < _SMALL
+        self._fresh_powers: list[ComplexArray] = [np.ones((len(fresh), _FREQUENCIES), dtype=np.complex128)]
 
-    def given(self, counts: FloatArray, need: int) -> Shortage:
-        """The chance of a shortage with so many calls and agents in each group (calls first).
+    def given(self, groups: IntArray, need: int, ratios: FloatArray | None = None) -> Shortage:
+        """The chance of a shortage.
 
         Args:
-            counts: Whole numbers, shape (groups of calls + groups of agents,).
+            groups: The group of each ringing call and of each busy agent, calls first; agents count on from the number
+                of groups of calls.
             need: Idle agents less people already waiting.
+            ratios: By how much more often each of the calls is answered than its group (calls in the same order as in
+                `groups`); None: not at all.
         """
-        return Shortage(self, counts, need)
+        return Shortage(self, groups, need, ratios)
 
-    def cumulants(self, counts: FloatArray) -> FloatArray:
+    def cumulants(self, groups: IntArray, ratios: FloatArray | None) -> FloatArray:
         """First four cumulants of D by horizon, shape (4, horizons)."""
-        return (counts @ self._cumulants).reshape(4, len(self.fresh))
+        shape = (4, len(self.fresh))
+        if ratios is None:
+            counts = np.bincount(groups, minlength=len(self._chances))
+            return (counts @ self._cumulants).reshape(shape)
+        calls, agents = groups[: len(ratios)], groups[len(ratios) :]
+        # Calls of one age are taken to have the mean of their ratios.
+        counts = np.bincount(calls, minlength=self.call_groups)[: self.call_groups]
+        sums = np.bincount(calls, weights=ratios, minlength=self.call_groups)[: self.call_groups]
+        chances = np.minimum(self._chances[: self.call_groups] * (sums / np.maximum(counts, 1))[:, None], 1.0)
+        asked: FloatArray = np.tensordot(counts.astype(np.float64), _cumulants(chances), axes=1)
+        free = np.bincount(agents, minlength=len(self._chances)) @ self._cumulants
+        return asked + free.reshape(shape)
 
-    def transform(self, counts: FloatArray) -> ComplexArray:
-        """Characteristic function of D on the lattice, shape (horizons, frequencies)."""
-        rows = np.flatnonzero(counts)
-        whole = counts[rows].astype(np.int64)
-        if whole.sum() <= _DIRECT_UP_TO:
-            return self._product(rows, whole)
-        small = self._small[rows]
-        product = self._product(rows[~small], whole[~small])
-        if small.any():
-            rows, few = rows[small], counts[rows[small]]
-            calls = self._is_call[rows]
-            logarithm = self._logarithm(rows[calls], few[calls], _RISE)
-            logarithm += self._logarithm(rows[~calls], few[~calls], _FALL)
-            product *= np.exp(logarithm)
-        return product
-
-    def _product(self, rows: NDArray[np.int64], whole: NDArray[np.int64]) -> ComplexArray:
-        """Product of (1 + p s) over all calls and agents of these groups."""
-        calls = int(np.searchsorted(rows, self.call_groups))
-        factors: ComplexArray = np.empty((len(rows), len(self.fresh), _HALF + 1), dtype=np.complex128)
-        chances = self._chances[rows][:, :, None]
-        np.multiply(chances[:calls], _RISE, out=factors[:calls])
-        np.multiply(chances[calls:], _FALL, out=factors[calls:])
+    def transform(self, groups: IntArray, ratios: FloatArray | None, horizons: int) -> ComplexArray:
+        """Characteristic function of D on the lattice by the first `horizons` ones, shape (horizons, frequencies)."""
+        chances = self._chances.take(groups, axis=0)[:, :horizons]
+        if ratios is None:
+            calls = int(np.count_nonzero(groups < self.call_groups))
+        else:
+            calls = len(ratios)
+            chances[:calls] = np.minimum(chances[:calls] * ratios[:, None], 1.0)
+        factors: ComplexArray = np.empty((len(groups), horizons, _FREQUENCIES), dtype=np.complex128)
+        np.multiply(chances[:calls, :, None], _RISE, out=factors[:calls])
+        np.multiply(chances[calls:, :, None], _FALL, out=factors[calls:])
         factors += 1.0
-        product: ComplexArray = np.multiply.reduce(np.repeat(factors, whole, axis=0), axis=0)
+        product: ComplexArray = np.multiply.reduce(factors, axis=0)
         return product
 
-    def _logarithm(self, rows: NDArray[np.int64], counts: FloatArray, step: ComplexArray) -> ComplexArray:
-        """Sum of log(1 + p s) = p s - (p s)^2 / 2 + ...; with p < 0.1 and |s| <= 2 five terms leave under 1e-5 each."""
-        chances = self._chances[rows]
-        power = np.ones_like(chances)
-        step_power: ComplexArray = np.ones_like(step)
-        logarithm: ComplexArray = np.zeros((len(self.fresh), len(step)), dtype=np.complex128)
-        for order in range(1, 6):
-            power = power * chances
-            step_power = step_power * -step
-            logarithm -= (counts @ power)[:, None] * (step_power / order)
-        return logarithm
+    def fresh_power(self, extra: int) -> ComplexArray:
+        """Characteristic function of `extra` fresh calls on the lattice, shape (horizons, frequencies)."""
+        powers = self._fresh_powers
+        if extra < len(powers):
+            return powers[extra]
+        step: ComplexArray = 1.0 + self.fresh[:, None] * _RISE
+        if extra > 64:
+            power: ComplexArray = step**extra
+            return power
+        while len(powers) <= extra:
+            powers.append(powers[-1] * step)
+        return powers[extra]
 
 
 class Shortage:
-    """P(A - F >= need) as more fresh calls are added, at each horizon of a table."""
+    """P(A - F >= need) as more fresh calls are added."""
 
-    def __init__(self, table: ShortageTable, counts: FloatArray, need: int) -> None:
+    def __init__(self, table: ShortageTable, groups: IntArray, need: int, ratios: FloatArray | None) -> None:
         self._table = table
-        self._counts = counts
+        self._groups = groups
+        self._ratios = ratios
         self._need = need
-        self._cumulants = table.cumulants(counts)
+        self.cumulants = table.cumulants(groups, ratios)
         self._transform: ComplexArray | None = None
 
-    def probabilities(self, extra: int) -> FloatArray:
-        """P(A - F >= need) by each horizon with `extra` fresh calls added, shape (horizons,)."""
-        cumulants = self._cumulants
+    def chance(self, extra: int) -> float:
+        """P(A - F >= need), weighted over the horizons, with `extra` fresh calls added."""
+        cumulants = self.cumulants
         if extra:
             cumulants = cumulants + extra * self._table.fresh_cumulants
-        exact = cumulants[1] <= EXACT_UP_TO_VARIANCE
-        if exact.all():
-            result = self._exact(extra, cumulants[0])
-        else:
-            result = np.empty(len(exact))
-            if exact.any():
-                result[exact] = self._exact(extra, cumulants[0])[exact]
+        variances = cumulants[1].tolist()
+        # Horizons are in order, and what may happen by a later one includes what may by an earlier one.
+        exact = len(variances)
+        while exact and variances[exact - 1] > EXACT_UP_TO_VARIANCE:
+            exact -= 1
+        total = self._exact(extra, cumulants[0], exact) if exact else 0.0
+        if exact < len(variances):
+            weights = self._table.weights.tolist()
             columns = cumulants.T.tolist()
-            for column in np.flatnonzero(~exact):
-                result[column] = normal_tail(self._need, *columns[column])
-        return np.minimum(np.maximum(result, 0.0), 1.0)
+            for horizon in range(exact, len(variances)):
+                total += weights[horizon] * normal_tail(self._need, *columns[horizon])
+        return min(max(total, 0.0), 1.0)
 
-    def _exact(self, extra: int, mean: FloatArray) -> FloatArray:
-        if self._transform is None:
-            self._transform = self._table.transform(self._counts)
+    def _exact(self, extra: int, mean: FloatArray, horizons: int) -> float:
+        """The part of the first `horizons` ones."""
         transform = self._transform
+        if transform is None or len(transform) < horizons:
+            transform = self._transform = self._table.transform(self._groups, self._ratios, horizons)
+        transform = transform[:horizons]
         if extra:
-            transform = transform * self._table.fresh_factor**extra
-        # The lattice holds the 64 values around the mean; those from `need` to its upper end are summed.
-        terms = np.rint(mean).astype(np.int64) + (_HALF - self._need)
-        terms = np.minimum(np.maximum(terms, 0), _LATTICE)
-        tail = _PHASES[self._need % _LATTICE] * _SUMS[terms]
-        exact: FloatArray = (transform * tail).real @ _WEIGHTS
-        exact[terms == _LATTICE] = 1.0
-        return exact
+            transform = transform * self._table.fresh_power(extra)[:horizons]
+        # The lattice holds the 32 values around the mean; those from `need` to its upper end are summed.
+        first = _HALF - self._need
+        terms = [min(max(round(value) + first, 0), _LATTICE) for value in mean[:horizons].tolist()]
+        tail = _SUMS.take(terms, axis=0)
+        tail *= transform
+        return float((tail @ _PHASES[self._need % _LATTICE]).real @ self._table.weights[:horizons])
 
 
 def normal_tail(need: int, mean: float, variance: float, third: float, fourth: float) -> float:
@@ -180,4 +184,9 @@ def normal_tail(need: int, mean: float, variance: float, third: float, fourth: f
 def _cumulants(chances: FloatArray) -> FloatArray:
     """First four cumulants of Bernoulli variables, shape (groups, 4, horizons)."""
     spread = chances * (1.0 - chances)
-    return np.stack([chances, spread, spread * (1.0 - 2.0 * chances), spread * (1.0 - 6.0 * spread)], axis=1)
+    cumulants: FloatArray = np.empty((len(chances), 4, chances.shape[1]))
+    cumulants[:, 0] = chances
+    cumulants[:, 1] = spread
+    cumulants[:, 2] = spread * (1.0 - 2.0 * chances)
+    cumulants[:, 3] = spread * (1.0 - 6.0 * spread)
+    return cumulants

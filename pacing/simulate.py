@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pacing.callees import Callee, Callees
-from pacing.contract import Pacer
+from pacing.callees import Callee, source
+from pacing.contacts import ContactBook
+from pacing.contract import Outcome, Pacer
 from pacing.floor import Floor
 from pacing.intervals import FloatArray
 
@@ -34,6 +35,9 @@ class Day:
         busy_s, staffed_s: Agent seconds.
         most_in_flight: Most calls ringing at once.
         decisions: How often the pacer was asked.
+        hung_up: People who answered and hung up before an agent came, within the time allowed. They are neither
+            connected nor abandoned.
+        ended_s: When the day ended: earlier than planned where a list was through.
     """
 
     occupancy: float
@@ -50,6 +54,8 @@ class Day:
     staffed_s: float
     most_in_flight: int
     decisions: int
+    hung_up: int = 0
+    ended_s: float = 0.0
 
     @property
     def abandonment(self) -> float:
@@ -89,6 +95,7 @@ class Simulation:
         decide_every_s: How often the pacer is asked.
         decide_on_events: Ask it after every event too, as a dialer that never waits for its clock would.
         measure_from_s: Totals leave out what happened before (learning); half-hour slices do not.
+        book: The list of a floor that has one, as the day before left it; None: all of it.
     """
 
     def __init__(
@@ -100,12 +107,14 @@ class Simulation:
         decide_every_s: float = 0.5,
         decide_on_events: bool = False,
         measure_from_s: float = 0.0,
+        book: ContactBook | None = None,
     ) -> None:
         root = np.random.SeedSequence(seed)
         callees_seed, agents_seed = root.spawn(2)
         self._floor = floor
         self._pacer = pacer
-        self._callees = Callees(floor, callees_seed)
+        self._book = ContactBook(floor.contacts) if book is None and floor.contacts is not None else book
+        self._callees = source(floor, callees_seed, self._book)
         self._decide_every_s = decide_every_s
         self._decide_on_events = decide_on_events
         self._measure_from_s = measure_from_s
@@ -116,7 +125,7 @@ class Simulation:
         self._slice_busy_s = np.zeros(slices)
         self._slice_staffed_s = np.zeros(slices)
         self._busy_s = self._staffed_s = 0.0
-        self._answered = self._abandoned = self._connected = self._dialed = 0
+        self._answered = self._abandoned = self._connected = self._dialed = self._hung_up = 0
         self._answers_ever = self._early_abandoned = 0
         self._early: set[int] = set()
         self._decisions = self._most_in_flight = 0
@@ -159,6 +168,9 @@ class Simulation:
                 break
             if next_decision < due:
                 self._decide(next_decision)
+                if self._book is not None and self._through(self._book):
+                    end_s = next_decision
+                    break
                 next_decision += self._decide_every_s
                 continue
             now, _, kind, subject = heapq.heappop(heap)
@@ -167,9 +179,16 @@ class Simulation:
                 self._decide(now)
         for agent in self._agents:
             self._account(end_s, agent)
-        return self._day()
+        return self._day(end_s)
 
-    def _day(self) -> Day:
+    def _through(self, book: ContactBook) -> bool:
+        """Whether the day ends because nobody is left to be called today, and the last talk is over."""
+        contacts = self._floor.contacts
+        if contacts is None or not contacts.ends_day or book.next_at() < self._end_s:
+            return False
+        return not self._calls and not self._waiting and all(agent.state != _BUSY for agent in self._agents)
+
+    def _day(self, ended_s: float) -> Day:
         return Day(
             occupancy=self._busy_s / self._staffed_s if self._staffed_s else 0.0,
             dialed=self._dialed,
@@ -185,6 +204,8 @@ class Simulation:
             staffed_s=self._staffed_s,
             most_in_flight=self._most_in_flight,
             decisions=self._decisions,
+            hung_up=self._hung_up,
+            ended_s=ended_s,
         )
 
     # Calls -----------------------------------------------------------------------------------------------------------
@@ -194,6 +215,8 @@ class Simulation:
         for _ in range(self._pacer.decide(now).dial):
             call = self._sequence
             callee = self._callees.call(now)
+            if callee is None:
+                break
             self._calls[call] = callee
             self._pacer.call_started(now, call)
             self._at(now + callee.after_s, _RESOLVE, call)
@@ -217,7 +240,7 @@ class Simulation:
             self._connect(now, call, callee, self._free.popleft())
         elif self._floor.connect_within_s > 0.0:
             self._waiting[call] = callee
-            self._at(now + self._floor.connect_within_s, _GIVE_UP, call)
+            self._at(now + min(self._floor.connect_within_s, callee.patience_s), _GIVE_UP, call)
         else:
             self._abandon(now, call)
 
@@ -229,7 +252,14 @@ class Simulation:
         self._at(now + callee.talk_s, _TALK_END, agent.name)
 
     def _give_up(self, now: float, call: int) -> None:
-        if self._waiting.pop(call, None) is not None:
+        callee = self._waiting.pop(call, None)
+        if callee is None:
+            return
+        if callee.patience_s < self._floor.connect_within_s:
+            # Hung up within the time allowed: counted neither as served nor as abandoned, as in the dialer.
+            self._hung_up += now >= self._measure_from_s
+            self._pacer.call_ended(now, call, Outcome.CANCELLED)
+        else:
             self._abandon(now, call)
 
     def _abandon(self, now: float, call: int) -> None:
@@ -274,6 +304,8 @@ class Simulation:
         if agent.state == _IDLE:
             self._free.remove(agent)
             self._go_away(now, agent)
+        elif agent.state == _BUSY:
+            self._pacer.agent_leaving(now, agent.name)
 
     def _take_break(self, now: float, name: int) -> None:
         agent = self._agents[name]
@@ -284,6 +316,8 @@ class Simulation:
         if agent.state == _IDLE:
             self._free.remove(agent)
             self._go_away(now, agent)
+        else:
+            self._pacer.agent_leaving(now, agent.name)
 
     def _go_away(self, now: float, agent: _Agent) -> None:
         self._change(now, agent, _AWAY, "away")
@@ -340,6 +374,7 @@ def simulate(
     decide_every_s: float = 0.5,
     decide_on_events: bool = False,
     measure_from_s: float = 0.0,
+    book: ContactBook | None = None,
 ) -> Day:
     """Simulate one day; see `Simulation`."""
     return Simulation(
@@ -349,4 +384,5 @@ def simulate(
         decide_every_s=decide_every_s,
         decide_on_events=decide_on_events,
         measure_from_s=measure_from_s,
+        book=book,
     ).run()

@@ -34,6 +34,24 @@ def _split(text: str) -> Pairs:
     return tuple(pairs)
 
 
+def _found(text: str, name: str) -> str | None:
+    """The value of header `name` as it stands in a message's text; None where that cannot be told so simply."""
+    mark = f"\r\n{name}:"
+    start = text.find(mark) + len(mark)
+    # Not there, not ended by a colon and a blank, or no name at all.
+    if start < len(mark) or not text.startswith(" ", start) or ":" in name or "\r" in name:
+        return None
+    if text.startswith(mark[2:]):
+        return None
+    start += 1
+    end = text.find("\r\n", start)
+    if end < 0:
+        return text[start:]
+    # The next line must be a header of its own; one without a name goes on with this value.
+    colon, line_end = text.find(":", end + 2), text.find("\r\n", end + 2)
+    return text[start:end] if colon > end + 2 and (line_end < 0 or colon < line_end) else None
+
+
 class Message:
     """An immutable message. Equal to another with the same headers in the same order.
 
@@ -101,6 +119,13 @@ class Message:
         """First value of header `name`, or `default` where there is none."""
         first = self._first
         if first is None:
+            # Of most events a few headers are asked for: finding them costs less than taking the message apart.
+            text = self._text
+            found = _found(text, name)
+            if found is not None:
+                return found
+            if text and f"\n{name.lower()}:" not in f"\n{text}".lower():
+                return default
             first = self._headers()
         value = first.get(name)
         if value is not None:

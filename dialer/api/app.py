@@ -21,6 +21,7 @@ from dialer.api import (
     health_routes,
     list_routes,
     live_routes,
+    pacing_routes,
     purge_routes,
 )
 from dialer.api.auth import Authenticator, AuthMiddleware
@@ -45,6 +46,7 @@ def create_app(ports: ApiPorts, settings: Settings) -> Litestar:
         "/api/v1",
         route_handlers=[
             campaign_routes.routes,
+            pacing_routes.routes,
             contact_routes.routes,
             list_routes.routes,
             purge_routes.routes,

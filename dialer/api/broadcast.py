@@ -58,6 +58,7 @@ class Broadcast:
     def __init__(self, max_listeners: int = 200) -> None:
         self._max_listeners: Final = max_listeners
         self._listeners: Final[dict[Listener, None]] = {}
+        self._listened: Final = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -73,8 +74,15 @@ class Broadcast:
             return None
         listener = Listener(self, capacity)
         self._listeners[listener] = None
+        self._listened.set()
         return listener
 
     def remove(self, listener: Listener) -> None:
         """Forget a listener."""
         self._listeners.pop(listener, None)
+        if not self._listeners:
+            self._listened.clear()
+
+    async def listened(self) -> None:
+        """Wait until somebody listens."""
+        await self._listened.wait()

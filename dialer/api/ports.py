@@ -17,6 +17,7 @@ from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.events import PeopleEvent
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
+from dialer.core.pacing_entry import PacingEntry
 from dialer.projections.live import LiveView
 from dialer.projections.live_rows import LiveSnapshot
 
@@ -262,6 +263,15 @@ class Attempts(Protocol):
         """The latest code that each of these calls was closed with, where it was."""
 
 
+class Pacing(Protocol):
+    """The pacing journal."""
+
+    async def between(
+        self, campaign: CampaignId, since: float, until: float | None, after: tuple[float, str] | None, limit: int
+    ) -> Sequence[PacingEntry]:
+        """Up to `limit` rows of ``since <= at < until``, oldest first by (at, node), those behind `after`."""
+
+
 # ---- results, health, metrics
 
 
@@ -325,6 +335,7 @@ class ApiPorts:
     intake: ContactIntake
     purges: Purges
     attempts: Attempts
+    pacing: Pacing
     results: Results
     health: Health
     metrics: Exposition

@@ -129,6 +129,8 @@ class CallOut(Struct, kw_only=True):
     ended_at: str | None = None
     talk_s: float | None = None
     wait_s: float | None = None
+    #: An agent came later than the campaign allows: counts as abandoned.
+    late: bool = False
     cause: int | None = None
     sip_code: int | None = None
     hung_up_by: str | None = None
@@ -231,6 +233,7 @@ def call_ended(attempt: Attempt, disposition: str | None = None) -> CallOut:
         ended_at=rfc3339(attempt.ended_at),
         talk_s=attempt.talk_s,
         wait_s=attempt.wait_s,
+        late=attempt.late,
         cause=attempt.cause,
         sip_code=attempt.sip_code,
         hung_up_by=attempt.hung_up_by,

@@ -7,7 +7,22 @@ from typing import NoReturn
 
 import typer
 
-from dialer.cli import agents, campaigns, database, demo, dnc, doctor, lists, report, serve, simulate, worker
+from dialer.cli import (
+    agents,
+    campaigns,
+    database,
+    demo,
+    dnc,
+    doctor,
+    evidence,
+    lists,
+    registry,
+    replay,
+    report,
+    serve,
+    simulate,
+    worker,
+)
 from dialer.cli.screen import fail
 from dialer.errors import DialerError
 
@@ -21,13 +36,16 @@ app = typer.Typer(
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(lists.app, name="list")
 app.add_typer(dnc.app, name="dnc")
+app.add_typer(registry.app, name="registry")
 app.add_typer(agents.app, name="agents")
 app.add_typer(database.app, name="db")
+app.add_typer(evidence.app, name="evidence")
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("report")(report.report)
 app.command("simulate")(simulate.simulate)
+app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
 
 

@@ -22,4 +22,5 @@ def upgrade(config: ConfigOption = None) -> None:
     from dialer.storage import schema  # noqa: PLC0415
 
     version = schema.upgrade(load(config).database.url)
-    out.print(f"Database is at revision {version.current}.")
+    before = "" if version.ready else f" (before: {version.current or 'no tables'})"
+    out.print(f"Database is at revision {version.head}{before}.")

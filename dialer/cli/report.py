@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dialer.cli.client import Api, with_api
+from dialer.cli.pace_report import pace_held
 from dialer.cli.screen import JsonOption, out, percent, print_json, print_rows
 
 _PAGE = 500
@@ -21,13 +22,14 @@ def report(
     campaign: Annotated[str, typer.Argument(help="Id of the campaign.", show_default=False)],
     since: Annotated[str | None, typer.Option(help="Ended at or after this moment (RFC 3339).")] = None,
     until: Annotated[str | None, typer.Option(help="Ended before this moment (RFC 3339).")] = None,
+    pace: Annotated[bool, typer.Option("--pace", help="Also what held the pace back, and for how long.")] = False,
     machine_code: Annotated[str, typer.Option(help="Code by which agents say that it was a machine.")] = "MACHINE",
     as_json: JsonOption = False,
 ) -> None:
     """Outcomes, abandonment, talk and waiting times of a campaign's ended calls."""
     outcomes: Counter[str] = Counter()
     detection: Counter[tuple[str, str]] = Counter()
-    talk_s, wait_s, cursor = 0.0, 0.0, None
+    talk_s, wait_s, late, cursor = 0.0, 0.0, 0, None
     while True:
         page = api.get("/calls", campaign=campaign, ended_from=since, ended_before=until, cursor=cursor, limit=_PAGE)
         for call in page["items"]:
@@ -37,18 +39,20 @@ def report(
                 detection[call["machine_verdict"] or "none in time", _said(call, machine_code)] += 1
             if call["outcome"] == "connected":
                 wait_s += call.get("wait_s") or 0.0
+                late += call["late"]
         cursor = page["next_cursor"]
         if not cursor:
             break
     dialed, live = sum(outcomes.values()), sum(outcomes[name] for name in _LIVE)
-    connected = outcomes["connected"]
+    connected, lost = outcomes["connected"], outcomes["abandoned"] + late
     found: dict[str, Any] = {
         "campaign": campaign,
         "dialed": dialed,
         "answered": live,
         "connected": connected,
         "abandoned": outcomes["abandoned"],
-        "abandonment": outcomes["abandoned"] / live if live else None,
+        "connected_late": late,
+        "abandonment": lost / live if live else None,
         "answer_rate": live / dialed if dialed else None,
         "mean_talk_s": round(talk_s / connected, 1) if connected else None,
         "mean_wait_s": round(wait_s / connected, 3) if connected else None,
@@ -58,21 +62,29 @@ def report(
             for (verdict, says), count in sorted(detection.items())
         ],
     }
+    held = pace_held(api, campaign, since, until) if pace else []
     if as_json:
-        print_json(found)
+        print_json({**found, "pace": held} if pace else found)
         return
     print_rows(
         [{"outcome": name, "calls": count, "share": percent(count / dialed)} for name, count in outcomes.most_common()],
         ["outcome", "calls", "share"],
         title=f"{campaign}: {dialed:,} calls",
     )
-    answered, lost = live / dialed if dialed else None, outcomes["abandoned"] / live if live else None
     out.print(
-        f"Live answers {live:,} ({percent(answered)}), abandoned {percent(lost)}, "
+        f"Live answers {live:,} ({percent(found['answer_rate'])}), "
+        f"abandoned or met late {percent(found['abandonment'])}, "
         f"mean talk {found['mean_talk_s']} s, mean wait {found['mean_wait_s']} s."
     )
     if detection:
         print_rows(found["machine_detection"], ["verdict", "agent_says", "calls"], title="Machine detection")
+
+    if held:
+        print_rows(
+            [{**row, "minutes": f"{row['minutes']:.1f}", "share": percent(row["share"])} for row in held],
+            ["limit", "minutes", "share", "started", "example"],
+            title="What held the pace back",
+        )
 
 
 def _said(call: dict[str, Any], machine_code: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -13,14 +12,14 @@ from dialer.settings import Settings, load
 
 def serve(config: ConfigOption = None) -> None:
     """Run a node: dial, take messages, answer the API. Stop it with Ctrl-C or SIGTERM; talks go on in Asterisk."""
-    from dialer.runtime import logs  # noqa: PLC0415
+    from dialer.runtime import event_loop, logs  # noqa: PLC0415
 
     settings = load(config)
     if config is not None:
         # The worker that the node starts beside itself reads the same file: region of numbers, webhooks and their keys.
         os.environ["CADENCIA_CONFIG"] = str(config.absolute())
     logs.configure(settings.log)
-    asyncio.run(_serve(settings))
+    event_loop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:

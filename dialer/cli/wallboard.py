@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dialer.cli.screen import percent
-from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot
+from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot, PaceRow
 
 _AGENT_STYLE = {
     "idle": "green",
@@ -37,6 +37,7 @@ def wallboard(view: LiveSnapshot, title: str, footer: str = "") -> RenderableTyp
 def _campaign(row: CampaignRow) -> RenderableType:
     head = Text.assemble((row.id, "bold"), "  ", (row.state, "green" if row.state == "running" else "yellow"))
     pace = Text(row.pace.explanation if row.pace else "no decision yet", style="italic")
+    seen = _pace(row.pace) if row.pace else Text()
     grid = Table.grid(padding=(0, 3))
     for _ in range(6):
         grid.add_column()
@@ -53,12 +54,30 @@ def _campaign(row: CampaignRow) -> RenderableType:
         _figure("dialing", str(row.calls.get("dialing", 0))),
         _figure("ringing", str(row.calls.get("ringing", 0))),
         _figure("talking", str(row.calls.get("connected", 0)), "cyan"),
-        _figure("waiting", str(row.calls.get("waiting", 0)), "red" if row.calls.get("waiting") else ""),
+        _figure("waiting", _waiting(row), "red" if row.pace and row.pace.waiting else ""),
         _figure("contacts ready", f"{row.hopper.ready:,}"),
         _figure("for later", f"{row.hopper.later:,}"),
     )
     outcomes = "  ".join(f"{name} {count:,}" for name, count in sorted(today.outcomes.items(), key=lambda i: -i[1]))
-    return Group(head, pace, grid, Text(outcomes, style="dim"), Text())
+    return Group(head, pace, seen, grid, Text(outcomes, style="dim"), Text())
+
+
+def _waiting(row: CampaignRow) -> str:
+    # Calls picked up by nobody knows whom yet are not among them: the pacer is told of people only.
+    return str(row.pace.waiting) if row.pace else "0"
+
+
+def _pace(pace: PaceRow) -> Text:
+    """The figures behind the words: what one more call would risk, what it may, and what is left to be risked."""
+    figures = [
+        _figure("agents free", str(pace.idle), "green"),
+        _figure("busy", str(pace.busy)),
+        _figure("risk", f"{percent(pace.expected_abandonment)} of {percent(pace.threshold)}"),
+        _figure("answer rate", percent(pace.answer_rate)),
+    ]
+    if pace.budget_left is not None:
+        figures.append(_figure("budget", f"{pace.budget_left:,.1f} people", "red" if pace.budget_left <= 0 else ""))
+    return Text("   ").join(figures)
 
 
 def _figure(name: str, value: str, style: str = "") -> Text:

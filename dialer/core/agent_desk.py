@@ -18,7 +18,8 @@ from dialer.core.events import (
     AgentSignedIn,
     AgentSignedOut,
 )
-from dialer.core.floor import PACED_AS, Floor
+from dialer.core.floor import PACED_AS, CampaignRun, Floor
+from dialer.core.focus import assign_focus
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged
 from dialer.core.roster import Agent
@@ -54,7 +55,8 @@ class AgentDesk:
         agent = floor.roster.get(event.agent)
         if agent is not None and not agent.can(AgentStep.SIGN_IN):
             agent.campaigns, agent.priority, agent.skills = event.campaigns, event.priority, event.skills
-            agent.sign_out_asked = False
+            was_leaving, agent.sign_out_asked = agent.leaving, False
+            self._tell_stays(agent, was_leaving)
             self._refocus(agent)
             self.tell_pacer(agent)
             return
@@ -81,7 +83,8 @@ class AgentDesk:
         agent = self._known(event.agent, "AgentReadied")
         if agent is None:
             return
-        agent.pause_asked = None
+        was_leaving, agent.pause_asked = agent.leaving, None
+        self._tell_stays(agent, was_leaving)
         if agent.state is AgentState.CONNECTING:
             agent.wants_ready = True
         elif agent.can(AgentStep.READY):
@@ -103,6 +106,7 @@ class AgentDesk:
             agent.wants_ready, agent.pause_code = False, event.code
         elif agent.state in {AgentState.RESERVED, AgentState.TALKING}:
             agent.pause_asked = event.code
+            self.tell_pacer(agent)
         else:
             self._floor.ignore("AgentPauseAsked", f"agent is {agent.state}")
 
@@ -234,14 +238,20 @@ class AgentDesk:
     # ---- pacing
 
     def refocus(self) -> None:
-        """Let each agent be counted on by the first running campaign of theirs, and by no other."""
-        for agent in self._floor.roster:
-            self._refocus(agent)
+        """Let each agent be counted on by one campaign (see `dialer.core.focus`)."""
+        floor = self._floor
+        focus = assign_focus(floor.roster, floor.campaigns)
+        for agent in floor.roster:
+            self._focus(agent, focus[agent.id])
 
     def tell_pacer(self, agent: Agent) -> None:
-        """Tell the pacer that counts on this agent how they are."""
-        there = self._floor.connected(agent.server) and not agent.sign_out_asked
-        self._tell_pacer(agent, PACED_AS.get(agent.state, "away") if there else "away")
+        """Tell the pacer that counts on this agent how they are, and whether they go after the present call."""
+        there = self._floor.connected(agent.server)
+        state = PACED_AS.get(agent.state, "away") if there else "away"
+        self._tell_pacer(agent, state)
+        if agent.leaving and state != "away" and (run := self._run_counting_on(agent)) is not None:
+            # They take no call that is started from now on.
+            run.pacer.agent_leaving(self._floor.now, agent.id, True)
 
     # ---- inside
 
@@ -276,7 +286,11 @@ class AgentDesk:
         return None
 
     def _refocus(self, agent: Agent) -> None:
-        focus = next((name for name in agent.campaigns if self._runs(name)), None)
+        """One agent alone: whether a nearly empty campaign has use for another is seen when all are looked at."""
+        running = [name for name in agent.campaigns if self._runs(name)]
+        self._focus(agent, next((n for n in running if not self._floor.campaigns[n].dry), next(iter(running), None)))
+
+    def _focus(self, agent: Agent, focus: CampaignId | None) -> None:
         if focus != agent.focus:
             self._tell_pacer(agent, "away")
             agent.focus = focus
@@ -331,10 +345,19 @@ class AgentDesk:
         run = self._floor.campaigns.get(campaign)
         return run is not None and run.state is CampaignState.RUNNING
 
+    def _run_counting_on(self, agent: Agent) -> CampaignRun | None:
+        return self._floor.campaigns.get(agent.focus) if agent.focus is not None else None
+
     def _tell_pacer(self, agent: Agent, state: str) -> None:
-        run = self._floor.campaigns.get(agent.focus) if agent.focus is not None else None
+        run = self._run_counting_on(agent)
         if run is not None:
             run.pacer.agent_changed(self._floor.now, agent.id, state)
+
+    def _tell_stays(self, agent: Agent, was_leaving: bool) -> None:
+        """They have thought better of it: calls may be started for them again."""
+        run = self._run_counting_on(agent)
+        if run is not None and was_leaving and not agent.leaving:
+            run.pacer.agent_leaving(self._floor.now, agent.id, False)
 
     def _least_loaded(self) -> ServerName | None:
         counts = dict.fromkeys(self._floor.servers, 0)

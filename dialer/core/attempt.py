@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName, TrunkName
 from dialer.core.outcome import Outcome
+
+#: The limit of records that do not say theirs: the one that regulators set.
+LEGAL_LIMIT_S: Final = 2.0
+
+
+def is_late(answered_at: float | None, connected_at: float | None, connect_within_s: float | None) -> bool:
+    """Whether somebody met an agent later than allowed.
+
+    The one rule for the pacer's budget, the live figures and the record; `dialer.storage.attempts` says it in SQL.
+    """
+    if answered_at is None or connected_at is None:
+        return False
+    return connected_at - answered_at > (LEGAL_LIMIT_S if connect_within_s is None else connect_within_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +54,18 @@ class Attempt:
     caller_id: Phone | None = None
     message_played: bool = False
     method: str = ""
+    #: What the campaign allowed between the answer and the agent; None in records older than this field.
+    connect_within_s: float | None = None
 
     @property
     def talk_s(self) -> float | None:
         """Seconds of talk with an agent."""
         return None if self.connected_at is None else max(0.0, self.ended_at - self.connected_at)
+
+    @property
+    def late(self) -> bool:
+        """Whether an agent came, but later than the rule allows: such a person counts as abandoned."""
+        return is_late(self.answered_at, self.connected_at, self.connect_within_s)
 
     @property
     def wait_s(self) -> float | None:

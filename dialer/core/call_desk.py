@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dialer.core.agent import AgentState
 from dialer.core.agent_desk import AgentDesk
+from dialer.core.attempt import is_late
 from dialer.core.call import Call, CallState, CallStep
 from dialer.core.call_end import attempt_of, outcome_of
 from dialer.core.commands import ConnectCall, FinishCall, HangUp, HangUpAgent, PlayMessage, ReportPurge, ReturnPermit
@@ -38,6 +39,7 @@ from dialer.core.outcome import Outcome
 from dialer.core.retry import retry_at
 from dialer.core.roster import Agent
 from dialer.core.screen_pop import screen_pop
+from dialer.core.segment import segment_of
 
 #: The move into the agent's room takes milliseconds; after this the agent's phone cannot be trusted.
 JOIN_TIMEOUT_S = 1.0
@@ -86,7 +88,7 @@ class CallDesk:
         run = self._floor.run_of(call)
         if run is not None:
             run.reserved -= 1
-            run.pacer.call_started(event.at, call.id)
+            run.pacer.call_started(event.at, call.id, segment_of(permit, event.at))
         self._floor.emit(
             CallStarted(
                 at=event.at,
@@ -195,7 +197,8 @@ class CallDesk:
         self.agents.joined(agent)
         run = floor.run_of(call)
         wait_s = call.connected_at - (call.answered_at or call.connected_at)
-        if run is not None and wait_s > call.campaign.connect_within_s:
+        late = is_late(call.answered_at, call.connected_at, call.campaign.connect_within_s)
+        if run is not None and late:
             # Met after all, and yet too late for the rule: it costs the budget what any abandoned call does.
             run.pacer.call_abandoned(floor.now, call.id)
         elif run is not None:
@@ -211,6 +214,7 @@ class CallDesk:
                 agent=agent.id,
                 wait_s=wait_s,
                 screen_pop=screen_pop(call),
+                late=late,
             )
         )
 

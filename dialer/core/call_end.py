@@ -64,4 +64,5 @@ def attempt_of(
         caller_id=call.caller_id,
         message_played=call.message_played,
         method=call.campaign.method,
+        connect_within_s=call.campaign.connect_within_s,
     )

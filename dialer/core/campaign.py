@@ -74,6 +74,18 @@ class MachineDetection:
     unsure_is_human: bool = True
 
 
+class AbandonmentWindow(StrEnum):
+    """Over what time abandoned calls are held against live answers."""
+
+    #: Rolling.
+    DAY = "24_hours"
+    DAYS_30 = "30_days"
+    #: Of the calendar, in the node's zone (`pacing.timezone`).
+    MONTH = "month"
+    #: Since the campaign began.
+    CAMPAIGN = "campaign"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     """The settings of a campaign. Values have been checked (`dialer.campaigns.parse_campaign`)."""
@@ -85,6 +97,8 @@ class Campaign:
     #: Share of the people who answer that may find nobody within `connect_within_s`.
     max_abandonment: float = 0.03
     connect_within_s: float = 2.0
+    #: The limit must hold in each of them.
+    abandonment_windows: tuple[AbandonmentWindow, ...] = (AbandonmentWindow.DAYS_30, AbandonmentWindow.CAMPAIGN)
     #: Lines per idle agent, for the method "ratio" only.
     ratio: float = 1.5
     ring_timeout_s: float = 25.0

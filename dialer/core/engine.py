@@ -84,6 +84,8 @@ class Engine:
                 self._calls.hangup_asked(event)
             case ev.PermitsGranted():
                 self._pace.granted(event)
+            case ev.HopperSeen():
+                self._pace.hopper_seen(event)
             case ev.CampaignConfigured():
                 self._pace.configured(event)
             case ev.CampaignOrdered():

@@ -12,6 +12,7 @@ from enum import StrEnum
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, ServerName
 from dialer.core.permit import Permit
+from pacing.legal_window import LegalWindow
 
 
 class Verdict(StrEnum):
@@ -185,6 +186,14 @@ class CallPurged(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HopperSeen(Event):
+    """How many contacts of a campaign could be called now: told regularly where the gate found none."""
+
+    campaign: CampaignId
+    ready: int
+
+
 # ---- from people
 
 
@@ -198,6 +207,8 @@ class CampaignConfigured(Event):
     #: Live answers of the legal window so far, and how many of them were abandoned: the budget goes on from there.
     answers_before: int = 0
     abandoned_before: int = 0
+    #: The same for each of the campaign's windows; where they are given, the two figures above are not looked at.
+    windows: tuple[LegalWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +320,7 @@ SwitchEvent = (
     | AgentPhoneUp
     | AgentPhoneGone
 )
-GateEvent = PermitsGranted | CallPurged | CallRecovered
+GateEvent = PermitsGranted | CallPurged | CallRecovered | HopperSeen
 PeopleEvent = (
     CampaignConfigured
     | CampaignOrdered

@@ -48,7 +48,12 @@ class CampaignRun:
     #: After an empty answer of the gate, not asked again before.
     ask_again_at: float = 0.0
     decided_at: float = float("-inf")
+    #: The hopper had nobody (left) to call when the gate was last asked; and how many it was last seen to have since.
+    dry: bool = False
+    ready: int = 0
+    #: What was published last, and when.
     last_decision: Decision | None = None
+    published_at: float = float("-inf")
 
 
 @dataclass(slots=True)

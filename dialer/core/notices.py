@@ -65,6 +65,8 @@ class CallConnected(Notice):
     agent: AgentId
     wait_s: float
     screen_pop: str
+    #: Later than the campaign allows: counts as abandoned, though they talk.
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +129,17 @@ class CampaignChanged(Notice):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaceDecided(Notice):
-    """The pacer said how many calls to start, and why. Only published when it changed or calls were started."""
+    """How many calls are started now, and why not one more.
+
+    Published when calls are started, when the reason changes, and at least each second while the campaign runs. What
+    the pacer wished and could not have is in the words of `decision`, whose `limit` may then also be "no_contacts" (the
+    hopper has nobody to call now), "trunks" (no line is free) or "batch" (the rest follows in a moment).
+    """
 
     campaign: CampaignId
     decision: Decision
+    #: The pacing method in force.
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call import Call, CallState
 from dialer.core.call_desk import CallDesk
 from dialer.core.campaign import ORDERS, Campaign, CampaignState
 from dialer.core.commands import Originate, RequestPermits, ReturnPermit
-from dialer.core.events import CampaignConfigured, CampaignOrdered, PermitsGranted
+from dialer.core.events import CampaignConfigured, CampaignOrdered, HopperSeen, PermitsGranted
 from dialer.core.floor import CampaignRun, Floor
 from dialer.core.ids import ServerName
 from dialer.core.notices import CampaignChanged, GateAnswered, PaceDecided
@@ -20,6 +21,8 @@ from pacing import Decision, Pacer, build
 DECIDE_EVERY_S = 0.1
 #: Without any event a decision is due after this: calls that go on ringing become less likely to be answered.
 DECIDE_AT_LEAST_EVERY_S = 0.5
+#: Whoever watches sees the agents and the budget move also while nothing is decided anew.
+PUBLISH_AT_LEAST_EVERY_S = 1.0
 #: An empty hopper is asked again after this, so that a new contact is dialed within a second.
 EMPTY_PAUSE_S = 0.5
 #: Most contacts asked for at once: the gate stays short, and the rest follows in DECIDE_EVERY_S.
@@ -45,7 +48,7 @@ class PaceDesk:
         floor, campaign = self._floor, event.campaign
         run = floor.campaigns.get(campaign.id)
         if run is None:
-            pacer = build_pacer(campaign, event.answers_before, event.abandoned_before)
+            pacer = build_pacer(event)
             floor.campaigns[campaign.id] = CampaignRun(campaign=campaign, state=CampaignState.DRAFT, pacer=pacer)
             if event.state is not CampaignState.DRAFT:
                 self._move(floor.campaigns[campaign.id], event.state)
@@ -54,7 +57,7 @@ class PaceDesk:
             run.campaign = campaign
             return
         run.campaign = campaign
-        run.pacer = build_pacer(campaign, event.answers_before, event.abandoned_before)
+        run.pacer = build_pacer(event)
         for call_id in sorted(run.calls):
             call = floor.calls[call_id]
             if call.unanswered or call.state is CallState.WAITING:
@@ -107,6 +110,8 @@ class PaceDesk:
                 floor.emit(ReturnPermit(permit=permit, reason="no such campaign"))
             return
         run.requested = 0
+        was_dry = run.dry
+        self._seen(run, event.ready)
         if len(event.permits) < event.requested and not event.ready:
             run.ask_again_at = floor.now + EMPTY_PAUSE_S
         servers = self._servers(run)
@@ -118,6 +123,17 @@ class PaceDesk:
                 floor.ignore("PermitsGranted", "call id is in use")
             else:
                 self._start(run, permit, servers, free)
+        if run.dry is not was_dry:
+            self._agents.refocus()
+
+    def hopper_seen(self, event: HopperSeen) -> None:
+        """An empty campaign may have use for agents again, and for fewer of them when its last calls have ended."""
+        run = self._floor.campaigns.get(event.campaign)
+        if run is not None and run.dry:
+            self._seen(run, event.ready)
+            if event.ready:
+                run.ask_again_at = 0.0
+            self._agents.refocus()
 
     # ---- inside
 
@@ -149,13 +165,39 @@ class PaceDesk:
         count = min(decision.dial, BATCH)
         if count > 0:
             count = min(count, floor.trunks.available(self._servers(run), run.campaign.trunks, now))
-        if count > 0 or _differs(run.last_decision, decision):
-            floor.emit(PaceDecided(at=now, campaign=run.campaign.id, decision=decision))
-        run.last_decision = decision
+        self._publish(run, self._possible(run, decision, count))
         if count > 0:
             run.requested, run.requested_at = count, now
             floor.emit(RequestPermits(campaign=run.campaign.id, count=count))
         floor.timers.set(key, now + (DECIDE_EVERY_S if decision.dial > count else DECIDE_AT_LEAST_EVERY_S))
+
+    def _seen(self, run: CampaignRun, ready: int) -> None:
+        # Once empty it has use for few agents, until there is somebody to call for each of them: contacts that come in
+        # one by one must not take all agents from another campaign time and again.
+        run.dry, run.ready = ready < (max(1, len(self._floor.roster)) if run.dry else 1), ready
+
+    def _possible(self, run: CampaignRun, wished: Decision, count: int) -> Decision:
+        """What comes of the pacer's wish, with the reason of whoever cuts it."""
+        if run.dry and not run.ready and (wished.dial or (wished.limit == "no_agents" and self._servers(run))):
+            return _cut(wished, 0, "no_contacts", "nobody on the list may be called now")
+        if count == wished.dial:
+            return wished
+        if count == BATCH:
+            return _cut(wished, count, "batch", f"the gate is asked for {BATCH} at once, the rest follows")
+        return _cut(wished, count, "trunks", f"no line is free for the other {wished.dial - count}")
+
+    def _publish(self, run: CampaignRun, decision: Decision) -> None:
+        now, before = self._floor.now, run.last_decision
+        if (
+            decision.dial
+            or before is None
+            or (before.limit, before.dial) != (decision.limit, decision.dial)
+            or now - run.published_at >= PUBLISH_AT_LEAST_EVERY_S
+        ):
+            run.last_decision, run.published_at = decision, now
+            self._floor.emit(
+                PaceDecided(at=now, campaign=run.campaign.id, decision=decision, method=run.campaign.method)
+            )
 
     def _awaits(self, run: CampaignRun) -> bool:
         """Whether calls are on their way of which the pacer does not know: asked for, or permitted and not started."""
@@ -210,8 +252,9 @@ class PaceDesk:
         floor.emit(ReturnPermit(permit=permit, reason=_RETURN_REASON_NO_LINE))
 
 
-def build_pacer(campaign: Campaign, answers_before: int, abandoned_before: int) -> Pacer:
-    """The pacer of a campaign's method, with the budget of its legal window as it stands."""
+def build_pacer(event: CampaignConfigured) -> Pacer:
+    """The pacer of a campaign's method, with the budgets of its legal windows as they stand."""
+    campaign = event.campaign
     return build(
         campaign.method,
         max_abandonment=campaign.max_abandonment,
@@ -220,8 +263,9 @@ def build_pacer(campaign: Campaign, answers_before: int, abandoned_before: int) 
         max_lines=campaign.max_lines,
         max_lines_per_agent=campaign.max_lines_per_agent,
         ratio=campaign.ratio,
-        answers_before=answers_before,
-        abandoned_before=abandoned_before,
+        answers_before=event.answers_before,
+        abandoned_before=event.abandoned_before,
+        windows=event.windows,
     )
 
 
@@ -231,6 +275,7 @@ def _paced_alike(a: Campaign, b: Campaign) -> bool:
             c.method,
             c.max_abandonment,
             c.connect_within_s,
+            c.abandonment_windows,
             c.ring_timeout_s,
             c.max_lines,
             c.max_lines_per_agent,
@@ -240,5 +285,12 @@ def _paced_alike(a: Campaign, b: Campaign) -> bool:
     return paced(a) == paced(b)
 
 
-def _differs(before: Decision | None, after: Decision) -> bool:
-    return before is None or before.limit != after.limit or before.dial != after.dial
+def _cut(wished: Decision, dial: int, limit: str, reason: str) -> Decision:
+    calls = "no call now" if dial == 0 else "1 more call" if dial == 1 else f"{dial} more calls"
+    return replace(
+        wished,
+        dial=dial,
+        limit=limit,
+        explanation=f"{calls}: {reason}",
+        expected_abandonment=wished.expected_abandonment if dial else 0.0,
+    )

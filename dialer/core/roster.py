@@ -42,6 +42,11 @@ class Agent:
     #: Campaign whose pacer counts on this agent.
     focus: CampaignId | None = None
 
+    @property
+    def leaving(self) -> bool:
+        """Whether they take no further call: a pause or their sign-out waits for the end of the present one."""
+        return self.sign_out_asked or self.pause_asked is not None
+
     def can(self, step: AgentStep) -> bool:
         """Whether the table has `step` for the present state."""
         return (self.state, step) in TRANSITIONS
@@ -104,8 +109,7 @@ class Roster:
             if (
                 agent.server == server
                 and agent.serves(campaign)
-                and not agent.sign_out_asked
-                and agent.pause_asked is None
+                and not agent.leaving
                 and (best is None or agent.priority > best.priority)
             ):
                 best = agent

@@ -54,6 +54,8 @@ class Columns:
     #: Keys of `Contact.consent` and of `Contact.fields`, with their places.
     consent: tuple[tuple[str, int], ...]
     fields: tuple[tuple[str, int], ...]
+    #: Whether there is a column of time zones, times or consent.
+    limited: bool
 
 
 def read_header(cells: Sequence[str], reader: PhoneReader) -> Columns:
@@ -98,6 +100,7 @@ def read_header(cells: Sequence[str], reader: PhoneReader) -> Columns:
         expires=roles.get("expires"),
         consent=tuple(consent.items()),
         fields=tuple(fields.items()),
+        limited=bool(consent) or not roles.keys().isdisjoint({"timezone", "not_before", "expires"}),
     )
 
 

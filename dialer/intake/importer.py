@@ -35,8 +35,8 @@ _PROGRESS_EVERY_S: Final = 0.5
 class ContactStore(Protocol):
     """Where contacts are kept (`dialer.storage.contacts.Contacts`)."""
 
-    async def upsert_rows(self, rows: Sequence[ContactRow]) -> None:
-        """Add or update contacts."""
+    async def upsert_rows(self, rows: Sequence[ContactRow], *, fresh: bool = False) -> bool:
+        """Add or update contacts that are most likely all new (`fresh`) or not; whether to expect it of the next."""
 
 
 class ListStore(Protocol):
@@ -137,6 +137,7 @@ class Importer:
         except OSError as error:
             raise InputError(f"cannot read {order.path}: {error.strerror}") from error
         started_at = pushed_at = self._now()
+        fresh = True
         name = order.name or order.path.name
         if not await self._lists.start(
             order.list_id, order.campaign, name=name, source=order.path.name, now=started_at
@@ -147,11 +148,21 @@ class Importer:
                     f"list {order.list_id!r} belongs to campaign {known.campaign!r}; "
                     f"take another list id for {order.campaign!r}"
                 )
+            fresh = False
             if known is not None:
                 # What came for these contacts since the first run began is newer than the file, and stays.
                 pushed_at = known.started_at
         run = _Run(
-            self._contacts, self._lists, self._hopper, self._now, order, on_progress, started_at, pushed_at, size
+            self._contacts,
+            self._lists,
+            self._hopper,
+            self._now,
+            order,
+            on_progress,
+            started_at,
+            pushed_at,
+            size,
+            fresh,
         )
         try:
             await run.all(self._read)
@@ -194,6 +205,7 @@ class _Run:
         started_at: float,
         pushed_at: float,
         size: int,
+        fresh: bool,
     ) -> None:
         self._contacts = contacts
         self._lists = lists
@@ -207,6 +219,8 @@ class _Run:
         self._accepted = 0
         self._rejected = 0
         self._partial = 0
+        #: Whether its contacts seem to be new all of them; an earlier run of this list may have stored some.
+        self._fresh = fresh
         self._offered = 0
         self._bytes = 0
         self._reasons: Counter[str] = Counter()
@@ -242,8 +256,6 @@ class _Run:
             path=str(self._order.path),
             campaign=self._order.campaign,
             region=self._order.region,
-            list_id=self._order.list_id,
-            pushed_at=self._pushed_at,
             form=self._order.form,
         )
         try:
@@ -268,7 +280,7 @@ class _Run:
             offers: list[list[PackedOffer]] = []
             rejected: list[Refused] = []
             while batch is not None:
-                rows += batch.rows
+                rows += batch.contacts.rows(self._order.campaign, self._pushed_at, self._order.list_id)
                 offers.append(batch.offers)
                 rejected += batch.rejected
                 self._bytes = batch.bytes_read
@@ -285,7 +297,7 @@ class _Run:
 
     async def _store(self, rows: list[ContactRow], rejected: list[Refused]) -> None:
         if rows:
-            await self._contacts.upsert_rows(rows)
+            self._fresh = await self._contacts.upsert_rows(rows, fresh=self._fresh)
         self._accepted += len(rows)
         reasons = reasons_of(rejected)
         self._reasons += reasons

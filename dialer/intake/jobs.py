@@ -26,19 +26,27 @@ _log = structlog.get_logger(__name__)
 
 IMPORT_LIST: Final = "workers.jobs.imports.import_list"
 DELIVER_WEBHOOKS: Final = "workers.jobs.webhooks.deliver_due"
+SIMULATE_CELL: Final = "workers.jobs.sweeps.simulate_cell"
+BUILD_REGISTRY: Final = "workers.jobs.registries.build_registry"
 #: Every function that is called by its name.
-FUNCTIONS: Final = (IMPORT_LIST, DELIVER_WEBHOOKS)
+FUNCTIONS: Final = (BUILD_REGISTRY, IMPORT_LIST, DELIVER_WEBHOOKS, SIMULATE_CELL)
 
 IMPORTS: Final = "cadencia-imports"
 WEBHOOKS: Final = "cadencia-webhooks"
+SWEEPS: Final = "cadencia-sweeps"
 #: Queues in the order in which a worker looks at them.
-QUEUES: Final = (WEBHOOKS, IMPORTS)
+QUEUES: Final = (WEBHOOKS, IMPORTS, SWEEPS)
 
 #: Seconds before an import that failed for want of Redis or the database is tried again.
 _IMPORT_RETRIES_S: Final = (5, 15, 60, 300, 900)
 _IMPORT_TIMEOUT_S: Final = 6 * 3_600
 _IMPORT_KEPT_S: Final = 7 * 86_400
 _WEBHOOKS_TIMEOUT_S: Final = 120
+_REGISTRY_TIMEOUT_S: Final = 4 * 3_600
+_REGISTRY_KEPT_S: Final = 7 * 86_400
+_SWEEP_TIMEOUT_S: Final = 2 * 3_600
+#: Whoever waits for it takes it within seconds.
+_SWEEP_KEPT_S: Final = 3_600
 #: A wake-up is unique within so many seconds: one that hangs or died holds back the next no longer than that.
 _WAKE_SLOT_S: Final = 10
 
@@ -73,6 +81,41 @@ def import_list(*, list_id: str, campaign: str, path: str, name: str, delete: bo
     )
 
 
+def build_registry(
+    *,
+    job_id: str,
+    name: str,
+    path: str,
+    source_date: str,
+    source: str = "",
+    column: str = "",
+    region: str = "",
+    max_bad_share: float = 0.01,
+    max_shrink: float = 0.1,
+    use: bool = True,
+) -> Job:
+    """Build a version of a do-not-call registry from a file that the workers can read (`source_date`: ISO 8601)."""
+    return Job(
+        id=job_id,
+        function=BUILD_REGISTRY,
+        queue=IMPORTS,
+        arguments={
+            "name": name,
+            "path": path,
+            "source_date": source_date,
+            "source": source,
+            "column": column,
+            "region": region,
+            "max_bad_share": max_bad_share,
+            "max_shrink": max_shrink,
+            "use": use,
+        },
+        timeout_s=_REGISTRY_TIMEOUT_S,
+        result_kept_s=_REGISTRY_KEPT_S,
+        failure_kept_s=_REGISTRY_KEPT_S,
+    )
+
+
 def deliver_webhooks(now: float) -> Job:
     """Deliver what is due."""
     return Job(
@@ -81,6 +124,19 @@ def deliver_webhooks(now: float) -> Job:
         queue=WEBHOOKS,
         arguments={},
         timeout_s=_WEBHOOKS_TIMEOUT_S,
+    )
+
+
+def simulate_cell(*, job_id: str, cell: str) -> Job:
+    """Simulate one cell of a sweep; its result is what the job returns."""
+    return Job(
+        id=job_id,
+        function=SIMULATE_CELL,
+        queue=SWEEPS,
+        arguments={"cell": cell},
+        timeout_s=_SWEEP_TIMEOUT_S,
+        result_kept_s=_SWEEP_KEPT_S,
+        failure_kept_s=_SWEEP_KEPT_S,
     )
 
 

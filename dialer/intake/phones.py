@@ -50,6 +50,7 @@ class PhoneReading(msgspec.Struct, frozen=True, gc=False):
 
 
 _E164: Final = re.compile(r"\+([1-9][0-9]{6,14})", re.ASCII)
+_NOTHING: Final = re.compile(r"(?!)")
 _LOCAL: Final = re.compile(r"[0-9]{6,14}", re.ASCII)
 #: What people put between the digits. No letters: extensions, vanity numbers and spreadsheet's 6.0E+08 are refused.
 _WRITTEN: Final = re.compile(r"[+＋]?[0-9\s().\-‐‑‒–—−·]*")
@@ -92,6 +93,15 @@ class PhoneReader:
         self._local_prefix = f"+{code}"
         self._local_plan: NumberingPlan | None = plan_of_country_code(code) if accelerate else None
         self._fast: ModuleType | None = _accelerator if accelerate else None
+        self._written = (
+            self._local_plan.written(self._local_prefix) if self._local_plan is not None else _NOTHING
+        ).fullmatch
+
+    def certain(self, text: str) -> Phone | None:
+        """The number, where one look at `text` tells that it may be dialed; None: ask `read`, which knows more."""
+        if self._written(text) is None:
+            return None
+        return Phone(text if text[0] == "+" else self._local_prefix + text)
 
     def read(self, text: str) -> PhoneReading:
         """The verdict on `text`, and the number in E.164 where it is valid."""

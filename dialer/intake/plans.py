@@ -59,7 +59,7 @@ KINDS: Final = {
 class NumberingPlan:
     """The numbers of one country code that belongs to one region."""
 
-    __slots__ = ("_group_kinds", "_idd", "_lengths", "_pattern")
+    __slots__ = ("_group_kinds", "_idd", "_lengths", "_pattern", "_to_dial")
 
     def __init__(self, metadata: PhoneMetadata) -> None:
         general = metadata.general_desc
@@ -93,6 +93,10 @@ class NumberingPlan:
         no_prefix = f"(?!(?:{_without_groups(prefix)}))" if prefix else ""
         valid = f"(?=(?:{_without_groups(general.national_number_pattern or '(?!)')})\\Z)"
         self._pattern = re.compile(f"{no_prefix}{valid}(?:{kinds_of_line})", re.ASCII)
+        # Which of the others it is does not matter there: what people have most comes first.
+        premium = "|".join(f"(?:{expression})\\Z" for kind, expression in used if kind is NumberKind.PREMIUM)
+        others = "|".join(expression for kind, expression in reversed(used) if kind is not NumberKind.PREMIUM)
+        self._to_dial = f"{no_prefix}{f'(?!{premium})' if premium else ''}{valid}(?:{others or '(?!)'})"
 
     def kind(self, national: str) -> NumberKind | None:
         """Kind of the national significant number `national`; None: not valid, or the plan alone cannot tell."""
@@ -104,6 +108,25 @@ class NumberingPlan:
     def local_kind(self, digits: str) -> NumberKind | None:
         """Kind of `digits` as dialed inside the country; None also where they may not be the national number."""
         return None if self._idd is not None and self._idd.match(digits) else self.kind(digits)
+
+    def written(self, prefix: str) -> re.Pattern[str]:
+        """One expression for the numbers that may be dialed and of which `kind` is sure.
+
+        They have `prefix` before them, or are such as `local_kind` is sure of.
+        """
+        home = f"(?!(?:{_without_groups(self._idd.pattern)}))" if self._idd is not None else ""
+        starts = (
+            f"{start}(?=(?:{sizes})\\Z)"
+            for start, sizes in (
+                (re.escape(prefix), self._sizes(8 - len(prefix), 16 - len(prefix))),
+                (home, self._sizes(6, 14)),
+            )
+        )
+        return re.compile(f"(?:{'|'.join(starts)}){self._to_dial}", re.ASCII)
+
+    def _sizes(self, least: int, most: int) -> str:
+        sizes = [length for length in sorted(self._lengths) if least <= length <= most]
+        return "|".join(f"[0-9]{{{length}}}" for length in sizes) or "(?!)"
 
 
 def _expression(desc: PhoneNumberDesc | None, general_lengths: frozenset[int]) -> str:

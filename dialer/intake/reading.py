@@ -26,7 +26,7 @@ from dialer.intake.phones import PhoneReader
 from dialer.intake.rows import ListFormat, ListReader, RejectedRow, Row
 from dialer.queues.port import PackedOffer
 from dialer.queues.wire import OFFER_AT_ONCE, pack
-from dialer.storage.contact_rows import ContactRow, row_of
+from dialer.storage.contact_rows import ContactColumns, columns_of
 
 #: Rows in one batch.
 BATCH: Final = 1_000
@@ -39,16 +39,13 @@ class ReadOrder(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     campaign: str
     region: str
-    #: What the rows say of where they came from: the list, and unix seconds of its push.
-    list_id: str
-    pushed_at: float
     form: ListFormat | None = None
 
 
 class ReadBatch(msgspec.Struct, tag=True, kw_only=True):
     """Some rows, in the order of the file; the contacts as they go on from here, to the record and to the hopper."""
 
-    rows: list[ContactRow]
+    contacts: ContactColumns
     offers: list[PackedOffer]
     rejected: list[RejectedRow]
     #: Bytes of the file that have been read.
@@ -116,7 +113,7 @@ def read_here(order: ReadOrder, out: BinaryIO) -> None:
             reader = ListReader(source, CampaignId(order.campaign), PhoneReader(order.region), order.form)
             rows = iter(reader)
             while batch := list(islice(rows, BATCH)):
-                _write(out, _batch(batch, order, reader.bytes_read))
+                _write(out, _batch(batch, reader.bytes_read))
             _write(out, ReadEnd(encoding=reader.encoding.verdict))
     except DialerError as error:
         _write(out, ReadEnd(error=str(error)))
@@ -126,13 +123,13 @@ def read_here(order: ReadOrder, out: BinaryIO) -> None:
         _write(out, ReadEnd(error=f"cannot read {order.path}: {error.strerror}"))
 
 
-def _batch(rows: list[Row], order: ReadOrder, bytes_read: int) -> ReadBatch:
+def _batch(rows: list[Row], bytes_read: int) -> ReadBatch:
     # No contact comes twice in a list: rows and offers need not be looked through for that.
     contacts = [row for row in rows if isinstance(row, Contact)]
     return ReadBatch(
-        rows=[row_of(contact, order.pushed_at, order.list_id) for contact in contacts],
+        contacts=columns_of(contacts),
         offers=[pack(contacts[at : at + OFFER_AT_ONCE]) for at in range(0, len(contacts), OFFER_AT_ONCE)],
-        rejected=[row for row in rows if isinstance(row, RejectedRow)],
+        rejected=[row for row in rows if isinstance(row, RejectedRow)] if len(contacts) < len(rows) else [],
         bytes_read=bytes_read,
     )
 

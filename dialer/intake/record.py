@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -124,11 +124,15 @@ def read_phones(texts: Iterable[str], reader: PhoneReader) -> tuple[tuple[Phone,
     for place, text in enumerate(texts, start=1):
         if not text or text.isspace():
             continue
-        reading = reader.read(text)
-        if reading.phone is None:
-            refused.append(Refusal(REASON_OF_VERDICT[reading.verdict], f"phone {place} {reading.problem}"))
-        elif reading.phone not in phones:
-            phones.append(reading.phone)
+        phone = reader.certain(text)
+        if phone is None:
+            reading = reader.read(text)
+            phone = reading.phone
+            if phone is None:
+                refused.append(Refusal(REASON_OF_VERDICT[reading.verdict], f"phone {place} {reading.problem}"))
+                continue
+        if phone not in phones:
+            phones.append(phone)
     return tuple(phones), refused
 
 
@@ -201,7 +205,7 @@ def too_large(contact: Contact) -> Refusal | None:
     return None
 
 
-def refused_for_phones(refused: list[Refusal], contact_id: ContactId | None) -> Refusal:
+def refused_for_phones(refused: Sequence[Refusal], contact_id: ContactId | None) -> Refusal:
     """The refusal of a contact without a number that can be called: reason of its first, and what is wrong with all."""
     if not refused:
         return Refusal(RejectReason.MISSING_PHONE, "has no telephone number", contact_id)

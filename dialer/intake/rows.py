@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO, Final
 
+import msgspec
+
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId, Phone, valid_contact_id
 from dialer.errors import InputError
@@ -41,6 +43,10 @@ MAX_RECORD_LINES: Final = 50
 MAX_RECORD_CHARACTERS: Final = 64 * 1024
 #: A record shorter than this cannot break the limits on names and data: they need not be looked at.
 SMALL_RECORD: Final = 150
+#: An id of so few characters is valid where they can be printed, which is quickly seen.
+_SHORT: Final = 64
+#: What nearly all cells of priorities hold.
+_PRIORITIES: Final = {str(priority): priority for priority in range(-MAX_PRIORITY, MAX_PRIORITY + 1)}
 _DELIMITERS: Final = (",", ";", "\t", "|")
 
 
@@ -141,7 +147,7 @@ class ListReader:
     def _csv_rows(self) -> Iterator[Row]:
         columns = self.columns
         assert columns is not None
-        lines, delimiter = self._lines, self.delimiter
+        lines, delimiter, row_of = self._lines, self.delimiter, self._csv_row
         for line in lines.records():
             self.rows_read += 1
             if isinstance(line, BadLine):
@@ -149,7 +155,11 @@ class ListReader:
             elif '"' not in line:
                 # What csv.reader makes of a line without quotes, at a third of the price.
                 if line:
-                    yield from self._csv_row(line.split(delimiter), columns, len(line))
+                    row = row_of(line.split(delimiter), columns, len(line))
+                    if isinstance(row, Contact):
+                        yield row
+                    else:
+                        yield from row
             else:
                 lines.give_back(line)
                 try:
@@ -165,13 +175,17 @@ class ListReader:
                         raw=first[:MAX_RAW],
                     )
                 else:
-                    yield from self._csv_row(record, columns, sum(map(len, record)))
+                    row = row_of(record, columns, sum(map(len, record)))
+                    if isinstance(row, Contact):
+                        yield row
+                    else:
+                        yield from row
 
     def _broken(self, line: BadLine) -> RejectedRow:
         reason = RejectReason.TOO_LARGE if line.too_long else RejectReason.NOT_TEXT
         return RejectedRow(row=self.rows_read, reason=reason, message=line.problem, raw=_clean(line.text))
 
-    def _csv_row(self, record: list[str], columns: Columns, size: int) -> Sequence[Row]:
+    def _csv_row(self, record: list[str], columns: Columns, size: int) -> Contact | Sequence[Row]:
         row = self.rows_read
         if len(record) != columns.count:
             if len(record) > columns.count and any(cell.strip() for cell in record[columns.count :]):
@@ -181,10 +195,17 @@ class ListReader:
                 )
                 return (RejectedRow(row=row, reason=RejectReason.TOO_MANY_COLUMNS, message=message, raw=self._raw()),)
             record += [""] * (columns.count - len(record))
-        if len(columns.phones) == 1:
-            phones, refused = self._one_phone(record[columns.phones[0]])
-        else:
-            phones, refused = read_phones([record[place] for place in columns.phones], self._phones)
+        phones: tuple[Phone, ...] = ()
+        refused: Sequence[Refusal] = ()
+        certain = self._phones.certain
+        for place in columns.phones:
+            if cell := record[place]:
+                phone = certain(cell)
+                if phone is None:
+                    phones, refused = self._read_phones(record, columns)
+                    break
+                if phone not in phones:
+                    phones = (*phones, phone)
         contact_id = record[columns.id].strip() if columns.id is not None else ""
         if not phones:
             if not refused and not any(cell.strip() for cell in record):
@@ -193,51 +214,40 @@ class ListReader:
             return (RejectedRow(row=row, reason=refusal.reason, message=refusal.problem, raw=self._raw()),)
         if not contact_id:
             contact_id = id_from_phone(phones[0])
-        elif not valid_contact_id(contact_id):
+        elif not (len(contact_id) <= _SHORT and contact_id.isprintable()) and not valid_contact_id(contact_id):
             message = "id must have 1 to 128 characters, none of them a control character"
             return (self._refused(row, RejectReason.INVALID_ID, message),)
-        priority = _priority(record[columns.priority]) if columns.priority is not None else 0
-        timezone = record[columns.timezone].strip() if columns.timezone is not None else ""
-        not_before = record[columns.not_before].strip() if columns.not_before is not None else ""
-        expires = record[columns.expires].strip() if columns.expires is not None else ""
+        priority: int | None = 0
+        if columns.priority is not None and (cell := record[columns.priority]):
+            priority = _PRIORITIES.get(cell)
+            if priority is None:
+                priority = _priority(cell)
         contact = Contact(
             campaign=self._campaign,
             id=ContactId(contact_id),
             phones=phones,
             name=_name(record, columns.name),
-            priority=priority if priority is not None else 0,
-            timezone=timezone or None,
-            not_before_at=moment(not_before) if not_before else None,
-            expires_at=moment(expires) if expires else None,
-            consent={title: record[place] for title, place in columns.consent if record[place]}
-            if columns.consent
-            else {},
-            fields={title: record[place] for title, place in columns.fields if record[place]},
+            priority=priority or 0,
+            fields={title: cell for title, place in columns.fields if (cell := record[place])},
         )
         problem = None
+        if columns.limited:
+            contact, problem = _limited(contact, record, columns)
         if priority is None:
             message = f"priority must be a whole number between -{MAX_PRIORITY} and {MAX_PRIORITY}"
             problem = Refusal(RejectReason.INVALID_PRIORITY, message)
-        elif timezone and not valid_timezone(timezone):
-            message = f"timezone {timezone[:40]!r} is no IANA zone such as Europe/Madrid"
-            problem = Refusal(RejectReason.INVALID_TIMEZONE, message)
-        elif not_before and contact.not_before_at is None:
-            problem = Refusal(RejectReason.INVALID_TIME, f"not_before {NOT_A_MOMENT}")
-        elif expires and contact.expires_at is None:
-            problem = Refusal(RejectReason.INVALID_TIME, f"expires {NOT_A_MOMENT}")
-        elif size > SMALL_RECORD:
+        elif problem is None and size > SMALL_RECORD:
             problem = too_large(contact)
         if problem is not None:
             return (self._refused(row, problem.reason, problem.problem),)
         return self._unless_duplicate(row, contact, refused)
 
-    def _one_phone(self, text: str) -> tuple[tuple[Phone, ...], list[Refusal]]:
-        """`read_phones` for one cell, which may have several numbers in it."""
-        reading = self._phones.read(text)
-        if reading.phone is not None:
-            return (reading.phone,), []
-        texts = text.replace("/", ";").replace("|", ";").split(";")
-        return read_phones(texts[:MAX_PHONES], self._phones)
+    def _read_phones(self, record: list[str], columns: Columns) -> tuple[tuple[Phone, ...], list[Refusal]]:
+        """As `read_phones`; where there is but one column, its cell may have several numbers in it."""
+        texts = [record[place] for place in columns.phones]
+        if len(texts) == 1 and self._phones.read(texts[0]).phone is None:
+            texts = texts[0].replace("/", ";").replace("|", ";").split(";")[:MAX_PHONES]
+        return read_phones(texts, self._phones)
 
     # ---- NDJSON
 
@@ -255,17 +265,25 @@ class ListReader:
                 made = read_contact(data, self._campaign, self._phones, default_id=True)
                 if isinstance(made, Refusal):
                     yield self._refused(self.rows_read, made.reason, made.problem)
+                    continue
+                row = self._unless_duplicate(self.rows_read, *made)
+                if isinstance(row, Contact):
+                    yield row
                 else:
-                    yield from self._unless_duplicate(self.rows_read, *made)
+                    yield from row
 
     # ---- both
 
-    def _unless_duplicate(self, row: int, contact: Contact, left_out: Sequence[Refusal]) -> Sequence[Row]:
+    def _unless_duplicate(self, row: int, contact: Contact, left_out: Sequence[Refusal]) -> Contact | Sequence[Row]:
         # Numbers first: a list without ids has ids made of them.
-        numbers = self._numbers
-        new = [phone for phone in contact.phones if numbers.setdefault(phone, row) == row]
+        numbers, phones = self._numbers, contact.phones
+        known = False
+        for phone in phones:
+            if numbers.setdefault(phone, row) != row:
+                known = True
+        new = tuple(phone for phone in phones if numbers[phone] == row) if known else phones
         if not new:
-            message = f"its number is that of row {numbers[contact.phones[0]]}"
+            message = f"its number is that of row {numbers[phones[0]]}"
             return (self._refused(row, RejectReason.DUPLICATE_PHONE, message),)
         earlier = self._ids.setdefault(contact.id, row)
         if earlier != row:
@@ -273,7 +291,7 @@ class ListReader:
                 del numbers[phone]
             return (self._refused(row, RejectReason.DUPLICATE_ID, f"its id is that of row {earlier}"),)
         if not left_out:
-            return (contact,)
+            return contact
         problems = "; ".join(refusal.problem for refusal in left_out)
         message = f"{problems}: left out; the contact was taken with its other numbers"
         return contact, RejectedRow(row=row, reason=left_out[0].reason, message=message, raw=self._raw(), partial=True)
@@ -290,9 +308,33 @@ def _clean(text: str) -> str:
     return text[:MAX_RAW].encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
+def _limited(contact: Contact, record: list[str], columns: Columns) -> tuple[Contact, Refusal | None]:
+    """`contact` with its time zone, its times and consent, which few lists have; and which of them is wrong."""
+    timezone = record[columns.timezone].strip() if columns.timezone is not None else ""
+    not_before = record[columns.not_before].strip() if columns.not_before is not None else ""
+    expires = record[columns.expires].strip() if columns.expires is not None else ""
+    contact = msgspec.structs.replace(
+        contact,
+        timezone=timezone or None,
+        not_before_at=moment(not_before) if not_before else None,
+        expires_at=moment(expires) if expires else None,
+        consent={title: record[place] for title, place in columns.consent if record[place]},
+    )
+    problem = None
+    if timezone and not valid_timezone(timezone):
+        message = f"timezone {timezone[:40]!r} is no IANA zone such as Europe/Madrid"
+        problem = Refusal(RejectReason.INVALID_TIMEZONE, message)
+    elif not_before and contact.not_before_at is None:
+        problem = Refusal(RejectReason.INVALID_TIME, f"not_before {NOT_A_MOMENT}")
+    elif expires and contact.expires_at is None:
+        problem = Refusal(RejectReason.INVALID_TIME, f"expires {NOT_A_MOMENT}")
+    return contact, problem
+
+
 def _name(record: list[str], places: tuple[int, ...]) -> str:
     if len(places) == 1:
-        return tidy(record[places[0]])
+        name = record[places[0]]
+        return name.strip() if name.isprintable() and "  " not in name else tidy(name)
     return tidy(" ".join([record[place] for place in places]))
 
 

@@ -90,7 +90,7 @@ class LiveView:
             case CampaignChanged():
                 self._campaign(notice.campaign).state = notice.state
             case PaceDecided():
-                self._campaign(notice.campaign).decided(notice.at, notice.decision)
+                self._campaign(notice.campaign).decided(notice.at, notice.decision, notice.method)
             case GateAnswered():
                 entry = self._campaign(notice.campaign)
                 entry.ready, entry.later, entry.refused = notice.ready, notice.later, dict(notice.refused)

@@ -149,10 +149,11 @@ class CampaignEntry:
         self.started = self.answered = self.connected = self.abandoned = 0
         self.outcomes: Counter[str] = Counter()
 
-    def decided(self, at: float, decision: Decision) -> None:
+    def decided(self, at: float, decision: Decision, method: str) -> None:
         """Keep the pacer's last word."""
         self.pace = PaceRow(
             at=at,
+            method=method,
             dial=decision.dial,
             limit=decision.limit,
             explanation=decision.explanation,
@@ -162,6 +163,10 @@ class CampaignEntry:
             answer_rate=decision.answer_rate,
             mean_talk_s=decision.mean_talk_s,
             mean_wrapup_s=decision.mean_wrapup_s,
+            idle=decision.idle,
+            busy=decision.busy,
+            waiting=decision.waiting,
+            in_flight=decision.in_flight,
         )
 
     def row(

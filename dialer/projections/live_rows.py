@@ -6,9 +6,10 @@ from msgspec import Struct
 
 
 class PaceRow(Struct, frozen=True, kw_only=True):
-    """The pacer's last decision."""
+    """The pacer's last decision: what it wants, what stopped it, and the floor as it sees it."""
 
     at: float
+    method: str
     dial: int
     limit: str
     explanation: str
@@ -18,6 +19,11 @@ class PaceRow(Struct, frozen=True, kw_only=True):
     answer_rate: float | None
     mean_talk_s: float | None
     mean_wrapup_s: float | None
+    #: Agents free, agents talking or in wrap-up, people who wait, calls not resolved yet.
+    idle: int
+    busy: int
+    waiting: int
+    in_flight: int
 
 
 class CountsRow(Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ class QueueName(StrEnum):
     RESULTS = "results"
     ATTEMPTS = "attempts"
     JOBS = "jobs"
+    PACING = "pacing"
 
 
 QUEUES: Final[Mapping[QueueName, str]] = {
@@ -29,6 +30,7 @@ QUEUES: Final[Mapping[QueueName, str]] = {
     QueueName.RESULTS: "Writes to the shared queues",
     QueueName.ATTEMPTS: "Ended attempts to be stored",
     QueueName.JOBS: "Jobs to be handed to the workers",
+    QueueName.PACING: "Rows of the pacing journal to be stored",
 }
 #: Answer to agent: fine below the two-second limit, and with a bound exactly on it.
 ANSWER_TO_AGENT_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0, 10.0)
@@ -64,6 +66,12 @@ class CallFamilies:
         )
         self.disposed: Final = Counter(
             "cadencia_calls_disposed", "Calls closed with a disposition code.", _C, registry=r
+        )
+        self.late: Final = Counter(
+            "cadencia_calls_connected_late",
+            "Calls in which a live person got an agent later than the campaign allows; they count as abandoned.",
+            _C,
+            registry=r,
         )
         self.ring: Final = Histogram(
             "cadencia_ring_seconds",
@@ -133,6 +141,48 @@ class CampaignFamilies:
         self.decided: Final = Counter(
             "cadencia_pacing_calls_decided", "Calls that the pacer said to start.", _C, registry=r
         )
+        self.pacing_limit: Final = Gauge(
+            "cadencia_pacing_limit",
+            "1 for what stops the pacer from one more call.",
+            ("campaign", "reason"),
+            registry=r,
+        )
+        self.pacing_agents: Final = Gauge(
+            "cadencia_pacing_agents",
+            "Agents that the pacer counts on, idle or busy.",
+            ("campaign", "state"),
+            registry=r,
+        )
+        self.pacing_waiting: Final = Gauge(
+            "cadencia_pacing_people_waiting", "People who wait for an agent, as the pacer sees it.", _C, registry=r
+        )
+        self.pacing_in_flight: Final = Gauge(
+            "cadencia_pacing_calls_in_flight", "Calls not resolved yet, as the pacer sees it.", _C, registry=r
+        )
+        self.pacing_answer_rate: Final = Gauge(
+            "cadencia_pacing_answer_ratio",
+            "Chance that a fresh call reaches a live person, as the pacer estimates it; NaN where it does not.",
+            _C,
+            registry=r,
+        )
+        self.pacing_budget: Final = Gauge(
+            "cadencia_pacing_budget_calls",
+            "People who may still be abandoned in the tightest legal window, less the reserve; NaN without a budget.",
+            _C,
+            registry=r,
+        )
+        self.pacing_talk: Final = Gauge(
+            "cadencia_pacing_mean_talk_seconds",
+            "Mean talk as the pacer estimates it; NaN where it does not.",
+            _C,
+            registry=r,
+        )
+        self.pacing_wrapup: Final = Gauge(
+            "cadencia_pacing_mean_wrapup_seconds",
+            "Mean wrap-up as the pacer estimates it; NaN where it does not.",
+            _C,
+            registry=r,
+        )
         self.gate_requested: Final = Counter(
             "cadencia_gate_requested_contacts", "Contacts that the gate was asked for.", _C, registry=r
         )
@@ -198,6 +248,9 @@ class NodeFamilies:
             queue: Gauge(f"cadencia_{queue}_queue_depth", f"{what} that wait in this node.", registry=r)
             for queue, what in QUEUES.items()
         }
+        self.journal_dropped: Final = Counter(
+            "cadencia_pacing_journal_dropped_rows", "Rows of the pacing journal that were given up.", registry=r
+        )
         self.webhooks: Final = Counter(
             "cadencia_webhook_deliveries", "Webhook deliveries by outcome.", ("outcome",), registry=r
         )

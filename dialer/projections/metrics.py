@@ -6,11 +6,12 @@ a thread (it formats thousands of lines). Nothing is registered globally.
 
 from __future__ import annotations
 
+import math
 from collections import Counter as Counts
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -37,6 +38,7 @@ from dialer.core.notices import (
 from dialer.projections.live_entries import CallStage
 from dialer.projections.live_rows import CampaignRow, LiveSnapshot
 from dialer.projections.metric_families import CallFamilies, CampaignFamilies, NodeFamilies, QueueName
+from pacing import Decision
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 #: Reasons come from the gate and its rules; should they ever be many, the rest share one series.
@@ -73,6 +75,8 @@ class Metrics:
                 children = self._of(notice.campaign)
                 children.connected.inc()
                 children.answer_to_agent.observe(notice.wait_s)
+                if notice.late:
+                    children.late.inc()
             case CallWasAbandoned():
                 self._of(notice.campaign).abandoned.inc()
             case CallEnded():
@@ -82,10 +86,7 @@ class Metrics:
             case AgentChanged():
                 self._agent_time[notice.previous].inc(max(0.0, notice.previous_s))
             case PaceDecided():
-                children = self._of(notice.campaign)
-                children.decided.inc(notice.decision.dial)
-                children.threshold.set(notice.decision.threshold)
-                children.expected.set(notice.decision.expected_abandonment)
+                self._of(notice.campaign).pace(notice.decision, self._known_reason(notice.decision.limit))
             case GateAnswered():
                 children = self._of(notice.campaign)
                 children.requested.inc(notice.requested)
@@ -133,6 +134,10 @@ class Metrics:
     def webhook_delivery(self, outcome: str) -> None:
         """A webhook was delivered, is retried or failed for good."""
         self._node.webhooks.labels(self._known_reason(outcome)).inc()
+
+    def pacing_journal_dropped(self, rows: int) -> None:
+        """Rows of the pacing journal were given up: the database was away for too long, or refused them."""
+        self._node.journal_dropped.inc(rows)
 
     def forget(self, campaign: CampaignId) -> None:
         """Drop the series of a campaign that exists no more."""
@@ -195,9 +200,25 @@ class _CampaignChildren:
         self.ring: Final = calls.ring.labels(campaign)
         self.answer_to_agent: Final = calls.answer_to_agent.labels(campaign)
         self.talk: Final = calls.talk.labels(campaign)
-        self.threshold: Final = campaigns.threshold.labels(campaign)
-        self.expected: Final = campaigns.expected.labels(campaign)
-        self.decided: Final = campaigns.decided.labels(campaign)
+        self.late: Final = calls.late.labels(campaign)
+        self._decided: Final = campaigns.decided.labels(campaign)
+        self._pace: Final = {
+            name: family.labels(campaign)
+            for name, family in (
+                ("threshold", campaigns.threshold),
+                ("expected_abandonment", campaigns.expected),
+                ("budget_left", campaigns.pacing_budget),
+                ("waiting", campaigns.pacing_waiting),
+                ("in_flight", campaigns.pacing_in_flight),
+                ("answer_rate", campaigns.pacing_answer_rate),
+                ("mean_talk_s", campaigns.pacing_talk),
+                ("mean_wrapup_s", campaigns.pacing_wrapup),
+            )
+        }
+        self._pace["idle"] = campaigns.pacing_agents.labels(campaign, "idle")
+        self._pace["busy"] = campaigns.pacing_agents.labels(campaign, "busy")
+        self._limit: Gauge | None = None
+        self._limits: Final[dict[str, Gauge]] = {}
         self.requested: Final = campaigns.gate_requested.labels(campaign)
         self.granted: Final = campaigns.gate_granted.labels(campaign)
         self._campaign: Final = campaign
@@ -230,6 +251,21 @@ class _CampaignChildren:
         if child is None:
             child = self._refused[reason] = self._families.gate_refused.labels(self._campaign, reason)
         return child
+
+    def pace(self, decision: Decision, limit: str) -> None:
+        """The pacer's word: gauges named as the fields of a decision are, so that none is forgotten."""
+        self._decided.inc(decision.dial)
+        for name, gauge in self._pace.items():
+            value = getattr(decision, name)
+            gauge.set(math.nan if value is None else value)
+        now = self._limits.get(limit)
+        if now is None:
+            now = self._limits[limit] = self._families.pacing_limit.labels(self._campaign, limit)
+        if now is not self._limit:
+            if self._limit is not None:
+                self._limit.set(0)
+            now.set(1)
+            self._limit = now
 
     def set(self, row: CampaignRow) -> None:
         """Set every gauge of the campaign."""

@@ -45,6 +45,17 @@ class RollingSums:
         self._advance(int(now // self._bucket_s))
         return tuple(self._totals)
 
+    def rows(self, now: float) -> list[tuple[float, tuple[int, ...]]]:
+        """Every bucket of the window that ends at `now` which holds something, oldest first: its end, its sums."""
+        self._advance(int(now // self._bucket_s))
+        assert self._latest is not None
+        oldest = self._latest - len(self._rows) + 1
+        return [
+            ((bucket + 1) * self._bucket_s, tuple(row))
+            for bucket in range(oldest, self._latest + 1)
+            if any(row := self._rows[bucket % len(self._rows)])
+        ]
+
     def _advance(self, bucket: int) -> None:
         if self._latest is None:
             self._latest = bucket

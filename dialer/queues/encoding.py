@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -20,6 +20,15 @@ def to_json(value: object) -> bytes:
         return _ENCODER.encode(value)
     except UnicodeEncodeError:
         return _ENCODER.encode(_clean(msgspec.to_builtins(value)))
+
+
+def to_json_lines(values: Sequence[object]) -> list[str]:
+    """As `to_json`, of many values and as text, at a third of the price."""
+    try:
+        # A new line inside a text is escaped.
+        return _ENCODER.encode_lines(values).decode().split("\n")[:-1]
+    except UnicodeEncodeError:
+        return [to_json(value).decode() for value in values]
 
 
 def _clean(value: object) -> object:

@@ -41,9 +41,12 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "removed": "removed:",
         # hash: digits -> campaign TAB contact, one a line
         "phones": "phones",
-        # hashes: digits -> record of the live call; campaign TAB contact -> those digits, where the contact's own
-        # numbers do not tell; call -> removals that hit it; campaign -> how many
+        # hashes: digits -> record of the live call, or its token while the batch that it was reserved in says the rest;
+        # number of the batch -> what that says, and how many it still says it of; campaign TAB contact -> digits, where
+        # the contact's own numbers do not tell; call -> removals that hit it; campaign -> how many
         "live": "live",
+        "live_batches": "live:batches",
+        "live_left": "live:left",
         "live_contacts": "live:contacts",
         "live_purged": "live:purged",
         "live_count": "live:count",

@@ -37,7 +37,8 @@ class PausingConnection:
         self._connection: AbstractConnection | None = None
         self._holds = False
         self._unread = 0
-        self._stream: asyncio.StreamReader
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
         self._replies: hiredis.Reader
 
     async def run(self, script: str, args: Sequence[Any]) -> Any:
@@ -88,18 +89,26 @@ class PausingConnection:
             self._holds = False
         return answer
 
+    async def run_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Run commands in one exchange; the errors of single ones are among the answers, each in its place.
+
+        Raises:
+            RedisError, OSError: out of reach; any of them may have been run.
+        """
+        return await self._send(commands)
+
     async def unpause(self) -> None:
         """Let writes go on, unless our pause is over already. Never raises: a pause ends by itself."""
         if not self._holds:
             return
         self._holds = False
-        connection = self._connection
-        if connection is None:
+        if self._connection is None:
             return
         try:
             # The answers are read before those of the next request: nobody waits for them here.
-            await connection.send_packed_command(_UNPAUSE)
+            self._writer.write(_UNPAUSE)
             self._unread += 3
+            await self._writer.drain()
         except (exceptions.RedisError, OSError):
             await self.close()
         except BaseException:
@@ -115,26 +124,23 @@ class PausingConnection:
             await connection.disconnect(nowait=True)
             await self._client.connection_pool.release(connection)
 
-    async def _send(self, commands: Sequence[Command | bytes]) -> list[Any]:
+    async def _send(self, commands: Sequence[Command] | Sequence[Command | bytes]) -> list[Any]:
         done = False
         try:
             if self._connection is None:
                 await self._open()
-            connection = self._connection
-            assert connection is not None
             replies: list[Any] = []
             wanted = self._unread + len(commands)
             # One time limit for a whole exchange is much cheaper than one for each of its answers.
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
-                await connection.send_packed_command(
-                    [b"".join([c if isinstance(c, bytes) else hiredis.pack_command(c) for c in commands])]
-                )
+                self._writer.write(b"".join([c if isinstance(c, bytes) else hiredis.pack_command(c) for c in commands]))
+                await self._writer.drain()
                 while True:
                     while (reply := self._replies.gets()) is not _NOT_YET:
                         replies.append(reply)
                     if len(replies) >= wanted:
                         break
-                    received = await self._stream.read(_READ_AT_ONCE)
+                    received = await self._reader.read(_READ_AT_ONCE)
                     if not received:
                         raise exceptions.ConnectionError("the connection was closed by the server")
                     self._replies.feed(received)
@@ -147,12 +153,12 @@ class PausingConnection:
                 await self.close()
 
     async def _open(self) -> None:
-        # The pool connects and signs in; from then on answers are read here, many at once: redis-py takes longer for
-        # each of the six of a reservation than the server for all.
+        # The pool connects and signs in; from then on all is written and read here, many answers at once:
+        # redis-py takes longer for each of the six of a reservation than the server for all.
         connection: Any = await self._client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py
         self._connection = connection
         connection.socket_timeout = None
-        self._stream = connection._reader
+        self._reader, self._writer = connection._reader, connection._writer
         self._replies = hiredis.Reader(
             protocolError=exceptions.InvalidResponse,
             replyError=connection._parser.parse_error,

@@ -86,6 +86,9 @@ class RedisQueues:
         self._scripts = Scripts(self.keys)
         self._gate = PausingConnection(client, self.keys["turn"])
         self._gate_lock = asyncio.Lock()
+        #: As the gate has one: redis-py's pipeline takes longer for each answer than the server for the write.
+        self._writes = PausingConnection(client, self.keys["turn"])
+        self._write_lock = asyncio.Lock()
         self._generation = ""
         self._inbox_seen = ""
         #: Calls under way; those that no more is known of than when they were reserved are kept as they came.
@@ -212,7 +215,7 @@ class RedisQueues:
                 except GateNotReady:
                     self._doubtful.clear()
                     raise
-                more, _, ready, later, first_token, ids, records, others, refusals, inbox = reply
+                more, _, ready, later, first_token, ids, digits, made, records, refusals, inbox = reply
                 self._doubtful.clear()
                 if not more:
                     break
@@ -224,7 +227,7 @@ class RedisQueues:
             refused[refusals[i].decode()] = int(refusals[i + 1])
         # The pause began after `asked_at`, so it lasts longer than this; a tenth is for the coarseness of clocks.
         granted = wire.permits(
-            *(ids, records, others, calls),
+            *(ids, digits, made, records, calls),
             campaign=campaign,
             first_token=first_token,
             expires_at=asked_at + lease_s * 0.9,
@@ -259,28 +262,30 @@ class RedisQueues:
         """See the port. Results may be published twice where a batch is written again after an error."""
         if not writes:
             return
-        pipeline = self._client.pipeline(transaction=False)
+        commands: list[tuple[Any, ...]] = []
         for write in writes:
             match write:
                 case Publish():
-                    pipeline.execute_command(
-                        "EVALSHA", self._scripts["publish"], 0, self._keep_ms, to_json(write.result)
-                    )
+                    commands.append(("EVALSHA", self._scripts["publish"], 0, self._keep_ms, to_json(write.result)))
                 case MarkLive():
                     known = self._under_way(write.call)
-                    digits = "" if known is None else known.permit.phone[1:]
-                    moment = (wire.number(write.at), write.server or "", write.agent or "", digits)
-                    pipeline.execute_command("EVALSHA", self._scripts["mark"], 0, write.call, str(write.state), *moment)
+                    made = ("",) if known is None else known.reservation(self._owner)
+                    moment = (wire.number(write.at), write.server or "", write.agent or "")
+                    mark = (write.call, str(write.state), *moment, *made)
+                    commands.append(("EVALSHA", self._scripts["mark"], 0, *mark))
                 case Finish():
-                    pipeline.execute_command("EVALSHA", self._scripts["finish"], 0, *self._finish_args(write))
+                    commands.append(("EVALSHA", self._scripts["finish"], 0, *self._finish_args(write)))
                 case Release():
                     permit = write.permit
                     args = (permit.call, permit.phone[1:], permit.fencing_token, wire.optional(write.not_before_at))
-                    pipeline.execute_command("EVALSHA", self._scripts["release"], 0, self._owner, self._keep_ms, *args)
+                    whose = (permit.campaign, permit.contact)
+                    release = (self._owner, self._keep_ms, *args, *whose)
+                    commands.append(("EVALSHA", self._scripts["release"], 0, *release))
                 case _:
                     assert_never(write)
-        with redis_errors():
-            raise_first(await pipeline.execute(raise_on_error=False))
+        async with self._write_lock:
+            with redis_errors():
+                raise_first(await self._writes.run_all(commands))
         for write in writes:
             match write:
                 case MarkLive() if write.call in self._outstanding:
@@ -386,6 +391,7 @@ class RedisQueues:
     async def close(self) -> None:
         """See the port."""
         await self._gate.close()
+        await self._writes.close()
         await self._client.aclose()
 
     async def _run(self, script: str, *args: Any) -> Any:
@@ -405,7 +411,7 @@ class RedisQueues:
 
     async def _settle_doubts(self) -> None:
         if self._doubtful:
-            args = [part for call in dict.fromkeys(self._doubtful) for part in (call, "", "", "")]
+            args = [part for call in dict.fromkeys(self._doubtful) for part in (call, "", "", "", "", "")]
             await self._gate.run(self._scripts["release"], (self._owner, self._keep_ms, *args))
             self._doubtful.clear()
 

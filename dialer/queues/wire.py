@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import count, repeat
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +27,8 @@ from dialer.core.ids import (
 )
 from dialer.core.permit import Permit
 from dialer.errors import InputError
-from dialer.queues.encoding import to_json
+from dialer.queues.encoding import to_json_lines
+from dialer.queues.lazy_fields import LazyFields
 from dialer.queues.port import LiveState, MarkLive, PackedOffer
 from dialer.queues.removals import parse_moment
 
@@ -38,6 +40,13 @@ class Payload(msgspec.Struct, frozen=True, omit_defaults=True):
     timezone: str | None = None
     consent: Mapping[str, object] = msgspec.field(default_factory=dict)
     fields: Mapping[str, object] = msgspec.field(default_factory=dict)
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """Of a `Payload`, what is read at once."""
+
+    name: str = ""
+    fields: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Columns(msgspec.Struct, frozen=True, array_like=True):
@@ -66,6 +75,7 @@ class InboxEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _PAYLOAD: Final = msgspec.json.Decoder(Payload)
+_NAMED: Final = msgspec.json.Decoder(_Named)
 _INBOX: Final = msgspec.json.Decoder(InboxEntry)
 _PACK: Final = msgspec.msgpack.Encoder()
 _COLUMNS: Final = msgspec.msgpack.Decoder(_Columns)
@@ -73,7 +83,7 @@ _COLUMNS: Final = msgspec.msgpack.Decoder(_Columns)
 OFFER_AT_ONCE: Final = 200
 #: Between ids and between records; neither JSON nor an id may have it.
 _JOINT: Final = "\x1e"
-_NO_PAYLOAD: Final = Payload()
+_NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 #: Setters of the attributes of a `Permit`, in the order of its definition.
 _PERMIT_SLOTS: Final = tuple(getattr(Permit, name).__set__ for name in (f.name for f in fields(Permit)))
 
@@ -116,7 +126,7 @@ def pack(
     columns = _Columns(
         [contact.id for contact in contacts],
         [_digits(contact.phones) for contact in contacts],
-        [to_json(Payload(c.name, c.timezone, c.consent, c.fields)).decode() for c in contacts],
+        to_json_lines([Payload(c.name, c.timezone, c.consent, c.fields) for c in contacts]),
         priorities if any(priorities) else None,
         _moments([contact.expires_at for contact in contacts]),
         _moments([contact.not_before_at for contact in contacts]),
@@ -179,8 +189,9 @@ def chunks(contacts: Sequence[Contact]) -> Iterator[list[tuple[int, Contact]]]:
 
 def permits(
     joined_ids: bytes,
-    joined_records: bytes,
-    others: Sequence[Any],
+    joined_digits: bytes,
+    joined_attempts: bytes,
+    records: Sequence[bytes],
     calls: Sequence[CallId],
     *,
     campaign: CampaignId,
@@ -191,8 +202,9 @@ def permits(
 
     Args:
         joined_ids: of the contacts, joined by `_JOINT`.
-        joined_records: theirs, as ``prelude.lua`` describes them.
-        others: places among them (from 1), each with the digits to call there instead of the record's first.
+        joined_digits: what to call, joined by commas.
+        joined_attempts: how many were made before, joined by commas.
+        records: of the contacts, as ``prelude.lua`` describes them.
         calls: ids of the calls, as many or more.
         campaign: of all of them.
         first_token: fencing token of the first.
@@ -201,26 +213,20 @@ def permits(
     if not joined_ids:
         return ()
     ids = joined_ids.decode().split(_JOINT)
-    heads, payloads = [], []
-    for record in joined_records.decode().split(_JOINT):
-        head, _, data = record.partition("\n")
-        heads.append(head.split("\t", 2))
-        payloads.append(_PAYLOAD.decode(data) if data != "{}" else _NO_PAYLOAD)
-    digits = [head[0] for head in heads]
-    for i in range(0, len(others), 2):
-        digits[others[i] - 1] = others[i + 1].decode()
+    named = [_NAMED.decode(record.partition(b"\n")[2]) for record in records]
+    fresh = not joined_attempts.strip(b"0,")
     # Attribute by attribute for all of them: a frozen dataclass takes four times as long to make one by one.
     made = tuple(map(Permit.__new__, repeat(Permit, len(ids))))
     columns: tuple[Iterable[object], ...] = (
         calls,
         repeat(campaign),
         ids,
-        [f"+{number}" for number in digits],
+        ("+" + joined_digits.decode().replace(",", ",+")).split(","),
         count(first_token),
-        [int(head[1]) + 1 for head in heads],
+        repeat(1) if fresh else [int(attempts) + 1 for attempts in joined_attempts.split(b",")],
         repeat(expires_at),
-        [payload.name for payload in payloads],
-        [payload.fields for payload in payloads],
+        [one.name for one in named],
+        [LazyFields(one.fields) if one.fields else _NO_FIELDS for one in named],
     )
     for fill, column in zip(_PERMIT_SLOTS, columns, strict=True):
         deque(map(fill, made, column), maxlen=0)
@@ -279,6 +285,19 @@ class Outstanding:
         self.moments.setdefault(mark.state, mark.at)
         self.server = mark.server or self.server
         self.agent = mark.agent or self.agent
+
+    def reservation(self, owner: str) -> tuple[Any, ...]:
+        """From the number on, as ``mark.lua`` takes it."""
+        permit = self.permit
+        return (
+            permit.phone[1:],
+            permit.fencing_token,
+            owner,
+            permit.attempt_number,
+            number(self.reserved_at),
+            permit.campaign,
+            permit.contact,
+        )
 
     def args(self) -> tuple[Any, ...]:
         """As ``relive.lua`` takes it."""

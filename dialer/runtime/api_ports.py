@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
@@ -20,6 +21,7 @@ from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign
 from dialer.core.ids import AgentId, CallId, CampaignId, Phone
 from dialer.core.outcome import Outcome
+from dialer.core.pacing_entry import PacingEntry
 from dialer.errors import DialerError
 from dialer.queues.connection import AsyncRedis, redis_errors
 from dialer.queues.keys import Keys as QueueKeys
@@ -31,6 +33,7 @@ from dialer.storage.database import Database
 from dialer.storage.dispositions import Dispositions
 from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.keys import Keys
+from dialer.storage.pacing_journal import PacingJournal
 from dialer.storage.schema import version
 from dialer.storage.stream_consumer import StreamConsumer
 from dialer.switch.port import Switch
@@ -115,6 +118,21 @@ class StoredAttempts:
         )
         cursor = None if before is None else encode_cursor(before)
         return (await self._attempts.page(wanted, cursor=cursor, limit=limit)).items
+
+
+class StoredPacing:
+    """`Pacing` on SQL."""
+
+    def __init__(self, journal: PacingJournal) -> None:
+        self._journal = journal
+
+    async def between(
+        self, campaign: CampaignId, since: float, until: float | None, after: tuple[float, str] | None, limit: int
+    ) -> Sequence[PacingEntry]:
+        """Up to `limit` rows, the oldest first, those behind `after`."""
+        cursor = None if after is None else encode_cursor(after)
+        end = math.inf if until is None else until
+        return (await self._journal.between(campaign, since, end, cursor=cursor, limit=limit)).items
 
 
 class StreamPurges:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, tzinfo
 
 from dialer.core.events import CallDisposed, CampaignConfigured, PeopleEvent
 from dialer.core.ids import CallId
 from dialer.core.notices import CallWasDisposed
+from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
 from dialer.queues import results
 from dialer.queues.port import Publish
@@ -29,6 +31,7 @@ class NodeControl:
         keeper: RecordKeeper,
         attempts: Attempts,
         now: Callable[[], float],
+        zone: tzinfo = UTC,
     ) -> None:
         self._dispatcher = dispatcher
         self._live = live
@@ -36,6 +39,7 @@ class NodeControl:
         self._keeper = keeper
         self._attempts = attempts
         self._now = now
+        self._zone = zone
 
     def live(self) -> LiveView:
         """What goes on now; read it in the event loop only."""
@@ -46,11 +50,9 @@ class NodeControl:
         match event:
             case CampaignConfigured():
                 self._live.configure(event.campaign)
-                # A changed method starts with a new pacer; the legal window has not been forgotten for that.
-                spent = self._live.abandonment.legal(event.campaign.id, self._now())
-                self._dispatcher.feed(
-                    replace(event, answers_before=spent.live_answers, abandoned_before=spent.abandoned)
-                )
+                # A changed method starts with a new pacer; the legal windows have not been forgotten for that.
+                windows = legal_windows(self._live.abandonment, event.campaign, self._now(), self._zone)
+                self._dispatcher.feed(replace(event, windows=windows))
                 return
             case CallDisposed() if not self._is_open(event.call):
                 await self._dispose_ended(event)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-_EVERY_S = 0.05
+_EVERY_S = 0.1
 
 
 async def watch(observe: Callable[[float], None]) -> None:
-    """Tell `observe` every 50 ms by how many seconds the loop was late, until cancelled."""
+    """Tell `observe` every 100 ms by how many seconds the loop was late, until cancelled."""
     loop = asyncio.get_running_loop()
     due = loop.time() + _EVERY_S
     while True:

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -26,9 +27,10 @@ from dialer.api.broadcast import Broadcast
 from dialer.api.idempotency import RedisIdempotency
 from dialer.api.ports import ApiPorts
 from dialer.api.server import ApiServer
+from dialer.core.campaign import AbandonmentWindow
 from dialer.core.commands import RequestPermits
 from dialer.core.engine import Engine
-from dialer.core.events import CampaignConfigured, HangupAsked
+from dialer.core.events import CampaignConfigured, HangupAsked, HopperSeen
 from dialer.core.floor import Server
 from dialer.core.ids import NodeName, ServerName, TrunkName
 from dialer.core.trunks import TrunkLimits
@@ -38,6 +40,7 @@ from dialer.intake.consumer import Intake
 from dialer.intake.desk import ContactDesk
 from dialer.intake.jobs import JobOutbox, deliver_webhooks
 from dialer.intake.phones import PhoneReader
+from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
 from dialer.projections.metric_families import QueueName
 from dialer.projections.metrics import Metrics
@@ -49,13 +52,14 @@ from dialer.queues.rebuild import HIGHEST_TOKEN
 from dialer.queues.redis_queues import RedisQueues
 from dialer.queues.streams import Message, StreamReader
 from dialer.runtime import lag, results_feed
-from dialer.runtime.api_ports import NodeHealth, StoredAttempts, StoredCampaigns, StoredKeys, StreamPurges
+from dialer.runtime.api_ports import NodeHealth, StoredAttempts, StoredCampaigns, StoredKeys, StoredPacing, StreamPurges
 from dialer.runtime.clock import Clock
 from dialer.runtime.contact_intake import NodeIntake
 from dialer.runtime.control import NodeControl
 from dialer.runtime.dispatcher import Dispatcher, Projection
 from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.runtime.outbox import Outbox
+from dialer.runtime.pacing_recorder import PacingRecorder
 from dialer.runtime.record_keeper import RecordKeeper
 from dialer.runtime.tasks import Tasks
 from dialer.runtime.worker_process import WorkerProcess
@@ -71,6 +75,7 @@ from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.gate_marks import GateMarks
 from dialer.storage.keys import Keys
 from dialer.storage.lists import Lists
+from dialer.storage.pacing_journal import PacingJournal
 from dialer.storage.record import RecordPages
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
 from dialer.storage.stream_consumer import StreamConsumer
@@ -83,9 +88,14 @@ _API_START_TIMEOUT_S = 10.0
 _API_STOP_S = 4.0
 _HANGUP_GRACE_S = 3.0
 _FLUSH_S = 10.0
+#: Nobody waits long for the pacing journal.
+_JOURNAL_FLUSH_S = 2.0
 _MARK_EVERY_S = 5.0
 _SAMPLE_EVERY_S = 1.0
-_LEGAL_WINDOW_S = 30 * 86_400.0
+#: A transaction costs the same for one row as for fifty: what has ended goes into SQL together, a second later.
+_RECORD_EVERY_S = 1.0
+#: A calendar month, and the hour by which autumn makes one longer.
+_LONGEST_WINDOW_S = 31 * 86_400.0 + 3_600.0
 #: Added to the last fencing token on record when the counter itself is lost: permits seen since then are below.
 _TOKEN_MARGIN = 1_000_000
 
@@ -158,6 +168,13 @@ class Node:
         )
         self.switch = AsteriskSwitch(settings, now=now, random=random.Random(secrets.randbits(64)))
         self.keeper = RecordKeeper(self.database)
+        self.pacing = PacingRecorder(
+            self.database,
+            node=NodeName(settings.node),
+            now=now,
+            keep_days=settings.pacing.journal_keep_days,
+            dropped=self.metrics.pacing_journal_dropped,
+        )
         self.outbox = Outbox(self.queues)
         requests: asyncio.Queue[RequestPermits] = asyncio.Queue(maxsize=1_000)
         self.dispatcher = Dispatcher(
@@ -165,7 +182,7 @@ class Node:
             switch=self.switch,
             outbox=self.outbox,
             now=now,
-            projections=(self.live, self.metrics, self.keeper, *self._extra),
+            projections=(self.live, self.metrics, self.keeper, self.pacing, *self._extra),
             permit_requests=requests,
         )
         self.gatekeeper = Gatekeeper(
@@ -185,12 +202,15 @@ class Node:
             keeper=self.keeper,
             attempts=attempts,
             now=now,
+            zone=ZoneInfo(settings.pacing.timezone),
         )
         await self._configure_campaigns(attempts)
         start = self._tasks.start
         start("engine", self.dispatcher.failure())
         start("outbox", self.outbox.run())
         start("record", self.keeper.run())
+        start("pacing journal", self.pacing.run())
+        start("pacing journal ends", self.pacing.clean())
         start("gate", self.gatekeeper.run())
         start("permits", self.gatekeeper.serve_permits())
         start("purges", self.gatekeeper.watch_purges())
@@ -198,7 +218,7 @@ class Node:
         start("marks", self._keep_marks())
         start("loop lag", lag.watch(self.metrics.event_loop_lag))
         start("samples", self._sample())
-        start("results", results_feed.follow(self.redis, self.keys["results"], self.results.publish))
+        start("results", results_feed.follow(self.redis, self.keys["results"], self.results))
         self._start_streams()
         start("switch", self._run_switch())
         start("switch events", self._pump())
@@ -241,19 +261,21 @@ class Node:
         return Engine(node=NodeName(self.settings.node), servers=servers, trunks=trunks)
 
     async def _configure_campaigns(self, attempts: Attempts) -> None:
-        now = self.clock.now()
+        now, settings = self.clock.now(), self.settings
         for stored in await Campaigns(self.database).all():
-            hours = await attempts.live_answers(stored.campaign.id, now - _LEGAL_WINDOW_S)
+            id, counted = stored.campaign.id, self.live.abandonment
+            hours = await attempts.live_answers(id, now - _LONGEST_WINDOW_S)
             self.live.configure(stored.campaign, stored.state)
             for at, answered, lost in hours:
-                self.live.abandonment.restore(stored.campaign.id, at, answered, lost)
+                counted.restore(id, at, answered, lost)
+            if AbandonmentWindow.CAMPAIGN in stored.campaign.abandonment_windows:
+                counted.restore_older(id, *await attempts.live_answers_before(id, now - _LONGEST_WINDOW_S))
             self.dispatcher.feed(
                 CampaignConfigured(
                     at=now,
                     campaign=stored.campaign,
                     state=stored.state,
-                    answers_before=sum(answered for _, answered, _ in hours),
-                    abandoned_before=sum(lost for _, _, lost in hours),
+                    windows=legal_windows(counted, stored.campaign, now, ZoneInfo(settings.pacing.timezone)),
                 )
             )
 
@@ -263,12 +285,12 @@ class Node:
         def reader(stream: str, group: str) -> StreamReader:
             return StreamReader(self.redis, self.keys, stream=stream, group=group, consumer=node, now=now)
 
-        attempts = AttemptWriter(self.database, reader("attempts", "sql"), now)
+        attempts = AttemptWriter(self.database, reader("attempts", "sql"), now, linger_s=_RECORD_EVERY_S)
         attempts.gate = self.settings.redis.prefix
         self.consumers: dict[str, StreamConsumer] = {
             "attempts": attempts,
-            "removals": RemovalRecorder(self.database, reader("removals", "record"), now),
-            "dnc": DoNotCallRecorder(self.database, reader("dnc", "record"), now),
+            "removals": RemovalRecorder(self.database, reader("removals", "record"), now, linger_s=_RECORD_EVERY_S),
+            "dnc": DoNotCallRecorder(self.database, reader("dnc", "record"), now, linger_s=_RECORD_EVERY_S),
         }
         self._writers = [self._tasks.start(name, c.run(self._stop)) for name, c in self.consumers.items()]
         phones = PhoneReader(self.settings.default_region)
@@ -347,6 +369,7 @@ class Node:
             intake=intake,
             purges=StreamPurges(self.redis, self.keys, DoNotCallList(self.database), self.clock.now),
             attempts=StoredAttempts(attempts, Dispositions(self.database)),
+            pacing=StoredPacing(PacingJournal(self.database)),
             results=self.results,
             health=NodeHealth(
                 database=self.database,
@@ -407,14 +430,17 @@ class Node:
             await asyncio.sleep(_SAMPLE_EVERY_S)
             self.metrics.queue_depth(QueueName.RESULTS, len(self.outbox))
             self.metrics.queue_depth(QueueName.JOBS, len(self._jobs))
+            self.metrics.queue_depth(QueueName.PACING, len(self.pacing))
             self.metrics.queue_depth(QueueName.ATTEMPTS, self.consumers["attempts"].status.waiting)
             for status in self.switch.status().values():
                 if status.round_trip_s is not None:
                     self.metrics.ami_round_trip(status.round_trip_s)
             try:
-                for campaign in list(self.dispatcher.engine.floor.campaigns):
+                for campaign, run in list(self.dispatcher.engine.floor.campaigns.items()):
                     depth = await self.queues.depth(campaign)
                     self.live.hopper(campaign, ready=depth.ready, later=depth.later)
+                    if run.dry:
+                        self.dispatcher.feed(HopperSeen(at=self.clock.now(), campaign=campaign, ready=depth.ready))
             except QueueError:
                 continue  # the gatekeeper says so
 
@@ -432,6 +458,7 @@ class Node:
         written = await self.outbox.flush(_FLUSH_S) and await self.keeper.flush(_FLUSH_S)
         if not written:
             _log.error("not everything could be written down", redis=len(self.outbox), database=len(self.keeper))
+        await self.pacing.flush(_JOURNAL_FLUSH_S)
         self._stop.set()
         if self._writers:
             await asyncio.wait(self._writers, timeout=_FLUSH_S)

@@ -18,8 +18,9 @@ from dialer.queues.port import Queues, Write
 _log = structlog.get_logger(__name__)
 
 _BATCH = 500
-#: How long the first write waits for company: one round trip for some, not one for each.
-_LINGER_S = 0.01
+#: How long the first write waits for company: one round trip for some, not one for each. Nobody waits for these: what
+#: keeps a call from being made twice is written by the gate itself.
+_LINGER_S = 0.05
 _RETRY_S = 0.25
 _RETRY_MAX_S = 5.0
 

@@ -1,4 +1,4 @@
-"""The results stream, read back for everybody who listens at this node: server-sent events and metrics.
+"""The results stream, read back for everybody who listens at this node by server-sent events.
 
 Results come from the gate's scripts and from other nodes too, so the stream is the one place that has them all.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import structlog
 from redis.asyncio import Redis
@@ -20,13 +20,32 @@ _BLOCK_MS = 1_000
 _COUNT = 500
 _RETRY_S = 1.0
 #: Between two reads: listeners are people's screens, and one read for many results costs what one for each would.
-_EVERY_S = 0.05
+EVERY_S = 0.05
 
 
-async def follow(client: Redis, stream: str, publish: Callable[[Mapping[str, object]], None]) -> None:
-    """Hand every result from now on to `publish`, until cancelled; what comes while Redis is away is missed here."""
+class Audience(Protocol):
+    """Those who want to hear results."""
+
+    def __len__(self) -> int:
+        """How many they are."""
+
+    async def listened(self) -> None:
+        """Wait until there is somebody."""
+
+    def publish(self, result: Mapping[str, object]) -> None:
+        """Hand them a result."""
+
+
+async def follow(client: Redis, stream: str, audience: Audience) -> None:
+    """Hand results to `audience`, until cancelled; what comes while Redis is away is missed here.
+
+    Nothing is read while nobody listens; who comes then hears what is written from that moment on.
+    """
     last: bytes | str | None = None
     while True:
+        if not len(audience):
+            await audience.listened()
+            last = None
         try:
             if last is None:
                 newest: Any = await client.xrevrange(stream, count=1)
@@ -44,5 +63,5 @@ async def follow(client: Redis, stream: str, publish: Callable[[Mapping[str, obj
                 except (KeyError, ValueError):
                     continue  # somebody else wrote to our stream
                 if isinstance(result, dict):
-                    publish(result)
-        await asyncio.sleep(_EVERY_S)
+                    audience.publish(result)
+        await asyncio.sleep(EVERY_S)

@@ -9,15 +9,31 @@ from typing import Any, Final
 from sqlalchemy import Integer, Row, and_, bindparam, case, cast, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dialer.core.attempt import Attempt
+from dialer.core.attempt import LEGAL_LIMIT_S, Attempt
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import LIVE, Outcome
+from dialer.storage.attempt_evidence import evidence_of
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
+from dialer.storage.evidence import append
 from dialer.storage.inserts import insert_once
 from dialer.storage.tables import attempts, contacts
 
 _FIELDS: Final = tuple(field.name for field in fields(Attempt))
+
+_LIVE: Final = sorted(outcome.value for outcome in LIVE)
+#: People who found no agent in time; the second line is `dialer.core.attempt.is_late`.
+_LOST: Final = func.sum(
+    case(
+        (attempts.c.outcome == Outcome.ABANDONED.value, 1),
+        (
+            attempts.c.connected_at - attempts.c.answered_at
+            > func.coalesce(attempts.c.connect_within_s, LEGAL_LIMIT_S),
+            1,
+        ),
+        else_=0,
+    )
+)
 
 #: A removal is final, and an attempt that is read a second time must not undo what a later one did.
 _MOVE_ON: Final = (
@@ -88,6 +104,8 @@ class Attempts:
                 for (campaign, contact), (made, retry_at) in sorted(moves.items())
             ],
         )
+        # Last: whoever holds the end of the chain waits for no other lock.
+        await append(connection, self._database, [evidence_of(attempt, retry_at) for attempt, retry_at in batch])
 
     async def get(self, call: CallId) -> Attempt | None:
         """One attempt, or None."""
@@ -98,25 +116,40 @@ class Attempts:
     async def live_answers(self, campaign: CampaignId, since: float) -> list[tuple[float, int, int]]:
         """Live people who answered a campaign's calls since then, hour by hour.
 
+        Who met an agent later than the campaign allowed found none in time, as for the pacer and the live view
+        (`dialer.core.attempt.is_late`).
+
         Returns:
             (a moment of the hour in unix seconds, live answers, how many of them found no agent in time).
         """
         column = attempts.c
         # PostgreSQL rounds and SQLite cuts: either way an hour's calls are together, which is all that matters.
         hour = cast(column.ended_at / 3_600.0, Integer)
-        lost = func.sum(case((column.outcome == Outcome.ABANDONED.value, 1), else_=0))
         statement = (
-            select(func.min(column.ended_at), func.count(), lost)
+            select(func.min(column.ended_at), func.count(), _LOST)
             .where(
                 column.campaign == campaign,
                 column.ended_at >= since,
-                column.outcome.in_([outcome.value for outcome in LIVE]),
+                column.outcome.in_(_LIVE),
             )
             .group_by(hour)
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
         return [(float(at), int(answered), int(abandoned)) for at, answered, abandoned in rows]
+
+    async def live_answers_before(self, campaign: CampaignId, until: float) -> tuple[int, int]:
+        """The same in one sum for all that ended before `until`: live answers, and how many found no agent in time.
+
+        Reads every attempt of that time: nothing to be asked often.
+        """
+        column = attempts.c
+        statement = select(func.count(), func.coalesce(_LOST, 0)).where(
+            column.campaign == campaign, column.ended_at < until, column.outcome.in_(_LIVE)
+        )
+        async with self._database.read() as connection:
+            answered, abandoned = (await connection.execute(statement)).one()
+        return int(answered), int(abandoned)
 
     async def page(self, wanted: AttemptFilter, *, cursor: str | None = None, limit: int = 100) -> Page[Attempt]:
         """Attempts, the latest to end first.

@@ -71,13 +71,21 @@ class Contacts:
         await contact_load.load(self._database, rows)
         return len(rows)
 
-    async def upsert_rows(self, rows: Sequence[ContactRow]) -> None:
+    async def upsert_rows(self, rows: Sequence[ContactRow], *, fresh: bool = False) -> bool:
         """As `upsert`, of rows that `dialer.storage.contact_rows.row_of` made, each of another contact.
+
+        Args:
+            rows: of a list, best 1,000 to 20,000 at once.
+            fresh: their contacts are most likely not on record yet, which makes it cheaper on PostgreSQL where it is
+                so, and dearer where it is not. What is on record in the end is the same.
+
+        Returns:
+            `fresh`, or False where some contact was found on record: so do not expect it of the rows to come.
 
         Raises:
             StorageError: nothing of them was written.
         """
-        await contact_load.load(self._database, rows)
+        return await contact_load.load(self._database, rows, fresh=fresh)
 
     async def get(self, campaign: CampaignId, contact: ContactId) -> StoredContact | None:
         """One contact, or None."""

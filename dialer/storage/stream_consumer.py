@@ -121,7 +121,7 @@ class StreamConsumer(ABC):
         not written stays in the stream for the next start.
         """
         while not stop.is_set():
-            entries = await self._persist(self._gather, stop)
+            entries = await self._persist(lambda: self._gather(stop), stop)
             if entries:
                 await self._take(entries, stop)
         for _ in range(_FLUSH_BATCHES):
@@ -138,11 +138,11 @@ class StreamConsumer(ABC):
             StorageError: nothing was written.
         """
 
-    async def _gather(self) -> Sequence[Entry]:
+    async def _gather(self, stop: asyncio.Event) -> Sequence[Entry]:
         # A read is never cancelled: entries handed over at that very moment would wait for the next start.
         entries = list(await self._reader.read(self._batch, self._linger_s))
         if entries and len(entries) < self._batch:
-            await asyncio.sleep(self._linger_s)  # one read for all that come meanwhile, not one for each
+            await pause_or_stop(self._linger_s, stop)  # one read for all that come meanwhile, not one for each
             with contextlib.suppress(QueueError):  # what we have comes first
                 entries += await self._reader.read(self._batch - len(entries), _NO_WAIT_S)
         return entries

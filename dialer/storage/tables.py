@@ -142,10 +142,36 @@ attempts: Final = Table(
     Column("caller_id", StorableText),
     Column("message_played", Boolean, nullable=False, server_default=false()),
     Column("method", StorableText, nullable=False),
+    Column("connect_within_s", Double),
     Column("retry_at", Double),
     Index(None, "campaign", "ended_at"),
     Index(None, "campaign", "contact"),
     Index(None, "phone", "ended_at"),
+)
+
+# A journal, not evidence: kept for some days, and rather incomplete than in the way of a call.
+pacing_journal: Final = Table(
+    "pacing_journal",
+    metadata,
+    Column("campaign", StorableText, primary_key=True),
+    Column("at", Double, primary_key=True),
+    Column("node", StorableText, primary_key=True),
+    Column("method", StorableText, nullable=False),
+    Column("dial", Integer, nullable=False),
+    Column("started", Integer, nullable=False),
+    Column("limit", StorableText, nullable=False),
+    Column("explanation", StorableText, nullable=False),
+    Column("expected_abandonment", Double, nullable=False),
+    Column("threshold", Double, nullable=False),
+    Column("budget_left", Double),
+    Column("idle", Integer, nullable=False),
+    Column("busy", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    Column("in_flight", Integer, nullable=False),
+    Column("answer_rate", Double),
+    Column("mean_talk_s", Double),
+    Column("mean_wrapup_s", Double),
+    Index(None, "at"),
 )
 
 dispositions: Final = Table(
@@ -264,4 +290,36 @@ set_aside: Final = Table(
     Column("reason", StorableText, nullable=False),
     Column("data", StorableText, nullable=False),
     Column("at", Double, nullable=False),
+)
+
+# Append-only: only `EvidenceStore.erase` ever changes a row, and of that only what tells of a person.
+evidence: Final = Table(
+    "evidence",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", StorableText, nullable=False),
+    Column("reference", StorableText, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("campaign", StorableText),
+    Column("contact", StorableText),
+    Column("phone", StorableText),
+    # Text: the very characters that were hashed.
+    Column("facts", StorableText, nullable=False),
+    Column("personal", StorableText),
+    Column("salt", StorableText),
+    Column("personal_digest", StorableText, nullable=False),
+    Column("hash", StorableText, nullable=False),
+    UniqueConstraint("reference", "kind"),
+    Index(None, "phone"),
+    Index(None, "campaign", "contact"),
+    Index(None, "at"),
+)
+
+#: One row: where the chain ends.
+evidence_head: Final = Table(
+    "evidence_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", StorableText, nullable=False),
 )

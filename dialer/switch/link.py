@@ -78,6 +78,7 @@ class Link:
         ami: Ami,
         events: str,
         on_message: Callable[[Message], None] | None = None,
+        rest_s: float = 0.0,
     ) -> None:
         """A link that will log in as soon as a wire is attached.
 
@@ -86,7 +87,9 @@ class Link:
             ami: time-outs and limits.
             events: classes of events to get, or ``off``.
             on_message: gets every event that belongs to no action.
+            rest_s: once logged in, how long what comes after a read may wait for the next one.
         """
+        self.rest_s = rest_s
         self._loop = asyncio.get_running_loop()
         self._server = server
         self._on_message = on_message

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import cast
 
 from dialer.errors import SwitchError
 from dialer.settings import Asterisk
 from dialer.switch.link import LOGIN_TIMEOUT_S, Link
 
+#: So much at once is a flood, which comes in large pieces anyhow: read on.
+_FLOOD_BYTES = 32_768
+
 
 class _Protocol(asyncio.Protocol):
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._transport: asyncio.Transport | None = None
+        self._wire: _TransportWire | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._link.attach(_TransportWire(transport))
+        # Not every loop's transports are made of asyncio's classes: uvloop's only do what those do.
+        self._wire = _TransportWire(cast("asyncio.Transport", transport))
+        self._link.attach(self._wire)
 
     def data_received(self, data: bytes) -> None:
         self._link.on_data(data)
+        if self._wire is not None and self._link.rest_s and self._link.ready and len(data) < _FLOOD_BYTES:
+            self._wire.rest(self._link.rest_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._wire is not None:
+            self._wire.wake()
         self._link.on_lost(f"the connection broke: {exc}" if exc is not None else "")
 
 
 class _TransportWire:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._resting: asyncio.TimerHandle | None = None
+        self._paused = False
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
@@ -38,15 +49,45 @@ class _TransportWire:
         return self._transport.get_write_buffer_size()
 
     def pause_reading(self) -> None:
+        self._paused = True
+        self._stop()
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        self._go()
+
+    def close(self) -> None:
+        self.wake()
+        self._transport.abort()
+
+    def rest(self, seconds: float) -> None:
+        """Leave what comes next to the operating system, until the loop's time is a multiple of `seconds`.
+
+        So all connections read together: one wake-up for all of them.
+        """
+        if self._resting is None and self._transport.is_reading():
+            self._transport.pause_reading()
+            now = self._loop.time()
+            self._resting = self._loop.call_at(now - now % seconds + seconds, self._rested)
+
+    def wake(self) -> None:
+        """Rest no more: the connection is over."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._go()
+
+    def _stop(self) -> None:
         if self._transport.is_reading():
             self._transport.pause_reading()
 
-    def resume_reading(self) -> None:
-        if not self._transport.is_closing() and not self._transport.is_reading():
+    def _go(self) -> None:
+        ready = self._resting is None and not self._paused and not self._transport.is_closing()
+        if ready and not self._transport.is_reading():
             self._transport.resume_reading()
-
-    def close(self) -> None:
-        self._transport.abort()
 
 
 async def connect(link: Link, server: Asterisk) -> None:

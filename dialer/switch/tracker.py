@@ -197,11 +197,12 @@ class Tracker:
 
     def handle(self, message: Message, now: float) -> list[SwitchEvent]:
         """What one event means; most mean nothing to us."""
-        match message.event:
+        name = message.event
+        match name:
             case "OriginateResponse":
                 return self._on_result(message, now)
             case "Newchannel" | "Newstate" | "DialState" | "DialBegin" | "DialEnd":
-                return self._on_progress(message, now)
+                return self._on_progress(name, message, now)
             case "UserEvent":
                 return self._on_user_event(message, now)
             case "ConfbridgeJoin":
@@ -215,8 +216,8 @@ class Tracker:
             case _:
                 return []
 
-    def _on_progress(self, message: Message, now: float) -> list[SwitchEvent]:
-        dial = message.event in {"DialState", "DialBegin", "DialEnd"}
+    def _on_progress(self, name: str, message: Message, now: float) -> list[SwitchEvent]:
+        dial = name in {"DialState", "DialBegin", "DialEnd"}
         uniqueid = message.get("DestUniqueid" if dial else "Uniqueid", "")
         leg = self._legs.get(uniqueid)
         if leg is None:
@@ -230,12 +231,12 @@ class Tracker:
             if leg.failed and not leg.hung:
                 self._wait(leg, now)
         leg.channel = leg.channel or message.get("DestChannel" if dial else "Channel", "")
-        if mapping.is_ringing(message):
+        if name in {"Newstate", "DialState"} and mapping.is_ringing(message):
             return self._ringing(leg, self._at(message, now))
-        if message.event == "Newstate":
+        if name == "Newstate":
             up = message.get("ChannelStateDesc") == "Up"
         else:
-            up = message.event == "DialEnd" and message.get("DialStatus") == "ANSWER"
+            up = name == "DialEnd" and message.get("DialStatus") == "ANSWER"
         return self._answered(leg, self._at(message, now)) if up else []
 
     def _on_result(self, message: Message, now: float) -> list[SwitchEvent]:

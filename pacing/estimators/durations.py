@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from pacing.estimators.memory import Pace, keep, smooth
-from pacing.intervals import FloatArray
+from pacing.intervals import FloatArray, IntArray
 
 _FINE_S = 12  # one-second bins up to here, then each wider than the last
 _GROWTH = 1.07
@@ -36,13 +36,22 @@ _WIDTHS = np.diff(EDGES_S)
 # The elapsed time that stands for each bin.
 MIDDLES_S: FloatArray = EDGES_S[:-1] + 0.5 * _WIDTHS
 # Bin of every whole second, so that thousands of agents are sorted into bins by one look-up.
-_BIN_OF_SECOND = np.searchsorted(EDGES_S, np.arange(int(_LONGEST_S)) + 0.5, side="right") - 1
+_BIN_OF_SECOND: IntArray = np.searchsorted(EDGES_S, np.arange(int(_LONGEST_S)) + 0.5, side="right") - 1
+
+
+_BINS_LIST: list[int] = _BIN_OF_SECOND.tolist()
+_EDGES_LIST: list[float] = EDGES_S.tolist()
+
+
+def bin_of(ages: FloatArray) -> IntArray:
+    """The bin of each of these elapsed times (seconds)."""
+    places: IntArray = _BIN_OF_SECOND.take(ages.astype(np.int64), mode="clip")
+    return places
 
 
 def bin_counts(ages: FloatArray) -> FloatArray:
     """How many of these elapsed times (seconds) fall into each bin."""
-    seconds = np.minimum(ages, _LONGEST_S - 1.0).astype(np.int64)
-    return np.bincount(_BIN_OF_SECOND[seconds], minlength=BINS).astype(np.float64)
+    return np.bincount(bin_of(ages), minlength=BINS).astype(np.float64)
 
 
 class DurationModel:
@@ -61,7 +70,10 @@ class DurationModel:
         self._pace = Pace(prior=25.0, memory=80.0, memory_s=400.0)
         self._refitted_at: float | None = None
         self._base: FloatArray = np.zeros(BINS + 1)
+        self._base_list: list[float] = self._base.tolist()
         self._cumulative: FloatArray = np.zeros(BINS + 1)
+        # What was asked last since the last refit, and the answer.
+        self._remaining: tuple[FloatArray, FloatArray] | None = None
         self.ended_count = 0
         # Mean duration; the tail beyond the longest bin is taken as exponential.
         self.mean_s = prior_mean_s
@@ -85,8 +97,7 @@ class DurationModel:
         elapsed_s = 0.0 if self._refitted_at is None else max(now - self._refitted_at, 0.0)
         if len(ages):
             before = np.zeros_like(ages) if self._refitted_at is None else np.maximum(ages - elapsed_s, 0.0)
-            expected = np.interp(ages, EDGES_S, self._base) - np.interp(before, EDGES_S, self._base)
-            self._pace.expected(float(expected.sum()))
+            self._pace.expected(self._base_sum(ages) - self._base_sum(before))
         self._pace.fade(elapsed_s)
         kept = keep(elapsed_s, _TIME_CONSTANT_S, float(self._ends.sum()), _LEAST_ENDS)
         if kept < 1.0:
@@ -102,9 +113,12 @@ class DurationModel:
 
     def remaining(self, horizons_s: FloatArray) -> FloatArray:
         """Chance that one at the middle of each bin lasts each horizon more: shape (bins, horizons)."""
+        if self._remaining is not None and np.array_equal(self._remaining[0], horizons_s):
+            return self._remaining[1]
         now = self._hazard_to(MIDDLES_S)
         later = self._hazard_to((MIDDLES_S[:, None] + horizons_s[None, :]).ravel()).reshape(BINS, len(horizons_s))
         chances: FloatArray = np.exp(now[:, None] - later)
+        self._remaining = (horizons_s, chances)
         return chances
 
     def _hazard_to(self, elapsed_s: FloatArray) -> FloatArray:
@@ -123,9 +137,11 @@ class DurationModel:
         if before > 0.0:
             self._pace.rebase(float(exposure_s @ hazard) / before)
         self._base = np.concatenate(([0.0], np.cumsum(hazard * _WIDTHS)))
+        self._base_list = self._base.tolist()
         # Ends are taken to come one standard error later than seen, for the first few say little.
         factor = self._pace.factor * (1.0 - 1.0 / math.sqrt(self.ended_count + 4.0))
         self._cumulative = self._base * factor
+        self._remaining = None
         survival = np.exp(-self._cumulative)
         hazard = hazard * factor
         self.mean_s = float(((survival[:-1] - survival[1:]) / hazard).sum() + survival[-1] / hazard[-1])
@@ -140,8 +156,23 @@ class DurationModel:
 
     def _left(self, now: float, elapsed_s: float) -> None:
         since = 0.0 if self._refitted_at is None else max(elapsed_s - max(now - self._refitted_at, 0.0), 0.0)
-        expected = np.interp(np.array([elapsed_s, since]), EDGES_S, self._base)
-        self._pace.expected(float(expected[0] - expected[1]))
+        self._pace.expected(self._base_to(elapsed_s) - self._base_to(since))
+
+    def _base_sum(self, elapsed_s: FloatArray) -> float:
+        """The sum of the slow cumulative hazard to each elapsed time."""
+        places = bin_of(elapsed_s)
+        inside = np.minimum(elapsed_s, _LONGEST_S - 1.0) - EDGES_S[places]
+        hazards = np.diff(self._base) / _WIDTHS
+        return float(self._base[places].sum() + inside @ hazards[places])
+
+    def _base_to(self, elapsed_s: float) -> float:
+        """The slow cumulative hazard at one elapsed time."""
+        elapsed_s = min(elapsed_s, _LONGEST_S - 1.0)
+        place = _BINS_LIST[int(elapsed_s)]
+        base = self._base_list
+        start = _EDGES_LIST[place]
+        share = (elapsed_s - start) / (_EDGES_LIST[place + 1] - start)
+        return base[place] + share * (base[place + 1] - base[place])
 
 
 def _exposure_of(ages: FloatArray) -> FloatArray:

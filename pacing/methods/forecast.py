@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from pacing.estimators.durations import bin_counts
+from pacing.estimators.durations import BINS, bin_of
 from pacing.estimators.ringing import RingingModel
-from pacing.intervals import FloatArray
+from pacing.intervals import FloatArray, IntArray
 from pacing.methods.handling import Handling
 from pacing.shortage import Shortage, ShortageTable
 
 # Moments that stand for the time of the answer, each for an equal share of the answers.
 _MOMENTS = 8
+# No segment is taken to be answered more surely than this.
+_SUREST = 0.95
 
 
 class Forecast:
@@ -27,26 +29,57 @@ class Forecast:
         ringing: When calls are answered.
         handling: When agents come free.
         grace_s: Seconds that a person who answered may wait for an agent.
+        mix: How much more often than the campaign's the calls started lately are answered.
+        elapsed_times: Tell calls and agents apart by age.
     """
 
-    def __init__(self, *, ringing: RingingModel, handling: Handling, grace_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        ringing: RingingModel,
+        handling: Handling,
+        grace_s: float,
+        mix: float = 1.0,
+        elapsed_times: bool = True,
+    ) -> None:
         self.answer_rate = ringing.answer_rate
-        self._bins = ringing.bins
-        moments, self._weights = _answer_moments(ringing.incidence)
+        bins = ringing.bins
+        moments, weights = _answer_moments(ringing.incidence)
         by = moments + 0.5 + grace_s
         calls, fresh = _answered_by(ringing, moments, grace_s, handling)
-        agents = np.concatenate([handling.talking_by(by), handling.wrapping_by(by)])
-        self._table = ShortageTable(calls, agents, fresh)
+        talking, wrapping = handling.talking_by(by), handling.wrapping_by(by)
+        if not elapsed_times:
+            calls = _alike(calls, ringing.survival[:-1])
+            talking, wrapping = _alike(talking, handling.talking_ages), _alike(wrapping, handling.wrapping_ages)
+        fresh = np.minimum(fresh * mix, 1.0)
+        self._table = ShortageTable(calls, np.concatenate([talking, wrapping]), fresh, weights)
+        self._seconds: IntArray = np.arange(bins)
+        # Chance that a call of each age is answered at all.
+        later = np.cumsum(ringing.incidence[::-1])[::-1]
+        alive = np.maximum(ringing.survival[:-1], 1e-9)
+        self._answered_at_all: FloatArray = np.minimum(later / alive, 1.0)
 
-    def shortage(self, ages: FloatArray, talking: FloatArray, wrapping: FloatArray, need: int) -> Shortage:
-        """The chance of a shortage, given ages of ringing calls, of talks and of wrap-ups, and the agents left over."""
-        seconds = np.minimum(ages, self._bins - 1.0).astype(np.int64)
-        calls = np.bincount(seconds, minlength=self._bins).astype(np.float64)
-        return self._table.given(np.concatenate([calls, bin_counts(talking), bin_counts(wrapping)]), need)
+    def shortage(
+        self, ages: FloatArray, talking: FloatArray, wrapping: FloatArray, need: int, ratios: FloatArray | None = None
+    ) -> Shortage:
+        """The chance of a shortage.
 
-    def chance(self, shortage: Shortage, extra: int) -> float:
-        """Chance that one more call, if answered, finds no agent, after `extra` others started in the same moment."""
-        return float(self._weights @ shortage.probabilities(extra))
+        Args:
+            ages: Of the ringing calls.
+            talking, wrapping: Of the talks and of the wrap-ups.
+            need: Agents left over.
+            ratios: How much more often than the campaign's each ringing call is answered; None: like the campaign's.
+        """
+        seconds = self._seconds.take(ages.astype(np.int64), mode="clip")
+        bins = len(self._seconds)
+        groups = np.concatenate([seconds, bin_of(talking) + bins, bin_of(wrapping) + (bins + BINS)])
+        if ratios is not None:
+            # Answers are that much more frequent among fresh calls; who still rings has passed the same sieve.
+            at_all = self._answered_at_all[seconds]
+            ratios = np.minimum(ratios, _SUREST / max(self.answer_rate, 1e-9))
+            others = (1.0 - ratios * self.answer_rate) / max(1.0 - self.answer_rate, 1.0 - _SUREST)
+            ratios = ratios / (ratios * at_all + others * (1.0 - at_all))
+        return self._table.given(groups, need, ratios)
 
 
 def _answer_moments(incidence: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -59,6 +92,12 @@ def _answer_moments(incidence: FloatArray) -> tuple[FloatArray, FloatArray]:
     seconds = np.minimum(np.searchsorted(cumulative, shares), len(incidence) - 1)
     moments, counts = np.unique(seconds, return_counts=True)
     return moments.astype(np.float64), counts / _MOMENTS
+
+
+def _alike(table: FloatArray, ages: FloatArray) -> FloatArray:
+    """Every age with the chances of the average one, given how frequent each age is."""
+    mean: FloatArray = (ages / ages.sum()) @ table
+    return np.tile(mean, (len(table), 1))
 
 
 def _answered_by(

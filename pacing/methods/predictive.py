@@ -2,84 +2,70 @@
 
 For the next call, if started now: it is answered at a random moment tau; by then A of the ringing calls have been
 answered and F of the busy agents have come free; it is lost with chance P = E[P(A >= idle + F)]. Calls are started one
-by one while P is at most the threshold. Everything that P needs is learned while dialing (`pacing.estimators`), the
-threshold is moved by what happens (`pacing.methods.threshold`), and the budget of the legal window stands above it
+by one while P is at most the threshold. Everything that P needs is learned while dialing (`pacing.methods.learned`),
+the threshold is moved by what happens (`pacing.methods.threshold`), and the budget of the legal windows stands above it
 (`pacing.budget`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Hashable
 
 from pacing.budget import AbandonmentBudget
 from pacing.contract import AgentState, Outcome
-from pacing.estimators.durations import DurationModel, Fork
-from pacing.estimators.ringing import RingingModel
 from pacing.ledger import Ledger
-from pacing.methods.forecast import Forecast
-from pacing.methods.handling import Handling
+from pacing.methods.learned import Learned
+from pacing.methods.parts import ALL_PARTS, Parts
 from pacing.methods.simple import count, one_call_per_idle_agent
 from pacing.methods.threshold import Threshold
 from pacing.rule import Proposal, Rule
 from pacing.settings import PacingSettings
 from pacing.shortage import Shortage
 
-# Hazards of ringing change with the hour and the list, those of talk and wrap-up slowly.
-_REFIT_RINGING_S = 5.0
-_REFIT_HANDLING_S = 15.0
-# Evidence needed before a forecast may risk anybody.
-_LEAST_CALLS = 40
-_LEAST_TALKS = 8
 # While the budget is spent but not overdrawn, chances this small (as a share of the limit) are still taken.
 _SHUT_SHARE = 0.05
 # At this many people left, and below, only calls with an idle agent to themselves are made.
 _OVERDRAWN = 0.0
 # Whatever the estimates say, no floor needs more lines than this for each agent on duty.
 _SANE_LINES_PER_AGENT = 120
+# While nothing happens, an answer stands for so long: by then calls and talks have aged enough to ask again.
+_STANDS_S = 0.9
 
 
 class Predictive(Rule):
-    """The one-call rule with learned hazards, a steered threshold and a budget."""
+    """The one-call rule with learned hazards, a steered threshold and a budget.
 
-    def __init__(self, settings: PacingSettings) -> None:
-        self._grace_s = settings.connect_within_s
-        self._budget = AbandonmentBudget(
-            limit=settings.max_abandonment,
-            window_s=settings.window_s,
-            answers=settings.answers_before,
-            abandoned=settings.abandoned_before,
-        )
-        self._threshold = Threshold(self._budget)
-        # Calls are cut at the time-out, but the carrier may take some seconds to say so.
-        self._ringing = RingingModel(settings.ring_timeout_s * 1.2 + 5.0)
-        self._talk = DurationModel(prior_mean_s=180.0, prior_ends=3.0)
-        self._wrapup = DurationModel(prior_mean_s=60.0, prior_ends=3.0)
-        self._after_talk = Fork(idle=1.0, wrapup=1.0, away=0.2)
-        self._after_wrapup = Fork(idle=2.0, away=0.1)
-        self._forecast: Forecast | None = None
-        self._forecast_at = -math.inf
-        self._handling: Handling | None = None
-        self._handling_at = -math.inf
+    Args:
+        settings: What the campaign has set.
+        parts: What the rule is made of; all but in an ablation.
+    """
+
+    def __init__(self, settings: PacingSettings, parts: Parts = ALL_PARTS) -> None:
+        self._parts = parts
+        self._budget = AbandonmentBudget(settings.legal_windows, settings.max_abandonment)
+        self._threshold = Threshold(self._budget, guard=parts.budget)
+        self._learned = Learned(ring_timeout_s=settings.ring_timeout_s, grace_s=settings.connect_within_s, parts=parts)
         self._chances: dict[Hashable, float] = {}
         self._chances_sum = 0.0
         self._planned = (0.0, 0.0, 1)
         self._planned_dial = 0
         self._planned_used = 0
         self._started_chance = 0.0
+        # The last answer: what it was given for, when, how many calls it started, and what holds once they are started.
+        self._standing_version = -1
+        self._standing_at = 0.0
+        self._standing_dial = 0
+        self._standing: Proposal | None = None
 
     # What happens ------------------------------------------------------------------------------------------------
 
     def on_agent(self, now: float, before: AgentState, after: AgentState, elapsed_s: float) -> None:
-        if before is AgentState.TALKING:
-            self._talk.ended(now, elapsed_s)
-            self._after_talk.saw(after.value)
-        elif before is AgentState.WRAPUP:
-            if after is AgentState.TALKING:
-                self._wrapup.cut_short(now, elapsed_s)
-            else:
-                self._wrapup.ended(now, elapsed_s)
-                self._after_wrapup.saw(after.value)
+        self._learned.agent(now, before, after, elapsed_s, foreseen=False)
+
+    def on_foreseen_leave(self, now: float, before: AgentState, elapsed_s: float) -> None:
+        self._learned.agent(now, before, AgentState.AWAY, elapsed_s, foreseen=True)
 
     def on_started(self, now: float, call: Hashable) -> None:
         first, last, planned = self._planned
@@ -90,115 +76,117 @@ class Predictive(Rule):
         self._chances_sum += chance
         self._started_chance += chance
 
+    def on_hint(self, now: float, call: Hashable, segment: int, *, new: bool) -> None:
+        self._learned.hint(call, segment, new=new)
+
     def on_ended(self, now: float, call: Hashable, ring_s: float, outcome: Outcome) -> None:
-        if outcome is Outcome.CANCELLED:
-            self._ringing.withdrawn(now, ring_s)
-        else:
-            self._ringing.ended(now, ring_s)
+        self._learned.ended(now, call, ring_s, outcome)
         self._drop(call)
 
     def on_lost(self, now: float, call: Hashable) -> None:
+        self._learned.lost(call)
         self._drop(call)
 
     def on_answered(self, now: float, call: Hashable, ring_s: float | None) -> None:
-        if ring_s is not None:
-            self._ringing.answered(now, ring_s)
+        self._learned.answered(now, call, ring_s)
         self._budget.answered(now)
         self._threshold.answered(now, self._drop(call))
 
     def on_abandoned(self, now: float, call: Hashable, waited_s: float) -> None:
         self._budget.abandon(now)
-        self._threshold.abandoned()
+        self._threshold.abandoned(now)
 
     # What to do --------------------------------------------------------------------------------------------------
 
     def propose(self, now: float, floor: Ledger) -> Proposal:
+        standing = self._standing
+        if (
+            standing is not None
+            and floor.version == self._standing_version
+            and self._planned_used == self._standing_dial
+            and 0.0 <= now - self._standing_at < _STANDS_S
+        ):
+            return standing
         self._budget.expire(now)
+        self._threshold.expire(now)
         self._learn_from_started()
-        forecast = self._refreshed(now, floor)
-        safe = one_call_per_idle_agent(floor)
-        learning = (
-            self._ringing.resolved < _LEAST_CALLS
-            or self._talk.ended_count < _LEAST_TALKS
-            or self._budget.limit * self._budget.answers < 1.0
-        )
-        left = self._budget.left
+        self._learned.refresh(now, floor)
+        proposal, beyond = self._weigh(now, floor)
+        self._standing_version, self._standing_at = floor.version, now
+        self._standing_dial = proposal.dial
+        self._standing = proposal if proposal.dial == 0 else dataclasses.replace(proposal, dial=0, reason=beyond)
+        return proposal
+
+    def snapshot(self) -> dict[str, object]:
+        window = self._budget.tightest
+        return {
+            "threshold": self._threshold.value,
+            "target": self._threshold.target,
+            "correction": self._threshold.correction,
+            "window": window.name,
+            "answers": window.answers,
+            "abandoned": window.abandoned,
+            "abandonment": window.rate,
+            "budget_left": self._budget.left,
+            "reserve": self._threshold.reserve,
+            **self._learned.snapshot(),
+        }
+
+    def _weigh(self, now: float, floor: Ledger) -> tuple[Proposal, str]:
+        """What to propose, and why no more once that is done."""
         if floor.staffed == 0:
-            return self._proposal(0, "no_agents", "no agent is on duty")
-        if learning:
-            self._plan(0.0, 0.0, safe.dial, steers=False)
-            return self._proposal(
-                safe.dial, "warming_up", f"{safe.reason}; getting to know the list and the agents first"
-            )
-        if left <= _OVERDRAWN:
-            self._plan(0.0, 0.0, safe.dial, steers=False)
-            return self._proposal(
-                safe.dial,
-                "budget",
-                f"{safe.reason}; {self._spent()}, so nothing is risked until more people are served",
-            )
-        at_risk = self._threshold.correction * self._chances_sum * forecast.answer_rate
-        shut = self._budget.limit * _SHUT_SHARE
-        threshold = max(self._threshold.guarded(at_risk), shut)
+            words = "no agent is on duty"
+            return self._proposal(0, "no_agents", words), words
+        safe = one_call_per_idle_agent(floor)
+        window = self._budget.tightest
+        first_answers = self._parts.budget and window.limit * window.answers < 1.0
+        if not self._learned.enough:
+            return self._safely(safe, "warming_up", "getting to know the list and the agents first")
+        if first_answers and window.abandoned == 0:
+            so_far = f"{count(window.answers, 'answer')} so far ({window.name})"
+            return self._safely(safe, "warming_up", f"{so_far}, too few to risk anybody")
+        if self._parts.budget and self._budget.left <= _OVERDRAWN:
+            return self._safely(safe, "budget", f"{self._spent()}, so nothing is risked until more people are served")
+        return self._by_threshold(now, floor, safe)
+
+    def _safely(self, safe: Proposal, limit: str, why: str) -> tuple[Proposal, str]:
+        """One call per idle agent, for this reason."""
+        self._plan(0.0, 0.0, safe.dial, steers=False)
+        words = f"{safe.reason}; {why}"
+        return self._proposal(safe.dial, limit, words), words
+
+    def _by_threshold(self, now: float, floor: Ledger, safe: Proposal) -> tuple[Proposal, str]:
+        """As many calls as the threshold, held down by the budget, lets pass."""
+        learned, steering = self._learned, self._threshold
+        forecast = learned.forecast
+        at_risk = steering.correction * self._chances_sum * forecast.answer_rate
+        by_windows, by_half_hour = steering.held(at_risk)
+        threshold = max(min(by_windows, by_half_hour), self._budget.limit * _SHUT_SHARE)
         shortage = forecast.shortage(
             floor.ringing_ages(now),
             floor.agent_ages(now, AgentState.TALKING),
             floor.agent_ages(now, AgentState.WRAPUP),
             floor.idle - floor.waiting,
+            learned.ratios(floor),
         )
         room = max(_SANE_LINES_PER_AGENT * floor.staffed - floor.ringing, 0)
-        dial, first, last, beyond = _most_calls(forecast, shortage, threshold, room)
+        dial, first, last, beyond = _most_calls(shortage, threshold, room)
         if dial < safe.dial:
             # Nobody can be lost by a call that has an idle agent to itself, whatever the forecast thinks.
             dial, last = safe.dial, max(first, last)
         self._plan(first, last, dial)
-        words = (
-            f"the chance that the next finds nobody is {_percent(beyond)}, limit {_percent(threshold)}"
-            if dial == 0
-            else f"the chance that the last finds nobody is {_percent(last)}, limit {_percent(threshold)}"
-        )
-        if threshold < self._threshold.value:
-            return self._proposal(dial, "budget", f"{words}, held back: {self._spent()}", last, threshold)
-        return self._proposal(dial, "threshold", f"{words}, budget left {max(left - 1.0, 0.0):.0f}", last, threshold)
-
-    def snapshot(self) -> dict[str, object]:
-        return {
-            "threshold": self._threshold.value,
-            "target": self._threshold.target,
-            "correction": self._threshold.correction,
-            "answers": self._budget.answers,
-            "abandoned": self._budget.abandoned,
-            "abandonment": self._budget.rate,
-            "budget_left": self._budget.left,
-            "reserve": self._threshold.reserve,
-            "answer_rate": self._ringing.answer_rate,
-            "mean_talk_s": self._talk.mean_s,
-            "mean_wrapup_s": self._wrapup.mean_s,
-            "calls_learned_from": self._ringing.resolved,
-            "talks_learned_from": self._talk.ended_count,
-        }
-
-    def _refreshed(self, now: float, floor: Ledger) -> Forecast:
-        handling = self._handling
-        if handling is None or not self._handling_at <= now < self._handling_at + _REFIT_HANDLING_S:
-            self._talk.refit(now, floor.agent_ages(now, AgentState.TALKING))
-            self._wrapup.refit(now, floor.agent_ages(now, AgentState.WRAPUP))
-            handling = Handling(
-                talk=self._talk,
-                wrapup=self._wrapup,
-                after_talk=self._after_talk,
-                after_wrapup=self._after_wrapup,
-                horizon_s=self._ringing.bins + self._grace_s,
-            )
-            self._handling, self._handling_at = handling, now
-            if self._forecast is not None:
-                return self._forecast  # the tables are rebuilt at their own time, so that no decision pays for both
-        forecast = self._forecast
-        if forecast is None or not self._forecast_at <= now < self._forecast_at + _REFIT_RINGING_S:
-            self._ringing.refit(now, floor.ringing_ages(now))
-            forecast = Forecast(ringing=self._ringing, handling=handling, grace_s=self._grace_s)
-            self._forecast, self._forecast_at = forecast, now
-        return forecast
+        if threshold >= steering.value:
+            limit, why = "threshold", f", budget left {max(self._budget.left - 1.0, 0.0):.0f}"
+        elif by_half_hour < by_windows:
+            limit, why = "budget", ", held back: too many were abandoned in the last half hour"
+        else:
+            limit, why = "budget", f", held back: {self._spent()}"
+        next_finds_nobody = f"the chance that the next finds nobody is {_percent(beyond)}, limit {_percent(threshold)}"
+        if dial == 0:
+            words = next_finds_nobody + why
+            return self._proposal(0, limit, words, 0.0, threshold), words
+        words = f"the chance that the last finds nobody is {_percent(last)}, limit {_percent(threshold)}{why}"
+        return self._proposal(dial, limit, words, last, threshold), next_finds_nobody + why
 
     def _plan(self, first: float, last: float, dial: int, *, steers: bool = True) -> None:
         """Remember the chances of the calls about to be started; only those that a threshold held steer it."""
@@ -212,7 +200,7 @@ class Predictive(Rule):
         calls = self._planned_used
         if calls and self._planned_dial:
             bound = calls >= self._planned_dial
-            self._threshold.started(calls, self._started_chance / calls, self._ringing.answer_rate, bound=bound)
+            self._threshold.started(calls, self._started_chance / calls, self._learned.answer_rate, bound=bound)
         self._planned_used = 0
         self._started_chance = 0.0
 
@@ -222,9 +210,9 @@ class Predictive(Rule):
         return chance
 
     def _spent(self) -> str:
-        budget = self._budget
-        lost = f"{budget.abandoned} of {count(budget.answers, 'answered call')}"
-        return f"{lost} abandoned, {_percent(budget.limit)} allowed"
+        window = self._budget.tightest
+        lost = f"{window.abandoned} of {count(window.answers, 'answered call')}"
+        return f"{lost} abandoned ({window.name}), {_percent(window.limit)} allowed"
 
     def _proposal(self, dial: int, limit: str, reason: str, chance: float = 0.0, threshold: float = 0.0) -> Proposal:
         return Proposal(
@@ -234,34 +222,40 @@ class Predictive(Rule):
             expected_abandonment=chance if dial else 0.0,
             threshold=threshold,
             budget_left=self._budget.left - 1.0,
-            answer_rate=self._ringing.answer_rate,
-            mean_talk_s=self._talk.mean_s,
-            mean_wrapup_s=self._wrapup.mean_s,
+            answer_rate=self._learned.answer_rate,
+            mean_talk_s=self._learned.mean_talk_s,
+            mean_wrapup_s=self._learned.mean_wrapup_s,
         )
 
 
-def _most_calls(forecast: Forecast, shortage: Shortage, threshold: float, room: int) -> tuple[int, float, float, float]:
+def _most_calls(shortage: Shortage, threshold: float, room: int) -> tuple[int, float, float, float]:
     """The most calls whose last one is lost with a chance of at most `threshold`.
 
     Returns:
         The number; the chances of its first and of its last call (0 if none); and that of one call more (of the last
         one if there is no room for more).
     """
-    first = forecast.chance(shortage, 0)
+    first = shortage.chance(0)
     if first > threshold or room == 0:
         return 0, 0.0, 0.0, first
-    # The chance grows with every call: double until it is too large, then halve the gap.
+    # The chance grows with every call: go up fast until it is too large, then look where its logarithm, which is nearly
+    # straight, should cross the threshold; every third time halve the gap, whatever the curve.
     allowed, allowed_chance, refused, refused_chance = 1, first, room + 1, first
     while allowed < room:
-        trial = min(2 * allowed, room)
-        chance = forecast.chance(shortage, trial - 1)
+        trial = min(2 * allowed + 1, room)
+        chance = shortage.chance(trial - 1)
         if chance > threshold:
             refused, refused_chance = trial, chance
             break
         allowed, allowed_chance = trial, chance
+    tries = 0
     while refused - allowed > 1 and allowed < room:
+        tries += 1
         trial = (allowed + refused) // 2
-        chance = forecast.chance(shortage, trial - 1)
+        if tries % 3 and refused_chance > allowed_chance > 0.0:
+            share = math.log(threshold / allowed_chance) / math.log(refused_chance / allowed_chance)
+            trial = min(max(allowed + round(share * (refused - allowed)), allowed + 1), refused - 1)
+        chance = shortage.chance(trial - 1)
         if chance > threshold:
             refused, refused_chance = trial, chance
         else:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 
-from pacing.budget import AbandonmentBudget
+from pacing.budget import AbandonmentBudget, WindowCount
+from pacing.legal_window import LegalWindow
 
 _START = 0.018
 _LOWEST = 1e-4
@@ -32,18 +33,38 @@ _MOST_OVER_LIMIT = 1.12
 # Abandoned people come in bunches, so the budget wanders more than a coin would make it.
 _BUNCHING = 1.5
 # Below this many people left the threshold fades.
-_FADE_BELOW = 3.0
+_FADE_BELOW = 2.0
+# No half hour may be worse than this many times the limit, however much of the legal windows is left; a half hour with
+# fewer answers than this counts as one with so many.
+_BRAKE_S = 1_800.0
+_BRAKE_TIMES = 2.0
+_BRAKE_LEAST_ANSWERS = 100.0
+_BRAKE = LegalWindow(name="half hour", length_s=_BRAKE_S)
+# Standard deviations of a one-sided bound of 99 %.
+_NORMAL_99 = 2.326
+
+
+def upper_bound(expected: float) -> float:
+    """So many people at most, with 99 % confidence, are abandoned where `expected` are on average.
+
+    Above the 99 % quantile of a Poisson variable of that mean (tested), whose spread is taken wider because abandoned
+    people come in bunches.
+    """
+    return expected + 0.9 + _NORMAL_99 * math.sqrt(_BUNCHING * expected)
 
 
 class Threshold:
     """Steers the threshold by forecast, outcomes and budget.
 
     Args:
-        budget: The budget of the legal window.
+        budget: The budget of the legal windows.
+        guard: Hold the threshold down by what is left.
     """
 
-    def __init__(self, budget: AbandonmentBudget) -> None:
+    def __init__(self, budget: AbandonmentBudget, *, guard: bool = True) -> None:
         self._budget = budget
+        self._guard = guard
+        self._recent = WindowCount(_BRAKE, budget.limit)
         self._log = math.log(_START)
         self._forecast = _CORRECTION_PRIOR / _CORRECTION_START
         self._observed = _CORRECTION_PRIOR
@@ -75,15 +96,30 @@ class Threshold:
     def target(self) -> float:
         """The abandonment to aim at now, so that the budget returns to its reserve."""
         limit = self._budget.limit
+        if not self._guard:
+            return limit
         aim = limit + (self._budget.left - 1.0 - self.reserve) / self._horizon
         return min(max(aim, 0.15 * limit), _MOST_OVER_LIMIT * limit)
 
-    def guarded(self, at_risk: float) -> float:
-        """The threshold to use with `at_risk` people expected to be abandoned among the calls under way."""
-        left = self._budget.left - 1.0 - at_risk
-        if left > 0.0:
-            return self.value * min(left / _FADE_BELOW, 1.0)
-        return 0.0
+    def expire(self, now: float) -> None:
+        """Forget what is older than the last half hour."""
+        self._recent.expire(now)
+
+    def held(self, at_risk: float) -> tuple[float, float]:
+        """The threshold to use with `at_risk` people expected to be abandoned among the calls under way.
+
+        Returns:
+            The threshold held down by the legal windows, and that by the last half hour.
+        """
+        value = self.value
+        if not self._guard:
+            return value, value
+        surely = upper_bound(at_risk)
+        left = self._budget.left - surely
+        recent = self._recent
+        counted = max(float(recent.answers), _BRAKE_LEAST_ANSWERS)
+        brake = _BRAKE_TIMES * self._budget.limit * counted - recent.abandoned - surely
+        return _faded(value, left), _faded(value, brake)
 
     def started(self, calls: int, mean_chance: float, answer_rate: float, *, bound: bool) -> None:
         """Calls were started.
@@ -106,6 +142,7 @@ class Threshold:
 
     def answered(self, now: float, chance: float) -> None:
         """Such a call was answered."""
+        self._recent.answered(now)
         self._forecast += chance
         fade = math.exp(-chance / _CORRECTION_MEMORY)
         self._forecast *= fade
@@ -118,6 +155,11 @@ class Threshold:
             self._answers_per_s = rate if self._answers_per_s == 0.0 else 0.7 * self._answers_per_s + 0.3 * rate
             self._rate_at, self._answers_since = now, 0
 
-    def abandoned(self) -> None:
+    def abandoned(self, now: float) -> None:
         """Such a call found nobody."""
+        self._recent.abandon(now)
         self._observed += 1.0
+
+
+def _faded(threshold: float, left: float) -> float:
+    return threshold * min(max(left / _FADE_BELOW, 0.0), 1.0)

@@ -148,7 +148,7 @@ def _message(session: Session) -> None:
 def _purge(session: Session) -> None:
     """A removal came while it rang: hung up by its Uniqueid."""
     session.dial("rec-purge-1", plan.number(Kind.RINGS_ON, 90005))
-    session.events.event("DialState", DestUniqueid="rec-purge-1", DialStatus="RINGING")
+    session.events.event("Newstate", Uniqueid="rec-purge-1", ChannelStateDesc="Ringing")
     session.events.collect(0.5)
     session.hang_up("rec-purge-1")
     session.ended("rec-purge-1")

@@ -246,9 +246,6 @@ def test_only_lean_events_arrive(session: Session, name: Name, serials: Iterator
     }
     wanted = {
         "Newchannel",
-        "DialBegin",
-        "DialState",
-        "DialEnd",
         "Newstate",
         "OriginateResponse",
         "HangupRequest",

@@ -79,7 +79,7 @@ async def test_redis_restarts_empty(own_valkey: EmbeddedServer) -> None:
 async def test_stale_server_is_not_believed(valkey: AsyncRedis, valkey_server: EmbeddedServer) -> None:
     node = await opened(valkey_server)
     assert await node.prepare()
-    knows_more = RedisQueues(connect(valkey_server.url), node=NodeName("n2"), highest_token=10**9)
+    knows_more = RedisQueues(connect(valkey_server.url), node=NodeName("n2"), highest_token=10**12)
     assert not await knows_more.prepare()
     # A restart without an append-only file: what it holds may be an old snapshot.
     await valkey.hset("cadencia:gate", "run_id", "another life")

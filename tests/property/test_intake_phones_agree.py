@@ -63,6 +63,28 @@ def test_a_number_gets_the_verdict_of_phonenumbers(accelerate: bool, data: st.Da
         assert reading.verdict is PhoneVerdict.PREMIUM_REFUSED
 
 
+@given(st.data())
+@settings(max_examples=600, deadline=None)
+def test_what_is_certain_at_one_look_is_what_reading_says(data: st.DataObject) -> None:
+    region = data.draw(st.sampled_from(REGIONS))
+    national = data.draw(national_numbers(region))
+    text = data.draw(st.sampled_from([f"+{phonenumbers.country_code_for_region(region)}{national}", national]))
+    reader = PhoneReader(data.draw(st.sampled_from([region, "ES"])))
+    certain = reader.certain(text)
+    assert certain is None or certain == reader.read(text).phone
+    # Nothing that the plan of the reader's own country knows needs a second look.
+    own = text.startswith(reader._local_prefix) or not text.startswith("+")
+    reading = reader._by_plan(text) if own and reader._local_plan is not None else None
+    assert certain == (None if reading is None else reading.phone)
+
+
+@pytest.mark.parametrize("text", ["", "+", "+34", "+34600111222\n", "+34 600111222", "803123456", "+34803123456", "１"])
+def test_what_takes_a_second_look_is_not_certain(text: str) -> None:
+    assert PhoneReader("ES").certain(text) is None
+    assert PhoneReader("ES").certain("+34600111222") == PhoneReader("ES").certain("600111222") == "+34600111222"
+    assert PhoneReader("ES", accelerate=False).certain("+34600111222") is None
+
+
 @given(st.sampled_from(REGIONS), st.data())
 @settings(max_examples=400, deadline=None)
 def test_a_plan_tells_the_kind_or_that_it_cannot(region: str, data: st.DataObject) -> None:

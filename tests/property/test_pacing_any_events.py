@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import pickle
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pacing import Decision, Pacer, build, method_names
+from pacing.floor import Floor, Shift, Steps
+from pacing.simulate import simulate
 
 SMALL_IDS = st.integers(0, 6)
 STATES = st.sampled_from(["idle", "talking", "wrapup", "away", "on the moon"])
@@ -17,7 +21,9 @@ MOMENTS = st.one_of(st.floats(0.0, 4_000.0), st.floats(allow_nan=True, allow_inf
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("agent_changed"), MOMENTS, SMALL_IDS, STATES),
+        st.tuples(st.just("agent_leaving"), MOMENTS, SMALL_IDS, st.booleans()),
         st.tuples(st.just("call_started"), MOMENTS, SMALL_IDS),
+        st.tuples(st.just("call_started"), MOMENTS, SMALL_IDS, st.sampled_from([None, "cold", ("hour", 9), 3])),
         st.tuples(st.just("call_ended"), MOMENTS, SMALL_IDS, OUTCOMES),
         st.tuples(st.just("call_answered"), MOMENTS, SMALL_IDS),
         st.tuples(st.just("call_connected"), MOMENTS, SMALL_IDS, SMALL_IDS),
@@ -101,6 +107,62 @@ def test_extremes_give_sane_decisions(answer: float, talk_s: float, ring_s: floa
         now += max(ring_s, talk_s) + 1.0
         _check(pacer.decide(now), 50 * agents)
     _check(pacer.decide(now + 7 * 86_400.0), 50 * agents)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    events=EVENTS,
+    leaving=st.lists(st.integers(0, 6), min_size=7, max_size=7, unique=True),
+    method=st.sampled_from(method_names()),
+)
+def test_nobody_is_dialed_on_the_strength_of_agents_who_are_all_leaving(
+    events: list[tuple[object, ...]], leaving: list[int], method: str
+) -> None:
+    pacer = build(method)
+    _play(pacer, events)
+    for agent in leaving:
+        pacer.agent_leaving(4_002.0, agent)
+    decision = pacer.decide(4_002.0)
+    assert (decision.dial, decision.limit) == (0, "no_agents")
+
+
+@settings(max_examples=40, deadline=None)
+@given(events=EVENTS, agent=SMALL_IDS)
+def test_a_leave_that_is_taken_back_changes_nothing(events: list[tuple[object, ...]], agent: int) -> None:
+    plain, wavering = build("progressive", max_lines=9), build("progressive", max_lines=9)
+    _play(plain, events)
+    _play(wavering, events)
+    for pacer in (plain, wavering):
+        pacer.agent_leaving(4_001.0, agent, leaving=False)
+    wavering.agent_leaving(4_001.0, agent)
+    wavering.agent_leaving(4_001.0, agent, leaving=False)
+    assert plain.decide(4_002.0) == wavering.decide(4_002.0)
+
+
+@pytest.mark.slow
+def test_a_simulated_week_takes_no_more_memory_than_a_day() -> None:
+    floor = Floor(
+        shifts=tuple(Shift(agents=2, begins_s=86_400.0 * day, ends_s=86_400.0 * day + 7_200.0) for day in range(7)),
+        answer=Steps(0.3),
+        hours=7 * 24.0,
+    )
+    pacer = build("predictive", ring_timeout_s=26.0)
+    sizes: list[int] = []
+    for hours in (24.0, 7 * 24.0):
+        pacer = build("predictive", ring_timeout_s=26.0)
+        simulate(dataclasses.replace(floor, hours=hours), pacer, seed=1, decide_every_s=5.0)
+        sizes.append(len(pickle.dumps(pacer)))
+    assert sizes[1] < 1.5 * sizes[0] + 20_000
+
+
+def test_segments_without_end_do_not_take_the_memory() -> None:
+    pacer = build("predictive")
+    pacer.agent_changed(0.0, "anna", "idle")
+    for call in range(5_000):
+        pacer.call_started(0.1 * call, call, ("segment", call))
+        pacer.call_ended(0.1 * call + 0.05, call, "busy")
+    assert len(pickle.dumps(pacer)) < 400_000
+    assert pacer.decide(501.0).dial >= 0
 
 
 def test_a_flood_of_ids_that_never_end_does_not_take_the_memory() -> None:

@@ -32,7 +32,10 @@ class DialUpTo:
         else:
             self._talking.discard(agent)
 
-    def call_started(self, now: float, call: Hashable) -> None:
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
+        """The model knows no leaving."""
+
+    def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
         self._ringing.add(call)
 
     def call_ended(self, now: float, call: Hashable, outcome: str) -> None:

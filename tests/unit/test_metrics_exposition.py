@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -93,7 +94,20 @@ def full() -> Metrics:
         PaceDecided(
             at=T,
             campaign=W,
-            decision=Decision(dial=4, limit="threshold", explanation="", threshold=0.05, expected_abandonment=0.04),
+            decision=Decision(
+                dial=4,
+                limit="threshold",
+                explanation="",
+                threshold=0.05,
+                expected_abandonment=0.04,
+                budget_left=2.5,
+                idle=3,
+                busy=17,
+                waiting=1,
+                in_flight=8,
+                answer_rate=0.3,
+                mean_talk_s=61.0,
+            ),
         ),
         GateAnswered(at=T, campaign=W, requested=5, granted=4, refused=(("do_not_call", 1),), ready=10, later=3),
         ServerChanged(at=T, server=ServerName("a1"), connected=True),
@@ -109,6 +123,7 @@ def full() -> Metrics:
     metrics.ami_round_trip(0.001)
     metrics.event_loop_lag(0.002)
     metrics.webhook_delivery("delivered")
+    metrics.pacing_journal_dropped(2)
     for queue in QueueName:
         metrics.queue_depth(queue, 3)
     metrics.refresh(view.snapshot(T + 72))
@@ -165,6 +180,18 @@ def test_values(text: str) -> None:
     assert value("ami_reconnects_total") == 1
     assert value("asterisk_servers", state="connected") == 1
     assert value("pacing_threshold_ratio", campaign="winter") == 0.05
+    assert value("pacing_expected_abandonment_ratio", campaign="winter") == 0.04
+    assert value("pacing_budget_calls", campaign="winter") == 2.5
+    assert value("pacing_answer_ratio", campaign="winter") == 0.3
+    assert value("pacing_agents", campaign="winter", state="idle") == 3
+    assert value("pacing_agents", campaign="winter", state="busy") == 17
+    assert value("pacing_people_waiting", campaign="winter") == 1
+    assert value("pacing_calls_in_flight", campaign="winter") == 8
+    assert value("pacing_mean_talk_seconds", campaign="winter") == 61
+    assert math.isnan(value("pacing_mean_wrapup_seconds", campaign="winter"))
+    assert value("pacing_limit", campaign="winter", reason="threshold") == 1
+    assert value("pacing_journal_dropped_rows_total") == 2
+    assert value("pacing_queue_depth") == 3
     assert value("removals_applied_total", outcome="cancelled") == 1
     assert value("engine_queue_depth") == 3
 
@@ -173,6 +200,17 @@ def test_a_campaign_that_is_gone_leaves_no_series() -> None:
     metrics = full()
     metrics.forget(W)
     assert 'campaign="winter"' not in metrics.render().decode()
+
+
+def test_one_limit_holds_at_a_time() -> None:
+    metrics = full()
+    for limit in ("idle", "threshold", "idle"):
+        metrics.apply(PaceDecided(at=T, campaign=W, decision=Decision(dial=0, limit=limit, explanation="")))
+    lines = [line for line in metrics.render().decode().splitlines() if line.startswith("cadencia_pacing_limit{")]
+    assert sorted(lines) == [
+        'cadencia_pacing_limit{campaign="winter",reason="idle"} 1.0',
+        'cadencia_pacing_limit{campaign="winter",reason="threshold"} 0.0',
+    ]
 
 
 def test_reasons_are_bounded() -> None:

@@ -151,3 +151,43 @@ def test_ages_follow_the_calls_through_removals() -> None:
     for call in range(0, 40, 2):
         ledger.call_ended(40.0, call, "busy")
     assert sorted(ledger.ringing_ages(40.0)) == [40.0 - call for call in range(39, 0, -2)]
+
+
+def test_an_agent_who_will_leave_is_not_counted_on_but_still_on_the_floor() -> None:
+    ledger, recorder = _ledger()
+    for agent in ("anna", "ben"):
+        ledger.agent_changed(0.0, agent, "idle")
+        ledger.agent_changed(10.0, agent, "talking")
+    ledger.agent_leaving(20.0, "anna", leaving=True)
+    ledger.agent_leaving(21.0, "anna", leaving=True)
+    assert (ledger.staffed, ledger.talking, ledger.busy, ledger.leaving) == (1, 1, 2, 1)
+    assert ledger.agent_ages(25.0, AgentState.TALKING).tolist() == [15.0]
+    assert ledger.all_agent_ages(25.0, AgentState.TALKING).tolist() == [15.0, 15.0]
+    ledger.agent_changed(30.0, "anna", "wrapup")
+    assert (ledger.wrapping_up, ledger.busy) == (0, 2)
+    ledger.agent_changed(40.0, "anna", "away")
+    assert recorder.steps[-2:] == [("agent", "talking", "wrapup", 20.0), ("agent", "wrapup", "away", 10.0)]
+    assert ledger.leaving == 0
+    ledger.agent_changed(50.0, "anna", "idle")  # back from the break, and counted on again
+    assert (ledger.staffed, ledger.idle) == (2, 1)
+
+
+def test_leaving_can_be_taken_back_and_means_nothing_for_agents_who_are_away() -> None:
+    ledger, _ = _ledger()
+    ledger.agent_leaving(0.0, "nobody", leaving=True)
+    assert (ledger.leaving, ledger.ignored_events) == (0, 1)
+    ledger.agent_changed(0.0, "anna", "idle")
+    ledger.agent_changed(5.0, "anna", "talking")
+    ledger.agent_leaving(6.0, "anna", leaving=True)
+    ledger.agent_leaving(7.0, "anna", leaving=False)
+    assert (ledger.leaving, ledger.talking) == (0, 1)
+    assert ledger.agent_ages(10.0, AgentState.TALKING).tolist() == [5.0]
+
+
+def test_each_ringing_call_keeps_its_segment() -> None:
+    ledger, _ = _ledger()
+    for call, segment in enumerate(["cold", None, "warm", "cold"]):
+        ledger.call_started(0.0, call, segment)
+    assert ledger.ringing_segments().tolist() == [1, 0, 2, 1]
+    ledger.call_ended(1.0, 0, "busy")
+    assert ledger.ringing_segments().tolist() == [1, 0, 2]

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
+
 from pacing import Pacer, build
+from pacing.distributions import LogNormal
+from pacing.floor import Floor, Shift, Steps
+from pacing.legal_window import Held, LegalWindow
+from pacing.methods.parts import Parts
+from pacing.methods.predictive import Predictive
+from pacing.paced import RulePacer
+from pacing.settings import PacingSettings
+from pacing.simulate import simulate
 
 
 def _trained(pacer: Pacer, *, agents: int = 10, answers: int = 200, abandoned: int = 0, answer_every: int = 4) -> float:
@@ -58,7 +70,7 @@ def test_an_overdrawn_budget_leaves_one_call_per_idle_agent() -> None:
     now = _trained(pacer, answers=200, abandoned=9)
     decision = pacer.decide(now)
     assert (decision.dial, decision.limit) == (10, "budget")
-    assert "9 of 200 answered calls abandoned, 3.0 % allowed" in decision.explanation
+    assert "9 of 200 answered calls abandoned (30 days), 3.0 % allowed" in decision.explanation
     assert decision.budget_left is not None
     assert decision.budget_left < 0.0
 
@@ -141,3 +153,57 @@ def test_the_snapshot_is_plain_and_complete() -> None:
 def test_the_same_events_give_the_same_decisions() -> None:
     first, second = build("predictive"), build("predictive")
     assert first.decide(_trained(first)) == second.decide(_trained(second))
+
+
+def test_a_bad_half_hour_is_stopped_however_much_the_window_has_left() -> None:
+    held = (Held(answers=100_000, abandoned=0),)
+    pacer = build("predictive", windows=(LegalWindow(name="30 days", length_s=30 * 86_400.0, held=held),))
+    now = _trained(pacer)
+    assert pacer.decide(now).limit == "threshold"
+    for call in range(12):
+        pacer.call_abandoned(now, ("lost", call))
+    decision = pacer.decide(now)
+    assert decision.limit == "budget"
+    assert decision.budget_left == pytest.approx(0.03 * 100_212 - 13)
+    assert "too many were abandoned in the last half hour" in decision.explanation
+    assert decision.threshold == pytest.approx(0.05 * 0.03)
+
+
+def test_an_answer_stands_while_nothing_happens_and_no_longer() -> None:
+    pacer = build("predictive")
+    now = _trained(pacer)
+    for call in range(pacer.decide(now).dial):
+        pacer.call_started(now, ("new", call))
+    first = pacer.decide(now + 0.1)
+    assert first.dial == 0
+    assert pacer.decide(now + 0.5) is first
+    assert pacer.decide(now + 1.2) is not first
+    pacer.call_ended(now + 1.3, ("new", 0), "busy")
+    assert pacer.decide(now + 1.4).in_flight == first.in_flight - 1
+
+
+def test_agents_who_leave_are_not_counted_on() -> None:
+    pacer, plain = build("predictive"), build("predictive")
+    now = _trained(pacer)
+    assert _trained(plain) == now
+    for each in (pacer, plain):
+        for agent in range(10):
+            each.agent_changed(now, agent, "talking")
+    for agent in range(8):
+        pacer.agent_leaving(now, agent)
+    decision = pacer.decide(now + 1.0)
+    assert decision.busy == 10
+    assert decision.dial < plain.decide(now + 1.0).dial
+
+
+@pytest.mark.parametrize("part", [field.name for field in dataclasses.fields(Parts)])
+def test_an_ablation_changes_what_is_decided(part: str) -> None:
+    floor = Floor(shifts=(Shift(agents=8),), answer=Steps(0.5), talk=LogNormal(40.0, 0.9), hours=0.5)
+    settings = PacingSettings(ring_timeout_s=26.0)
+
+    def day(parts: Parts) -> tuple[int, float]:
+        pacer = RulePacer("predictive", Predictive(settings, parts), settings)
+        came_to = simulate(floor, pacer, seed=1, decide_every_s=1.0)
+        return came_to.dialed, came_to.busy_s
+
+    assert day(Parts()) != day(dataclasses.replace(Parts(), **{part: False}))

@@ -212,6 +212,59 @@ class Feed:
         return answer
 
 
+class Listeners:
+    """Some people, or nobody, who listen to results."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.heard: list[Mapping[str, object]] = []
+        self._count = count
+        self._came = asyncio.Event()
+        self.come(count)
+
+    def come(self, count: int) -> None:
+        """So many listen from now on."""
+        self._count = count
+        if count:
+            self._came.set()
+        else:
+            self._came.clear()
+
+    def __len__(self) -> int:
+        return self._count
+
+    async def listened(self) -> None:
+        """Wait for the first."""
+        await self._came.wait()
+
+    def publish(self, result: Mapping[str, object]) -> None:
+        """Hear a result."""
+        self.heard.append(result)
+
+
+async def test_results_are_read_only_while_somebody_listens_and_from_that_moment_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(results_feed, "EVERY_S", 0.002)
+    entries = [(b"10-0", {b"data": b'{"type": "call.started"}'})]
+    redis = Feed([[(b"results", entries)], *([None] * 1_000)])
+    audience = Listeners(0)
+    async with Tasks() as tasks:
+        tasks.start("results", results_feed.follow(cast("Redis", redis), "results", audience))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not redis.asked, "nobody listens"
+        audience.come(1)
+        await eventually(lambda: audience.heard)
+        audience.come(0)
+        await asyncio.sleep(0.02)
+        asked = len(redis.asked)
+        await asyncio.sleep(0.02)
+        assert len(redis.asked) == asked, "nobody listens any more"
+        audience.come(2)
+        await eventually(lambda: len(redis.asked) > asked)
+    assert redis.asked[0] == redis.asked[asked] == b"0-9", "each time from the newest entry on"
+
+
 async def test_results_are_followed_over_an_outage_and_past_what_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results_feed, "_RETRY_S", 0.001)
     entries = [
@@ -223,11 +276,11 @@ async def test_results_are_followed_over_an_outage_and_past_what_is_none(monkeyp
         (b"6-0", {b"data": b'{"type": "call.ended"}'}),
     ]
     redis = Feed([None, [(b"results", entries[:4])], RedisConnectionError("gone"), [(b"results", entries[4:])]])
-    seen: list[Mapping[str, object]] = []
+    audience = Listeners()
     async with Tasks() as tasks:
-        tasks.start("results", results_feed.follow(cast("Redis", redis), "results", seen.append))
+        tasks.start("results", results_feed.follow(cast("Redis", redis), "results", audience))
         await eventually(lambda: len(redis.asked) == 5)
-    assert [result["type"] for result in seen] == ["call.started", "call.ended"]
+    assert [result["type"] for result in audience.heard] == ["call.started", "call.ended"]
     assert redis.asked == [b"0-9", b"0-9", b"4-0", b"4-0", b"6-0"], (
         "begins behind what was there, and goes on from there"
     )

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialer.storage.text import REPLACEMENT, from_json, storable, to_json
+from dialer.queues import encoding
+from dialer.storage.text import REPLACEMENT, from_json, storable, to_json, to_json_lines
 
 ANY_TEXT = st.text(st.characters(), max_size=40)  # surrogates included
 JSON_VALUES = st.recursive(
@@ -50,3 +51,13 @@ def test_what_json_has_no_word_for_is_null() -> None:
 
 def test_enormous_numbers_come_back() -> None:
     assert from_json(to_json([10**400, 2**64])) == [10**400, 2**64]
+
+
+@given(st.lists(JSON_VALUES, max_size=5))
+def test_many_values_are_written_as_each_of_them(values: list[Any]) -> None:
+    assert to_json_lines(values) == [to_json(value) for value in values]
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), ANY_TEXT | st.floats(allow_nan=False), max_size=3), max_size=5))
+def test_many_values_are_written_for_redis_as_each_of_them(values: list[Any]) -> None:
+    assert encoding.to_json_lines(values) == [encoding.to_json(value).decode() for value in values]

@@ -137,7 +137,7 @@ local function remove(m, ref)
         told[line], known = true, true
       end
     end
-    local live = call('HGET', K.live, digits)
+    local live = live_at(digits)
     if live then
       local its, owner, _, _, _, _, _, _, _, _, _, name, _, id = match(live, LIVE)
       if (campaign == '*' or name == campaign) and not told[name .. '\t' .. id] and id ~= contact then
@@ -176,7 +176,7 @@ local function do_not_call(m, ref)
   local campaign = scope ~= '*' and scope or nil
   if m.op == 'add' then
     dnc_add(scope, digits, expires and format('%.6f', expires))
-    local live = call('HGET', K.live, digits)
+    local live = live_at(digits)
     if live then
       local id, owner, _, _, _, _, _, _, _, _, _, name = match(live, LIVE)
       if scope == '*' or name == scope then tell(id, owner, 'dnc', ref, reason) end

@@ -7,12 +7,14 @@ local retry_at = ARGV[8]
 local gate = call('HMGET', K.gate, 'generation', 'epoch')
 if not gate[1] then return not_ready('the record has not been loaded') end
 local epoch = tonumber(gate[2] or 0)
-local live, field = live_call(id, digits)
+local live, field, entry = live_call(id, digits, ARGV[3])
 if live then
-  local _, its_owner, its_token = match(live, LIVE)
-  if token == 0 and its_owner ~= owner then return 0 end
-  if token ~= 0 and token < tonumber(its_token) then return 0 end
-  unlive(field, campaign, contact)
+  if live ~= ARGV[3] then
+    local _, its_owner, its_token = match(live, LIVE)
+    if token == 0 and its_owner ~= owner then return 0 end
+    if token ~= 0 and token < tonumber(its_token) then return 0 end
+  end
+  unlive(field, entry, campaign, contact)
   call('HDEL', K.live_purged, id)
 elseif token > epoch then
   -- This Redis issued the token and no longer has the call: it was finished or given back.

@@ -1,13 +1,13 @@
 -- The gate: drain what the CRM has said, then reserve contacts of one campaign. One step, nothing in between.
 -- generation, owner, campaign, now, inbox seen, results kept for (ms), drain at most, put off by (s), how many,
 -- call ids joined by new lines (one argument is much cheaper than many).
--- Answers {more to drain?, turn, ready, later, first token, ids, records, {place, digits...} where the number is not the
--- record's first, refused, inbox}; ids and records joined by a character that neither can have.
+-- Answers {more to drain?, turn, ready, later, first token, ids joined by a character that they cannot have, digits by
+-- commas, attempts made before by commas, records, refused, inbox}.
 
 local generation, owner, campaign, now_text = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 keep_ms = tonumber(ARGV[6])
 local put_off_s = tonumber(ARGV[8])
-local gate = call('HMGET', K.gate, 'generation', 'removals', 'dnc')
+local gate = call('HMGET', K.gate, 'generation', 'removals', 'dnc', 'fence')
 if not gate[1] then return not_ready('the record has not been loaded') end
 if gate[1] ~= generation then return not_ready('the record was loaded anew') end
 
@@ -32,108 +32,134 @@ if #due > 0 then
   call('ZREM', later, unpack(due))
 end
 
-local ids_out, records_out, numbers_out, refused, counts = {}, {}, {}, {}, {}
-local token = 0
+local ids_out, records_out, numbers_out, made_out, counts, asides = {}, {}, {}, {}, {}, {}
+local taken, listed = {}, nil
 local function refuse(why) counts[why] = (counts[why] or 0) + 1 end
 
+-- The number at which a contact may be called where that is not plain: what the record says has to be asked about, or its
+-- first number is being called. nil where there is none; then it has been put where it belongs.
+local function number_of(id, record, busy)
+  local digits, attempts, expires = match(record or '', '^(%d+)\t(%d+)\t([^\t]*)')
+  if not attempts then return refuse('removed') end
+  local to_ask = sub(expires, 1, 1) == '!'
+  if to_ask then expires = sub(expires, 2) end
+  if expires ~= '' and tonumber(expires) <= now then
+    forget(campaign, id, record)
+    call('SADD', K.finished .. campaign, id)
+    publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'expired'})
+    return refuse('expired')
+  end
+  busy = busy or taken[digits]
+  if to_ask or busy then listed = listed or dnc_lists(campaign) end
+  local on_list = to_ask and listed(digits)
+  if not on_list and not busy then return digits, attempts end
+  -- The others in turn; the contact counts as listed only where all of its numbers are.
+  local some_busy = not on_list
+  local _, _, _, index, _, phones = match(record, HEAD)
+  local list = phones_of(phones)
+  for k = 1, #list - 1 do
+    digits = list[(index + k) % #list + 1]
+    if not listed(digits) then
+      if not taken[digits] and call('HEXISTS', K.live, digits) == 0 then return digits, attempts end
+      some_busy = true
+    end
+  end
+  if some_busy then
+    asides[#asides + 1] = format('%.6f', now + put_off_s)
+    asides[#asides + 1] = id
+    return refuse('number_live')
+  end
+  forget(campaign, id, record)
+  publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'do_not_call'})
+  return refuse('do_not_call')
+end
+
+local given = 0
+local token = (floor(tonumber(gate[4] or 0) / SPAN) + 1) * SPAN
+-- What goes into `live`, where it is known before the end.
+local live
 -- With a backlog of removals nobody is reserved: it must be gone first.
 local want = more and 0 or tonumber(ARGV[9])
-if want > 0 then
-  local taken, live, asides, chosen, made, nexts = {}, {}, {}, {}, {}, {}
-  local listed
-  local given, examined = 0, 0
-  local bound = want * 2 + 100
-  while given < want and examined < bound do
-    -- ZRANGE and ZREMRANGEBYRANK take half the time of ZPOPMIN, which also has to write out the scores.
-    local ids = call('ZRANGE', ready, 0, want - given - 1)
-    local n = #ids
-    if n == 0 then break end
-    call('ZREMRANGEBYRANK', ready, 0, n - 1)
-    examined = examined + n
-    local firsts, attempts_of, expiries = {}, {}, {}
-    local records = call('HMGET', data, unpack(ids))
-    for i = 1, n do
-      local digits, attempts, expires = match(records[i] or '', '^(%d+)\t(%d+)\t([^\t]*)')
-      firsts[i], attempts_of[i], expiries[i] = digits or '0', attempts, expires
+local examined, bound = 0, want * 2 + 100
+while given < want and examined < bound do
+  -- ZRANGE and ZREMRANGEBYRANK take half the time of ZPOPMIN, which also has to write out the scores.
+  local ids = call('ZRANGE', ready, 0, want - given - 1)
+  local n = #ids
+  if n == 0 then break end
+  call('ZREMRANGEBYRANK', ready, 0, n - 1)
+  examined = examined + n
+  local records = call('HMGET', data, unpack(ids))
+  local firsts, made = {}, {}
+  for i = 1, n do
+    -- Most are called for the first time, never expire and have no number to be asked about.
+    local record = records[i] or ''
+    local digits, attempts = match(record, '^([^\t]+)\t0\t\t'), '0'
+    if not digits then
+      digits, attempts = match(record, '^([^\t]+)\t([^\t]+)\t\t')
+      digits = digits or match(record, '^%d+') or '0'
     end
-    local busy = call('HMGET', K.live, unpack(firsts))
-    for i = 1, n do
-      local id, record, digits, attempts, expires = ids[i], records[i], firsts[i], attempts_of[i], expiries[i]
-      local to_ask = false
-      if attempts and expires ~= '' and sub(expires, 1, 1) == '!' then to_ask, expires = true, sub(expires, 2) end
-      if not attempts then
-        refuse('removed')
-      elseif expires ~= '' and tonumber(expires) <= now then
-        forget(campaign, id, record)
-        call('SADD', K.finished .. campaign, id)
-        publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'expired'})
-        refuse('expired')
-      else
-        if to_ask and not listed then listed = dnc_lists(campaign) end
-        local on_list = to_ask and listed(digits)
-        local is_live = busy[i] or taken[digits]
-        if on_list or is_live then
-          -- The others in turn; the contact counts as listed only where all of its numbers are.
-          listed = listed or dnc_lists(campaign)
-          local _, _, _, index, _, phones = match(record, HEAD)
-          local list = phones_of(phones)
-          local some_live = not on_list
-          for k = 1, #list - 1 do
-            digits = list[(index + k) % #list + 1]
-            on_list = listed(digits)
-            is_live = not on_list and (taken[digits] or call('HEXISTS', K.live, digits) == 1)
-            if not on_list and not is_live then break end
-            some_live = some_live or not on_list
-          end
-          if on_list and some_live then on_list, is_live = false, true end
-        end
-        if on_list then
-          forget(campaign, id, record)
-          publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'do_not_call'})
-          refuse('do_not_call')
-        elseif is_live then
-          asides[#asides + 1] = format('%.6f', now + put_off_s)
-          asides[#asides + 1] = id
-          refuse('number_live')
-        else
-          taken[digits] = true
-          given = given + 1
-          ids_out[given], records_out[given], chosen[given], made[given] = id, record, digits, attempts
-          if digits ~= firsts[i] then
-            numbers_out[#numbers_out + 1] = given
-            numbers_out[#numbers_out + 1] = digits
-          end
-        end
-      end
-    end
+    firsts[i], made[i] = digits, attempts
   end
-  if #asides > 0 then call('ZADD', later, unpack(asides)) end
-  if given > 0 then
-    token = call('HINCRBY', K.gate, 'fence', given) - given + 1
-    local front, tail = '\t' .. owner .. '\t', '\treserved\t' .. now_text .. '\t\t\t\t\t\t' .. campaign .. '\t'
-    local next_call = string.gmatch(ARGV[10], '[^\n]+')
-    for i = 1, given do
-      local digits, attempts = chosen[i], made[i]
-      -- Writing numbers out is what is slow here; most contacts have made as many attempts as the one before.
-      local middle = nexts[attempts]
-      if not middle then
-        middle = '\t' .. (attempts + 1) .. tail
-        nexts[attempts] = middle
+  local busy = call('HMGET', K.live, unpack(firsts))
+  if given == 0 then
+    live = {}
+    for i = 1, n do
+      local digits = firsts[i]
+      if not made[i] or busy[i] or taken[digits] then
+        live, taken = nil, {}
+        break
       end
-      live[i * 2 - 1] = digits
-      live[i * 2] = next_call() .. front .. (token + i - 1) .. middle .. digits .. '\t' .. ids_out[i]
+      taken[digits] = true
+      live[i * 2 - 1], live[i * 2] = digits, token + i - 1
     end
-    call('HSET', K.live, unpack(live))
-    call('HINCRBY', K.live_count, campaign, given)
-    -- Nobody takes these for a dead node's before its first heartbeat.
-    call('ZADD', K.nodes, 'NX', format('%.6f', now + 10), owner)
+  else
+    live = nil
+  end
+  if live then
+    -- All of them as they are, as nearly always.
+    given, ids_out, records_out, numbers_out, made_out = n, ids, records, firsts, made
+  else
+    for i = 1, n do
+      local digits, attempts = firsts[i], made[i]
+      if not attempts or busy[i] or taken[digits] then digits, attempts = number_of(ids[i], records[i], busy[i]) end
+      if digits then
+        given = given + 1
+        taken[digits] = true
+        ids_out[given], records_out[given], numbers_out[given], made_out[given] = ids[i], records[i], digits, attempts
+      end
+    end
   end
 end
+if #asides > 0 then call('ZADD', later, unpack(asides)) end
+local ids_text, made_text = concat(ids_out, '\30'), concat(made_out, ',')
+if given > 0 then
+  call('HSET', K.gate, 'fence', format('%.0f', token + given - 1))
+  local calls = ARGV[10]
+  if given < want then
+    local stop = 0
+    for _ = 1, given do stop = find(calls, '\n', stop + 1, true) end
+    calls = sub(calls, 1, stop - 1)
+  end
+  local batch = format('%.0f', token / SPAN)
+  call('HSET', K.live_batches, batch, concat({owner, now_text, campaign, calls, made_text, ids_text}, '\t'))
+  call('HSET', K.live_left, batch, given)
+  if not live then
+    live = {}
+    for i = 1, given do
+      live[i * 2 - 1], live[i * 2] = numbers_out[i], token + i - 1
+    end
+  end
+  call('HSET', K.live, unpack(live))
+  call('HINCRBY', K.live_count, campaign, given)
+  -- Nobody takes these for a dead node's before its first heartbeat.
+  call('ZADD', K.nodes, 'NX', format('%.6f', now + 10), owner)
+end
+local refused = {}
 for why, n in pairs(counts) do
   refused[#refused + 1] = why
   refused[#refused + 1] = n
 end
 return {
-  more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, concat(ids_out, '\30'), concat(records_out, '\30'),
-  numbers_out, refused, inbox(owner, ARGV[5]),
+  more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, ids_text, concat(numbers_out, ','), made_text,
+  records_out, refused, inbox(owner, ARGV[5]),
 }

@@ -10,14 +10,19 @@ local ids, lists, payloads, priorities, expiries, not_befores, attempts_made, ne
 local n = #ids
 call('SADD', K.campaigns, campaign)
 
-local keys, phones, all, first = {}, {}, {}, {}
-local own = campaign .. '\t'
+-- The numbers of all contacts in one row; those of contact i end at last[i].
+local all, last, m = {}, {[0] = 0}, 0
 for i = 1, n do
-  keys[i] = own .. ids[i]
-  local list = phones_of(lists[i])
-  phones[i], first[i] = list, #all
-  for k = 1, #list do all[#all + 1] = list[k] end
+  local list = lists[i]
+  if find(list, ',', 1, true) then
+    for digits in string.gmatch(list, '%d+') do m = m + 1 all[m] = digits end
+  else
+    m = m + 1
+    all[m] = list
+  end
+  last[i] = m
 end
+local own = campaign .. '\t'
 -- What most installations have none of, or not yet, is asked for once a run rather than once a contact.
 local NONE = {}
 local function members(key, list, kind)
@@ -35,7 +40,12 @@ local removals = removed ~= NONE or removed_all ~= NONE
 local finished = members(K.finished .. campaign, ids)
 local records = call('EXISTS', data) == 0 and NONE or call('HMGET', data, unpack(ids))
 -- Field in `live` of those that are being called; found as live_call_of does.
-local live = call('EXISTS', K.live_contacts) == 0 and {} or call('HMGET', K.live_contacts, unpack(keys))
+local live = {}
+if call('EXISTS', K.live_contacts) == 1 then
+  local keys = {}
+  for i = 1, n do keys[i] = own .. ids[i] end
+  live = call('HMGET', K.live_contacts, unpack(keys))
+end
 if records ~= NONE and call('EXISTS', K.live) == 1 then
   local theirs, whose = {}, {}
   for i = 1, n do
@@ -48,54 +58,67 @@ if records ~= NONE and call('EXISTS', K.live) == 1 then
   end
   for k, record in ipairs(#theirs > 0 and call('HMGET', K.live, unpack(theirs)) or NONE) do
     if record then
-      local _, _, _, _, _, _, _, _, _, _, _, its_campaign, _, contact = match(record, LIVE)
+      local _, _, _, _, _, _, _, _, _, _, _, its_campaign, _, contact = match(live_record(theirs[k], record), LIVE)
       if its_campaign == campaign and contact == ids[whose[k]] then live[whose[k]] = theirs[k] end
     end
   end
 end
 local listed = dnc_lists(campaign)
 
--- The index of phones, read at once and written at once.
-local lines, changed = {}, {}
+-- The index of phones, read at once and written at once: lines by number, of those that change here.
 local read = call('HMGET', K.phones, unpack(all))
-for i = 1, #all do lines[all[i]] = read[i] or '' end
+local lines, changed, c = {}, {}, 0
+
+local function line(j, key)
+  local digits = all[j]
+  local before = lines[digits]
+  if not before then
+    before = read[j] or ''
+    c = c + 1
+    changed[c] = digits
+  end
+  lines[digits] = before == '' and key or before .. '\n' .. key
+end
 
 local function unline(digits, key)
-  local left = {}
-  for line in string.gmatch(lines[digits] or call('HGET', K.phones, digits) or '', '[^\n]+') do
-    if line ~= key then left[#left + 1] = line end
+  local before = lines[digits]
+  if not before then
+    before = call('HGET', K.phones, digits) or ''
+    c = c + 1
+    changed[c] = digits
   end
-  lines[digits], changed[digits] = concat(left, '\n'), true
+  local left = {}
+  for other in string.gmatch(before, '[^\n]+') do
+    if other ~= key then left[#left + 1] = other end
+  end
+  lines[digits] = concat(left, '\n')
 end
 
 local push = call('HINCRBY', K.gate, 'push', n) - n
 local store, to_ready, to_later, out = {}, {}, {}, {}
+local s, r, l = 0, 0, 0
 for i = 1, n do
-  local id, list = ids[i], lists[i]
-  local expires, not_before = expiries and expiries[i] or '', not_befores and not_befores[i] or ''
-  local made, next_at = attempts_made and attempts_made[i] or 0, next_times and next_times[i] or ''
+  local id, list, record, from, to = ids[i], lists[i], records[i], last[i - 1] + 1, last[i]
   local gone, callable, to_ask = false, false, false
   if removals then
     gone = removed[i] == 1 or removed_all[i] == 1
-    for k = 1, #phones[i] do
-      local j = first[i] + k
+    for j = from, to do
       if withdrawn[j] == 1 or withdrawn_all[j] == 1 then gone = true end
     end
   end
   if not gone and finished[i] ~= 1 then
-    for _, digits in ipairs(phones[i]) do
-      if not listed(digits) then callable = true break end
+    for j = from, to do
+      if not listed(all[j]) then callable = true break end
       to_ask = true
     end
   end
-  local record = records[i]
-  if live[i] then call('HSETNX', K.live_contacts, keys[i], live[i]) end
+  if live[i] then call('HSETNX', K.live_contacts, own .. id, live[i]) end
   if gone or finished[i] == 1 or not (callable or live[i]) then
     if record then
       -- An update that adds a withdrawn number, or leaves only listed ones, ends the waiting of the contact.
       local _, _, _, _, _, old = match(record, HEAD)
       for _, digits in ipairs(phones_of(old)) do
-        unline(digits, keys[i])
+        unline(digits, own .. id)
       end
       call('HDEL', data, id)
       call('ZREM', ready, id)
@@ -105,24 +128,30 @@ for i = 1, n do
   else
     local _, attempts, index, score, old, said
     if record then _, attempts, _, index, score, old, said = match(record, HEAD) end
+    local expires, not_before = expiries and expiries[i] or '', not_befores and not_befores[i] or ''
+    local made, next_at = attempts_made and attempts_made[i] or 0, next_times and next_times[i] or ''
     -- The order of pushes decides among contacts of one priority; 2^41 pushes fit beside 2,001 priorities in a double.
     local order = attempts and score % 2199023255552 or push + i
     local rank = format('%.0f', order - (priorities and priorities[i] or 0) * 2199023255552)
     local before = attempts and tonumber(attempts) or 0
-    local total = math.max(before, made)
+    local total = made > before and made or before
     local kept = old == list and index or '0'
     -- Not known to be on no list is only the number whose turn it is, where it is another than the first.
     if to_ask or kept ~= '0' then expires = '!' .. expires end
-    store[#store + 1] = id
-    store[#store + 1] = head(total, expires, kept, rank, list, not_before, payloads[i])
+    s = s + 2
+    store[s - 1] = id
+    if total == 0 and expires == '' and kept == '0' and not_before == '' then
+      -- What `head` would say, of nearly all contacts of a list.
+      store[s] = all[from] .. '\t0\t\t0\t' .. rank .. '\t' .. list .. '\n' .. payloads[i]
+    else
+      store[s] = head(total, expires, kept, rank, list, not_before, payloads[i])
+    end
     if old ~= list then
+      local key = own .. id
       for _, digits in ipairs(old and phones_of(old) or NONE) do
-        unline(digits, keys[i])
+        unline(digits, key)
       end
-      for _, digits in ipairs(phones[i]) do
-        lines[digits] = lines[digits] == '' and keys[i] or lines[digits] .. '\n' .. keys[i]
-        changed[digits] = true
-      end
+      for j = from, to do line(j, key) end
     end
     if not live[i] then
       local begin = not_before
@@ -138,30 +167,36 @@ for i = 1, n do
         end
       end
       if begin ~= '' then
-        to_later[#to_later + 1] = begin
-        to_later[#to_later + 1] = id
+        l = l + 2
+        to_later[l - 1] = begin
+        to_later[l] = id
         if attempts then call('ZREM', ready, id) end
       else
-        to_ready[#to_ready + 1] = rank
-        to_ready[#to_ready + 1] = id
+        r = r + 2
+        to_ready[r - 1] = rank
+        to_ready[r] = id
         if attempts then call('ZREM', later, id) end
       end
     end
     out[i] = attempts and 'U' or live[i] and 'U' or 'A'
   end
 end
-if #store > 0 then call('HSET', data, unpack(store)) end
-if #to_ready > 0 then call('ZADD', ready, unpack(to_ready)) end
-if #to_later > 0 then call('ZADD', later, unpack(to_later)) end
+if s > 0 then call('HSET', data, unpack(store)) end
+if r > 0 then call('ZADD', ready, unpack(to_ready)) end
+if l > 0 then call('ZADD', later, unpack(to_later)) end
 local index, empty = {}, {}
-for digits in pairs(changed) do
-  if lines[digits] == '' then
+local x = 0
+for k = 1, c do
+  local digits = changed[k]
+  local left = lines[digits]
+  if left == '' then
     empty[#empty + 1] = digits
   else
-    index[#index + 1] = digits
-    index[#index + 1] = lines[digits]
+    x = x + 2
+    index[x - 1] = digits
+    index[x] = left
   end
 end
-if #index > 0 then call('HSET', K.phones, unpack(index)) end
+if x > 0 then call('HSET', K.phones, unpack(index)) end
 if #empty > 0 then call('HDEL', K.phones, unpack(empty)) end
 return concat(out)

@@ -5,12 +5,17 @@ local call, sub, match, find, gsub, format = redis.call, string.sub, string.matc
 local floor, concat, tonumber = math.floor, table.concat, tonumber
 
 -- A live call: call, owner, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits,
--- contact. It stands under its number in `live`: one entry a reservation, since each costs the gate a microsecond.
+-- contact. It stands under its number in `live`. As long as no more is known of it than when it was reserved, only its token
+-- does: the rest was written once for all of its batch, which is several times cheaper than a record for each.
 local LIVE = '^([^\t]*)\t([^\t]*)\t(%d+)\t(%d+)\t(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(%d+)\t(.*)$'
 -- A waiting contact: next phone, attempts, expiry, index of the next phone, score, phones, and where the CRM said so
 -- since when it may be called; then a line: the CRM's data. A ! before the expiry: one of the phones may be on a list.
 -- What the gate looks at comes first: it reads no further than it must.
 local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t(%d+)\t([^\t]*)\t([%d,]*)\t?([^\n]*)\n()'
+-- A batch: owner, reserved, campaign, calls by lines, attempts made before by commas, contacts by \30. Tokens of a batch
+-- begin at a multiple of SPAN, which gives it its number.
+local BATCH = '^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$'
+local SPAN = 1024
 local SCORE = '^%d+\t%d+\t[^\t]*\t%d+\t([^\t]*)\t'
 
 local function not_ready(why)
@@ -89,32 +94,83 @@ local function unindex(campaign, contact, phones)
   end
 end
 
--- The record of a live call, and the field of `live` that has it. Without digits all of them are looked through.
-local function live_call(id, digits)
-  if digits == '' then
-    local all = call('HGETALL', K.live)
-    for i = 2, #all, 2 do
-      if match(all[i], '^[^\t]*') == id then return all[i], all[i - 1] end
-    end
-    return nil
+local function split(list, pattern)
+  local out = {}
+  for part in string.gmatch(list, pattern) do out[#out + 1] = part end
+  return out
+end
+
+-- The record of a live call, from what `live` has under its number (nil or false where it has nothing).
+local batches = {}
+local function live_record(digits, entry)
+  if not entry or find(entry, '\t', 1, true) then return entry end
+  local token = tonumber(entry)
+  local name = format('%.0f', floor(token / SPAN))
+  local batch = batches[name]
+  if not batch then
+    local owner, reserved, campaign, calls, attempts, contacts = match(call('HGET', K.live_batches, name), BATCH)
+    batch = {
+      owner = owner, tail = '\treserved\t' .. reserved .. '\t\t\t\t\t\t' .. campaign .. '\t',
+      calls = split(calls, '[^\n]+'), attempts = split(attempts, '%d+'), contacts = split(contacts, '[^\30]+'),
+    }
+    batches[name] = batch
   end
-  local record = call('HGET', K.live, digits)
-  if record and match(record, '^[^\t]*') == id then return record, digits end
+  local place = token % SPAN + 1
+  local attempt = format('%.0f', batch.attempts[place] + 1)
+  return batch.calls[place] .. '\t' .. batch.owner .. '\t' .. entry .. '\t' .. attempt .. batch.tail .. digits .. '\t'
+    .. batch.contacts[place]
+end
+
+local function live_at(digits)
+  return live_record(digits, call('HGET', K.live, digits))
+end
+
+-- The call has a record of its own, or has ended: where nobody is left of its batch, that goes.
+local function leave_batch(entry)
+  if find(entry, '\t', 1, true) then return end
+  local name = format('%.0f', floor(tonumber(entry) / SPAN))
+  if call('HINCRBY', K.live_left, name, -1) <= 0 then
+    call('HDEL', K.live_left, name)
+    call('HDEL', K.live_batches, name)
+  end
+end
+
+-- The record of a live call, the field of `live` that has it, and what stands there. Without digits all of them are looked
+-- through. With a token the record may be that token alone: then it is this reservation, and no more is known of it.
+local everybody
+local function live_call(id, digits, token)
+  if digits == '' then
+    if not everybody then
+      everybody = {}
+      local all = call('HGETALL', K.live)
+      for i = 1, #all, 2 do
+        local record = live_record(all[i], all[i + 1])
+        everybody[match(record, '^[^\t]*')] = {record, all[i], all[i + 1]}
+      end
+    end
+    return unpack(everybody[id] or {})
+  end
+  local entry = call('HGET', K.live, digits)
+  if entry then
+    if entry == token then return entry, digits, entry end
+    local record = live_record(digits, entry)
+    if match(record, '^[^\t]*') == id then return record, digits, entry end
+  end
   -- Told by its node when the number was being called again already.
   local field = digits .. '#' .. id
-  record = call('HGET', K.live, field)
-  if record then return record, field end
+  entry = call('HGET', K.live, field)
+  if entry then return entry, field, entry end
   return nil
 end
 
 -- The same of a contact. The numbers of its record lead to it, or `live_contacts` where they no longer do.
 local function live_call_of(campaign, contact, record)
   local field = call('HGET', K.live_contacts, campaign .. '\t' .. contact)
-  if field then return call('HGET', K.live, field), field end
+  if field then return live_at(field), field end
   if not record then return nil end
   local _, _, _, _, _, phones = match(record, HEAD)
   for _, digits in ipairs(phones_of(phones)) do
-    local live = call('HGET', K.live, digits)
+    local live = live_at(digits)
     if live then
       local _, _, _, _, _, _, _, _, _, _, _, its_campaign, _, its_contact = match(live, LIVE)
       if its_campaign == campaign and its_contact == contact then return live, digits end
@@ -176,9 +232,10 @@ local function dnc_lists(campaign)
   end
 end
 
--- Takes a call out of the live ones.
-local function unlive(field, campaign, contact)
+-- Takes a call out of the live ones; field and entry as live_call gives them.
+local function unlive(field, entry, campaign, contact)
   call('HDEL', K.live, field)
+  leave_batch(entry)
   if call('HGET', K.live_contacts, campaign .. '\t' .. contact) == field then
     call('HDEL', K.live_contacts, campaign .. '\t' .. contact)
   end

@@ -8,11 +8,12 @@ for _, name in ipairs(call('ZRANGEBYSCORE', K.nodes, '(' .. ARGV[3], '+inf')) do
 call('ZADD', K.nodes, 'NX', format('%.6f', tonumber(ARGV[3]) + 10), owner)
 local all, out = call('HGETALL', K.live), {}
 for i = 1, #all, 2 do
-  local f = {match(all[i + 1], LIVE)}
+  local f = {match(live_record(all[i], all[i + 1]), LIVE)}
   local id, its = f[1], f[2]
   if its and its ~= owner and (match(its, '^[^#]*') == node or not alive[its]) and #out < limit * 2 then
     f[2], f[3] = owner, format('%.0f', call('HINCRBY', K.gate, 'fence', 1))
     call('HSET', K.live, all[i], concat(f, '\t'))
+    leave_batch(all[i + 1])
     for line in string.gmatch(call('HGET', K.live_purged, id) or '', '[^\n]+') do
       call('XADD', K.inbox .. owner, '*', 'data', line)
     end

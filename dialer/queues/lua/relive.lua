@@ -4,7 +4,7 @@
 local owner = ARGV[1]
 for i = 2, #ARGV, 13 do
   local id, campaign, digits, contact = ARGV[i], ARGV[i + 10], ARGV[i + 11], ARGV[i + 12]
-  if not live_call(id, digits) and call('SISMEMBER', K.ended, id) == 0 then
+  if not live_call(id, digits, ARGV[i + 1]) and call('SISMEMBER', K.ended, id) == 0 then
     local f = {id, owner}
     for k = 1, 12 do f[k + 2] = ARGV[i + k] end
     local field = call('HEXISTS', K.live, digits) == 0 and digits or digits .. '#' .. id

@@ -1,0 +1,134 @@
+"""Which number a call shows: local presence, an even load, a cap a day, and rest for one that people stop answering.
+
+A campaign has a pool of numbers; what they have been used for is counted in one `CallerIdLedger` for all campaigns of
+a node, since a carrier that marks a number as a nuisance does not ask which campaign it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from dialer.core.ids import Phone
+
+_DAY_S: Final = 86_400.0
+#: Calls that count half after so many more: what carriers and people think of a number changes within days.
+_MEMORY_CALLS: Final = 400.0
+#: Calls of a number before its answer rate says anything.
+_LEAST_CALLS: Final = 60.0
+#: A number rests when it is answered a fifth less than the others, and chance would do that once in a thousand times.
+_DEVIATIONS: Final = 3.1
+_WORSE_BY: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerId:
+    """One number of a campaign's pool."""
+
+    number: Phone
+    #: E.164 with the plus sign: numbers that begin like this are preferably called from here. Empty: all alike.
+    prefixes: tuple[str, ...] = ()
+    #: None: no cap.
+    max_calls_per_day: int | None = None
+
+
+@dataclass(slots=True)
+class _Use:
+    """What became of the calls from one number."""
+
+    day: int = -1
+    today: int = 0
+    #: Fading counts.
+    ended: float = 0.0
+    answered: float = 0.0
+    rests_until: float = -math.inf
+
+
+@dataclass(slots=True)
+class CallerIdLedger:
+    """How much each number has been used, and how it fares.
+
+    Attributes:
+        utc_offset_s: of the zone in which a day begins.
+        rest_s: how long a number rests.
+    """
+
+    utc_offset_s: float = 0.0
+    rest_s: float = _DAY_S
+    _uses: dict[Phone, _Use] = field(default_factory=dict)
+
+    def choose(self, pool: Sequence[CallerId], phone: Phone, now: float) -> CallerId | None:
+        """The number to call `phone` from; None where all have reached their cap or rest.
+
+        The longest prefix in common wins; among equals the one used least today, in the order of the pool.
+        """
+        best: CallerId | None = None
+        best_rank = (0, 0)
+        for candidate in pool:
+            use = self._use(candidate.number, now)
+            if now < use.rests_until:
+                continue
+            if candidate.max_calls_per_day is not None and use.today >= candidate.max_calls_per_day:
+                continue
+            near = max((len(prefix) for prefix in candidate.prefixes if phone.startswith(prefix)), default=0)
+            rank = (near, -use.today)
+            if best is None or rank > best_rank:
+                best, best_rank = candidate, rank
+        return best
+
+    def started(self, number: Phone, now: float) -> None:
+        """A call from it was started."""
+        self._use(number, now).today += 1
+
+    def ended(self, pool: Sequence[CallerId], number: Phone, now: float, *, answered: bool) -> bool:
+        """A call from it ended after it had been answered, or not; whether the number rests from now on.
+
+        It is compared with the others of its pool. The last one that does not rest is never sent to rest: calling less
+        is a decision for people.
+        """
+        use = self._use(number, now)
+        keep = 1.0 - 1.0 / _MEMORY_CALLS
+        use.ended = use.ended * keep + 1.0
+        use.answered = use.answered * keep + answered
+        if use.ended < _LEAST_CALLS or now < use.rests_until:
+            return False
+        others = [self._use(other.number, now) for other in pool if other.number != number]
+        awake = [other for other in others if now >= other.rests_until]
+        ended = sum(other.ended for other in awake)
+        if ended < _LEAST_CALLS:
+            return False
+        usual = sum(other.answered for other in awake) / ended
+        # Both rates are estimates: the spread of their difference.
+        spread = math.sqrt(usual * (1.0 - usual) * (1.0 / use.ended + 1.0 / ended))
+        rate = use.answered / use.ended
+        if rate >= usual * _WORSE_BY or rate >= usual - _DEVIATIONS * spread:
+            return False
+        use.rests_until = now + self.rest_s
+        # Afterwards it begins anew.
+        use.ended = use.answered = 0.0
+        return True
+
+    def used_today(self, number: Phone, now: float) -> int:
+        """Calls from it since the day began."""
+        return self._use(number, now).today
+
+    def rests(self, number: Phone, now: float) -> bool:
+        """Whether it rests."""
+        return now < self._use(number, now).rests_until
+
+    def restore(self, number: Phone, calls_today: int, now: float) -> None:
+        """Calls of today that an earlier process made."""
+        use = self._use(number, now)
+        use.today = max(use.today, calls_today)
+
+    def _use(self, number: Phone, now: float) -> _Use:
+        use = self._uses.get(number)
+        if use is None:
+            use = self._uses[number] = _Use()
+        day = int((now + self.utc_offset_s) // _DAY_S)
+        # A clock that is set back does not begin the day again.
+        if day > use.day:
+            use.day, use.today = day, 0
+        return use
