@@ -1,6 +1,7 @@
 """A list into the record and the hopper, against the bare bulk insert of the same rows: executemany, or COPY.
 
     python benchmarks/import_list.py [--rows 1000000] [--postgres URL | embedded] [--json FILE] [--without-hopper]
+                                     [--check]
 
 Prints rows a second of both, in one run, and how long after the start the first contact could be dialed. "whole" is
 everything that an import does: reading and decoding CSV in one process; validating, E.164, duplicates there; SQL with
@@ -30,15 +31,24 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # it has none
 import redis
+from sqlalchemy import text
 
+from dialer.compliance.eligibility import Terms
+from dialer.compliance.loader import find_folder, load_rule_book
+from dialer.compliance.rules import Purpose
 from dialer.core.ids import CampaignId, NodeName
 from dialer.intake.importer import Hopper, Importer, ImportOrder
+from dialer.intake.list_check import ListChecker
+from dialer.intake.phones import PhoneReader
+from dialer.intake.standing import CampaignLaw
 from dialer.queues.embedded import EmbeddedServer
 from dialer.queues.port import AsyncRecords, Offered, PackedOffer, Record
 from dialer.queues.redis_queues import RedisQueues
 from dialer.storage.contact_rows import COLUMNS
+from dialer.storage.contact_scan import ContactScan
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
+from dialer.storage.list_checks import ListChecks
 from dialer.storage.lists import Lists
 from dialer.storage.schema import migrate
 
@@ -177,6 +187,34 @@ def postgres(given: str, folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
+async def look_through(record: str, server: Path | None) -> dict[str, Any]:
+    """Another list of half of the people beside it, then the look through the first one, with all rules of law."""
+    database = Database(record)
+    try:
+        async with database.write() as connection:
+            same = ", ".join(COLUMNS[1:10])
+            copy = f"INSERT INTO contacts ({', '.join(COLUMNS)}) SELECT 'summer', {same}, 'other', updated_at"
+            await connection.execute(text(f"{copy} FROM contacts WHERE priority < 5"))
+        checker = ListChecker(
+            ContactScan(database), Lists(database), ListChecks(database), PhoneReader("ES"), time.time
+        )
+        law = CampaignLaw(load_rule_book(find_folder(None)), Terms(purpose=Purpose.MARKETING))
+        processors = Processors(None, server)
+        started = time.monotonic()
+        counts = await checker.check("bench", law)
+        seconds = time.monotonic() - started
+        used = processors.used(counts.contacts)
+    finally:
+        await database.close()
+    return {
+        "contacts": counts.contacts,
+        "seconds": round(seconds, 1),
+        "cpu_us_per_contact": used,
+        "warnings": dict(counts.warnings),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
 async def whole_import(
     folder: Path, path: Path, url: str | None, record: str | None = None, server: Path | None = None
 ) -> dict[str, Any]:
@@ -226,6 +264,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--postgres", metavar="URL", help='an empty database; "embedded" starts a server')
     parser.add_argument("--without-hopper", action="store_true", help="leave out Redis")
+    parser.add_argument("--check", action="store_true", help="look through the contacts afterwards, and tell the cost")
     options = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory(prefix="cadencia-bench-") as name, ExitStack() as stack:
@@ -239,6 +278,8 @@ def main() -> None:
         else:
             with EmbeddedServer(folder / "redis", fsync="everysec") as server:
                 figures["whole"] = asyncio.run(whole_import(folder, path, server.url, record, data))
+        if options.check:
+            figures["check"] = asyncio.run(look_through(record or f"sqlite:///{folder}/record.db", data))
         if record is None:
             bare = bare_insert(folder, folder / "record.db")
         else:
@@ -255,6 +296,8 @@ def main() -> None:
     if "bare_cpu_us_per_row" in figures:
         print(f"processor time of the bare COPY, µs a row: {figures['bare_cpu_us_per_row']}")
     print(f"{whole['accepted']:,} accepted, {whole['rejected']:,} rejected; load before: {figures['machine']}")
+    if "check" in figures:
+        print(f"looking through its contacts: {figures['check']}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 

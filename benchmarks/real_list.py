@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from dialer.cli.client import Api
+from dialer.simulation import OPEN_RULES
 from scripts.lab import ledger, plan
 from scripts.lab.layout import DEFAULT_PORT_BASE, Layout, default_directory
 
@@ -94,6 +95,8 @@ node = "lab"
 data_dir = "{folder / "data"}"
 [database]
 url = "sqlite:///{folder / "cadencia.db"}"
+[compliance]
+rules = "{OPEN_RULES}"
 [api]
 port = 0
 [[asterisk]]

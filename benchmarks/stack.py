@@ -32,7 +32,8 @@ from dialer.demo import SimulatedDesk
 from dialer.runtime import lag
 from dialer.runtime.clock import Clock
 from dialer.runtime.node import Node
-from dialer.settings import Api, Asterisk, Database, Redis, Settings, Trunk
+from dialer.settings import Api, Asterisk, Compliance, Database, Redis, Settings, Trunk
+from dialer.simulation import OPEN_RULES
 from dialer.simulation.people import SimulatedAgents, seats
 from dialer.simulation.profiles import profile_named
 from dialer.simulation.world import World
@@ -105,6 +106,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
         database=Database(url=f"sqlite:///{folder / 'bench.db'}"),
         redis=Redis(url="embedded"),
         api=Api(port=0),
+        compliance=Compliance(rules=str(OPEN_RULES)),
         asterisk=(
             Asterisk(
                 name="exchange",

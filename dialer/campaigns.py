@@ -7,13 +7,16 @@ not allowed, is refused with the field's name and what it may be.
 from __future__ import annotations
 
 import string
+from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 
+from dialer.compliance.rules import Basis, Party, Purpose
+from dialer.core.caller_ids import CallerId
 from dialer.core.campaign import DEFAULT_RETRIES, AbandonmentWindow, Campaign, MachineDetection, RetryRule
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
@@ -24,8 +27,11 @@ from pacing import method_names
 _END: Final = r"(?![\s\S])"
 NAME_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}" + _END
 _PHONE_PATTERN: Final = r"^\+[1-9][0-9]{6,14}" + _END
+_PREFIX_PATTERN: Final = r"^\+[1-9][0-9]{0,14}" + _END
 _AMD_PATTERN: Final = r"^[0-9,]{0,120}" + _END
 _TEXT_PATTERN: Final = r"^[^\x00-\x1f\x7f]*" + _END
+_PLACE_PATTERN: Final = r"^[A-Z]{2}(-[A-Z0-9]{1,3})?" + _END
+_KEY_PATTERN: Final = r"^[0-9]?" + _END
 _SOUND_PATTERN: Final = r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*" + _END
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 #: The limits that regulators set (2 seconds, 3 per cent, 15 seconds of ringing); a campaign may only be stricter.
@@ -50,6 +56,10 @@ class RetryInput(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     delay_s: Annotated[float, Meta(ge=0, le=366 * 86_400)]
     max_attempts: Annotated[int, Meta(ge=1, le=1_000)]
     growth: Annotated[float, Meta(ge=1, le=10)] = 1.0
+    other_phone_first: Annotated[bool, Meta(description="Call the contact's other numbers before the delay counts")] = (
+        False
+    )
+    spread_hours: Annotated[bool, Meta(description="Call in another part of the day than the last time")] = False
 
 
 class MachineDetectionInput(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,6 +70,17 @@ class MachineDetectionInput(Struct, frozen=True, forbid_unknown_fields=True, kw_
         str, Meta(pattern=_AMD_PATTERN, description="Options of AMD(): numbers, separated by commas")
     ] = _DETECTION.parameters
     unsure_is_human: bool = _DETECTION.unsure_is_human
+
+
+class CallerIdInput(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One number of a campaign's pool."""
+
+    number: Annotated[str, Meta(pattern=_PHONE_PATTERN)]
+    prefixes: Annotated[
+        tuple[Annotated[str, Meta(pattern=_PREFIX_PATTERN)], ...],
+        Meta(max_length=100, description="Numbers that begin like this are preferably called from here: +34, +3491"),
+    ] = ()
+    max_calls_per_day: Annotated[int, Meta(ge=1, le=1_000_000, description="Over all campaigns")] | None = None
 
 
 class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,15 +111,38 @@ class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Meta(description="By outcome; null: not called again. Outcomes left out keep their default rule"),
     ] = msgspec.field(default_factory=dict)
     caller_id: Annotated[str, Meta(pattern=_PHONE_PATTERN)] | None = _DEFAULT.caller_id
+    caller_ids: Annotated[
+        tuple[CallerIdInput, ...], Meta(max_length=1_000, description="Instead of caller_id: a pool of numbers")
+    ] = ()
     message: Annotated[str, Meta(pattern=_SOUND_PATTERN, max_length=128, description="Sound without extension")] = (
         _DEFAULT.message
     )
+    opt_out_key: Annotated[
+        str, Meta(pattern=_KEY_PATTERN, description="Key by which they object to further calls; empty: none is offered")
+    ] = _DEFAULT.opt_out_key
+    opt_out_scope: Annotated[
+        Literal["*", "campaign"], Meta(description='Objections are about all campaigns, "*", or about this one')
+    ] = "*"
     trunks: Annotated[tuple[Name, ...], Meta(max_length=100)] = _DEFAULT.trunks
     machine_detection: MachineDetectionInput | None = None
+    machine_sample_share: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Share of the calls taken for machines that an agent hears, to know the error"),
+    ] = _DEFAULT.machine_sample_share
     skills: Annotated[frozenset[Name], Meta(max_length=100)] = _DEFAULT.skills
     screen_pop: Annotated[
         str, Meta(max_length=2_000, description="URL with fields of the contact in braces: https://crm/…?id={id}")
     ] = _DEFAULT.screen_pop
+    purpose: Annotated[Purpose, Meta(description="What it calls for: rules of law depend on it")] = Purpose.MARKETING
+    party: Annotated[Party, Meta(description="Whom it calls")] = Party.CONSUMER
+    jurisdictions: Annotated[
+        tuple[Annotated[str, Meta(pattern=_PLACE_PATTERN)], ...],
+        Meta(max_length=50, description="Whose rules apply besides those of the number called, such as ES or US-FL"),
+    ] = _DEFAULT.jurisdictions
+    bases: Annotated[
+        frozenset[Basis], Meta(description="What it claims that lifts a rule; kept with every call that rests on it")
+    ] = frozenset()
+    seller: Annotated[str, Meta(max_length=64, pattern=_TEXT_PATTERN)] = _DEFAULT.seller
 
 
 class CampaignInput(CampaignSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -111,8 +155,11 @@ class CampaignInput(CampaignSettings, frozen=True, forbid_unknown_fields=True, k
 _IN_WORDS: Final[Mapping[str, str]] = {
     NAME_PATTERN: "1 to 64 of the characters A-Z a-z 0-9 _ -",
     _PHONE_PATTERN: "a number in E.164 form, such as +34600111222",
+    _PREFIX_PATTERN: "the beginning of a number in E.164 form, such as +34 or +3491",
     _AMD_PATTERN: "options of AMD(): numbers separated by commas, such as 2500,1500,300",
     _TEXT_PATTERN: "text without control characters",
+    _PLACE_PATTERN: "a country such as ES, or a part of one such as US-FL",
+    _KEY_PATTERN: "one digit, or empty",
     _SOUND_PATTERN: "the name of a sound without extension, such as custom/sorry",
 }
 
@@ -159,7 +206,13 @@ def campaign_of(given: CampaignInput) -> Campaign:
     retries = {outcome: rule for outcome, rule in DEFAULT_RETRIES.items() if outcome not in given.retries}
     for outcome, rule in given.retries.items():
         if rule is not None:
-            retries[outcome] = RetryRule(delay_s=rule.delay_s, max_attempts=rule.max_attempts, growth=rule.growth)
+            retries[outcome] = RetryRule(
+                delay_s=rule.delay_s,
+                max_attempts=rule.max_attempts,
+                growth=rule.growth,
+                other_phone_first=rule.other_phone_first,
+                spread_hours=rule.spread_hours,
+            )
     detection = given.machine_detection
     return Campaign(
         id=CampaignId(given.id),
@@ -176,7 +229,13 @@ def campaign_of(given: CampaignInput) -> Campaign:
         max_attempts=given.max_attempts,
         retries=retries,
         caller_id=None if given.caller_id is None else Phone(given.caller_id),
+        caller_ids=tuple(
+            CallerId(number=Phone(one.number), prefixes=one.prefixes, max_calls_per_day=one.max_calls_per_day)
+            for one in given.caller_ids
+        ),
         message=given.message,
+        opt_out_key=given.opt_out_key,
+        opt_out_scope=given.opt_out_scope,
         trunks=tuple(TrunkName(trunk) for trunk in given.trunks),
         machine_detection=None
         if detection is None
@@ -185,8 +244,14 @@ def campaign_of(given: CampaignInput) -> Campaign:
             parameters=detection.parameters,
             unsure_is_human=detection.unsure_is_human,
         ),
+        machine_sample_share=given.machine_sample_share,
         skills=given.skills,
         screen_pop=given.screen_pop,
+        purpose=given.purpose.value,
+        party=given.party.value,
+        jurisdictions=given.jurisdictions,
+        bases=frozenset(basis.value for basis in given.bases),
+        seller=given.seller,
     )
 
 
@@ -196,7 +261,13 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
         outcome.value: None for outcome in DEFAULT_RETRIES if outcome not in campaign.retries
     }
     for outcome, rule in campaign.retries.items():
-        retries[outcome.value] = {"delay_s": rule.delay_s, "max_attempts": rule.max_attempts, "growth": rule.growth}
+        retries[outcome.value] = {
+            "delay_s": rule.delay_s,
+            "max_attempts": rule.max_attempts,
+            "growth": rule.growth,
+            "other_phone_first": rule.other_phone_first,
+            "spread_hours": rule.spread_hours,
+        }
     detection = campaign.machine_detection
     return {
         "id": campaign.id,
@@ -213,7 +284,13 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
         "max_attempts": campaign.max_attempts,
         "retries": retries,
         "caller_id": campaign.caller_id,
+        "caller_ids": [
+            {"number": one.number, "prefixes": list(one.prefixes), "max_calls_per_day": one.max_calls_per_day}
+            for one in campaign.caller_ids
+        ],
         "message": campaign.message,
+        "opt_out_key": campaign.opt_out_key,
+        "opt_out_scope": campaign.opt_out_scope,
         "trunks": list(campaign.trunks),
         "machine_detection": None
         if detection is None
@@ -222,8 +299,14 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
             "parameters": detection.parameters,
             "unsure_is_human": detection.unsure_is_human,
         },
+        "machine_sample_share": campaign.machine_sample_share,
         "skills": sorted(campaign.skills),
         "screen_pop": campaign.screen_pop,
+        "purpose": campaign.purpose,
+        "party": campaign.party,
+        "jurisdictions": list(campaign.jurisdictions),
+        "bases": sorted(campaign.bases),
+        "seller": campaign.seller,
     }
 
 
@@ -271,7 +354,19 @@ def _check(given: CampaignInput) -> None:
             f"machine_detection.deadline_s: {detection.deadline_s:g} leaves no time to find an agent within "
             f"connect_within_s; it may be at most {latest:g}"
         )
+    _check_caller_ids(given)
     _check_screen_pop(given.screen_pop)
+
+
+def _check_caller_ids(given: CampaignInput) -> None:
+    if given.caller_id is not None and given.caller_ids:
+        raise InputError(
+            "caller_ids: cannot stand beside caller_id; put that number into the pool and set caller_id to null"
+        )
+    numbers = Counter(one.number for one in given.caller_ids)
+    repeated = next((number for number, times in numbers.items() if times > 1), None)
+    if repeated is not None:
+        raise InputError(f"caller_ids: {repeated} stands in the pool more than once; put its prefixes together")
 
 
 def _check_screen_pop(template: str) -> None:

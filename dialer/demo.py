@@ -37,7 +37,8 @@ from dialer.runtime.local_access import write_private
 from dialer.runtime.node import Node
 from dialer.runtime.signals import stop_on_signals, until_stopped
 from dialer.runtime.tasks import cancel_all
-from dialer.settings import Api, Asterisk, Database, Redis, Settings, Trunk
+from dialer.settings import Api, Asterisk, Compliance, Database, Redis, Settings, Trunk
+from dialer.simulation import OPEN_RULES
 from dialer.simulation.crm import StubCrm
 from dialer.simulation.exchange import Exchange
 from dialer.simulation.people import SimulatedAgents, seats
@@ -191,6 +192,7 @@ def _settings(directory: Path, ami_port: int, secret: str) -> Settings:
         database=Database(url=f"sqlite:///{directory / 'demo.db'}"),
         redis=Redis(url="embedded"),
         api=Api(port=0, open_metrics=True),
+        compliance=Compliance(rules=str(OPEN_RULES)),
         asterisk=(
             Asterisk(
                 name="exchange",

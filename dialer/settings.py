@@ -142,7 +142,10 @@ class Registries(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Compliance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is kept for the law."""
+    """Rules of law, and what is kept for it."""
+
+    #: Folder of jurisdictions; empty: `jurisdictions` beside the settings file, else those that are shipped.
+    rules: str = ""
 
     #: Secret under which erased numbers are remembered so that they are never called again; the same on all nodes.
     suppression_key: Annotated[str, Meta(pattern=r"^(.{32,})?\Z", description="32 characters or more")] = ""
@@ -208,6 +211,8 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
             raise ConfigError(f"{path} is not UTF-8 text (byte {error.start})") from error
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        if (path.parent / "jurisdictions").is_dir():
+            raw.setdefault("compliance", {}).setdefault("rules", str(path.parent / "jurisdictions"))
     _override(raw, environ)
     if secrets:
         _read_secret_files(raw)

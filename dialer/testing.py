@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,16 +20,19 @@ from dialer.api.ports import (
     ApiPorts,
     AttemptQuery,
     ContactVerdict,
+    ContactWarning,
     DoNotCallEntry,
     HealthCheck,
+    ListCheck,
     ListImport,
     RejectedRow,
     Role,
     StoredCampaign,
 )
+from dialer.compliance.screening import Admitted, Caps, TurnedAway
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, SayGoodbye
 from dialer.core.events import (
     CampaignConfigured,
     CampaignOrdered,
@@ -39,13 +42,16 @@ from dialer.core.events import (
     SwitchEvent,
 )
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName
+from dialer.core.outcome import Outcome
 from dialer.core.pacing_entry import PacingEntry
+from dialer.core.permit import Permit
+from dialer.core.recycling import Penetration, Reopened
 from dialer.errors import DialerError
 from dialer.projections.live import LiveView
 from dialer.projections.metrics import Metrics
 from dialer.switch.port import HandOver, ServerStatus
 
-SwitchCommand = Originate | HangUp | ConnectCall | PlayMessage | CallAgent | HangUpAgent
+SwitchCommand = Originate | HangUp | ConnectCall | PlayMessage | SayGoodbye | CallAgent | HangUpAgent
 Kind = TypeVar("Kind", bound=SwitchCommand)
 
 # ---- clock
@@ -150,6 +156,8 @@ class FakeIntake:
         self.imports: dict[str, ListImport] = {}
         self.files: dict[str, Path] = {}
         self.rejected_rows: dict[str, list[RejectedRow]] = {}
+        self.checks: dict[str, ListCheck] = {}
+        self.contact_warnings: dict[str, list[ContactWarning]] = {}
         self.fail_with: DialerError | None = None
         self._folder = folder
         self._clock = clock
@@ -215,6 +223,41 @@ class FakeIntake:
         """See `dialer.api.ports.ContactIntake`."""
         for row in self.rejected_rows.get(id, ()):
             yield row
+
+    async def check_list(self, id: str) -> None:
+        """See `dialer.api.ports.ContactIntake`."""
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.checks[id] = ListCheck(state="running", started_at=self._clock.now(), finished_at=None)
+
+    async def list_check(self, id: str) -> ListCheck | None:
+        """See `dialer.api.ports.ContactIntake`."""
+        return self.checks.get(id)
+
+    async def warnings(self, id: str) -> AsyncIterator[ContactWarning]:
+        """See `dialer.api.ports.ContactIntake`."""
+        for row in self.contact_warnings.get(id, ()):
+            yield row
+
+
+class FakeRecycling:
+    """Notes resets; `steps` are the answers to come, `lists` what is known of penetration."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[CampaignId, str | None, frozenset[Outcome], ContactId | None]] = []
+        self.steps: list[Reopened] = []
+        self.lists: list[Penetration] = []
+
+    async def reset(
+        self, campaign: CampaignId, list_id: str | None, outcomes: Collection[Outcome], after: ContactId | None
+    ) -> Reopened:
+        """See `dialer.api.ports.Recycling`."""
+        self.asked.append((campaign, list_id, frozenset(outcomes), after))
+        return self.steps.pop(0) if self.steps else Reopened()
+
+    async def penetration(self, campaign: CampaignId, list_id: str | None) -> Sequence[Penetration]:
+        """See `dialer.api.ports.Recycling`."""
+        return [found for found in self.lists if list_id is None or found.list == list_id]
 
 
 class FakePurges:
@@ -328,6 +371,7 @@ class FakeNode:
         self.control = FakeControl()
         self.campaigns = FakeCampaigns()
         self.intake = FakeIntake(folder, self.clock)
+        self.recycling = FakeRecycling()
         self.purges = FakePurges()
         self.attempts = FakeAttempts()
         self.pacing = FakePacing()
@@ -341,6 +385,7 @@ class FakeNode:
             control=self.control,
             campaigns=self.campaigns,
             intake=self.intake,
+            recycling=self.recycling,
             purges=self.purges,
             attempts=self.attempts,
             pacing=self.pacing,
@@ -439,6 +484,10 @@ class FakeSwitch:
         """See `dialer.switch.port.Switch`."""
         self._take(command)
 
+    def say_goodbye(self, command: SayGoodbye) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
     def hang_up_agent(self, command: HangUpAgent) -> None:
         """See `dialer.switch.port.Switch`."""
         self._take(command)
@@ -475,3 +524,32 @@ class FakeSwitch:
             self.commands.append(command)
             if self.on_command is not None:
                 self.on_command(command)
+
+
+class OpenScreen:
+    """A `dialer.compliance.screening.Screen` that admits everybody, but for those it was told not to.
+
+    Attributes:
+        turned_away: answers by number.
+        problems: why a campaign may not dial, by its id.
+        judged: who was asked about, in order.
+    """
+
+    def __init__(self) -> None:
+        self.turned_away: dict[Phone, TurnedAway] = {}
+        self.problems: dict[CampaignId, str] = {}
+        self.counted = Caps()
+        self.judged: list[Permit] = []
+
+    def problem(self, campaign: Campaign, now: float) -> str:
+        """See `Screen`."""
+        return self.problems.get(campaign.id, "")
+
+    def caps(self, campaign: Campaign, now: float) -> Caps:
+        """See `Screen`."""
+        return self.counted
+
+    def judge(self, permit: Permit, campaign: Campaign, now: float) -> Admitted | TurnedAway:
+        """See `Screen`."""
+        self.judged.append(permit)
+        return self.turned_away.get(permit.phone, Admitted("{}"))

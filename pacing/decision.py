@@ -15,7 +15,7 @@ class Decision:
             is dialed or when the method does not estimate it.
         threshold: The chance that the last call was held to; 0 when the method holds calls to none.
         budget_left: People who may still be abandoned before the limit of the window is reached, less the reserve;
-            None when the method keeps no budget.
+            None when the method keeps no budget, or while there were too few answers to allow for anybody.
         limit: What stopped it, for machines: "preview", "no_agents", "idle", "ratio", "level", "threshold",
             "warming_up", "budget", "max_lines", "max_lines_per_agent".
         explanation: The same for a campaign manager, in words.

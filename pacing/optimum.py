@@ -6,9 +6,12 @@ moment further calls may be started. To be found: the largest mean number of bus
 the answered calls lost.
 
 With a price on each lost call above the share allowed this is an ordinary average-reward decision process. Its best
-policy is of the form "dial up to S(b) ringing calls when b agents are busy"; policy iteration finds it, each policy
-being evaluated exactly by a block-tridiagonal solve over the levels b. The price is found by bisection; the optimum
-mixes the two policies on either side of the limit.
+policy is of the form "dial up to S(b) ringing calls when b agents are busy"; policy iteration finds it. Under such a
+policy ringing calls only ever become fewer, until the floor is back at one of the N + 1 states (b, S(b)). So every
+value is a mixture of the values of these, worked out from few ringing calls to many, and what is left to solve is one
+system of N + 1 equations: exact, and quick enough for a hundred agents. The optimum mixes the policies on either side
+of the limit; the price at which the two are worth the same is the next to be tried, until there is no better policy at
+that price.
 """
 
 from __future__ import annotations
@@ -20,9 +23,12 @@ import numpy as np
 from pacing.intervals import FloatArray
 
 _MOST_IMPROVEMENTS = 200
-_BISECTIONS = 40
-# Policies on either side of the limit that differ by less than this share of the agents leave nothing to find.
-_CLOSE = 2e-5
+_MOST_PRICES = 60
+# A policy that is better by less than this share of the agents leaves nothing to find.
+_CLOSE = 1e-7
+# The first price tried is a talk for a lost call; from there up and down in steps of this factor.
+_PRICE_STEP = 3.0
+_LEAST_PRICE = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,38 +91,45 @@ class Optimum:
     over: Policy | None
 
 
-def solve(model: MarkovModel, max_abandonment: float) -> Optimum:
+def solve(model: MarkovModel, max_abandonment: float, *, near: Optimum | None = None) -> Optimum:
     """The optimum for a limit on abandonment.
 
     Args:
         model: The floor.
         max_abandonment: Largest share of answered calls that may be lost, between 0 and 1 (exclusive).
+        near: The optimum of the same model for another limit: a good start, nothing else.
     """
     if not 0.0 < max_abandonment < 1.0:
         raise ValueError(f"max_abandonment must lie between 0 and 1, not {max_abandonment}")
-    low, high = 0.0, float(model.agents) * model.handle_s
-    levels = _first_levels(model)
-    over = _best_for_price(model, low, max_abandonment, levels)
-    if over.abandonment <= max_abandonment:
-        return Optimum(occupancy=over.occupancy, abandonment=over.abandonment, best=over, over=None)
-    best = _best_for_price(model, high, max_abandonment, levels)
-    while best.abandonment > max_abandonment:
-        low, over, high = high, best, 4.0 * high
-        best = _best_for_price(model, high, max_abandonment, best.levels)
-    for _ in range(_BISECTIONS):
-        if over.occupancy - best.occupancy < _CLOSE:
-            break
-        price = 0.5 * (low + high)
+    price = model.handle_s
+    levels = _first_levels(model) if near is None else near.best.levels
+    best: Policy | None = None
+    over: Policy | None = None
+    while best is None or over is None:
+        policy = _best_for_price(model, price, max_abandonment, levels)
+        levels = policy.levels
+        if policy.abandonment > max_abandonment:
+            over = policy
+            price *= _PRICE_STEP
+        else:
+            best = policy
+            if price == 0.0:
+                return Optimum(occupancy=best.occupancy, abandonment=best.abandonment, best=best, over=None)
+            price = price / _PRICE_STEP if price > _LEAST_PRICE * model.handle_s else 0.0
+    for _ in range(_MOST_PRICES):
+        gained = model.agents * (over.occupancy - best.occupancy)
+        excess, slack = _excess(over, max_abandonment), _excess(best, max_abandonment)
+        price = max(gained / (excess - slack), 0.0)
         policy = _best_for_price(model, price, max_abandonment, best.levels)
-        if policy.levels in (best.levels, over.levels) and high - low < 1e-3 * high:
+        worth = model.agents * policy.occupancy - price * _excess(policy, max_abandonment)
+        if worth <= model.agents * (best.occupancy + _CLOSE) - price * slack:
             break
         if policy.abandonment > max_abandonment:
-            low, over = price, policy
+            over = policy
         else:
-            high, best = price, policy
+            best = policy
     # Time shares mix linearly: lost and answered calls per second, and busy agents.
-    slack = best.answers_per_s * (max_abandonment - best.abandonment)
-    excess = over.answers_per_s * (over.abandonment - max_abandonment)
+    excess, slack = _excess(over, max_abandonment), -_excess(best, max_abandonment)
     share = slack / (slack + excess)
     return Optimum(
         occupancy=(1.0 - share) * best.occupancy + share * over.occupancy,
@@ -124,6 +137,11 @@ def solve(model: MarkovModel, max_abandonment: float) -> Optimum:
         best=best,
         over=over,
     )
+
+
+def _excess(policy: Policy, limit: float) -> float:
+    """Lost calls per second above those that the limit allows."""
+    return policy.answers_per_s * (policy.abandonment - limit)
 
 
 def evaluate(model: MarkovModel, levels: tuple[int, ...]) -> Policy:
@@ -177,54 +195,52 @@ def _evaluate(model: MarkovModel, levels: np.ndarray, most: int) -> tuple[FloatA
         Gains, shape (3,); values, shape (N + 1, most + 1, 3), zero at (N, S(N)).
     """
     agents, answer = model.agents, model.answer_probability
-    freeing, resolving = 1.0 / model.handle_s, 1.0 / model.ring_s
-    calls = np.arange(most + 1)
     size = most + 1
-    reference = int(levels[agents])
-    # Eliminate level by level: values(b) = eliminated(b) @ values(b + 1) + constant(b).
-    eliminated: list[FloatArray] = []
-    constants: list[FloatArray] = []
-    shift = np.zeros((size, size))
-    shift[calls[1:], calls[:-1]] = 1.0
-    reference_row = np.zeros(size)
-    reference_right = np.zeros(4)
-    for busy in range(agents + 1):
-        waits = calls >= levels[busy]
-        down = np.where(waits, busy * freeing, 0.0)
-        ends = np.where(waits, calls * resolving, 0.0)
-        own = np.diag(np.where(waits, busy * freeing + calls * resolving, 1.0))
-        stays = (1.0 - answer) if busy < agents else 1.0
-        own -= stays * ends[:, None] * shift
-        own[~waits, levels[busy]] -= 1.0
-        # Rewards: busy agents, lost calls, answered calls; the last column is the time that the gain is charged for.
-        right = np.zeros((size, 4))
-        right[:, 0] = np.where(waits, busy, 0.0)
-        right[:, 1] = answer * ends if busy == agents else 0.0
-        right[:, 2] = answer * ends
-        right[:, 3] = waits
-        if busy:
-            own -= down[:, None] * eliminated[busy - 1]
-            right += down[:, None] * constants[busy - 1]
-        if busy == agents:
-            # The equation of the reference state is kept aside for the gain; its value is 0.
-            reference_row, reference_right = own[reference].copy(), right[reference].copy()
-            own[reference] = 0.0
-            own[reference, reference] = 1.0
-            right[reference] = 0.0
-            constants.append(np.linalg.solve(own, right))
-        else:
-            up = answer * ends[:, None] * shift
-            solved = np.linalg.solve(own, np.hstack([up, right]))
-            eliminated.append(solved[:, :size])
-            constants.append(solved[:, size:])
-    values = np.empty((agents + 1, size, 4))
-    values[agents] = constants[agents]
-    for busy in range(agents - 1, -1, -1):
-        values[busy] = eliminated[busy] @ values[busy + 1] + constants[busy]
-    # Values are rewards - gain * time; the gain is what makes the equation of the reference state hold.
-    residual = reference_right - reference_row @ constants[agents]
-    gains = residual[:3] / residual[3]
-    return gains, values[:, :, :3] - gains * values[:, :, 3:]
+    busy = np.arange(agents + 1)
+    calls = np.arange(size)
+    freeing, resolving = busy / model.handle_s, calls / model.ring_s
+    rate = freeing[:, None] + resolving[None, :]
+    rate[0, 0] = 1.0
+    frees = freeing[:, None] / rate
+    reached = answer * resolving[None, :] / rate
+    fails = (1.0 - answer) * resolving[None, :] / rate
+    # A state is worth a mixture of the entry states (b, S(b)), then busy agents, lost and answered calls, and time.
+    own = np.zeros((agents + 1, size, 4))
+    own[:, :, 0] = busy[:, None] / rate
+    own[agents, :, 1] = reached[agents]
+    own[:, :, 2] = reached
+    own[:, :, 3] = 1.0 / rate
+    worth = np.zeros((agents + 1, size, agents + 5))
+    worth[busy, :, busy] = calls[None, :] <= levels[:, None]
+    # The state before (b, c) is (b - 1, c), (b, c - 1) or (b + 1, c - 1): all those with one 2 c + b at once, in order.
+    for wave in range(2 * most + agents + 1):
+        at = np.arange(max((wave - agents + 1) // 2, 1), min(wave // 2, most) + 1)
+        place = wave - 2 * at
+        waits = at > levels[place]
+        at, place = at[waits], place[waits]
+        if len(at):
+            worth[place, at] = (
+                frees[place, at, None] * worth[place - 1, at]
+                + fails[place, at, None] * worth[place, at - 1]
+                + reached[place, at, None] * worth[np.minimum(place + 1, agents), at - 1]
+            )
+            worth[place, at, agents + 1 :] += own[place, at]
+    # The same of the entry states themselves, where a call more is started as soon as one is over.
+    below = np.maximum(levels - 1, 0)
+    entry = (
+        frees[busy, levels, None] * worth[busy - 1, levels]
+        + fails[busy, levels, None] * worth[busy, below]
+        + reached[busy, levels, None] * worth[np.minimum(busy + 1, agents), below]
+    )
+    entry[:, agents + 1 :] += own[busy, levels]
+    # Unknown are the values of all but the last entry state, which is 0, and the gain, which time is charged for.
+    system = np.eye(agents + 1) - entry[:, : agents + 1]
+    system[:, agents] = entry[:, -1]
+    solved = np.linalg.solve(system, entry[:, agents + 1 : -1])
+    gains: FloatArray = solved[agents].copy()
+    solved[agents] = 0.0
+    values: FloatArray = worth[:, :, : agents + 1] @ solved + worth[:, :, agents + 1 : -1] - gains * worth[:, :, -1:]
+    return gains, values
 
 
 def _improve(

@@ -11,8 +11,9 @@ from dialer.core.contact import Contact
 from dialer.core.ids import CallId, CampaignId, ContactId, NodeName, Phone
 from dialer.core.outcome import Outcome
 from dialer.core.permit import Permit
+from dialer.queues.cap_law import CapLaw
 from dialer.queues.connection import AsyncRedis, connect
-from dialer.queues.journal import JournalEntry, decode_entry
+from dialer.queues.journal import JournalEntry, RefusalEntry, decode_entry, decode_refusal
 from dialer.queues.memory import MemoryQueues, MemoryServer
 from dialer.queues.port import Finish, Queues, Record, Reservation
 from dialer.queues.redis_queues import RedisQueues
@@ -46,7 +47,9 @@ def contact(n: int, *phones: int, campaign: CampaignId = WINTER, **more: Any) ->
     return Contact(campaign=campaign, id=ContactId(f"c{n}"), phones=tuple(phone(k) for k in phones or (n,)), **more)
 
 
-def finish(permit: Permit, *, retry_at: float | None = None, outcome: Outcome = Outcome.BUSY) -> Finish:
+def finish(
+    permit: Permit, *, retry_at: float | None = None, outcome: Outcome = Outcome.BUSY, at: float = NOW
+) -> Finish:
     """The end of the attempt that `permit` allowed."""
     attempt = Attempt(
         call=permit.call,
@@ -56,8 +59,8 @@ def finish(permit: Permit, *, retry_at: float | None = None, outcome: Outcome = 
         attempt_number=permit.attempt_number,
         outcome=outcome,
         reason="test",
-        started_at=NOW,
-        ended_at=NOW + 5,
+        started_at=at,
+        ended_at=at + 5,
     )
     return Finish(attempt=attempt, fencing_token=permit.fencing_token, retry_at=retry_at)
 
@@ -79,6 +82,9 @@ class World(Protocol):
 
     async def journal(self) -> list[JournalEntry]:
         """Ended attempts on their way into SQL."""
+
+    async def refusals(self) -> list[RefusalEntry]:
+        """Refusals on their way into SQL."""
 
     async def close(self) -> None:
         """Close all nodes."""
@@ -111,6 +117,9 @@ class MemoryWorld:
 
     async def journal(self) -> list[JournalEntry]:
         return list(self.server.journal)
+
+    async def refusals(self) -> list[RefusalEntry]:
+        return list(self.server.refusals)
 
     async def close(self) -> None:
         pass
@@ -153,6 +162,10 @@ class RedisWorld:
         rows: Any = await self.client.xrange(f"{self.prefix}attempts")
         return [decode_entry(fields[b"data"]) for _, fields in rows]
 
+    async def refusals(self) -> list[RefusalEntry]:
+        rows: Any = await self.client.xrange(f"{self.prefix}refusals")
+        return [decode_refusal(fields[b"data"]) for _, fields in rows]
+
     async def close(self) -> None:
         for queues in self.nodes:
             await queues.close()
@@ -171,8 +184,10 @@ class Caller:
         self._n += count
         return [CallId(f"{self._name}-{n}") for n in range(self._n - count, self._n)]
 
-    async def __call__(self, count: int = 10, *, now: float = NOW, campaign: CampaignId = WINTER) -> Reservation:
-        async with self.queues.reserve(campaign, self.calls(count), now) as reservation:
+    async def __call__(
+        self, count: int = 10, *, now: float = NOW, campaign: CampaignId = WINTER, caps: CapLaw | None = None
+    ) -> Reservation:
+        async with self.queues.reserve(campaign, self.calls(count), now, caps=caps) as reservation:
             return reservation
 
 

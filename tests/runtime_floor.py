@@ -20,7 +20,7 @@ from dialer.runtime.clock import Clock
 from dialer.runtime.dispatcher import Dispatcher
 from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.runtime.outbox import Outbox
-from dialer.testing import FakeSwitch
+from dialer.testing import FakeSwitch, OpenScreen
 
 CAMPAIGN = CampaignId("winter")
 PBX = ServerName("pbx")
@@ -68,6 +68,7 @@ class RuntimeFloor:
             permit_requests=self.requests,
         )
         self.rebuilds = 0
+        self.screen = OpenScreen()
         self.gatekeeper = Gatekeeper(
             node=NODE,
             boot="beef0001",
@@ -75,6 +76,8 @@ class RuntimeFloor:
             record=self._record,
             dispatcher=self.dispatcher,
             requests=self.requests,
+            screen=self.screen,
+            give_back=self.outbox.put,
             now=self.clock.now,
         )
 

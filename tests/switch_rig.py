@@ -96,7 +96,7 @@ class Rig:
             permit=permit,
             server=ServerName(server),
             trunk=TrunkName(trunk),
-            ring_timeout_s=ring_s,
+            outer_limit_s=ring_s,
             caller_id=Phone("+34911222333"),
             machine_detection=detection,
         )

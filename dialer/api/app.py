@@ -23,6 +23,7 @@ from dialer.api import (
     live_routes,
     pacing_routes,
     purge_routes,
+    recycle_routes,
 )
 from dialer.api.auth import Authenticator, AuthMiddleware
 from dialer.api.bodies import MAX_JSON_BYTES, check_body
@@ -49,6 +50,7 @@ def create_app(ports: ApiPorts, settings: Settings) -> Litestar:
             pacing_routes.routes,
             contact_routes.routes,
             list_routes.routes,
+            recycle_routes.routes,
             purge_routes.routes,
             call_routes.routes,
             agent_routes.routes,

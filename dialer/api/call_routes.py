@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from litestar import Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -23,9 +23,10 @@ from dialer.api.requests import (
     moment,
     submit,
 )
-from dialer.api.rows import Accepted, CallOut, CallsNow, CallsPage, call_ended, call_in_flight
-from dialer.core.events import CallDisposed, HangupAsked
-from dialer.core.ids import AgentId, CallId, ContactId, MessageId, valid_contact_id, valid_name
+from dialer.api.rows import Accepted, CallOut, CallsNow, CallsPage, WrittenOut, call_ended, call_in_flight
+from dialer.core.events import CallDisposed, HangupAsked, OptOutTold
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, valid_contact_id, valid_name
+from dialer.core.opt_out_desk import opt_out_ref
 from dialer.core.outcome import Outcome
 from dialer.errors import InputError
 
@@ -104,6 +105,48 @@ async def hang_up(call: FromPath[str], request: KeyedRequest, ports: Ports) -> A
     return Accepted()
 
 
+class OptOutInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Somebody who is talked with wants no more calls."""
+
+    scope: Annotated[
+        Literal["*", "campaign"] | None,
+        Meta(description='"*": any campaign; "campaign": this one; null: as the campaign has it'),
+    ] = None
+    reason: Annotated[str, Meta(max_length=500)] = ""
+
+
+@post(
+    "/calls/{call:str}/do-not-call",
+    guards=[requires(Role.AGENT, Role.SUPERVISOR, Role.CRM)],
+    responses=documented(*KEYED, *BODY, 404),
+    status_code=201,
+)
+async def do_not_call(
+    call: FromPath[str], data: JSONBody[OptOutInput], request: KeyedRequest, ports: Ports
+) -> WrittenOut:
+    """The person of this call wants no more of them. It holds when this returns; a talk goes on."""
+    found = await _find(ports, call)
+    # An agent may do this for the calls that are theirs, and no others.
+    own_agent(request.auth, found.agent or "")
+    wanted = data.scope
+    if wanted is None:
+        stored = await ports.campaigns.get(CampaignId(found.campaign))
+        wanted = "*" if stored is None or stored.campaign.opt_out_scope == "*" else "campaign"
+    scope = "*" if wanted == "*" else found.campaign
+    by = request.auth.agent or request.auth.id
+    message = {
+        "id": opt_out_ref(CallId(call)),
+        "op": "add",
+        "phone": found.phone,
+        "scope": scope,
+        "reason": data.reason.strip() or "opt-out told to an agent",
+        "source": "agent" if request.auth.role is Role.AGENT else "api",
+    }
+    await ports.purges.do_not_call([message])
+    await submit(ports, OptOutTold(at=ports.clock.now(), call=CallId(call), scope=scope, by=by))
+    return WrittenOut(ids=[str(message["id"])])
+
+
 class DispositionInput(Struct, forbid_unknown_fields=True, kw_only=True):
     """How a call is closed."""
 
@@ -149,4 +192,4 @@ async def dispose(data: JSONBody[DispositionInput], request: KeyedRequest, ports
     return Accepted()
 
 
-routes = Router("/", route_handlers=[list_calls, list_calls_now, get_call, hang_up, dispose], tags=["calls"])
+routes = Router("/", route_handlers=[list_calls, list_calls_now, get_call, hang_up, do_not_call, dispose], tags=["calls"])

@@ -17,6 +17,7 @@ from dialer.campaigns import CampaignInput, CampaignSettings, campaign_of, chang
 from dialer.core.campaign import ORDERS, CampaignState
 from dialer.core.events import CampaignConfigured, CampaignOrdered
 from dialer.core.ids import CampaignId
+from dialer.projections.live_rows import CallerIdRow
 
 _READERS = (Role.SUPERVISOR, Role.CRM)
 
@@ -57,6 +58,13 @@ async def list_campaigns(ports: Ports, cursor: Cursor = None, limit: Limit = 100
 async def get_campaign(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """One campaign."""
     return _out(ports, await known_campaign(ports, campaign))
+
+
+@get("/campaigns/{campaign:str}/caller-ids", guards=[requires(*_READERS)], responses=documented(*KEYED, 404, 503))
+async def get_caller_ids(campaign: FromPath[str], ports: Ports) -> list[CallerIdRow]:
+    """The numbers that its calls show: use today, answer rate, rest. Moments are unix seconds here."""
+    stored = await known_campaign(ports, campaign)
+    return list(ports.control.live().caller_ids_of(stored.campaign.id))
 
 
 @patch("/campaigns/{campaign:str}", guards=[requires(Role.SUPERVISOR)], responses=documented(*KEYED, *BODY, 404))
@@ -123,6 +131,6 @@ async def stop(campaign: FromPath[str], ports: Ports) -> CampaignOut:
 
 routes = Router(
     "/",
-    route_handlers=[create_campaign, list_campaigns, get_campaign, change, start, pause, drain, stop],
+    route_handlers=[create_campaign, list_campaigns, get_campaign, get_caller_ids, change, start, pause, drain, stop],
     tags=["campaigns"],
 )

@@ -1,4 +1,4 @@
-"""Lists: upload of a CSV file of any size, progress of its import, and its rejected rows."""
+"""Lists: upload of a CSV file of any size, progress of its import, its rejected rows, and what is odd in the others."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from litestar.response import Stream
 from dialer.api.auth import requires
 from dialer.api.bodies import ACCEPTS, CSV, STREAMED, chunks
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ListImport, RejectedRow, Role
+from dialer.api.ports import ContactWarning, ListImport, RejectedRow, Role
 from dialer.api.requests import Cursor, KeyedRequest, Limit, NodeSettings, Ports, cursor_from, cursor_to, known_campaign
-from dialer.api.rows import ListOut, ListsPage, list_out
+from dialer.api.rows import ListOut, ListReportOut, ListsPage, list_out, list_report_out
 from dialer.core.ids import valid_name
 from dialer.intake.downloads import csv_lines
 
@@ -132,14 +132,107 @@ async def download_rejected(id: FromPath[str], ports: Ports) -> Stream:
     )
 
 
-async def _as_csv(rows: AsyncIterator[RejectedRow]) -> AsyncIterator[bytes]:
-    waiting: list[Sequence[str]] = [("row", "reason", "problem", "raw")]
+@get(
+    "/lists/{id:str}/report",
+    guards=[requires(Role.SUPERVISOR, Role.CRM)],
+    responses=documented(*KEYED, 404, 503),
+    description=(
+        "What became of each row in numbers: rejected ones by reason; of contacts that were taken, their numbers by "
+        "sort of line, time zones and jurisdictions, and warnings by kind. The contacts are looked through after the "
+        "import, in the background; `POST` does it again."
+    ),
+)
+async def get_list_report(id: FromPath[str], ports: Ports) -> ListReportOut:
+    """The quality of a list."""
+    row = await _known(ports, id)
+    return list_report_out(row, await ports.intake.list_check(row.id))
+
+
+@post(
+    "/lists/{id:str}/report",
+    guards=[requires(Role.SUPERVISOR, Role.CRM)],
+    responses=documented(*KEYED, 404, 409, 503),
+    status_code=202,
+    opt={"no_body": True},
+)
+async def make_list_report(id: FromPath[str], ports: Ports) -> ListReportOut:
+    """Look through the contacts of a list anew, in the background: calls and other lists may have changed much."""
+    row = await _known(ports, id)
+    if row.state in {"waiting", "running"}:
+        raise ApiError(409, f"list {row.id!r} is being imported; it is looked through when that has ended")
+    await ports.intake.check_list(row.id)
+    return list_report_out(row, await ports.intake.list_check(row.id))
+
+
+@get(
+    "/lists/{id:str}/report.csv",
+    guards=[requires(Role.CRM)],
+    responses=documented(*KEYED, 404, 503)
+    | {
+        200: ResponseSpec(
+            str,
+            media_type=CSV,
+            description="verdict, row, contact, phone, reason, problem and the raw row",
+            generate_examples=False,
+        )
+    },
+    media_type=CSV,
+)
+async def download_list_report(id: FromPath[str], ports: Ports) -> Stream:
+    """Every rejected row of a list, then every warning about a contact that was taken, as CSV."""
+    row = await _known(ports, id)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", row.id)
+    return Stream(
+        _report_csv(ports.intake.rejected(row.id), ports.intake.warnings(row.id)),
+        media_type=CSV,
+        headers={"content-disposition": f'attachment; filename="report-{name}.csv"'},
+    )
+
+
+async def _report_csv(
+    rejected: AsyncIterator[RejectedRow], warnings: AsyncIterator[ContactWarning]
+) -> AsyncIterator[bytes]:
+    async def rows() -> AsyncIterator[Sequence[str]]:
+        yield ("verdict", "row", "contact", "phone", "reason", "problem", "raw")
+        async for row in rejected:
+            yield ("rejected", str(row.row), "", "", row.code, row.message, row.raw)
+        async for found in warnings:
+            yield ("warning", "", found.contact, found.phone, found.kind, found.message, "")
+
+    async for part in _in_parts(rows()):
+        yield part
+
+
+async def _as_csv(rejected: AsyncIterator[RejectedRow]) -> AsyncIterator[bytes]:
+    async def rows() -> AsyncIterator[Sequence[str]]:
+        yield ("row", "reason", "problem", "raw")
+        async for row in rejected:
+            yield (str(row.row), row.code, row.message, row.raw)
+
+    async for part in _in_parts(rows()):
+        yield part
+
+
+async def _in_parts(rows: AsyncIterator[Sequence[str]]) -> AsyncIterator[bytes]:
+    waiting: list[Sequence[str]] = []
     async for row in rows:
-        waiting.append((str(row.row), row.code, row.message, row.raw))
+        waiting.append(row)
         if len(waiting) >= _ROWS_AT_ONCE:
             yield csv_lines(waiting).encode("utf-8", "replace")
             waiting.clear()
     yield csv_lines(waiting).encode("utf-8", "replace")
 
 
-routes = Router("/", route_handlers=[upload_list, list_lists, get_list, download_rejected], tags=["lists"])
+routes = Router(
+    "/",
+    route_handlers=[
+        upload_list,
+        list_lists,
+        get_list,
+        download_rejected,
+        get_list_report,
+        make_list_report,
+        download_list_report,
+    ],
+    tags=["lists"],
+)

@@ -7,8 +7,8 @@ the API answers those with 503 and the client repeats the request.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,9 @@ from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.events import PeopleEvent
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
+from dialer.core.outcome import Outcome
 from dialer.core.pacing_entry import PacingEntry
+from dialer.core.recycling import Penetration, Reopened
 from dialer.projections.live import LiveView
 from dialer.projections.live_rows import LiveSnapshot
 
@@ -182,6 +184,40 @@ class RejectedRow:
     raw: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListCheck:
+    """The latest look through the contacts of a list."""
+
+    #: running, done or failed.
+    state: str
+    started_at: float
+    finished_at: float | None
+    #: Contacts whose data came last with the list, and their numbers.
+    contacts: int = 0
+    numbers: int = 0
+    #: Numbers by sort of line, by the time zones that they may be in, and by the jurisdictions that count.
+    types: Mapping[str, int] = field(default_factory=dict)
+    zones: Mapping[str, int] = field(default_factory=dict)
+    jurisdictions: Mapping[str, int] = field(default_factory=dict)
+    #: Warnings by kind.
+    warnings: Mapping[str, int] = field(default_factory=dict)
+    contacts_with_warnings: int = 0
+    #: Warnings that can be downloaded one by one.
+    listed: int = 0
+    #: Why it failed, in words that say what to do; empty otherwise.
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactWarning:
+    """What there is to know about one number of one contact that was accepted."""
+
+    contact: str
+    phone: str
+    kind: str
+    message: str
+
+
 class ContactIntake(Protocol):
     """The way in for contacts."""
 
@@ -207,6 +243,30 @@ class ContactIntake(Protocol):
 
     def rejected(self, id: str) -> AsyncIterator[RejectedRow]:
         """The rejected rows of a list, in their order."""
+
+    async def check_list(self, id: str) -> None:
+        """Have the contacts of a list looked through anew, in the background."""
+
+    async def list_check(self, id: str) -> ListCheck | None:
+        """The latest look through a list; None: nobody has looked yet."""
+
+    def warnings(self, id: str) -> AsyncIterator[ContactWarning]:
+        """What it found, by contact."""
+
+
+class Recycling(Protocol):
+    """Lists that are called once more, and how far they have been called."""
+
+    async def reset(
+        self, campaign: CampaignId, list_id: str | None, outcomes: Collection[Outcome], after: ContactId | None
+    ) -> Reopened:
+        """Open finished contacts again whose last call had one of `outcomes`: up to 1,000, those behind `after`.
+
+        Of one list, or of the whole campaign. Can be repeated.
+        """
+
+    async def penetration(self, campaign: CampaignId, list_id: str | None) -> Sequence[Penetration]:
+        """How far each list of a campaign has been called, or one of them."""
 
 
 # ---- removals and do-not-call
@@ -333,6 +393,7 @@ class ApiPorts:
     control: Control
     campaigns: Campaigns
     intake: ContactIntake
+    recycling: Recycling
     purges: Purges
     attempts: Attempts
     pacing: Pacing

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from dialer.api.ports import ListImport, StoredCampaign
+from dialer.api.ports import ListCheck, ListImport, StoredCampaign
 from dialer.campaigns import dump_campaign
 from dialer.core.attempt import Attempt
 from dialer.projections.live_rows import AgentRow, CallRow, CampaignRow
@@ -75,6 +75,35 @@ class ListOut(Struct, kw_only=True):
     error: str
     started_at: str
     finished_at: str | None
+
+
+class ListCheckOut(Struct, kw_only=True):
+    """The latest look through the contacts of a list; counts are there when it is done."""
+
+    #: running, done or failed; none: nobody has looked yet.
+    state: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    #: Contacts whose data came last with this list, and their numbers.
+    contacts: int = 0
+    numbers: int = 0
+    #: Numbers by sort of line, by the time zones that they may be in, and by the jurisdictions that count.
+    types: dict[str, int] = field(default_factory=dict)
+    zones: dict[str, int] = field(default_factory=dict)
+    jurisdictions: dict[str, int] = field(default_factory=dict)
+    #: Warnings by kind.
+    warnings: dict[str, int] = field(default_factory=dict)
+    contacts_with_warnings: int = 0
+    #: Warnings that stand one by one in the CSV; fewer than there are where a list has very many.
+    warnings_listed: int = 0
+    error: str = ""
+
+
+class ListReportOut(Struct, kw_only=True):
+    """What became of the rows of a list, and what is odd in those that were taken."""
+
+    list: ListOut
+    check: ListCheckOut
 
 
 class ListsPage(Struct, kw_only=True):
@@ -193,6 +222,29 @@ def list_out(row: ListImport) -> ListOut:
         error=row.error,
         started_at=rfc3339(row.started_at),
         finished_at=_maybe(row.finished_at),
+    )
+
+
+def list_report_out(row: ListImport, check: ListCheck | None) -> ListReportOut:
+    """The quality of a list."""
+    if check is None:
+        return ListReportOut(list=list_out(row), check=ListCheckOut(state="none"))
+    return ListReportOut(
+        list=list_out(row),
+        check=ListCheckOut(
+            state=check.state,
+            started_at=rfc3339(check.started_at),
+            finished_at=_maybe(check.finished_at),
+            contacts=check.contacts,
+            numbers=check.numbers,
+            types=dict(check.types),
+            zones=dict(check.zones),
+            jurisdictions=dict(check.jurisdictions),
+            warnings=dict(check.warnings),
+            contacts_with_warnings=check.contacts_with_warnings,
+            warnings_listed=check.listed,
+            error=check.error,
+        ),
     )
 
 

@@ -16,11 +16,13 @@ from dialer.cli import (
     doctor,
     evidence,
     lists,
+    recycle,
     registry,
     replay,
     report,
     serve,
     simulate,
+    why,
     worker,
 )
 from dialer.cli.screen import fail
@@ -34,6 +36,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(campaigns.app, name="campaign")
+lists.app.command("reset")(recycle.reset)
+lists.app.command("penetration")(recycle.penetration)
 app.add_typer(lists.app, name="list")
 app.add_typer(dnc.app, name="dnc")
 app.add_typer(registry.app, name="registry")
@@ -46,6 +50,7 @@ app.command("worker")(worker.worker)
 app.command("report")(report.report)
 app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
+app.command("why")(why.why)
 app.command("doctor")(doctor.doctor)
 
 

@@ -1,10 +1,11 @@
-"""`cadencia list load`: a CSV file into a campaign, with progress and a verdict on every row."""
+"""`cadencia list`: a CSV file into a campaign, with a verdict on every row; and what is odd in a list."""
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,6 +16,7 @@ from dialer.cli.screen import JsonOption, err, fail, out, print_json
 app = typer.Typer(help="Lists of contacts.", no_args_is_help=True)
 
 _POLL_S = 0.3
+_CSV_HELP = "Print every rejected row and every warning as CSV."
 
 
 @app.callback()
@@ -57,3 +59,70 @@ def load(
             out.print(f"  {count:,} rejected: {reason}")
     if state["state"] == "failed":
         fail(state["error"])
+
+
+@app.command()
+@with_api
+def report(
+    api: Api,
+    id: Annotated[str, typer.Argument(help="Id of the list, as `list load` or the API tells it.", show_default=False)],
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Look through its contacts anew, and wait for it.")
+    ] = False,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help=_CSV_HELP)] = False,
+) -> None:
+    """The quality of a list: rows rejected, and what is odd in the contacts that were taken."""
+    if as_json and as_csv:
+        fail("--json and --csv exclude each other")
+    found = api.get(f"/lists/{id}/report")
+    if refresh:
+        found = _looked_through(api, id, found)
+    if as_csv:
+        sys.stdout.write(api.get_text(f"/lists/{id}/report.csv"))
+    elif as_json:
+        print_json(found)
+    else:
+        _print_report(found)
+
+
+def _looked_through(api: Api, id: str, before: dict[str, Any]) -> dict[str, Any]:
+    """The report after another look through the list."""
+    began = before["check"]["started_at"]
+    found: dict[str, Any] = api.post(f"/lists/{id}/report")
+    while found["check"]["started_at"] == began or found["check"]["state"] == "running":
+        time.sleep(_POLL_S)
+        found = api.get(f"/lists/{id}/report")
+    return found
+
+
+def _print_report(found: dict[str, Any]) -> None:
+    state, check = found["list"], found["check"]
+    out.print(f"List {state['id']} of campaign {state['campaign']}: {state['state']}.", markup=False)
+    out.print(f"{state['read']:,} rows, {state['accepted']:,} accepted, {state['rejected']:,} rejected.")
+    _print_counts("Rejected", state["reasons"])
+    match check["state"]:
+        case "none":
+            out.print("Its contacts have not been looked through yet; `--refresh` does it.")
+        case "failed":
+            out.print(f"Looking through its contacts failed: {check['error']}", markup=False)
+        case "running":
+            out.print("Its contacts are being looked through.")
+        case _:
+            out.print(
+                f"{check['contacts']:,} contacts with {check['numbers']:,} numbers, as of {check['finished_at']}."
+            )
+            _print_counts("Sorts of lines", check["types"])
+            _print_counts("Time zones", check["zones"])
+            _print_counts("Jurisdictions", check["jurisdictions"])
+            out.print(f"{check['contacts_with_warnings']:,} contacts with warnings.")
+            _print_counts("Warnings", check["warnings"])
+            if check["warnings_listed"] < sum(check["warnings"].values()):
+                out.print(f"The CSV has the first {check['warnings_listed']:,} of them.")
+
+
+def _print_counts(title: str, counts: dict[str, int]) -> None:
+    if counts:
+        out.print(f"{title}:")
+    for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        out.print(f"  {count:,} {name}", markup=False, highlight=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -57,7 +58,7 @@ class Ledger:
 
     def add(self, at: float, facts: Facts, *, over_at: float | None = None) -> None:
         """Enter a call that started at `at`; a permit enters one that is `Facts.UNDER_WAY`."""
-        self._entries.append(_entry(at, facts, over_at))
+        self._entries.append(entry_of(at, facts, over_at))
         self._entries.sort()
 
     def finish(self, at: float, facts: Facts, *, over_at: float) -> None:
@@ -68,11 +69,15 @@ class Ledger:
     def take_back(self, at: float) -> None:
         """The call reserved at `at` was never dialed."""
         with suppress(ValueError):
-            self._entries.remove(_entry(at, Facts.UNDER_WAY, None))
+            self._entries.remove(entry_of(at, Facts.UNDER_WAY, None))
+
+    def merge(self, other: Ledger) -> None:
+        """Enter the calls of `other` that are not here; equal ones as often as the ledger has them that has more."""
+        self._entries = sorted((Counter(self._entries) | Counter(other._entries)).elements())
 
     def refuse(self, at: float, *, over_at: float) -> None:
         """The person of the call that started at `at` does not want to be called: known after its end, often."""
-        start = _entry(at, Facts.REFUSED, over_at)[0]
+        start = entry_of(at, Facts.REFUSED, over_at)[0]
         for i, (began, lasted, facts) in enumerate(self._entries):
             if began == start and not facts & (Facts.UNDER_WAY | Facts.REFUSED):
                 self._entries[i] = (began, lasted, facts | Facts.REFUSED)
@@ -166,7 +171,8 @@ def ledgers_of(
     return ledgers
 
 
-def _entry(at: float, facts: Facts, over_at: float | None) -> tuple[int, int, int]:
+def entry_of(at: float, facts: Facts, over_at: float | None) -> tuple[int, int, int]:
+    """Start, seconds until the end, and facts of a call, as a ledger has them."""
     start = math.ceil(at)
     lasted = 0 if over_at is None else max(0, math.ceil(over_at) - start)
     if lasted > _MAX_SECONDS:

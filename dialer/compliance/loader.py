@@ -52,16 +52,17 @@ def _parse(path: Path, content: bytes) -> Jurisdiction:
 
 
 def find_folder(config: Path | None) -> Path:
-    """Where the jurisdictions are: beside the settings file, else below ``config`` of the present folder.
+    """Where the jurisdictions are: beside the settings file, else those that come with the program.
 
     Raises:
         ConfigError: there are none.
     """
-    places = (
-        [config.parent / FOLDER] if config is not None else [Path("config") / FOLDER, Path("/etc/cadencia") / FOLDER]
-    )
+    here = Path(__file__).parent
+    # Within the package where it was installed, in the source tree where it runs from that.
+    places = [] if config is None else [config.parent / FOLDER]
+    places += [here / FOLDER, here.parent.parent / "config" / FOLDER]
     for place in places:
         if place.is_dir():
             return place
     looked = " or ".join(str(place) for place in places)
-    raise ConfigError(f"there is no folder of jurisdictions: looked for {looked}; name it with --rules")
+    raise ConfigError(f"there is no folder of jurisdictions: looked for {looked}; name it as compliance.rules")

@@ -56,6 +56,13 @@ class Attempt:
     method: str = ""
     #: What the campaign allowed between the answer and the agent; None in records older than this field.
     connect_within_s: float | None = None
+    #: They objected to further calls, by key or to the agent.
+    opted_out: bool = False
+    #: Taken for a machine, and given to an agent all the same to see whether it was one.
+    machine_sampled: bool = False
+
+    #: Why it might be called, as JSON; for the evidence alone.
+    verdict: str = ""
 
     @property
     def talk_s(self) -> float | None:

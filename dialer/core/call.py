@@ -87,7 +87,10 @@ class Call:
     caller_id: Phone | None = None
     state: CallState = CallState.RESERVED
     started_at: float = 0.0
+    #: Since when the phone rings; of a call with early media before that, since then until it does ring.
     ringing_at: float | None = None
+    #: It is ringing that was told, and not only early media.
+    alerting: bool = False
     answered_at: float | None = None
     waiting_at: float | None = None
     connected_at: float | None = None
@@ -97,11 +100,18 @@ class Call:
     machine_verdict_s: float | None = None
     #: Why we asked for its end, where we did.
     hang_up_reason: str = ""
+    #: It is our ring time-out that ends it.
+    rang_out: bool = False
+    #: Its end was asked for because of the time, and is waited for.
+    given_up: bool = False
     #: Since when its server has been asked for its end, and could hear it.
     hang_up_asked_at: float | None = None
     #: The CRM withdrew it: it is not to be retried.
     purged: bool = False
     message_played: bool = False
+    opted_out: bool = False
+    #: Taken for a machine and in the sample that an agent judges.
+    machine_sampled: bool = False
     #: Found by recovery: the events before are not known.
     recovered: bool = False
 

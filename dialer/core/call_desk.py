@@ -26,6 +26,7 @@ from dialer.core.events import (
 )
 from dialer.core.floor import Floor
 from dialer.core.ids import CallId, ServerName, node_of
+from dialer.core.machine_sample import in_sample
 from dialer.core.notices import (
     CallConnected,
     CallEnded,
@@ -35,8 +36,10 @@ from dialer.core.notices import (
     CallWasAnswered,
     CallWasDisposed,
 )
+from dialer.core.opt_out_desk import opt_out_ref
 from dialer.core.outcome import Outcome
 from dialer.core.retry import retry_at
+from dialer.core.ringing import outer_limit_s, rings_for_s, silent_for_s
 from dialer.core.roster import Agent
 from dialer.core.screen_pop import screen_pop
 from dialer.core.segment import segment_of
@@ -51,7 +54,7 @@ HANG_UP_AGAIN_S = 0.3
 HANG_UP_AGAIN_LATER_S = 3.0
 #: Nothing that hears us lives for so long after it was told to end (an INVITE that a carrier never answers lasts 32 s).
 HANG_UP_GIVEN_UP_S = 60.0
-#: Beyond the ring time-out that Asterisk itself keeps: its word of the end must have been lost.
+#: A call that was ended because it had rung long enough, and of whose end no word comes, is given up after this.
 RING_MARGIN_S = 5.0
 
 #: What the pacer is told of an end without a live person.
@@ -84,7 +87,7 @@ class CallDesk:
             return
         call.started_at = event.at
         permit = call.permit
-        self._floor.timers.set(("ring", call.id), event.at + call.campaign.ring_timeout_s + RING_MARGIN_S)
+        self._floor.timers.set(("ring", call.id), event.at + silent_for_s(call.campaign.ring_timeout_s))
         run = self._floor.run_of(call)
         if run is not None:
             run.reserved -= 1
@@ -110,6 +113,7 @@ class CallDesk:
         if call is None or call.state is not CallState.RESERVED:
             return
         self._forget(call)
+        self._floor.caller_ids.not_started(call.caller_id, self._floor.now)
         self._floor.emit(ReturnPermit(permit=call.permit, reason=event.reason))
 
     def refused(self, event: OriginateFailed) -> None:
@@ -119,13 +123,19 @@ class CallDesk:
             self._end(call, Outcome.FAILED, event.reason, HungUpBy.DIALER)
 
     def rang(self, event: CallRinging) -> None:
-        """The callee's phone rings."""
+        """The callee's phone rings: its time begins, and begins anew where there was only early media before."""
         call = self._known(event.call, "CallRinging")
-        if call is None or call.ringing_at is not None:
+        if call is None:
             return
-        if self._take(call, CallStep.RING, "CallRinging"):
-            call.ringing_at = event.at
+        if call.ringing_at is None:
+            if not self._take(call, CallStep.RING, "CallRinging"):
+                return
             self._floor.emit(CallRang(at=event.at, call=call.id, campaign=call.permit.campaign))
+        elif call.state is not CallState.RINGING or call.alerting or not event.alerting:
+            return
+        call.ringing_at, call.alerting = event.at, event.alerting
+        if not call.hang_up_reason:
+            self._floor.timers.set(("ring", call.id), event.at + rings_for_s(call.campaign.ring_timeout_s))
 
     def answered(self, event: CallAnswered) -> None:
         """Somebody or something picked up."""
@@ -170,15 +180,12 @@ class CallDesk:
         settings = call.campaign.machine_detection
         unsure_is_human = settings is None or settings.unsure_is_human
         human = event.verdict is Verdict.HUMAN or (event.verdict is Verdict.UNSURE and unsure_is_human)
-        if human and call.state is CallState.ANSWERED and not call.hang_up_reason:
+        if not human and call.state is CallState.ANSWERED and not call.hang_up_reason:
+            call.machine_sampled = in_sample(call.id, call.campaign.machine_sample_share)
+        if (human or call.machine_sampled) and call.state is CallState.ANSWERED and not call.hang_up_reason:
             self._person(call)
         elif not human and call.agent is None and call.can(CallStep.MACHINE):
-            self._stop_waiting(call)
-            call.take(CallStep.MACHINE)
-            self._floor.timers.cancel(("detection", call.id))
-            call.hang_up_reason = "machine"
-            self._hang_up(call)
-            self._tell_end(call, Outcome.MACHINE)
+            self._machine(call)
 
     def joined(self, event: CallJoined) -> None:
         """The customer is in the agent's room."""
@@ -215,6 +222,7 @@ class CallDesk:
                 wait_s=wait_s,
                 screen_pop=screen_pop(call),
                 late=late,
+                machine_sampled=call.machine_sampled,
             )
         )
 
@@ -244,6 +252,8 @@ class CallDesk:
             return  # it has ended meanwhile; the tombstone stands
         effect = "too_late"
         call.purged = True
+        if event.ref == opt_out_ref(call.id):
+            return  # they said so during this very call
         if call.unanswered:
             effect = "cancelled"
             call.hang_up_reason = call.hang_up_reason or ("do not call" if event.kind == "dnc" else "removed")
@@ -336,9 +346,19 @@ class CallDesk:
         if call is None or call.state is not CallState.WAITING or call.agent is not None:
             return
         self._stop_waiting(call)
+        if call.machine_sampled:
+            self._machine(call)
+            return
         call.take(CallStep.ABANDON)
         call.hang_up_reason = call.hang_up_reason or "no agent in time"
-        floor.emit(PlayMessage(call=call.id, message=call.campaign.message, server=call.server))
+        floor.emit(
+            PlayMessage(
+                call=call.id,
+                message=call.campaign.message,
+                server=call.server,
+                opt_out_key=call.campaign.opt_out_key,
+            )
+        )
         self._tell_abandoned(call)
         floor.timers.set(("message", call.id), floor.now + MESSAGE_TIMEOUT_S)
 
@@ -377,19 +397,27 @@ class CallDesk:
             self._hang_up(call)
 
     def ring_over(self, call_id: CallId) -> None:
-        """Asterisk should have ended this long ago: ask for it, and the next time give the call up."""
+        """It has rung, or its carrier has been silent, for long enough; no word of its end comes: give it up."""
         floor = self._floor
         call = floor.calls.get(call_id)
         if call is None or not call.unanswered:
             return
         if not floor.connected(call.server):
             floor.timers.set(("ring", call.id), floor.now + RING_MARGIN_S)  # the reconnection will tell
-        elif call.hang_up_reason == "no word from the switch":
-            self._end(call, Outcome.LOST, call.hang_up_reason, HungUpBy.DIALER)
+        elif call.given_up:
+            self._end(call, Outcome.LOST, "no word from the switch", HungUpBy.DIALER)
         else:
-            call.hang_up_reason = "no word from the switch"
-            floor.emit(HangUp(call=call.id, server=call.server))
-            floor.timers.set(("ring", call.id), floor.now + RING_MARGIN_S)
+            call.given_up = True
+            if not call.hang_up_reason:
+                call.rang_out = True
+                call.hang_up_reason = "no ringing" if call.ringing_at is None else "ring time-out"
+            self._hang_up(call)
+            # Until Asterisk has ended it by itself, whether it hears us or not, its number is not free. What an earlier
+            # process left behind may not exist at all.
+            certain_at = call.started_at + outer_limit_s(call.campaign.ring_timeout_s)
+            floor.timers.set(
+                ("ring", call.id), (floor.now if call.recovered else max(floor.now, certain_at)) + RING_MARGIN_S
+            )
 
     # ---- recovery
 
@@ -468,6 +496,15 @@ class CallDesk:
             run.pacer.call_answered(floor.now, call.id)
         self._wait_or_give(call)
 
+    def _machine(self, call: Call) -> None:
+        self._stop_waiting(call)
+        call.take(CallStep.MACHINE)
+        call.machine_sampled = False
+        self._floor.timers.cancel(("detection", call.id))
+        call.hang_up_reason = "machine"
+        self._hang_up(call)
+        self._tell_end(call, Outcome.MACHINE)
+
     def _wait_or_give(self, call: Call) -> None:
         floor = self._floor
         if call.hang_up_reason:
@@ -512,7 +549,8 @@ class CallDesk:
         elif not (connected or told_machine or was_abandoned):
             self._tell_end(call, outcome)
         self._forget(call)
-        again_at = None if call.purged else retry_at(call.campaign, attempt)
+        floor.caller_ids.call_ended(call.campaign.pool, call.caller_id, outcome, floor.now)
+        again_at = None if call.purged else retry_at(call.campaign, attempt, call.permit)
         floor.emit(
             FinishCall(attempt=attempt, fencing_token=call.permit.fencing_token, retry_at=again_at),
             CallEnded(at=floor.now, attempt=attempt, retry_at=again_at),

@@ -18,6 +18,9 @@ def outcome_of(call: Call, event: CallHungUp, now: float) -> Outcome:
         case CallState.MACHINE:
             return Outcome.MACHINE
         case CallState.ANSWERED | CallState.WAITING:
+            if call.rang_out:
+                # They picked up in the moment in which we gave up: a person who found nobody.
+                return Outcome.ABANDONED
             if call.hang_up_reason:
                 return Outcome.CANCELLED
             waited_s = now - (call.answered_at or now)
@@ -28,9 +31,9 @@ def outcome_of(call: Call, event: CallHungUp, now: float) -> Outcome:
             return unanswered_outcome(
                 cause=event.cause,
                 sip_code=event.sip_code,
-                timed_out=event.timed_out,
+                timed_out=event.timed_out or call.rang_out,
                 rang=call.ringing_at is not None,
-                cancelled=bool(call.hang_up_reason),
+                cancelled=bool(call.hang_up_reason) and not call.rang_out,
             )
 
 
@@ -64,5 +67,8 @@ def attempt_of(
         caller_id=call.caller_id,
         message_played=call.message_played,
         method=call.campaign.method,
+        verdict=permit.verdict,
         connect_within_s=call.campaign.connect_within_s,
+        opted_out=call.opted_out,
+        machine_sampled=call.machine_sampled,
     )

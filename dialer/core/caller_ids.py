@@ -7,11 +7,13 @@ a node, since a carrier that marks a number as a nuisance does not ask which cam
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from dialer.core.ids import Phone
+from dialer.core.outcome import Outcome
 
 _DAY_S: Final = 86_400.0
 #: Calls that count half after so many more: what carriers and people think of a number changes within days.
@@ -21,6 +23,28 @@ _LEAST_CALLS: Final = 60.0
 #: A number rests when it is answered a fifth less than the others, and chance would do that once in a thousand times.
 _DEVIATIONS: Final = 3.1
 _WORSE_BY: Final = 0.8
+
+#: Whether an outcome says that the person called took the call; outcomes that say nothing of it are not here. Whoever
+#: does not trust a number does not pick up, refuses, or leaves it to the answering machine.
+_TAKEN: Final[Mapping[Outcome, bool]] = {
+    Outcome.CONNECTED: True,
+    Outcome.ABANDONED: True,
+    Outcome.HUNG_UP: True,
+    Outcome.MACHINE: False,
+    Outcome.BUSY: False,
+    Outcome.NO_ANSWER: False,
+    Outcome.REJECTED: False,
+}
+
+
+class CallerIdState(StrEnum):
+    """Whether calls can be made from a number now."""
+
+    USABLE = "usable"
+    #: It has made as many calls today as it may.
+    CAPPED = "capped"
+    #: People answer it less than the others of its pool.
+    RESTING = "resting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +56,20 @@ class CallerId:
     prefixes: tuple[str, ...] = ()
     #: None: no cap.
     max_calls_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerIdStanding:
+    """How one number of a pool stands."""
+
+    number: Phone
+    state: CallerIdState
+    calls_today: int
+    max_calls_per_day: int | None
+    #: Share of its latest calls that people took; None before any has ended.
+    answer_rate: float | None
+    #: Unix seconds; None where it does not rest.
+    rests_until: float | None
 
 
 @dataclass(slots=True)
@@ -78,9 +116,29 @@ class CallerIdLedger:
                 best, best_rank = candidate, rank
         return best
 
+    def left(self, pool: Sequence[CallerId], now: float) -> float:
+        """Calls that may still be made from these numbers today; infinite where one of them has no cap."""
+        calls = 0.0
+        for one in pool:
+            use = self._use(one.number, now)
+            if now >= use.rests_until:
+                calls += math.inf if one.max_calls_per_day is None else max(0, one.max_calls_per_day - use.today)
+        return calls
+
     def started(self, number: Phone, now: float) -> None:
-        """A call from it was started."""
+        """A call from it was started, or is about to be."""
         self._use(number, now).today += 1
+
+    def not_started(self, number: Phone | None, now: float) -> None:
+        """The call that was about to be was not started after all."""
+        if number is not None:
+            use = self._use(number, now)
+            use.today = max(0, use.today - 1)
+
+    def call_ended(self, pool: Sequence[CallerId], number: Phone | None, outcome: Outcome, now: float) -> bool:
+        """A call from it ended like this; whether the number rests from now on (see `ended`)."""
+        taken = _TAKEN.get(outcome)
+        return number is not None and taken is not None and self.ended(pool, number, now, answered=taken)
 
     def ended(self, pool: Sequence[CallerId], number: Phone, now: float, *, answered: bool) -> bool:
         """A call from it ended after it had been answered, or not; whether the number rests from now on.
@@ -118,8 +176,32 @@ class CallerIdLedger:
         """Whether it rests."""
         return now < self._use(number, now).rests_until
 
+    def standing(self, pool: Sequence[CallerId], now: float) -> list[CallerIdStanding]:
+        """How each number of a pool stands, in its order."""
+        return [self._standing(one, now) for one in pool]
+
+    def _standing(self, one: CallerId, now: float) -> CallerIdStanding:
+        use = self._use(one.number, now)
+        state = CallerIdState.USABLE
+        if now < use.rests_until:
+            state = CallerIdState.RESTING
+        elif one.max_calls_per_day is not None and use.today >= one.max_calls_per_day:
+            state = CallerIdState.CAPPED
+        return CallerIdStanding(
+            number=one.number,
+            state=state,
+            calls_today=use.today,
+            max_calls_per_day=one.max_calls_per_day,
+            answer_rate=use.answered / use.ended if use.ended else None,
+            rests_until=use.rests_until if now < use.rests_until else None,
+        )
+
+    def day_began(self, now: float) -> float:
+        """Unix seconds at which the present day began."""
+        return (now + self.utc_offset_s) // _DAY_S * _DAY_S - self.utc_offset_s
+
     def restore(self, number: Phone, calls_today: int, now: float) -> None:
-        """Calls of today that an earlier process made."""
+        """Calls of today that are on record, of earlier processes and other nodes; what is known is not added again."""
         use = self._use(number, now)
         use.today = max(use.today, calls_today)
 

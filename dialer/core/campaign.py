@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from dialer.core.caller_ids import CallerId
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
 
@@ -47,6 +48,10 @@ class RetryRule:
     delay_s: float
     max_attempts: int
     growth: float = 1.0
+    #: A contact's other numbers are called shortly one after another before the delay counts.
+    other_phone_first: bool = False
+    #: The next attempt is made in another part of the day than the last one (see `dialer.core.day_parts`).
+    spread_hours: bool = False
 
 
 DEFAULT_RETRIES: Final[Mapping[Outcome, RetryRule]] = {
@@ -109,13 +114,37 @@ class Campaign:
     max_lines_per_agent: float = 20.0
     max_attempts: int = 8
     retries: Mapping[Outcome, RetryRule] = field(default_factory=lambda: DEFAULT_RETRIES)
+    #: The number that calls show: one for all, or a pool (see `dialer.core.caller_ids`); never both.
     caller_id: Phone | None = None
+    caller_ids: tuple[CallerId, ...] = ()
     #: Sound that is played to somebody for whom no agent is free.
     message: str = "cadencia-abandoned"
+    #: Key by which they object to further calls while it plays; empty: none is offered.
+    opt_out_key: str = "9"
+    #: What such an objection is about: "*", all campaigns, or "campaign", this one.
+    opt_out_scope: str = "*"
     #: In order of preference; empty: every trunk of the server.
     trunks: tuple[TrunkName, ...] = ()
     machine_detection: MachineDetection | None = None
+    #: Share of the calls taken for machines that an agent gets all the same, to tell how often detection errs.
+    machine_sample_share: float = 0.02
     #: An agent must have all of them to get this campaign's calls.
     skills: frozenset[str] = frozenset()
     #: URL that the agent's screen opens, with fields of the contact in braces.
     screen_pop: str = ""
+    #: What it calls for, and whom: marketing, debt, survey or service; consumer or business. Rules of law depend on it.
+    purpose: str = "marketing"
+    party: str = "consumer"
+    #: Jurisdictions whose rules apply besides those of the number called: of the centre, such as ES or US-FL.
+    jurisdictions: tuple[str, ...] = ()
+    #: What the campaign claims that lifts a rule, such as existing_customer; kept with every call that rests on it.
+    bases: frozenset[str] = frozenset()
+    #: The company on whose behalf is called, where caps count by it.
+    seller: str = ""
+
+    @property
+    def pool(self) -> tuple[CallerId, ...]:
+        """The numbers that its calls may show; empty where they show none."""
+        if self.caller_ids or self.caller_id is None:
+            return self.caller_ids
+        return (CallerId(number=self.caller_id),)

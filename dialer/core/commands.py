@@ -24,7 +24,8 @@ class Originate:
     permit: Permit
     server: ServerName
     trunk: TrunkName
-    ring_timeout_s: float
+    #: After so long Asterisk ends an unanswered call by itself (`dialer.core.ringing`).
+    outer_limit_s: float
     caller_id: Phone | None
     #: Options for AMD(), or None for no machine detection.
     machine_detection: str | None
@@ -53,6 +54,29 @@ class PlayMessage:
 
     call: CallId
     message: str
+    server: ServerName
+    #: Digit by which they object to further calls while it plays and shortly after; empty: none.
+    opt_out_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddDoNotCall:
+    """Write a do-not-call entry, and hand in `DoNotCallWritten` when the write has returned."""
+
+    call: CallId
+    campaign: CampaignId
+    phone: Phone
+    #: "*" or a campaign.
+    scope: str
+    reason: str
+    ref: MessageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SayGoodbye:
+    """Tell somebody who has objected that it is done, then hang up."""
+
+    call: CallId
     server: ServerName
 
 
@@ -114,6 +138,8 @@ AnyCommand = (
     | HangUp
     | ConnectCall
     | PlayMessage
+    | AddDoNotCall
+    | SayGoodbye
     | CallAgent
     | HangUpAgent
     | ReturnPermit

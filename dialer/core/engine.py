@@ -15,6 +15,7 @@ from dialer.core.agent_desk import AgentDesk, Callers
 from dialer.core.call_desk import CallDesk
 from dialer.core.floor import Floor, Output, Server
 from dialer.core.ids import AgentId, CallId, NodeName
+from dialer.core.opt_out_desk import OptOutDesk
 from dialer.core.pace_desk import PaceDesk
 from dialer.core.recovery_desk import RecoveryDesk
 from dialer.core.timers import Deadline
@@ -34,6 +35,7 @@ class Engine:
         self._calls.agents = self._agents
         self._pace = PaceDesk(self.floor, self._agents, self._calls)
         self._recovery = RecoveryDesk(self.floor, self._agents, self._calls)
+        self._opt_outs = OptOutDesk(self.floor)
 
     def handle(self, event: ev.AnyEvent) -> list[Output]:
         """Take one event in."""
@@ -76,6 +78,12 @@ class Engine:
                 self._calls.detected(event)
             case ev.MessagePlayed():
                 self._calls.message_played(event)
+            case ev.CustomerOptedOut():
+                self._opt_outs.pressed(event)
+            case ev.DoNotCallWritten():
+                self._opt_outs.written(event)
+            case ev.OptOutTold():
+                self._opt_outs.told(event)
             case ev.CallPurged():
                 self._calls.purged(event)
             case ev.CallDisposed():

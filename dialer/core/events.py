@@ -79,9 +79,11 @@ class OriginateNotSent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRinging(Event):
-    """The callee's phone rings, or early media came."""
+    """The callee's phone rings, or early media came; may come twice, once for each."""
 
     call: CallId
+    #: False: early media, in which a ringing tone may be heard, or an announcement before any phone rings.
+    alerting: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,14 @@ class MessagePlayed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerOptedOut(Event):
+    """Somebody pressed the key that the abandonment message offers, and waits to hear that it is done."""
+
+    call: CallId
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallHungUp(Event):
     """The customer's channel is gone. Comes once, after everything else that the switch says of this call."""
 
@@ -125,7 +135,7 @@ class CallHungUp(Event):
     #: Q.850 cause, 0 where unknown.
     cause: int
     sip_code: int | None
-    #: Ended by the ring time-out that we gave.
+    #: Ended by the outer limit that we gave Asterisk.
     timed_out: bool
     by: HungUpBy
 
@@ -184,6 +194,13 @@ class CallPurged(Event):
     kind: str  # "removal" or "dnc"
     ref: MessageId
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoNotCallWritten(Event):
+    """The write of `AddDoNotCall` has returned: from `at` on nobody calls that number."""
+
+    call: CallId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +302,17 @@ class CallDisposed(Event):
     ref: MessageId | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOutTold(Event):
+    """Somebody told an agent that they want no more calls; their do-not-call entry has been written."""
+
+    call: CallId
+    #: "*" or a campaign.
+    scope: str
+    #: The agent, or the key of whoever noted it.
+    by: str
+
+
 # ---- from a crash
 
 
@@ -315,12 +343,13 @@ SwitchEvent = (
     | MachineDetected
     | CallJoined
     | MessagePlayed
+    | CustomerOptedOut
     | CallHungUp
     | OriginateFailed
     | AgentPhoneUp
     | AgentPhoneGone
 )
-GateEvent = PermitsGranted | CallPurged | CallRecovered | HopperSeen
+GateEvent = PermitsGranted | CallPurged | CallRecovered | HopperSeen | DoNotCallWritten
 PeopleEvent = (
     CampaignConfigured
     | CampaignOrdered
@@ -331,6 +360,7 @@ PeopleEvent = (
     | AgentHungUp
     | HangupAsked
     | CallDisposed
+    | OptOutTold
 )
 #: Everything that `Engine.handle` accepts.
 AnyEvent = SwitchEvent | GateEvent | PeopleEvent

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from dialer.core.agent import AgentState
 from dialer.core.call import Call
+from dialer.core.caller_ids import CallerIdLedger
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.commands import AnyCommand
 from dialer.core.ids import AgentId, CallId, CampaignId, NodeName, ServerName
@@ -73,6 +74,8 @@ class Floor:
         self.now = 0.0
         self.servers: dict[ServerName, ServerState] = {server.name: ServerState(server) for server in servers}
         self.trunks = Trunks(trunks)
+        #: Of all campaigns: a carrier that marks a number does not ask which of them has called.
+        self.caller_ids = CallerIdLedger()
         self.campaigns: dict[CampaignId, CampaignRun] = {}
         self.roster = Roster()
         self.calls: dict[CallId, Call] = {}

@@ -67,6 +67,8 @@ class CallConnected(Notice):
     screen_pop: str
     #: Later than the campaign allows: counts as abandoned, though they talk.
     late: bool = False
+    #: Taken for a machine; the agent is to say whether it was one.
+    machine_sampled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,21 @@ class CallWasAbandoned(Notice):
     contact: ContactId
     phone: Phone
     wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptedOut(Notice):
+    """Somebody objected to further calls."""
+
+    call: CallId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    #: "*" or a campaign.
+    scope: str
+    #: "key", or who noted it.
+    by: str
+    agent: AgentId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +150,8 @@ class PaceDecided(Notice):
 
     Published when calls are started, when the reason changes, and at least each second while the campaign runs. What
     the pacer wished and could not have is in the words of `decision`, whose `limit` may then also be "no_contacts" (the
-    hopper has nobody to call now), "trunks" (no line is free) or "batch" (the rest follows in a moment).
+    hopper has nobody to call now), "caller_ids" (no number is left to show), "trunks" (no line is free) or "batch" (the
+    rest follows in a moment).
     """
 
     campaign: CampaignId
@@ -177,6 +195,7 @@ AnyNotice = (
     | CallWasAnswered
     | CallConnected
     | CallWasAbandoned
+    | CallOptedOut
     | CallEnded
     | CallWasDisposed
     | AgentChanged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from dialer.core.floor import CampaignRun, Floor
 from dialer.core.ids import ServerName
 from dialer.core.notices import CampaignChanged, GateAnswered, PaceDecided
 from dialer.core.permit import Permit
+from dialer.core.ringing import outer_limit_s
 from pacing import Decision, Pacer, build
 
 #: Decisions of one campaign are at least this far apart; whatever happens in between is seen by the next.
@@ -31,6 +33,7 @@ BATCH = 100
 REQUEST_TIMEOUT_S = 10.0
 
 _RETURN_REASON_NO_LINE = "no free line"
+_NO_CALLER_ID = "all caller ids have reached their cap or rest"
 
 
 class PaceDesk:
@@ -165,23 +168,33 @@ class PaceDesk:
         count = min(decision.dial, BATCH)
         if count > 0:
             count = min(count, floor.trunks.available(self._servers(run), run.campaign.trunks, now))
-        self._publish(run, self._possible(run, decision, count))
+        numbers = self._calls_from_numbers(run) if count > 0 else math.inf
+        count = int(min(count, numbers))
+        self._publish(run, self._possible(run, decision, count, short_of_numbers=count == numbers))
         if count > 0:
             run.requested, run.requested_at = count, now
             floor.emit(RequestPermits(campaign=run.campaign.id, count=count))
-        floor.timers.set(key, now + (DECIDE_EVERY_S if decision.dial > count else DECIDE_AT_LEAST_EVERY_S))
+        more_soon = decision.dial > count and numbers > 0
+        floor.timers.set(key, now + (DECIDE_EVERY_S if more_soon else DECIDE_AT_LEAST_EVERY_S))
 
     def _seen(self, run: CampaignRun, ready: int) -> None:
         # Once empty it has use for few agents, until there is somebody to call for each of them: contacts that come in
         # one by one must not take all agents from another campaign time and again.
         run.dry, run.ready = ready < (max(1, len(self._floor.roster)) if run.dry else 1), ready
 
-    def _possible(self, run: CampaignRun, wished: Decision, count: int) -> Decision:
+    def _calls_from_numbers(self, run: CampaignRun) -> float:
+        """Calls that may be made from the campaign's numbers today; without numbers, any."""
+        pool = run.campaign.pool
+        return self._floor.caller_ids.left(pool, self._floor.now) if pool else math.inf
+
+    def _possible(self, run: CampaignRun, wished: Decision, count: int, *, short_of_numbers: bool) -> Decision:
         """What comes of the pacer's wish, with the reason of whoever cuts it."""
         if run.dry and not run.ready and (wished.dial or (wished.limit == "no_agents" and self._servers(run))):
             return _cut(wished, 0, "no_contacts", "nobody on the list may be called now")
         if count == wished.dial:
             return wished
+        if short_of_numbers:
+            return _cut(wished, count, "caller_ids", _NO_CALLER_ID if count == 0 else "then " + _NO_CALLER_ID)
         if count == BATCH:
             return _cut(wished, count, "batch", f"the gate is asked for {BATCH} at once, the rest follows")
         return _cut(wished, count, "trunks", f"no line is free for the other {wished.dial - count}")
@@ -225,26 +238,33 @@ class PaceDesk:
     def _start(
         self, run: CampaignRun, permit: Permit, servers: dict[ServerName, int], free: Counter[ServerName]
     ) -> None:
-        floor, campaign = self._floor, run.campaign
+        floor, campaign, pool = self._floor, run.campaign, run.campaign.pool
+        shown = floor.caller_ids.choose(pool, permit.phone, floor.now) if pool else None
+        if pool and shown is None:
+            floor.emit(ReturnPermit(permit=permit, reason=_NO_CALLER_ID))
+            return
+        number = None if shown is None else shown.number
         # Calls go where agents are free: an answered customer can only be moved within one Asterisk. A call that was
         # decided on for an idle agent must not end up beside the busy ones of another server.
         for server in sorted(servers, key=lambda name: (run.unanswered[name] + 1 - free[name]) / servers[name]):
             trunk = floor.trunks.take(server, campaign.trunks, floor.now)
             if trunk is None:
                 continue
-            call = Call(permit=permit, campaign=campaign, server=server, trunk=trunk, caller_id=campaign.caller_id)
+            call = Call(permit=permit, campaign=campaign, server=server, trunk=trunk, caller_id=number)
             floor.calls[call.id] = call
             run.calls.add(call.id)
             run.unanswered[server] += 1
             run.reserved += 1
+            if number is not None:
+                floor.caller_ids.started(number, floor.now)
             detection = campaign.machine_detection
             floor.emit(
                 Originate(
                     permit=permit,
                     server=server,
                     trunk=trunk,
-                    ring_timeout_s=campaign.ring_timeout_s,
-                    caller_id=campaign.caller_id,
+                    outer_limit_s=outer_limit_s(campaign.ring_timeout_s),
+                    caller_id=number,
                     machine_detection=None if detection is None else detection.parameters,
                 )
             )

@@ -27,8 +27,16 @@ class Permit:
     attempt_number: int
     #: Unix seconds of `dialer.runtime.clock`; the originate must have been handed over before.
     expires_at: float
+    #: How many numbers the contact has.
+    phones: int = 1
     name: str = ""
     fields: Mapping[str, object] = field(default_factory=dict)
+    #: IANA name as the CRM gave it.
+    timezone: str | None = None
+    #: What the CRM has on record of the person's consent.
+    consent: Mapping[str, object] = field(default_factory=dict)
+    #: Why it may be called, as JSON, for the evidence.
+    verdict: str = ""
 
     def valid(self, now: float) -> bool:
         """Whether an originate may still be handed over at `now`."""

@@ -4,23 +4,43 @@ from __future__ import annotations
 
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, RetryRule
+from dialer.core.day_parts import another_part_of_day
 from dialer.core.outcome import Outcome
+from dialer.core.permit import Permit
 
 #: Their phone may have rung: as after a busy line.
 CANCELLED_AGAIN_S = 15 * 60.0
+#: Another number of the same person is called this long after the one before: time to call back, or to hang up.
+OTHER_PHONE_S = 60.0
 
 
-def retry_at(campaign: Campaign, attempt: Attempt) -> float | None:
+def retry_at(campaign: Campaign, attempt: Attempt, permit: Permit) -> float | None:
     """Unix seconds of the next attempt; None: this contact is done.
 
     The delay of the campaign's rule for the outcome, times its growth for each attempt made so far. An outcome
     without a rule (connected, invalid, rejected) ends the contact. A call that we took back before anybody answered
     is made again: a stopped campaign or node is no answer of the contact's. (Who was withdrawn by the CRM is not
     asked about here.)
+
+    The hopper calls a contact's numbers in turn, so that with `other_phone_first` only the moment changes: shortly
+    after an attempt while a number of this round has not been called, and then by the rule, which grows once a round.
+    A number that does not exist ends the contact only with its last one.
+
+    Args:
+        campaign: its rules.
+        attempt: the attempt that has ended.
+        permit: of this attempt; says how many numbers the contact has, and its time zone where the CRM gave one.
     """
+    number, phones = attempt.attempt_number, max(1, permit.phones)
     rule = campaign.retries.get(attempt.outcome)
     if attempt.outcome is Outcome.CANCELLED and attempt.answered_at is None:
         rule = RetryRule(delay_s=CANCELLED_AGAIN_S, max_attempts=campaign.max_attempts)
-    if rule is None or attempt.attempt_number >= min(rule.max_attempts, campaign.max_attempts):
+    elif rule is None and attempt.outcome is Outcome.INVALID and number < phones:
+        rule = RetryRule(delay_s=OTHER_PHONE_S, max_attempts=phones)
+    if rule is None or number >= min(rule.max_attempts, campaign.max_attempts):
         return None
-    return attempt.ended_at + rule.delay_s * rule.growth ** (attempt.attempt_number - 1)
+    if rule.other_phone_first and number % phones:
+        return attempt.ended_at + OTHER_PHONE_S
+    made = (number - 1) // phones if rule.other_phone_first else number - 1
+    again_at = attempt.ended_at + rule.delay_s * rule.growth**made
+    return another_part_of_day(again_at, (attempt.started_at,), permit.timezone) if rule.spread_hours else again_at

@@ -28,6 +28,9 @@ from dialer.storage.lists import ContactList, ListCounts, ListState, RejectedRow
 
 #: Rows in one transaction: the database is waited for once a transaction, and other writers wait as long as it lasts.
 _STORE_AT_ONCE: Final = 5_000
+#: At once: one is copied while the one before it is committed. Each has its rows in one order, so that they never wait
+#: for those of another import crosswise.
+_TRANSACTIONS: Final = 2
 #: Seconds between two notes of how far the list is.
 _PROGRESS_EVERY_S: Final = 0.5
 
@@ -191,6 +194,16 @@ class Importer:
             return
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Portion:
+    """What goes into one transaction, and becomes known and offered when that has ended."""
+
+    storing: asyncio.Task[None]
+    rows: int
+    offers: list[list[PackedOffer]]
+    rejected: list[Refused]
+
+
 class _Run:
     """One import under way."""
 
@@ -227,6 +240,8 @@ class _Run:
         self._answers: Counter[str] = Counter()
         self._noted_at = started_at
         self._read: asyncio.Queue[ReadBatch | None] = asyncio.Queue(maxsize=8)
+        self._transactions = asyncio.Semaphore(_TRANSACTIONS)
+        self._storing_now: asyncio.Queue[_Portion | None] = asyncio.Queue(maxsize=_TRANSACTIONS)
         self._stored: asyncio.Queue[list[PackedOffer] | None] = asyncio.Queue(maxsize=8)
 
     def counts(self) -> ListCounts:
@@ -261,7 +276,8 @@ class _Run:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reading(read(order)), name="import: read")
-                tasks.create_task(self._storing(), name="import: store")
+                tasks.create_task(self._storing(tasks), name="import: store")
+                tasks.create_task(self._noting(), name="import: note")
                 tasks.create_task(self._offering(), name="import: offer")
         except BaseExceptionGroup as group:
             # The first failure cancelled the others; it alone tells what happened.
@@ -272,8 +288,9 @@ class _Run:
             await self._read.put(batch)
         await self._read.put(None)
 
-    async def _storing(self) -> None:
+    async def _storing(self, tasks: asyncio.TaskGroup) -> None:
         ended = False
+        first = True
         while not ended:
             batch = await self._read.get()
             rows: list[ContactRow] = []
@@ -285,20 +302,31 @@ class _Run:
                 rejected += batch.rejected
                 self._bytes = batch.bytes_read
                 # The first rows of a list do not wait for more: somebody may be called already.
-                first = self._accepted + self._rejected == 0
                 if first or len(rows) + len(rejected) >= _STORE_AT_ONCE:
+                    first = False
                     break
                 batch = await self._read.get()
             ended = batch is None
-            await self._store(rows, rejected)
-            for offered in offers:
+            await self._transactions.acquire()
+            storing = tasks.create_task(self._upsert(rows), name="import: upsert")
+            await self._storing_now.put(_Portion(storing=storing, rows=len(rows), offers=offers, rejected=rejected))
+        await self._storing_now.put(None)
+
+    async def _upsert(self, rows: list[ContactRow]) -> None:
+        if rows and not await self._contacts.upsert_rows(rows, fresh=self._fresh):
+            self._fresh = False
+
+    async def _noting(self) -> None:
+        while (portion := await self._storing_now.get()) is not None:
+            await portion.storing
+            self._transactions.release()
+            await self._note(portion.rows, portion.rejected)
+            for offered in portion.offers:
                 await self._stored.put(offered)
         await self._stored.put(None)
 
-    async def _store(self, rows: list[ContactRow], rejected: list[Refused]) -> None:
-        if rows:
-            self._fresh = await self._contacts.upsert_rows(rows, fresh=self._fresh)
-        self._accepted += len(rows)
+    async def _note(self, rows: int, rejected: list[Refused]) -> None:
+        self._accepted += rows
         reasons = reasons_of(rejected)
         self._reasons += reasons
         self._rejected += reasons.total()

@@ -25,22 +25,27 @@ from dialer.errors import QueueError
 _log = structlog.get_logger(__name__)
 
 IMPORT_LIST: Final = "workers.jobs.imports.import_list"
+CHECK_LIST: Final = "workers.jobs.list_checks.check_list"
 DELIVER_WEBHOOKS: Final = "workers.jobs.webhooks.deliver_due"
 SIMULATE_CELL: Final = "workers.jobs.sweeps.simulate_cell"
 BUILD_REGISTRY: Final = "workers.jobs.registries.build_registry"
 #: Every function that is called by its name.
-FUNCTIONS: Final = (BUILD_REGISTRY, IMPORT_LIST, DELIVER_WEBHOOKS, SIMULATE_CELL)
+FUNCTIONS: Final = (BUILD_REGISTRY, CHECK_LIST, IMPORT_LIST, DELIVER_WEBHOOKS, SIMULATE_CELL)
 
 IMPORTS: Final = "cadencia-imports"
 WEBHOOKS: Final = "cadencia-webhooks"
+CHECKS: Final = "cadencia-checks"
 SWEEPS: Final = "cadencia-sweeps"
 #: Queues in the order in which a worker looks at them.
-QUEUES: Final = (WEBHOOKS, IMPORTS, SWEEPS)
+QUEUES: Final = (WEBHOOKS, IMPORTS, CHECKS, SWEEPS)
 
 #: Seconds before an import that failed for want of Redis or the database is tried again.
 _IMPORT_RETRIES_S: Final = (5, 15, 60, 300, 900)
 _IMPORT_TIMEOUT_S: Final = 6 * 3_600
 _IMPORT_KEPT_S: Final = 7 * 86_400
+#: Seconds before a look through a list is tried again.
+_CHECK_RETRIES_S: Final = (30, 300, 1_800)
+_CHECK_TIMEOUT_S: Final = 2 * 3_600
 _WEBHOOKS_TIMEOUT_S: Final = 120
 _REGISTRY_TIMEOUT_S: Final = 4 * 3_600
 _REGISTRY_KEPT_S: Final = 7 * 86_400
@@ -78,6 +83,18 @@ def import_list(*, list_id: str, campaign: str, path: str, name: str, delete: bo
         retries_s=_IMPORT_RETRIES_S,
         result_kept_s=_IMPORT_KEPT_S,
         failure_kept_s=_IMPORT_KEPT_S,
+    )
+
+
+def check_list(list_id: str) -> Job:
+    """Look through the contacts of a list; asked for again while it waits, it is done once."""
+    return Job(
+        id=f"check-{list_id}",
+        function=CHECK_LIST,
+        queue=CHECKS,
+        arguments={"list_id": list_id},
+        timeout_s=_CHECK_TIMEOUT_S,
+        retries_s=_CHECK_RETRIES_S,
     )
 
 

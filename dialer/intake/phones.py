@@ -37,6 +37,8 @@ class PhoneVerdict(StrEnum):
     NOT_VALID = "not_valid"
     #: Costs the caller money by the minute; never dialed.
     PREMIUM_REFUSED = "premium_refused"
+    #: Its cost is shared between caller and called, as of 901 and 902 in Spain: a company's; never dialed.
+    SHARED_COST_REFUSED = "shared_cost_refused"
 
 
 class PhoneReading(msgspec.Struct, frozen=True, gc=False):
@@ -71,6 +73,13 @@ _FEW_DIGITS: Final = PhoneReading(PhoneVerdict.NOT_A_NUMBER, problem="has too fe
 _PREMIUM: Final = PhoneReading(
     PhoneVerdict.PREMIUM_REFUSED, kind=NumberKind.PREMIUM, problem="a premium-rate number is never dialed"
 )
+_SHARED_COST: Final = PhoneReading(
+    PhoneVerdict.SHARED_COST_REFUSED,
+    kind=NumberKind.SHARED_COST,
+    problem="a shared-cost number, which companies have, is never dialed",
+)
+#: Kinds that are valid and never dialed.
+_REFUSED: Final = {NumberKind.PREMIUM: _PREMIUM, NumberKind.SHARED_COST: _SHARED_COST}
 
 
 class PhoneReader:
@@ -145,7 +154,7 @@ class PhoneReader:
             phone = self._local_prefix + text
         if kind is None:
             return None
-        return _PREMIUM if kind is NumberKind.PREMIUM else PhoneReading(_VALID, Phone(phone), kind)
+        return _REFUSED.get(kind) or PhoneReading(_VALID, Phone(phone), kind)
 
     def _by_library(self, library: ModuleType, text: str) -> PhoneReading:
         try:
@@ -153,11 +162,16 @@ class PhoneReader:
         except (library.NumberParseException, OverflowError) as error:
             return PhoneReading(PhoneVerdict.NOT_A_NUMBER, problem=_problem(error))
         kind = KINDS.get(int(library.number_type(number)), NumberKind.UNKNOWN)
-        if kind is NumberKind.PREMIUM:
-            return _PREMIUM
+        if kind in _REFUSED:
+            return _REFUSED[kind]
         written = library.format_number(number, library.PhoneNumberFormat.E164)
         if kind is NumberKind.UNKNOWN or not _E164.fullmatch(written):
-            return PhoneReading(PhoneVerdict.NOT_VALID, problem=f"read as {written}, which cannot exist")
+            problem = f"read as {written}, which cannot exist"
+            if library is phonenumbers:
+                # What is possible has the right number of digits, and yet nobody can have it.
+                possible = phonenumbers.is_possible_number(number)
+                problem += ": its country gives out no such numbers" if possible else ": its number of digits is wrong"
+            return PhoneReading(PhoneVerdict.NOT_VALID, problem=problem)
         return PhoneReading(_VALID, Phone(written), kind)
 
 

@@ -38,6 +38,8 @@ class NumberKind(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: The caller pays for them by the minute, or part of it.
+NEVER_DIALED: Final = frozenset({NumberKind.PREMIUM, NumberKind.SHARED_COST})
 #: By the numbers of ``phonenumbers.PhoneNumberType``.
 KINDS: Final = {
     0: NumberKind.FIXED,
@@ -94,9 +96,9 @@ class NumberingPlan:
         valid = f"(?=(?:{_without_groups(general.national_number_pattern or '(?!)')})\\Z)"
         self._pattern = re.compile(f"{no_prefix}{valid}(?:{kinds_of_line})", re.ASCII)
         # Which of the others it is does not matter there: what people have most comes first.
-        premium = "|".join(f"(?:{expression})\\Z" for kind, expression in used if kind is NumberKind.PREMIUM)
-        others = "|".join(expression for kind, expression in reversed(used) if kind is not NumberKind.PREMIUM)
-        self._to_dial = f"{no_prefix}{f'(?!{premium})' if premium else ''}{valid}(?:{others or '(?!)'})"
+        refused = "|".join(f"(?:{expression})\\Z" for kind, expression in used if kind in NEVER_DIALED)
+        others = "|".join(expression for kind, expression in reversed(used) if kind not in NEVER_DIALED)
+        self._to_dial = f"{no_prefix}{f'(?!{refused})' if refused else ''}{valid}(?:{others or '(?!)'})"
 
     def kind(self, national: str) -> NumberKind | None:
         """Kind of the national significant number `national`; None: not valid, or the plan alone cannot tell."""

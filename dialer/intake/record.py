@@ -42,6 +42,7 @@ class RejectReason(StrEnum):
     PHONE_NOT_A_NUMBER = "phone_not_a_number"
     PHONE_NOT_VALID = "phone_not_valid"
     PHONE_PREMIUM = "phone_premium"
+    PHONE_SHARED_COST = "phone_shared_cost"
     DUPLICATE_PHONE = "duplicate_phone"
     INVALID_PRIORITY = "invalid_priority"
     INVALID_TIMEZONE = "invalid_timezone"
@@ -58,6 +59,7 @@ REASON_OF_VERDICT: Final[Mapping[PhoneVerdict, RejectReason]] = {
     PhoneVerdict.NOT_A_NUMBER: RejectReason.PHONE_NOT_A_NUMBER,
     PhoneVerdict.NOT_VALID: RejectReason.PHONE_NOT_VALID,
     PhoneVerdict.PREMIUM_REFUSED: RejectReason.PHONE_PREMIUM,
+    PhoneVerdict.SHARED_COST_REFUSED: RejectReason.PHONE_SHARED_COST,
 }
 
 

@@ -7,10 +7,11 @@ their counts), a campaign until `forget`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from dialer.core.agent import AgentState
+from dialer.core.caller_ids import CallerIdStanding
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import (
@@ -32,7 +33,7 @@ from dialer.core.notices import (
 from dialer.core.outcome import Outcome
 from dialer.projections.abandonment import AbandonmentTracker
 from dialer.projections.live_entries import AgentEntry, CallEntry, CallStage, CampaignEntry
-from dialer.projections.live_rows import AgentRow, CallRow, CampaignRow, LiveSnapshot, ServerRow
+from dialer.projections.live_rows import AgentRow, CallerIdRow, CallRow, CampaignRow, LiveSnapshot, ServerRow
 from dialer.projections.occupancy import OccupancyTracker
 
 #: Outcomes that say nothing about whether people answer.
@@ -108,6 +109,10 @@ class LiveView:
         entry = self._campaign(campaign)
         entry.ready, entry.later = ready, later
 
+    def caller_ids(self, campaign: CampaignId, standing: Sequence[CallerIdStanding]) -> None:
+        """How the numbers of a campaign stand, looked up every now and then."""
+        self._campaign(campaign).caller_ids = tuple(standing)
+
     # ---- out
 
     def snapshot(self, now: float) -> LiveSnapshot:
@@ -147,6 +152,21 @@ class LiveView:
         """Where a campaign stands; None where it is unknown."""
         entry = self._campaigns.get(campaign)
         return None if entry is None else entry.state
+
+    def caller_ids_of(self, campaign: CampaignId) -> tuple[CallerIdRow, ...]:
+        """The numbers that a campaign's calls show, as last looked up."""
+        entry = self._campaigns.get(campaign)
+        return tuple(
+            CallerIdRow(
+                number=one.number,
+                state=one.state.value,
+                calls_today=one.calls_today,
+                max_calls_per_day=one.max_calls_per_day,
+                answer_rate=one.answer_rate,
+                rests_until=one.rests_until,
+            )
+            for one in (() if entry is None else entry.caller_ids)
+        )
 
     def agents(self, now: float) -> tuple[AgentRow, ...]:
         """Every agent, by id."""

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from enum import StrEnum
 
 from dialer.core.agent import AgentState
+from dialer.core.caller_ids import CallerIdStanding
 from dialer.core.campaign import CampaignState
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged, CallStarted
@@ -121,6 +122,7 @@ class CampaignEntry:
     __slots__ = (
         "abandoned",
         "answered",
+        "caller_ids",
         "connected",
         "later",
         "max_abandonment",
@@ -140,6 +142,7 @@ class CampaignEntry:
         self.ready = 0
         self.later = 0
         self.refused: dict[str, int] = {}
+        self.caller_ids: tuple[CallerIdStanding, ...] = ()
         #: Calls that came to something, and of them those picked up, over an hour.
         self.rates = RollingSums(bucket_s=60.0, buckets=60, columns=2)
         self.begin_day()
@@ -211,4 +214,5 @@ class CampaignEntry:
             occupancy=occupancy,
             occupancy_hour=occupancy_hour,
             refused=self.refused,
+            caller_ids=dict(Counter(one.state.value for one in self.caller_ids)),
         )

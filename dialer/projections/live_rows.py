@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class PaceRow(Struct, frozen=True, kw_only=True):
@@ -56,6 +56,21 @@ class HopperRow(Struct, frozen=True, kw_only=True):
     later: int
 
 
+class CallerIdRow(Struct, frozen=True, kw_only=True):
+    """One number that a campaign's calls show."""
+
+    number: str
+    #: usable, capped or resting.
+    state: str
+    #: Over all campaigns of the node.
+    calls_today: int
+    max_calls_per_day: int | None
+    #: Share of its latest calls that people took; None before any has ended.
+    answer_rate: float | None
+    #: None where it does not rest.
+    rests_until: float | None
+
+
 class CampaignRow(Struct, frozen=True, kw_only=True):
     """One campaign now."""
 
@@ -76,6 +91,8 @@ class CampaignRow(Struct, frozen=True, kw_only=True):
     occupancy_hour: float | None
     #: What the gate refused at its last answer, by reason.
     refused: dict[str, int]
+    #: The numbers that its calls show, by state; empty where they show none.
+    caller_ids: dict[str, int] = field(default_factory=dict)
 
 
 class AgentRow(Struct, frozen=True, kw_only=True):

@@ -129,6 +129,9 @@ class CampaignFamilies:
         self.agents: Final = Gauge(
             "cadencia_campaign_agents", "Agents of a campaign by state.", ("campaign", "state"), registry=r
         )
+        self.caller_ids: Final = Gauge(
+            "cadencia_caller_ids", "Numbers that a campaign's calls show, by state.", ("campaign", "state"), registry=r
+        )
         self.threshold: Final = Gauge(
             "cadencia_pacing_threshold_ratio", "Chance of abandonment that the last call was held to.", _C, registry=r
         )

@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from dialer.core.agent import AgentState
+from dialer.core.caller_ids import CallerIdState
 from dialer.core.campaign import CampaignState
 from dialer.core.ids import CampaignId, ServerName
 from dialer.core.notices import (
@@ -284,6 +285,8 @@ class _CampaignChildren:
             families.state.labels(self._campaign, state.value).set(row.state == state.value)
         for agent_state in AgentState:
             families.agents.labels(self._campaign, agent_state.value).set(_of(row.agents, agent_state.value))
+        for number_state in CallerIdState:
+            families.caller_ids.labels(self._campaign, number_state.value).set(_of(row.caller_ids, number_state.value))
         for stage in CallStage:
             self._call_families.in_flight.labels(self._campaign, stage.value).set(_of(row.calls, stage.value))
 

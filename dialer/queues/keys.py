@@ -27,6 +27,8 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "rejected": "rejected",
         # ended attempts on their way into SQL
         "attempts": "attempts",
+        # refusals with their evidence on their way into SQL
+        "refusals": "refusals",
         # hash: generation, run_id, fence, epoch, push (order of pushes), removals and dnc (cursors of the gate)
         "gate": "gate",
         # counts reservations, so that an UNPAUSE that comes late can be told (docs/adr/0004)
@@ -57,6 +59,10 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         # hash: scope -> how many numbers; sorted set: scope TAB digits by expiry
         "dnc_counts": "dnc-counts",
         "dnc_expiries": "dnc-expiries",
+        # hash: parts of a ledger's key -> by which rules its entries are kept
+        "caps_rules": "caps-rules",
+        # <parts>:<beginning of a name>: hash of about a hundred ledgers (see caps.lua)
+        "caps": "caps:",
         # sorted set: owner by the moment until which its heartbeat holds
         "nodes": "nodes",
         # stream per owner: removals and do-not-call entries that name its calls

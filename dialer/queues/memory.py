@@ -6,21 +6,28 @@ The same contract suite and a model-based property test hold it to what the scri
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 import msgspec
 
+from dialer.compliance.caps import OUTCOME_FACTS, Blocked, Facts, blocked_by
+from dialer.compliance.ledger import Key as LedgerKey
+from dialer.compliance.ledger import Ledger, by_key
+from dialer.compliance.rules import CapRule
+from dialer.core.attempt import Attempt
 from dialer.core.contact import Contact
 from dialer.core.events import CallPurged, CallRecovered, PermitsGranted, Refusals
-from dialer.core.ids import CallId, CampaignId, MessageId, NodeName, Phone
+from dialer.core.ids import CallId, CampaignId, ContactId, MessageId, NodeName, Phone
 from dialer.core.permit import Permit
 from dialer.errors import GateNotReady
 from dialer.queues import results, wire
-from dialer.queues.journal import JournalEntry
+from dialer.queues.cap_law import BY_NUMBER, AnyCap, CapLaw, subject_of
+from dialer.queues.journal import JournalEntry, RefusalEntry
 from dialer.queues.port import (
     AsyncRecords,
     Finish,
@@ -30,11 +37,12 @@ from dialer.queues.port import (
     Offered,
     PackedOffer,
     Publish,
+    Refuse,
     Release,
     Reservation,
     Write,
 )
-from dialer.queues.rebuild import HIGHEST_TOKEN
+from dialer.queues.rebuild import HIGHEST_TOKEN, LedgerName, page_ledgers
 from dialer.queues.removals import ALL, DoNotCall, Malformed, Removal, lenient_phone, parse_do_not_call, parse_removal
 
 _NUMBER_LIVE_S: Final = 30.0
@@ -62,6 +70,8 @@ class _Live:
     call: wire.Outstanding
     #: Removals that hit it.
     told: list[CallPurged]
+    #: Ledgers in which it is under way; that of its number has only calls that have ended.
+    ledgers: list[LedgerName]
 
 
 class MemoryServer:
@@ -74,6 +84,7 @@ class MemoryServer:
         #: Stream, data and reason of malformed messages.
         self.rejected: deque[tuple[str, bytes, str]] = deque(maxlen=_KEPT)
         self.journal: deque[JournalEntry] = deque(maxlen=_KEPT)
+        self.refusals: deque[RefusalEntry] = deque(maxlen=_KEPT)
         self.unread: deque[tuple[str, bytes]] = deque()
         self.data: dict[Key, _Waiting] = {}
         self.ready: dict[str, set[str]] = {}
@@ -83,6 +94,8 @@ class MemoryServer:
         self.do_not_call: dict[Key, float | None] = {}
         self.live: dict[CallId, _Live] = {}
         self.ended: set[CallId] = set()
+        self.kept: dict[LedgerKey, dict[AnyCap, None]] = {}
+        self.ledgers: dict[LedgerName, Ledger] = {}
         self.heartbeats: dict[MemoryQueues, float] = {}
         self.token = 0
         self.epoch = 0
@@ -127,6 +140,20 @@ class MemoryServer:
         """Whether the contact or one of its numbers was removed."""
         names = (contact.id, *contact.phones)
         return any((scope, name) in self.removed for scope in (ALL, contact.campaign) for name in names)
+
+    def learn(self, rules: Iterable[AnyCap]) -> None:
+        """From now on every call is entered where any of these counts."""
+        for key, own in by_key(rules).items():
+            self.kept.setdefault(key, {}).update(dict.fromkeys(own))
+
+    def ledger(self, name: LedgerName) -> Ledger:
+        """The ledger of that name, perhaps empty."""
+        return self.ledgers.setdefault(name, Ledger())
+
+    def prune(self, name: LedgerName, now: float) -> None:
+        """Forget what no rule asks about."""
+        if name[0] in self.kept:
+            self.ledger(name).prune(tuple(self.kept[name[0]]), now)
 
     def drain(self) -> None:
         """Apply what the CRM has written."""
@@ -244,6 +271,10 @@ class MemoryQueues:
                 server.forget(key)
             for contact, attempts, next_at in page.contacts:
                 self._offer(contact, attempts=attempts, next_at=next_at, loading=True)
+            for law in page.laws.values():
+                server.learn(law.kept)
+            for ledger_name, ledger in page_ledgers(page).items():
+                server.ledger(ledger_name).merge(ledger)
         server.epoch = server.token = server.token + 1_000_000
         server.loaded = True
 
@@ -313,22 +344,31 @@ class MemoryQueues:
         return Offered.ADDED if old is None and live is None else Offered.UPDATED
 
     def reserve(
-        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float = 0.05
+        self,
+        campaign: CampaignId,
+        calls: Sequence[CallId],
+        now: float,
+        lease_s: float = 0.05,
+        caps: CapLaw | None = None,
     ) -> AbstractAsyncContextManager[Reservation]:
         """See the port."""
-        return self._reserve(campaign, calls, now, lease_s)
+        return self._reserve(campaign, calls, now, lease_s, caps)
 
     @asynccontextmanager
     async def _reserve(
-        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float, caps: CapLaw | None
     ) -> AsyncGenerator[Reservation, None]:
         async with self._server.holder:
             self._check_loaded()
-            yield self._gate(campaign, calls, now, now + lease_s * 0.9)
+            yield self._gate(campaign, calls, now, now + lease_s * 0.9, caps)
 
-    def _gate(self, campaign: CampaignId, calls: Sequence[CallId], now: float, expires_at: float) -> Reservation:
+    def _gate(
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, expires_at: float, law: CapLaw | None
+    ) -> Reservation:
         server = self._server
         server.drain()
+        if law is not None:
+            server.learn(law.kept)
         for entry, expiry in list(server.do_not_call.items()):
             if expiry is not None and expiry <= now:
                 del server.do_not_call[entry]
@@ -343,7 +383,7 @@ class MemoryQueues:
         for contact in sorted(ready, key=lambda contact: server.data[campaign, contact].rank):
             if len(permits) == len(calls):
                 break
-            permit = self._judge((campaign, contact), calls[len(permits)], now, expires_at, refused)
+            permit = self._judge((campaign, contact), calls[len(permits)], now, expires_at, refused, law)
             if permit is not None:
                 permits.append(permit)
         if permits:
@@ -361,47 +401,107 @@ class MemoryQueues:
             purged=self._take_inbox(),
         )
 
-    def _judge(self, key: Key, call: CallId, now: float, expires_at: float, refused: Counter[str]) -> Permit | None:
+    def _judge(
+        self, key: Key, call: CallId, now: float, expires_at: float, refused: Counter[str], law: CapLaw | None
+    ) -> Permit | None:
         server = self._server
         waiting = server.data[key]
         contact = waiting.contact
+        n = len(contact.phones)
+        phones = [contact.phones[(waiting.turn + i) % n] for i in range(n)]
         if contact.expires_at is not None and contact.expires_at <= now:
             server.forget(key)
             server.finished.add(key)
-            server.publish("contact.rejected", campaign=key[0], contact=key[1], reason="expired")
+            self._reject(key, phones[0], "expired", {"expires_at": contact.expires_at}, now)
             refused["expired"] += 1
             return None
-        n = len(contact.phones)
-        callable_ = [
-            phone
-            for phone in (contact.phones[(waiting.turn + i) % n] for i in range(n))
-            if not server.listed(key[0], phone)
-        ]
+        callable_ = [phone for phone in phones if not server.listed(key[0], phone)]
         if not callable_:
             server.forget(key)
-            server.publish("contact.rejected", campaign=key[0], contact=key[1], reason="do_not_call")
+            self._reject(key, phones[0], "do_not_call", {"listed": n}, now)
             refused["do_not_call"] += 1
             return None
         free = [phone for phone in callable_ if server.live_call(phone=phone) is None]
+        blocked = {phone: self._blocked(contact, phone, now, law) for phone in free}
+        allowed = [phone for phone in free if not blocked[phone]]
         server.unqueue(key)
-        if not free:
-            server.later[key[0]][key[1]] = now + _NUMBER_LIVE_S
-            refused["number_live"] += 1
+        if not allowed:
+            if len(free) < len(callable_):
+                server.later[key[0]][key[1]] = now + _NUMBER_LIVE_S
+                refused["number_live"] += 1
+            else:
+                refused[self._put_off(key, blocked, now)] += 1
             return None
         server.token += 1
         permit = Permit(
             call=call,
             campaign=contact.campaign,
             contact=contact.id,
-            phone=free[0],
+            phone=allowed[0],
             fencing_token=server.token,
             attempt_number=waiting.attempts + 1,
             expires_at=expires_at,
+            phones=n,
             name=contact.name,
             fields=contact.fields,
+            timezone=contact.timezone,
+            consent=contact.consent,
         )
-        server.live[call] = _Live(self, wire.Outstanding(permit, now), [])
+        ledgers: list[LedgerName] = []
+        if law is not None:
+            subject = subject_of(allowed[0], contact.campaign, contact.fields, law.seller)
+            ledgers = [(parts, subject.key(parts)) for parts in server.kept if parts != BY_NUMBER]
+            for name in ledgers:
+                server.ledger(name).add(now, Facts.UNDER_WAY)
+        server.live[call] = _Live(self, wire.Outstanding(permit, now), [], ledgers)
         return permit
+
+    def _blocked(self, contact: Contact, phone: Phone, now: float, law: CapLaw | None) -> list[Blocked]:
+        if law is None:
+            return []
+        subject = subject_of(phone, contact.campaign, contact.fields, law.seller)
+        found = []
+        for rule in law.rules:
+            ledger = self._server.ledgers.get((rule.key, subject.key(rule.key)))
+            blocked = None if ledger is None else blocked_by(rule, ledger.moments, now, zones=law.zones)
+            if blocked is not None:
+                found.append(blocked)
+        return found
+
+    def _put_off(self, key: Key, blocked: Mapping[Phone, Sequence[Blocked]], now: float) -> str:
+        """The caps forbid all numbers of a contact; answers the reason."""
+        latest = {phone: max(each, key=lambda one: one.until) for phone, each in blocked.items()}
+        phone, last = min(latest.items(), key=lambda item: item[1].until)
+        reason = "attempt_cap" if isinstance(last.rule, CapRule) else "cooldown"
+        rules: list[object] = []
+        for one in blocked[phone]:
+            until = {} if math.isinf(one.until) else {"until": one.until}
+            rules.append({"rule": one.rule.version, "count": one.count, **until})
+        if math.isinf(last.until):
+            self._server.forget(key)
+            self._reject(key, phone, reason, {"rules": rules}, now)
+        else:
+            self._server.later[key[0]][key[1]] = last.until
+            self._record_refusal(CallId(""), key, phone, reason, {"rules": rules}, now)
+        return reason
+
+    def _reject(self, key: Key, phone: Phone, reason: str, evidence: Mapping[str, object], now: float) -> None:
+        self._server.publish("contact.rejected", campaign=key[0], contact=key[1], reason=reason)
+        self._record_refusal(CallId(""), key, phone, reason, evidence, now)
+
+    def _record_refusal(
+        self, call: CallId, key: Key, phone: Phone, reason: str, evidence: Mapping[str, object], at: float
+    ) -> None:
+        entry = RefusalEntry(
+            at=at,
+            call=call,
+            campaign=CampaignId(key[0]),
+            contact=ContactId(key[1]),
+            phone=phone,
+            reason=reason,
+            evidence=evidence,
+        )
+        self._server.refusals.append(entry)
 
     async def write(self, writes: Sequence[Write]) -> None:
         """See the port."""
@@ -418,6 +518,8 @@ class MemoryQueues:
                         self._finish(write)
                     case Release():
                         self._release(write)
+                    case Refuse():
+                        self._refuse(write)
                     case _:
                         assert_never(write)
 
@@ -440,6 +542,7 @@ class MemoryQueues:
             JournalEntry(attempt=attempt, retry_at=finish.retry_at, fencing_token=finish.fencing_token)
         )
         server.results.append(results.call_ended(attempt, finish.retry_at))
+        self._settle(attempt, live)
         key = (attempt.campaign, attempt.contact)
         waiting = server.data.get(key)
         if finish.retry_at is None:
@@ -453,25 +556,76 @@ class MemoryQueues:
                 server.unqueue(key)
                 server.later[key[0]][key[1]] = finish.retry_at
 
+    def _settle(self, attempt: Attempt, live: _Live | None) -> None:
+        server, facts = self._server, OUTCOME_FACTS[attempt.outcome]
+        entered: list[LedgerName] = [(BY_NUMBER, (str(attempt.phone),))] if BY_NUMBER in server.kept else []
+        if live is not None:
+            for name in live.ledgers:
+                server.ledger(name).take_back(live.call.reserved_at)
+            entered += live.ledgers
+        for name in entered:
+            server.ledger(name).add(attempt.started_at, facts, over_at=attempt.ended_at)
+            server.prune(name, attempt.ended_at)
+
     def _release(self, release: Release) -> None:
         server, permit = self._server, release.permit
+        live = self._give_back(permit)
+        if live is None:
+            return
+        key = (permit.campaign, permit.contact)
+        if release.evidence is not None:
+            self._record_refusal(
+                permit.call, key, permit.phone, release.reason, release.evidence, live.call.reserved_at
+            )
+        if key in server.data:
+            if release.not_before_at is not None:
+                server.later[key[0]][key[1]] = release.not_before_at
+            else:
+                server.ready[key[0]].add(key[1])
+        self._answer_removals(key, live)
+
+    def _refuse(self, refuse: Refuse) -> None:
+        server, permit = self._server, refuse.permit
+        live = self._give_back(permit)
+        if live is None:
+            return
+        key = (permit.campaign, permit.contact)
+        self._record_refusal(permit.call, key, permit.phone, refuse.reason, refuse.evidence, live.call.reserved_at)
+        waiting = server.data.get(key)
+        if waiting is not None:
+            phones = waiting.contact.phones
+            left = tuple(phone for phone in phones if phone != permit.phone)
+            if left:
+                if permit.phone in phones:
+                    waiting.turn = phones.index(permit.phone)
+                waiting.contact = msgspec.structs.replace(waiting.contact, phones=left)
+                server.ready[key[0]].add(key[1])
+            else:
+                server.forget(key)
+                server.publish(
+                    "contact.rejected", campaign=key[0], contact=key[1], phone=permit.phone, reason=refuse.reason
+                )
+        self._answer_removals(key, live)
+
+    def _give_back(self, permit: Permit) -> _Live | None:
+        """A reservation ends without a call; None where it is none of this permit any more."""
+        server = self._server
         live = server.live.get(permit.call)
         if (
             live is None
             or live.call.state is not LiveState.RESERVED
             or live.call.permit.fencing_token != permit.fencing_token
         ):
-            return
+            return None
         del server.live[permit.call]
-        key = (permit.campaign, permit.contact)
-        if key in server.data:
-            if release.not_before_at is not None:
-                server.later[key[0]][key[1]] = release.not_before_at
-            else:
-                server.ready[key[0]].add(key[1])
+        for name in live.ledgers:
+            server.ledger(name).take_back(live.call.reserved_at)
+        return live
+
+    def _answer_removals(self, key: Key, live: _Live) -> None:
         for purge in live.told:
             if purge.kind == "removal":
-                server.publish(
+                self._server.publish(
                     "removal.applied",
                     campaign=key[0],
                     contact=key[1],

@@ -19,7 +19,9 @@ from dialer.core.attempt import Attempt
 from dialer.core.contact import Contact
 from dialer.core.events import CallPurged, CallRecovered, PermitsGranted
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName
+from dialer.core.outcome import Outcome
 from dialer.core.permit import Permit
+from dialer.queues.cap_law import CapLaw
 
 
 class LiveState(StrEnum):
@@ -60,13 +62,32 @@ class Finish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """Give a reserved contact back as it was: no attempt was made."""
+    """Give a reserved contact back as it was: no attempt was made.
+
+    With `evidence`, which says why it may not be called now, the refusal goes on record.
+    """
 
     permit: Permit
     not_before_at: float | None = None
+    evidence: Mapping[str, object] | None = None
+    #: In a word, for the record: hours, consent, ….
+    reason: str = "put_off"
 
 
-Write = Publish | MarkLive | Finish | Release
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """The number of a permit must not be called: no attempt was made, and the contact goes on without that number.
+
+    It goes back with its next one. Had it no other, it leaves the hopper, and `contact.rejected` with `reason` is
+    published. The refusal goes on record, as JSON values.
+    """
+
+    permit: Permit
+    reason: str
+    evidence: Mapping[str, object]
+
+
+Write = Publish | MarkLive | Finish | Release | Refuse
 
 
 class Offered(StrEnum):
@@ -109,6 +130,20 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptMade:
+    """One attempt of the past, as caps count it; moments in unix seconds."""
+
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    started_at: float
+    ended_at: float
+    outcome: Outcome
+    #: Of the contact: `person`, `account` and `subject`, where the CRM gave them.
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What SQL remembers and the gate must know before anybody is dialed (see `Queues.rebuild`)."""
 
@@ -116,6 +151,10 @@ class Record:
     finished: Sequence[tuple[CampaignId, ContactId]] = ()
     removed: Sequence[tuple[str, str]] = ()  # campaign or "*", contact id or phone
     do_not_call: Sequence[tuple[str, Phone, float | None]] = ()  # scope, phone, expiry
+    #: Each of them on one page alone.
+    attempts_made: Sequence[AttemptMade] = ()
+    #: By which caps other than those by number count the attempts of this page.
+    laws: Mapping[CampaignId, CapLaw] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -139,9 +178,17 @@ class Queues(Protocol):
         """As `offer`, for many contacts that have been checked and packed; how many of them became what."""
 
     def reserve(
-        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float = 0.05
+        self,
+        campaign: CampaignId,
+        calls: Sequence[CallId],
+        now: float,
+        lease_s: float = 0.05,
+        caps: CapLaw | None = None,
     ) -> AbstractAsyncContextManager[Reservation]:
         """The gate: drain removals and do-not-call entries, check, and reserve up to ``len(calls)`` contacts.
+
+        With `caps` (`dialer.queues.cap_law.cap_law`, not older than a minute) nobody is reserved whom they forbid to
+        call: such a contact waits until one of its numbers may be called, or leaves the hopper where that is never.
 
         One atomic step. While the context is open no other client can write (so no removal can be acknowledged);
         originates must be handed over inside it. Permits not used must be given back with `Release`.

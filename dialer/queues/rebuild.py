@@ -6,15 +6,34 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
+from dialer.compliance.caps import OUTCOME_FACTS
+from dialer.compliance.ledger import Key, Ledger, by_key
 from dialer.queues import wire
+from dialer.queues.cap_law import BY_NUMBER, keep_block, ledger_name, letters, subject_of
 from dialer.queues.connection import AsyncRedis, raise_first
 from dialer.queues.port import AsyncRecords, Record
 from dialer.queues.removals import lenient_phone
 from dialer.queues.scripts import Scripts
 
+#: A list of key parts, and the names under them.
+LedgerName = tuple[Key, tuple[str, ...]]
 #: Name in `Record.counts` of the highest fencing token that the record knows.
 HIGHEST_TOKEN: Final = "fencing_token"  # noqa: S105 - no secret
 _ITEMS_AT_ONCE: Final = 500
+#: Calls of the past are kept so long from their loading on, until it is known which rules count them.
+_CALLS_KEPT_S: Final = 400 * 86_400
+
+
+def page_ledgers(page: Record) -> dict[LedgerName, Ledger]:
+    """The ledgers of a page's attempts: by number, and by what else the law of their campaign counts by."""
+    ledgers: dict[LedgerName, Ledger] = {}
+    for made in page.attempts_made:
+        law = page.laws.get(made.campaign)
+        subject = subject_of(made.phone, made.campaign, made.fields, "" if law is None else law.seller)
+        for key in {BY_NUMBER, *(by_key(law.kept) if law is not None else ())}:
+            ledger = ledgers.setdefault((key, subject.key(key)), Ledger())
+            ledger.add(made.started_at, OUTCOME_FACTS[made.outcome], over_at=made.ended_at)
+    return ledgers
 
 
 async def load_record(client: AsyncRedis, scripts: Scripts, pages: AsyncRecords) -> int:
@@ -27,7 +46,7 @@ async def load_record(client: AsyncRedis, scripts: Scripts, pages: AsyncRecords)
     async for page in pages:
         highest = max(highest, page.counts.get(HIGHEST_TOKEN, 0))
         pipeline = client.pipeline(transaction=False)
-        for args in _page_loads(page):
+        for args in (*_page_loads(page), *_page_calls(page)):
             pipeline.execute_command("EVALSHA", scripts["load"], 0, *args)
         contacts = [contact for contact, _, _ in page.contacts]
         for contact in contacts:
@@ -59,6 +78,21 @@ def _page_loads(page: Record) -> Iterator[tuple[Any, ...]]:
         yield from _cut("removed", campaign, items, _ITEMS_AT_ONCE)
     for campaign, finished in _grouped(page.finished):
         yield from _cut("finished", campaign, [contact for _, contact in finished], _ITEMS_AT_ONCE)
+
+
+def _page_calls(page: Record) -> Iterator[tuple[Any, ...]]:
+    for law in page.laws.values():
+        rules = [part for key, own in by_key(law.kept).items() for part in (letters(key), keep_block(own))]
+        yield from _cut("rules", "", rules, 2 * _ITEMS_AT_ONCE)
+    ledgers = [
+        part
+        for (key, names), ledger in page_ledgers(page).items()
+        for part in (names[0][1:] if key == BY_NUMBER else ledger_name(key, names), ledger.pack())
+    ]
+    if ledgers:
+        latest = max(made.ended_at for made in page.attempts_made)
+        for what, _, *items in _cut("calls", "", ledgers, 2 * _ITEMS_AT_ONCE):
+            yield (what, wire.number(latest), _CALLS_KEPT_S, *items)
 
 
 def _grouped(rows: Iterable[Any]) -> Iterator[tuple[str, list[Any]]]:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import repeat
 from typing import Any, Final, assert_never
 
 from redis import exceptions
 
+from dialer.compliance.caps import OUTCOME_FACTS
+from dialer.compliance.ledger import entry_of
 from dialer.core.contact import Contact
 from dialer.core.events import CallPurged, CallRecovered, PermitsGranted, Refusals
 from dialer.core.ids import CallId, CampaignId, NodeName
 from dialer.core.permit import Permit
 from dialer.errors import GateNotReady, QueueError
 from dialer.queues import wire
+from dialer.queues.cap_law import CapLaw
 from dialer.queues.connection import AsyncRedis, connect, raise_first, redis_errors
 from dialer.queues.encoding import to_json
-from dialer.queues.journal import JournalEntry, encode_entry
+from dialer.queues.journal import JournalEntry, RefusalEntry, encode_entry
 from dialer.queues.keys import Keys
 from dialer.queues.pausing import PausingConnection
 from dialer.queues.port import (
@@ -31,6 +34,7 @@ from dialer.queues.port import (
     Offered,
     PackedOffer,
     Publish,
+    Refuse,
     Release,
     Reservation,
     Write,
@@ -93,7 +97,7 @@ class RedisQueues:
         self._inbox_seen = ""
         #: Calls under way; those that no more is known of than when they were reserved are kept as they came.
         self._outstanding: dict[CallId, wire.Outstanding] = {}
-        self._reserved: dict[CallId, tuple[Permit, float]] = {}
+        self._reserved: dict[CallId, tuple[Permit, float, str]] = {}
         #: Calls of reservations whose answer never came; they are given back before anything else is reserved.
         self._doubtful: list[CallId] = []
 
@@ -176,28 +180,33 @@ class RedisQueues:
         return told
 
     def reserve(
-        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float = 0.05
+        self,
+        campaign: CampaignId,
+        calls: Sequence[CallId],
+        now: float,
+        lease_s: float = 0.05,
+        caps: CapLaw | None = None,
     ) -> AbstractAsyncContextManager[Reservation]:
         """See the port. Do not await `write` or any other writing inside the context: it would wait for its end."""
         if not 0.01 <= lease_s <= 1.0:
             raise ValueError("lease_s must be from 0.01 to 1.0 seconds")
         if not 1 <= len(calls) <= 1_000:
             raise ValueError("from 1 to 1,000 calls at once")
-        return self._reserve(campaign, calls, now, lease_s)
+        return self._reserve(campaign, calls, now, lease_s, caps)
 
     @asynccontextmanager
     async def _reserve(
-        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float, caps: CapLaw | None
     ) -> AsyncGenerator[Reservation, None]:
         entered = asyncio.get_running_loop().time()
         async with self._gate_lock:
             try:
-                yield await self._through_gate(campaign, calls, now - entered, lease_s)
+                yield await self._through_gate(campaign, calls, now - entered, lease_s, caps)
             finally:
                 await self._gate.unpause()
 
     async def _through_gate(
-        self, campaign: CampaignId, calls: Sequence[CallId], clock_offset: float, lease_s: float
+        self, campaign: CampaignId, calls: Sequence[CallId], clock_offset: float, lease_s: float, caps: CapLaw | None
     ) -> Reservation:
         clock = asyncio.get_running_loop().time
         script, refused = self._scripts["gate"], dict[str, int]()
@@ -205,7 +214,7 @@ class RedisQueues:
             await self._settle_doubts()
             while True:
                 asked_at = clock() + clock_offset
-                args = self._gate_args(campaign, calls, asked_at)
+                args = self._gate_args(campaign, calls, asked_at, caps)
                 self._doubtful.extend(calls)
                 try:
                     if self._strict:
@@ -215,7 +224,7 @@ class RedisQueues:
                 except GateNotReady:
                     self._doubtful.clear()
                     raise
-                more, _, ready, later, first_token, ids, digits, made, records, refusals, inbox = reply
+                more, _, ready, later, first_token, ids, digits, made, records, refusals, inbox, ledgers = reply
                 self._doubtful.clear()
                 if not more:
                     break
@@ -232,7 +241,8 @@ class RedisQueues:
             first_token=first_token,
             expires_at=asked_at + lease_s * 0.9,
         )
-        self._reserved.update(zip(calls, zip(granted, repeat(asked_at), strict=False), strict=False))
+        each = zip(granted, repeat(asked_at), wire.ledgers_of(ledgers), strict=False)
+        self._reserved.update(zip(calls, each, strict=False))
         if granted:
             self._highest_token = max(self._highest_token, granted[-1].fencing_token)
         return Reservation(
@@ -248,15 +258,20 @@ class RedisQueues:
             purged=self._read_inbox(inbox),
         )
 
-    def _gate_args(self, campaign: CampaignId, calls: Sequence[CallId], now: float) -> tuple[Any, ...]:
+    def _gate_args(
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, caps: CapLaw | None
+    ) -> tuple[Any, ...]:
         return (
             *(self._generation, self._owner, campaign, wire.number(now), self._inbox_seen),
             *(self._keep_ms, _DRAIN_AT_ONCE, _NUMBER_LIVE_S, len(calls), "\n".join(calls)),
+            "" if caps is None else caps.packed,
         )
 
-    def gate_command(self, campaign: CampaignId, calls: Sequence[CallId], now: float) -> tuple[Any, ...]:
+    def gate_command(
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, caps: CapLaw | None = None
+    ) -> tuple[Any, ...]:
         """The bare command of a reservation, for measuring it without all that is around it."""
-        return ("EVALSHA", self._scripts["gate"], 0, *self._gate_args(campaign, calls, now))
+        return ("EVALSHA", self._scripts["gate"], 0, *self._gate_args(campaign, calls, now, caps))
 
     async def write(self, writes: Sequence[Write]) -> None:
         """See the port. Results may be published twice where a batch is written again after an error."""
@@ -276,11 +291,9 @@ class RedisQueues:
                 case Finish():
                     commands.append(("EVALSHA", self._scripts["finish"], 0, *self._finish_args(write)))
                 case Release():
-                    permit = write.permit
-                    args = (permit.call, permit.phone[1:], permit.fencing_token, wire.optional(write.not_before_at))
-                    whose = (permit.campaign, permit.contact)
-                    release = (self._owner, self._keep_ms, *args, *whose)
-                    commands.append(("EVALSHA", self._scripts["release"], 0, *release))
+                    commands.append(("EVALSHA", self._scripts["release"], 0, *self._release_args(write)))
+                case Refuse():
+                    commands.append(("EVALSHA", self._scripts["refuse"], 0, *self._refuse_args(write)))
                 case _:
                     assert_never(write)
         async with self._write_lock:
@@ -292,7 +305,7 @@ class RedisQueues:
                     self._outstanding[write.call].mark(write)
                 case Finish():
                     self._forget(write.attempt.call)
-                case Release():
+                case Release() | Refuse():
                     self._forget(write.permit.call)
                 case _:
                     pass
@@ -307,8 +320,54 @@ class RedisQueues:
         self._reserved.pop(call, None)
         self._outstanding.pop(call, None)
 
+    def _release_args(self, release: Release) -> tuple[Any, ...]:
+        permit = release.permit
+        refusal: tuple[Any, ...] = ("", "")
+        if release.evidence is not None:
+            refusal = self._refusal(permit, release.reason, release.evidence)
+        return (
+            *(self._owner, self._keep_ms, permit.call, permit.phone[1:], permit.fencing_token),
+            *(wire.optional(release.not_before_at), permit.campaign, permit.contact, self._in_ledgers(permit.call)),
+            *refusal,
+        )
+
+    def _refuse_args(self, refuse: Refuse) -> tuple[Any, ...]:
+        permit = refuse.permit
+        return (
+            *(self._owner, self._keep_ms, permit.call, permit.phone[1:], permit.fencing_token),
+            *(permit.campaign, permit.contact, self._in_ledgers(permit.call), refuse.reason),
+            *self._refusal(permit, refuse.reason, refuse.evidence),
+        )
+
+    def _in_ledgers(self, call: CallId) -> str:
+        known = self._known(call)
+        return "1" if known is None or known[1] else ""
+
+    def _known(self, call: CallId) -> tuple[float, str] | None:
+        """When a call of ours was reserved, and the names of its ledgers."""
+        if call in self._reserved:
+            return self._reserved[call][1:]
+        known = self._outstanding.get(call)
+        return None if known is None else (known.reserved_at, known.ledgers)
+
+    def _refusal(self, permit: Permit, reason: str, evidence: Mapping[str, object]) -> tuple[str, bytes]:
+        # By the clock of whoever reserved: the refusal follows within the permit's short life.
+        known = self._known(permit.call)
+        return wire.refusal(
+            RefusalEntry(
+                at=permit.expires_at if known is None else known[0],
+                call=permit.call,
+                campaign=permit.campaign,
+                contact=permit.contact,
+                phone=permit.phone,
+                reason=reason,
+                evidence=evidence,
+            )
+        )
+
     def _finish_args(self, finish: Finish) -> tuple[Any, ...]:
         attempt = finish.attempt
+        known = self._known(attempt.call)
         entry = JournalEntry(attempt=attempt, retry_at=finish.retry_at, fencing_token=finish.fencing_token)
         return (
             self._owner,
@@ -322,6 +381,9 @@ class RedisQueues:
             encode_entry(entry),
             to_json(call_ended(attempt, finish.retry_at)),
             self._keep_ms,
+            *(("", "") if known is None else (wire.number(known[0]), known[1])),
+            *entry_of(attempt.started_at, OUTCOME_FACTS[attempt.outcome], attempt.ended_at),
+            wire.number(attempt.ended_at),
         )
 
     async def drain(self) -> tuple[CallPurged, ...]:
@@ -350,14 +412,19 @@ class RedisQueues:
 
     async def recover(self, now: float) -> list[CallRecovered]:
         """See the port. A call whose reservation was all that happened is given too: nobody can know more of it."""
-        found: list[CallRecovered] = []
+        found: list[tuple[CallRecovered, float, str]] = []
         with redis_errors():
             while rows := await self._run("recover", self._owner, self._node, wire.number(now), 500):
-                found += [wire.recovered(rows[i], rows[i + 1], now) for i in range(0, len(rows), 2)]
-        for call in found:
+                found += [
+                    (wire.recovered(rows[i], rows[i + 1], now), *wire.ledgered(rows[i + 1]))
+                    for i in range(0, len(rows), 2)
+                ]
+        for call, reserved_at, ledgers in found:
             self._highest_token = max(self._highest_token, call.fencing_token)
             self._outstanding[call.call] = wire.Outstanding(
-                Permit(
+                ledgers=ledgers,
+                reserved_at=reserved_at,
+                permit=Permit(
                     call=call.call,
                     campaign=call.campaign,
                     contact=call.contact,
@@ -366,9 +433,8 @@ class RedisQueues:
                     attempt_number=call.attempt_number,
                     expires_at=0.0,
                 ),
-                call.started_at,
             )
-        return found
+        return [call for call, _, _ in found]
 
     async def heartbeat(self, now: float, ttl_s: float) -> None:
         """See the port. Nodes' clocks must agree within a fraction of `ttl_s`."""
@@ -411,7 +477,7 @@ class RedisQueues:
 
     async def _settle_doubts(self) -> None:
         if self._doubtful:
-            args = [part for call in dict.fromkeys(self._doubtful) for part in (call, "", "", "", "", "")]
+            args = [part for call in dict.fromkeys(self._doubtful) for part in (call, *[""] * 8)]
             await self._gate.run(self._scripts["release"], (self._owner, self._keep_ms, *args))
             self._doubtful.clear()
 
@@ -438,8 +504,8 @@ class RedisQueues:
             self._under_way(call)
         if self._outstanding:
             args = [part for call in self._outstanding.values() for part in call.args()]
-            for i in range(0, len(args), 13 * 200):
-                await self._run("relive", self._owner, *args[i : i + 13 * 200])
+            for i in range(0, len(args), 14 * 200):
+                await self._run("relive", self._owner, *args[i : i + 14 * 200])
         generation = identity.generation if mode == "known" else f"{identity.run_id}:{secrets.token_hex(4)}"
         if not await self._run("open", generation, identity.run_id, self._highest_token, mode, LAYOUT):
             return False

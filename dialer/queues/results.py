@@ -15,6 +15,7 @@ from dialer.core.commands import ReportPurge
 from dialer.core.ids import CallId, CampaignId, ContactId, MessageId, Phone
 from dialer.core.notices import (
     CallConnected,
+    CallOptedOut,
     CallStarted,
     CallWasAbandoned,
     CallWasAnswered,
@@ -42,7 +43,7 @@ def _result(kind: str, at: float, **values: object) -> Result:
 
 
 #: Notices that the CRM learns of; `CallEnded` is published by `Finish`, with the attempt.
-Told = CallStarted | CallWasAnswered | CallConnected | CallWasAbandoned | CallWasDisposed
+Told = CallStarted | CallWasAnswered | CallConnected | CallWasAbandoned | CallWasDisposed | CallOptedOut
 
 
 def notice_result(notice: Told) -> Result:
@@ -88,6 +89,18 @@ def notice_result(notice: Told) -> Result:
                 phone=notice.phone,
                 call=notice.call,
                 wait_s=notice.wait_s,
+            )
+        case CallOptedOut():
+            return _result(
+                "call.opted_out",
+                notice.at,
+                campaign=notice.campaign,
+                contact=notice.contact,
+                phone=notice.phone,
+                call=notice.call,
+                agent=notice.agent,
+                scope=notice.scope,
+                by=notice.by,
             )
         case CallWasDisposed():
             return _result(

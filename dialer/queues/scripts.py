@@ -15,15 +15,16 @@ from dialer.queues.keys import Keys
 
 #: Script -> the files before it.
 _PARTS: Final = {
-    "gate": ("prelude", "draining"),
+    "gate": ("prelude", "caps", "law", "draining"),
     "drain": ("prelude", "draining"),
     "offer": ("prelude",),
-    "finish": ("prelude",),
-    "release": ("prelude",),
+    "finish": ("prelude", "caps"),
+    "release": ("prelude", "caps"),
+    "refuse": ("prelude", "caps"),
     "mark": ("prelude",),
     "recover": ("prelude",),
-    "relive": ("prelude",),
-    "load": ("prelude",),
+    "relive": ("prelude", "caps"),
+    "load": ("prelude", "caps"),
     "open": ("prelude",),
     "publish": ("prelude",),
     "trim": ("prelude",),
@@ -44,7 +45,10 @@ class Scripts:
 
     def __init__(self, keys: Keys) -> None:
         folder = resources.files("dialer.queues") / "lua"
-        texts = {name: (folder / f"{name}.lua").read_text("utf-8") for name in {*_PARTS, "prelude", "draining"}}
+        texts = {
+            name: (folder / f"{name}.lua").read_text("utf-8")
+            for name in {*_PARTS, *(part for parts in _PARTS.values() for part in parts)}
+        }
         self._scripts: dict[str, Script] = {}
         for name, before in _PARTS.items():
             text = "\n".join((f"local K = {keys.lua_table()}", *(texts[part] for part in (*before, name))))

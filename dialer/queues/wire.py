@@ -28,6 +28,7 @@ from dialer.core.ids import (
 from dialer.core.permit import Permit
 from dialer.errors import InputError
 from dialer.queues.encoding import to_json_lines
+from dialer.queues.journal import RefusalEntry, encode_refusal
 from dialer.queues.lazy_fields import LazyFields
 from dialer.queues.port import LiveState, MarkLive, PackedOffer
 from dialer.queues.removals import parse_moment
@@ -47,6 +48,8 @@ class _Named(msgspec.Struct, frozen=True):
 
     name: str = ""
     fields: msgspec.Raw = msgspec.Raw(b"")
+    timezone: str | None = None
+    consent: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Columns(msgspec.Struct, frozen=True, array_like=True):
@@ -213,7 +216,8 @@ def permits(
     if not joined_ids:
         return ()
     ids = joined_ids.decode().split(_JOINT)
-    named = [_NAMED.decode(record.partition(b"\n")[2]) for record in records]
+    halves = [record.partition(b"\n") for record in records]
+    named = [_NAMED.decode(data) for _, _, data in halves]
     fresh = not joined_attempts.strip(b"0,")
     # Attribute by attribute for all of them: a frozen dataclass takes four times as long to make one by one.
     made = tuple(map(Permit.__new__, repeat(Permit, len(ids))))
@@ -225,8 +229,13 @@ def permits(
         count(first_token),
         repeat(1) if fresh else [int(attempts) + 1 for attempts in joined_attempts.split(b",")],
         repeat(expires_at),
+        # Nothing before the data has commas but the numbers.
+        [head.count(b",") + 1 for head, _, _ in halves],
         [one.name for one in named],
         [LazyFields(one.fields) if one.fields else _NO_FIELDS for one in named],
+        [one.timezone for one in named],
+        [LazyFields(one.consent) if one.consent else _NO_FIELDS for one in named],
+        repeat(""),
     )
     for fill, column in zip(_PERMIT_SLOTS, columns, strict=True):
         deque(map(fill, made, column), maxlen=0)
@@ -245,9 +254,15 @@ def purged(data: bytes) -> CallPurged:
     )
 
 
+def refusal(entry: RefusalEntry) -> tuple[str, bytes]:
+    """Its moment and the rest of its JSON, which the scripts put together once they know that it counts."""
+    # `at` is its first field.
+    return number(entry.at), b"{" + encode_refusal(entry).partition(b",")[2]
+
+
 def recovered(call: bytes, record: bytes, now: float) -> CallRecovered:
     """A live call's record, as ``prelude.lua`` describes it."""
-    _, token, attempt, _, reserved, started, answered, connected, server, agent, campaign, digits, contact = (
+    _, token, attempt, _, reserved, started, answered, connected, server, agent, campaign, digits, contact, _ = (
         record.decode().split("\t")
     )
     return CallRecovered(
@@ -266,12 +281,25 @@ def recovered(call: bytes, record: bytes, now: float) -> CallRecovered:
     )
 
 
+def ledgers_of(joined: bytes) -> Iterable[str]:
+    """Of each permit the names of its ledgers, by commas; none have any where `joined` is empty."""
+    return joined.decode().split(_JOINT) if joined else repeat("")
+
+
+def ledgered(record: bytes) -> tuple[float, str]:
+    """Of a live call's record: when it was reserved, and the names of its ledgers."""
+    parts = record.decode().split("\t")
+    return float(parts[4]), parts[-1]
+
+
 @dataclass(slots=True)
 class Outstanding:
     """A call of this process that is under way: enough to tell it to a Redis that has forgotten it."""
 
     permit: Permit
     reserved_at: float
+    #: Ledgers in which it stands besides that of its number: names by commas.
+    ledgers: str = ""
     state: LiveState = LiveState.RESERVED
     moments: dict[LiveState, float] = field(default_factory=dict)
     server: str = ""
@@ -297,6 +325,7 @@ class Outstanding:
             number(self.reserved_at),
             permit.campaign,
             permit.contact,
+            self.ledgers,
         )
 
     def args(self) -> tuple[Any, ...]:
@@ -316,4 +345,5 @@ class Outstanding:
             permit.campaign,
             permit.phone[1:],
             permit.contact,
+            self.ledgers,
         )

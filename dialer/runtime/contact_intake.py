@@ -6,11 +6,12 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from dialer.api.ports import ContactVerdict, ListImport, RejectedRow
+from dialer.api.ports import ContactVerdict, ContactWarning, ListCheck, ListImport, RejectedRow
 from dialer.core.ids import CampaignId
 from dialer.intake import jobs
 from dialer.intake.desk import ContactDesk
 from dialer.runtime.worker_process import WorkerProcess
+from dialer.storage.list_checks import ListChecks
 from dialer.storage.lists import ContactList, Lists, ListState
 
 _STATES = {
@@ -29,6 +30,7 @@ class NodeIntake:
     Args:
         desk: takes pushed contacts.
         lists: the record of imports.
+        checks: what looking through lists has found.
         outbox: the way to the workers.
         worker: started with the first job where the node has its Redis for itself; None where workers run anyway.
         folder: absolute; where uploads are kept until a worker has read them.
@@ -40,6 +42,7 @@ class NodeIntake:
         *,
         desk: ContactDesk,
         lists: Lists,
+        checks: ListChecks,
         outbox: jobs.JobOutbox,
         worker: WorkerProcess | None,
         folder: Path,
@@ -47,6 +50,7 @@ class NodeIntake:
     ) -> None:
         self._desk = desk
         self._lists = lists
+        self._checks = checks
         self._outbox = outbox
         self._worker = worker
         self._folder = folder
@@ -107,6 +111,44 @@ class NodeIntake:
             page = await self._lists.rejected(id, cursor=cursor)
             for row in page.items:
                 yield RejectedRow(row=row.row, code=row.code, message=row.message, raw=row.raw)
+            cursor = page.next
+            if cursor is None:
+                return
+
+    async def check_list(self, id: str) -> None:
+        """Hand a look through a list to the workers."""
+        await self._outbox.send(jobs.check_list(id))
+        if self._worker is not None:
+            self._worker.wake()
+
+    async def list_check(self, id: str) -> ListCheck | None:
+        """The latest look through a list."""
+        found = await self._checks.get(id)
+        if found is None:
+            return None
+        counts = found.counts
+        return ListCheck(
+            state=found.state.value,
+            started_at=found.started_at,
+            finished_at=found.finished_at,
+            contacts=counts.contacts,
+            numbers=counts.numbers,
+            types=counts.types,
+            zones=counts.zones,
+            jurisdictions=counts.jurisdictions,
+            warnings=counts.warnings,
+            contacts_with_warnings=counts.contacts_with_warnings,
+            listed=counts.listed,
+            error=found.error,
+        )
+
+    async def warnings(self, id: str) -> AsyncIterator[ContactWarning]:
+        """What it found, by contact."""
+        cursor: str | None = None
+        while True:
+            page = await self._checks.warnings(id, cursor=cursor)
+            for row in page.items:
+                yield ContactWarning(contact=row.contact, phone=row.phone, kind=row.kind, message=row.message)
             cursor = page.next
             if cursor is None:
                 return

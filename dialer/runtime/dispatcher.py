@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -25,6 +25,9 @@ from dialer.runtime.outbox import Outbox
 from dialer.switch.port import HandOver, Switch
 
 _log = structlog.get_logger(__name__)
+
+#: Far more than can wait while Redis is away: without it nobody new is called.
+_OBJECTIONS: Final = 10_000
 
 
 class Projection(Protocol):
@@ -53,6 +56,8 @@ class Dispatcher:
         self._now = now
         self._projections = tuple(projections)
         self._permit_requests = permit_requests
+        #: Objections by key that are to be written (`dialer.runtime.opt_outs`).
+        self.do_not_call: asyncio.Queue[cmd.AddDoNotCall] = asyncio.Queue(maxsize=_OBJECTIONS)
         self._events: deque[AnyEvent] = deque()
         self._feeding = False
         self._timer: asyncio.TimerHandle | None = None
@@ -138,6 +143,10 @@ class Dispatcher:
                     self._switch.connect_call(output)
                 case cmd.PlayMessage():
                     self._switch.play_message(output)
+                case cmd.SayGoodbye():
+                    self._switch.say_goodbye(output)
+                case cmd.AddDoNotCall():
+                    self._object(output)
                 case cmd.CallAgent():
                     self._switch.call_agent(output)
                 case cmd.HangUpAgent():
@@ -178,6 +187,14 @@ class Dispatcher:
             self._permit_requests.put_nowait(command)
 
 
+    def _object(self, command: cmd.AddDoNotCall) -> None:
+        try:
+            self.do_not_call.put_nowait(command)
+        except asyncio.QueueFull:
+            # Nobody is told that it was done: the person hears no goodbye.
+            _log.error("an objection by key is lost: too many wait to be written", call=command.call)
+
+
 def no_permits(campaign: CampaignId, requested: int, now: float, reason: str) -> PermitsGranted:
     """The answer to a request that could not be put to the gate."""
     return PermitsGranted(
@@ -203,7 +220,7 @@ def _writes_of(notice: ntc.AnyNotice) -> list[Write]:
             mark = MarkLive(call=notice.call, state=LiveState.ANSWERED, at=notice.at)
         case ntc.CallConnected():
             mark = MarkLive(call=notice.call, state=LiveState.TALKING, at=notice.at, agent=notice.agent)
-        case ntc.CallWasAbandoned() | ntc.CallWasDisposed():
+        case ntc.CallWasAbandoned() | ntc.CallWasDisposed() | ntc.CallOptedOut():
             return [Publish(result=results.notice_result(notice))]
         case _:
             return []

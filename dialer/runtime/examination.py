@@ -20,7 +20,14 @@ from dialer.switch.link import Answer, Link
 
 _TIMEOUT_S = 8.0
 #: Contexts of config/asterisk/extensions.conf that calls are sent to.
-CONTEXTS = ("cadencia-agent", "cadencia-wait", "cadencia-amd", "cadencia-connect", "cadencia-message")
+CONTEXTS = (
+    "cadencia-agent",
+    "cadencia-wait",
+    "cadencia-amd",
+    "cadencia-connect",
+    "cadencia-message",
+    "cadencia-goodbye",
+)
 #: Below this nothing was ever tried; 22 is what this version was tested with.
 _OLDEST = 18
 

@@ -8,17 +8,21 @@ emptying of Redis by `Queues.rebuild` from the record in SQL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import structlog
 
+from dialer.compliance.screening import Admitted, Screen
+from dialer.core.campaign import Campaign
 from dialer.core.commands import RequestPermits
-from dialer.core.events import CallPurged
-from dialer.core.ids import CallId, NodeName
+from dialer.core.events import CallPurged, PermitsGranted, Refusals
+from dialer.core.ids import CallId, CampaignId, NodeName
 from dialer.core.permit import Permit
 from dialer.errors import GateNotReady, QueueError, StorageError
-from dialer.queues.port import AsyncRecords, Queues, Release
+from dialer.queues.port import AsyncRecords, Queues, Refuse, Release, Write
+from dialer.runtime.cap_laws import CapLaws
 from dialer.runtime.dispatcher import Dispatcher, no_permits
 
 _log = structlog.get_logger(__name__)
@@ -28,6 +32,18 @@ _HEARTBEAT_TTL_S = 5.0
 _RETRY_S = 0.5
 _RETRY_MAX_S = 5.0
 _PURGE_WAIT_S = 1.0
+#: Where all who were reserved had to be turned away, as at the end of the calling hours of a region, the next ones are
+#: asked for at once, so often; then the engine is told that there was nobody.
+_ROUNDS = 20
+
+
+@dataclass(slots=True)
+class _Screened:
+    """A reservation that has been looked through."""
+
+    granted: PermitsGranted
+    #: Those that must go back, and how.
+    writes: list[Write] = field(default_factory=list)
 
 
 class Gatekeeper:
@@ -42,19 +58,27 @@ class Gatekeeper:
         record: Callable[[], AsyncRecords],
         dispatcher: Dispatcher,
         requests: asyncio.Queue[RequestPermits],
+        screen: Screen,
+        give_back: Callable[[Sequence[Write]], None],
         now: Callable[[], float],
     ) -> None:
+        """`give_back`: takes writes that are carried out in time, whatever Redis does (`Outbox.put`)."""
         self._prefix = f"{node}-{boot}-"
         self._sequence = 0
         self._queues = queues
         self._record = record
         self._dispatcher = dispatcher
         self._requests = requests
+        self._screen = screen
+        self._caps = CapLaws(screen)
+        self._give_back = give_back
         self._now = now
         self._open = asyncio.Event()
         self._shut = asyncio.Event()
         self._shut.set()
         self._closing = False
+        #: Why a campaign may not dial, as far as it has been logged.
+        self._said: dict[CampaignId, str] = {}
         self.problem = "not prepared yet"
 
     @property
@@ -100,23 +124,70 @@ class Gatekeeper:
             if not self.is_open or self._closing:
                 self._refuse(request, "stopping" if self._closing else "gate is shut")
                 continue
-            calls = [self._next_call() for _ in range(request.count)]
-            answered = False
-            unused: tuple[Permit, ...] = ()
-            try:
-                async with self._queues.reserve(request.campaign, calls, self._now()) as reservation:
-                    granted, answered = reservation.granted, True
-                    if self._closing:  # began to, while the gate was being asked
-                        unused, granted = granted.permits, replace(granted, permits=())
-                    self._feed_all(reservation.purged)
+            run = self._dispatcher.engine.floor.campaigns.get(request.campaign)
+            if run is None:
+                self._refuse(request, "no such campaign")
+                continue
+            problem = self._screen.problem(run.campaign, self._now())
+            if problem:
+                self._say_once(run.campaign, problem)
+                self._refuse(request, "compliance")
+                continue
+            self._said.pop(run.campaign.id, None)
+            for left in reversed(range(_ROUNDS)):
+                if not await self._serve(request, run.campaign, last=left == 0):
+                    break
+
+    async def _serve(self, request: RequestPermits, campaign: Campaign, *, last: bool) -> bool:
+        """Ask the gate once and feed the engine with its answer; whether to ask again, since all were turned away."""
+        calls = [self._next_call() for _ in range(request.count)]
+        answered = False
+        again = False
+        try:
+            caps = self._caps.of(campaign, self._now())
+            async with self._queues.reserve(request.campaign, calls, self._now(), caps=caps) as reservation:
+                answered = True
+                screened = self._screened(reservation.granted, campaign)
+                self._feed_all(reservation.purged)
+                again = not last and not screened.granted.permits and bool(screened.writes) and not self._closing
+                if not again:
                     # Hands the originates over before it returns: the gate is held until then.
-                    self._dispatcher.feed(granted)
-                if unused:
-                    await self._queues.write([Release(permit=permit) for permit in unused])
-            except QueueError as error:
-                self._trouble(error)
-                if not answered:
-                    self._refuse(request, "gate is out of reach")
+                    self._dispatcher.feed(screened.granted)
+                self._give_back(screened.writes)
+        except QueueError as error:
+            self._trouble(error)
+            if not answered:
+                self._refuse(request, "gate is out of reach")
+            return False
+        return again
+
+    def _screened(self, granted: PermitsGranted, campaign: Campaign) -> _Screened:
+        if self._closing:  # began to, while the gate was being asked
+            releases: list[Write] = [Release(permit=permit) for permit in granted.permits]
+            return _Screened(replace(granted, permits=()), releases)
+        now = self._now()
+        permits: list[Permit] = []
+        writes: list[Write] = []
+        reasons = Counter(dict(granted.refusals.counts))
+        for permit in granted.permits:
+            answer = self._screen.judge(permit, campaign, now)
+            if isinstance(answer, Admitted):
+                permits.append(replace(permit, verdict=answer.verdict))
+                continue
+            reasons[answer.reason] += 1
+            if answer.retry_at is None:
+                writes.append(Refuse(permit=permit, reason=answer.reason, evidence=answer.evidence))
+                continue
+            writes.append(
+                Release(
+                    permit=permit,
+                    not_before_at=answer.retry_at,
+                    reason=answer.reason,
+                    evidence=answer.evidence or None,
+                )
+            )
+        refusals = Refusals(counts=tuple(sorted(reasons.items())))
+        return _Screened(replace(granted, permits=tuple(permits), refusals=refusals), writes)
 
     async def watch_purges(self) -> None:
         """Apply removals and do-not-call entries as soon as they are written, whether or not anything is dialed."""
@@ -142,6 +213,11 @@ class Gatekeeper:
             except QueueError as error:
                 self._trouble(error)
             await asyncio.sleep(_HEARTBEAT_S)
+
+    def _say_once(self, campaign: Campaign, problem: str) -> None:
+        if self._said.get(campaign.id) != problem:
+            self._said[campaign.id] = problem
+            _log.error("campaign may not dial", campaign=campaign.id, problem=problem)
 
     def _trouble(self, error: QueueError) -> None:
         self.problem = str(error)

@@ -15,6 +15,7 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -27,6 +28,10 @@ from dialer.api.broadcast import Broadcast
 from dialer.api.idempotency import RedisIdempotency
 from dialer.api.ports import ApiPorts
 from dialer.api.server import ApiServer
+from dialer.compliance.loader import find_folder, load_rule_book
+from dialer.compliance.registry_store import RegistryStore
+from dialer.compliance.registry_watch import RegistryWatch
+from dialer.compliance.screening import Screening
 from dialer.core.campaign import AbandonmentWindow
 from dialer.core.commands import RequestPermits
 from dialer.core.engine import Engine
@@ -50,6 +55,7 @@ from dialer.queues.keys import Keys as QueueKeys
 from dialer.queues.port import Record
 from dialer.queues.rebuild import HIGHEST_TOKEN
 from dialer.queues.redis_queues import RedisQueues
+from dialer.queues.reopening import Reopening
 from dialer.queues.streams import Message, StreamReader
 from dialer.runtime import lag, results_feed
 from dialer.runtime.api_ports import NodeHealth, StoredAttempts, StoredCampaigns, StoredKeys, StoredPacing, StreamPurges
@@ -61,6 +67,7 @@ from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.runtime.outbox import Outbox
 from dialer.runtime.pacing_recorder import PacingRecorder
 from dialer.runtime.record_keeper import RecordKeeper
+from dialer.runtime.recycling import NodeRecycling
 from dialer.runtime.tasks import Tasks
 from dialer.runtime.worker_process import WorkerProcess
 from dialer.settings import Settings
@@ -74,10 +81,13 @@ from dialer.storage.dispositions import Dispositions
 from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.gate_marks import GateMarks
 from dialer.storage.keys import Keys
+from dialer.storage.list_checks import ListChecks
 from dialer.storage.lists import Lists
 from dialer.storage.pacing_journal import PacingJournal
 from dialer.storage.record import RecordPages
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
+from dialer.storage.recycling import Recycling
+from dialer.storage.refusal_writer import RefusalWriter
 from dialer.storage.stream_consumer import StreamConsumer
 from dialer.storage.webhooks import Webhooks
 from dialer.switch.asterisk import AsteriskSwitch
@@ -92,6 +102,8 @@ _FLUSH_S = 10.0
 _JOURNAL_FLUSH_S = 2.0
 _MARK_EVERY_S = 5.0
 _SAMPLE_EVERY_S = 1.0
+#: What other nodes have called from a number is on record some seconds later anyway.
+_COUNT_CALLER_IDS_EVERY_S = 60.0
 #: A transaction costs the same for one row as for fifty: what has ended goes into SQL together, a second later.
 _RECORD_EVERY_S = 1.0
 #: A calendar month, and the hour by which autumn makes one longer.
@@ -176,6 +188,7 @@ class Node:
             dropped=self.metrics.pacing_journal_dropped,
         )
         self.outbox = Outbox(self.queues)
+        self.screening = await self._open_rules()
         requests: asyncio.Queue[RequestPermits] = asyncio.Queue(maxsize=1_000)
         self.dispatcher = Dispatcher(
             engine=self._engine(),
@@ -192,6 +205,8 @@ class Node:
             record=self._record,
             dispatcher=self.dispatcher,
             requests=requests,
+            screen=self.screening,
+            give_back=self.outbox.put,
             now=now,
         )
         attempts = Attempts(self.database)
@@ -205,6 +220,7 @@ class Node:
             zone=ZoneInfo(settings.pacing.timezone),
         )
         await self._configure_campaigns(attempts)
+        await self._count_caller_ids(attempts)
         start = self._tasks.start
         start("engine", self.dispatcher.failure())
         start("outbox", self.outbox.run())
@@ -214,10 +230,12 @@ class Node:
         start("gate", self.gatekeeper.run())
         start("permits", self.gatekeeper.serve_permits())
         start("purges", self.gatekeeper.watch_purges())
+        start("registries", self.registries.run())
         start("heartbeat", self.gatekeeper.heartbeat())
         start("marks", self._keep_marks())
         start("loop lag", lag.watch(self.metrics.event_loop_lag))
         start("samples", self._sample())
+        start("caller ids", self._keep_counting_caller_ids(attempts))
         start("results", results_feed.follow(self.redis, self.keys["results"], self.results))
         self._start_streams()
         start("switch", self._run_switch())
@@ -245,6 +263,16 @@ class Node:
         self.embedded.start()
         self.redis_url = self.embedded.tcp_url
         return self.embedded.url
+
+    async def _open_rules(self) -> Screening:
+        """The rule book and the registries, without which nobody is dialed."""
+        settings = self.settings
+        folder = Path(settings.compliance.rules) if settings.compliance.rules else find_folder(None)
+        book = await asyncio.to_thread(load_rule_book, folder)
+        store = RegistryStore(settings.registries_folder, settings.registries.keep)
+        self.registries = RegistryWatch(store, settings.registries.lists, settings.registries.poll_s)
+        await asyncio.to_thread(self.registries.refresh)
+        return Screening(book, lambda: self.registries.registries)
 
     def _engine(self) -> Engine:
         servers = [Server(name=ServerName(a.name), weight=a.weight) for a in self.settings.asterisk]
@@ -289,6 +317,7 @@ class Node:
         attempts.gate = self.settings.redis.prefix
         self.consumers: dict[str, StreamConsumer] = {
             "attempts": attempts,
+            "refusals": RefusalWriter(self.database, reader("refusals", "sql"), now, linger_s=_RECORD_EVERY_S),
             "removals": RemovalRecorder(self.database, reader("removals", "record"), now, linger_s=_RECORD_EVERY_S),
             "dnc": DoNotCallRecorder(self.database, reader("dnc", "record"), now, linger_s=_RECORD_EVERY_S),
         }
@@ -346,6 +375,7 @@ class Node:
         return NodeIntake(
             desk=self.desk,
             lists=Lists(self.database),
+            checks=ListChecks(self.database),
             outbox=self._jobs,
             worker=worker,
             folder=self._data / "uploads",
@@ -367,6 +397,9 @@ class Node:
             control=self.control,
             campaigns=StoredCampaigns(Campaigns(self.database)),
             intake=intake,
+            recycling=NodeRecycling(
+                Recycling(self.database), Reopening(self.redis, self.keys, self.queues), self.clock.now
+            ),
             purges=StreamPurges(self.redis, self.keys, DoNotCallList(self.database), self.clock.now),
             attempts=StoredAttempts(attempts, Dispositions(self.database)),
             pacing=StoredPacing(PacingJournal(self.database)),
@@ -435,14 +468,41 @@ class Node:
             for status in self.switch.status().values():
                 if status.round_trip_s is not None:
                     self.metrics.ami_round_trip(status.round_trip_s)
+            floor = self.dispatcher.engine.floor
+            floor.caller_ids.utc_offset_s = self._utc_offset_s()
+            for campaign, run in floor.campaigns.items():
+                self.live.caller_ids(campaign, floor.caller_ids.standing(run.campaign.pool, floor.now))
             try:
-                for campaign, run in list(self.dispatcher.engine.floor.campaigns.items()):
+                for campaign, run in list(floor.campaigns.items()):
                     depth = await self.queues.depth(campaign)
                     self.live.hopper(campaign, ready=depth.ready, later=depth.later)
                     if run.dry:
                         self.dispatcher.feed(HopperSeen(at=self.clock.now(), campaign=campaign, ready=depth.ready))
             except QueueError:
                 continue  # the gatekeeper says so
+
+    async def _count_caller_ids(self, attempts: Attempts) -> None:
+        """Calls of today from each number, also those of an earlier process and of other nodes."""
+        ledger = self.dispatcher.engine.floor.caller_ids
+        ledger.utc_offset_s = self._utc_offset_s()
+        now = self.clock.now()
+        for number, calls in (await attempts.calls_by_caller_id(ledger.day_began(now))).items():
+            ledger.restore(number, calls, now)
+
+    async def _keep_counting_caller_ids(self, attempts: Attempts) -> None:
+        while True:
+            await asyncio.sleep(_COUNT_CALLER_IDS_EVERY_S)
+            pools = [run.campaign.pool for run in self.dispatcher.engine.floor.campaigns.values()]
+            if any(one.max_calls_per_day is not None for pool in pools for one in pool):
+                try:
+                    await self._count_caller_ids(attempts)
+                except StorageError as error:
+                    _log.warning("calls of other nodes are not counted", error=str(error))
+
+    def _utc_offset_s(self) -> float:
+        zone = ZoneInfo(self.settings.pacing.timezone)
+        offset = datetime.fromtimestamp(self.clock.now(), zone).utcoffset()
+        return 0.0 if offset is None else offset.total_seconds()
 
     # ---- stop
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag, StrEnum, auto
@@ -144,6 +145,8 @@ class Channel:
     epoch: int = 0
     answered_at: float = 0.0
     joined_at: float = 0.0
+    #: When they press the key that the message offers.
+    presses_at: float = math.inf
     room: Room | None = None
     recording: bool = False
     #: OriginateResponse has not been sent yet.

@@ -23,6 +23,7 @@ _MODULES: Final = frozenset(
         "app_confbridge",
         "app_exec",
         "app_mixmonitor",
+        "app_controlplayback",
         "app_playback",
         "app_userevent",
         "bridge_holding",

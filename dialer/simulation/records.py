@@ -54,6 +54,9 @@ class CallRecord:
     #: A verdict of machine detection was told.
     detected: str = ""
     message_played: bool = False
+    #: Pressed the key that the message offers; heard that it was done.
+    opted_out: bool = False
+    goodbye_said: bool = False
     ended_at: float | None = None
     cause: int | None = None
     sip_code: int | None = None

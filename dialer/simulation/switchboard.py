@@ -25,12 +25,16 @@ from dialer.simulation.records import CallRecord, Counts, OriginateRequest
 from dialer.simulation.world import Fate, Reaction, World
 
 #: Contexts of the dialplan; those for whom the extension names a room or a sound take any that begins like a name.
-_START: Final = frozenset({"cadencia-wait", "cadencia-amd"})
+_START: Final = frozenset({"cadencia-wait", "cadencia-amd", "cadencia-goodbye"})
 _NAMED: Final = frozenset({"cadencia-agent", "cadencia-connect", "cadencia-message"})
 _FIRST: Final = re.compile(r"[0-9A-Za-z_]", re.ASCII)
 _NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 #: BridgeWait(…S(10)) of the dialplan: nobody is left on a silent line.
 WAIT_LIMIT_S: Final = 10.0
+#: Of cadencia-message: for how long after it the key still counts, and how long somebody who pressed it waits.
+KEY_AFTER_S: Final = 3.0
+OPT_OUT_WAIT_S: Final = 5.0
+GOODBYE_S: Final = 1.5
 
 #: Q.850 cause, SIP status and DialStatus of the ways in which a carrier refuses.
 _REFUSALS: Final = {
@@ -391,6 +395,8 @@ class Switchboard:
             self._wait(channel, now)
         elif channel.context == "cadencia-message":
             self._play(channel, now)
+        elif channel.context == "cadencia-goodbye":
+            self._say_goodbye(channel, now)
         elif not named:
             self._tell.user(channel, "CadenciaRefused", ("Where", channel.context))
             self._end(channel, 21, now, by="dialplan")
@@ -445,22 +451,75 @@ class Switchboard:
         self._end(channel, 16, now, by="dialplan")
 
     def _play(self, channel: Channel, now: float) -> None:
-        channel.change(phase=Phase.LISTENING, application="Playback", application_data=f"cadencia/{channel.exten}")
+        key = channel.variables.get("CADENCIA_OPT_OUT", "")
+        channel.change(
+            phase=Phase.LISTENING,
+            application="ControlPlayback",
+            application_data=f"cadencia/{channel.exten},1,,,{key}",
+        )
         self._tell.extension(channel, channel.block)
         u = self.world.uniforms("message", channel.uniqueid)
         due = now + self.world.profile.message.at(u[0])
+        fate = channel.fate
+        presses_at = math.inf
+        if fate.presses == "" and u[1] < self.world.profile.objects and fate.reaction is Reaction.PERSON:
+            presses_at = now + (due - now + KEY_AFTER_S) * u[2]
+        elif key and fate.presses == key:
+            presses_at = now + fate.presses_after_s
+        channel.presses_at = presses_at if key and presses_at <= due + KEY_AFTER_S else math.inf
+        self._next_of_message(channel, now, due, self._played)
+
+    def _next_of_message(self, channel: Channel, now: float, due: float, step: Step) -> None:
+        """Whatever comes first: they leave, they press the key, or the message goes on."""
         gone = self._gone_at(channel)
-        if gone <= due:
+        if min(gone, channel.presses_at) > due:
+            self._after(channel, due, step)
+        elif gone <= channel.presses_at:
             self._after(channel, max(now, gone), self._customer_leaves)
         else:
-            self._after(channel, due, self._played)
+            self._after(channel, max(now, channel.presses_at), self._objects)
+
+    def _objects(self, channel: Channel, now: float) -> None:
+        if channel.phase is Phase.LISTENING:
+            channel.change(phase=Phase.ANSWERED)
+            self._message_event(channel, played=False, default=False)
+        self._tell.user(channel, "CadenciaOptOut", ("Key", channel.variables.get("CADENCIA_OPT_OUT", "")))
+        channel.change(application="Wait", application_data="5")
+        self._tell.extension(channel, channel.block)
+        if channel.record is not None:
+            channel.record.opted_out = True
+        # Whoever wants to hear that it is done stays for it.
+        self._after(channel, now + OPT_OUT_WAIT_S, self._opt_out_expired)
+
+    def _opt_out_expired(self, channel: Channel, now: float) -> None:
+        self._tell.user(channel, "CadenciaOptOutExpired")
+        self._end(channel, 16, now, by="dialplan")
+
+    def _say_goodbye(self, channel: Channel, now: float) -> None:
+        channel.change(phase=Phase.ANSWERED, application="Playback", application_data="cadencia/goodbye")
+        self._tell.extension(channel, channel.block)
+        self._after(channel, now + GOODBYE_S, self._said_goodbye)
+
+    def _said_goodbye(self, channel: Channel, now: float) -> None:
+        if channel.record is not None:
+            channel.record.goodbye_said = True
+        self._tell.user(channel, "CadenciaGoodbye", ("Played", "yes"))
+        self._end(channel, 16, now, by="dialplan")
 
     def _played(self, channel: Channel, now: float) -> None:
         good = _NAME.fullmatch(channel.exten) is not None
         if channel.record is not None:
             channel.record.message_played = good
-        channel.change(priority=13, phase=Phase.ANSWERED)
+        channel.change(priority=19, phase=Phase.ANSWERED)
         self._message_event(channel, played=good, default=not good)
+        if not channel.variables.get("CADENCIA_OPT_OUT"):
+            self._end(channel, 16, now, by="dialplan")
+            return
+        channel.change(application="WaitDigit", application_data=f"3,{channel.variables['CADENCIA_OPT_OUT']}")
+        self._tell.extension(channel, channel.block)
+        self._next_of_message(channel, now, now + KEY_AFTER_S, self._no_key)
+
+    def _no_key(self, channel: Channel, now: float) -> None:
         self._end(channel, 16, now, by="dialplan")
 
     def _message_event(self, channel: Channel, *, played: bool, default: bool) -> None:

@@ -78,6 +78,10 @@ class Fate:
     #: A machine lays down this long after it answered, whether anybody listens or not.
     machine_s: float = math.inf
     detection: Detection = field(default_factory=Detection)
+    #: Key that they press so long after the message to people for whom no agent is free has begun; empty: as the
+    #: profile has it.
+    presses: str = ""
+    presses_after_s: float = 0.0
     #: Uniform numbers for whatever the exchange does in one order or another.
     shuffle: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
@@ -154,9 +158,13 @@ class Profile:
     by_hour: tuple[float, ...] = ()
     #: Length of the message to people for whom no agent is free.
     message: Distribution = field(default_factory=lambda: Constant(4.0))
+    #: Share of the people who hear it, and who object to further calls by the key that it offers.
+    objects: float = 0.0
 
     def __post_init__(self) -> None:
         check_shares(list(self.mix.values()))
+        if not 0 <= self.objects <= 1:
+            raise ValueError(f"objects must be 0 to 1, was {self.objects}")
         if self.by_hour and (len(self.by_hour) != 24 or not all(0 <= factor <= 1 for factor in self.by_hour)):
             raise ValueError("by_hour needs 24 factors from 0 to 1, or none")
 

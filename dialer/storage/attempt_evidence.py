@@ -1,13 +1,16 @@
-"""What an attempt leaves as evidence: everything that is known of it, the person apart from the facts."""
+"""What attempts and refusals leave as evidence: all that is known of them, the person apart from the facts."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import Final
 
+import msgspec
+
 from dialer.compliance.evidence import Evidence, EvidenceKind
 from dialer.core.attempt import Attempt
-from dialer.storage.text import storable
+from dialer.queues.journal import RefusalEntry
+from dialer.storage.text import from_json, storable, to_json
 
 #: What tells whom was called.
 _PERSONAL: Final = frozenset({"phone", "contact"})
@@ -23,12 +26,29 @@ def evidence_of(attempt: Attempt, retry_at: float | None) -> Evidence:
     """
     facts: dict[str, object] = {name: _plain(getattr(attempt, name)) for name in _NAMES if name not in _PERSONAL}
     facts["retry_at"] = retry_at
+    facts["verdict"] = msgspec.json.decode(attempt.verdict) if attempt.verdict else None
     return Evidence(
         kind=EvidenceKind.ATTEMPT,
         reference=attempt.call,
         at=attempt.ended_at,
         facts=facts,
         personal={name: _plain(getattr(attempt, name)) for name in sorted(_PERSONAL)},
+    )
+
+
+def refusal_evidence(refusal: RefusalEntry, entry: str) -> Evidence:
+    """The record of a call that was not made; `entry` is the id of its journal entry, its only name."""
+    return Evidence(
+        kind=EvidenceKind.REFUSAL,
+        reference=entry,
+        at=refusal.at,
+        facts={
+            "campaign": storable(refusal.campaign),
+            "call": storable(refusal.call),
+            "reason": storable(refusal.reason),
+            "verdict": from_json(to_json(refusal.evidence)),
+        },
+        personal={"contact": storable(refusal.contact), "phone": storable(refusal.phone)},
     )
 
 

@@ -17,9 +17,10 @@ from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.evidence import append
 from dialer.storage.inserts import insert_once
-from dialer.storage.tables import attempts, contacts
+from dialer.storage.tables import attempts, campaigns, contacts
 
-_FIELDS: Final = tuple(field.name for field in fields(Attempt))
+#: The verdict stands in the evidence, which is written with it.
+_FIELDS: Final = tuple(field.name for field in fields(Attempt) if field.name != "verdict")
 
 _LIVE: Final = sorted(outcome.value for outcome in LIVE)
 #: People who found no agent in time; the second line is `dialer.core.attempt.is_late`.
@@ -150,6 +151,22 @@ class Attempts:
         async with self._database.read() as connection:
             answered, abandoned = (await connection.execute(statement)).one()
         return int(answered), int(abandoned)
+
+    async def calls_by_caller_id(self, since: float) -> dict[Phone, int]:
+        """Calls that ended since then, by the number that they showed."""
+        column = attempts.c
+        statement = (
+            select(column.caller_id, func.count())
+            .where(
+                # By the index of (campaign, ended_at): the record of years is not read for the calls of a day.
+                column.campaign.in_(select(campaigns.c.id)),
+                column.ended_at >= since,
+                column.caller_id.is_not(None),
+            )
+            .group_by(column.caller_id)
+        )
+        async with self._database.read() as connection:
+            return {Phone(number): int(count) for number, count in (await connection.execute(statement)).all()}
 
     async def page(self, wanted: AttemptFilter, *, cursor: str | None = None, limit: int = 100) -> Page[Attempt]:
         """Attempts, the latest to end first.

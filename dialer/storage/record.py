@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
+from dialer.core.ids import CampaignId
+from dialer.queues.cap_law import CapLaw
 from dialer.queues.port import Record
+from dialer.storage.attempts_made import attempts_made
 from dialer.storage.contacts import Contacts, ContactState
 from dialer.storage.database import Database
 from dialer.storage.do_not_call import DoNotCallList
@@ -14,6 +17,8 @@ from dialer.storage.removals import Removals
 
 #: As many as `Queues.offer` takes at once.
 PAGE: Final = 1_000
+#: The longest window of the caps that are shipped, but for rests after a refusal, and a day.
+ATTEMPTS_SINCE_S: Final = 31 * 86_400.0
 
 
 class RecordPages:
@@ -26,7 +31,16 @@ class RecordPages:
         StorageError: the database refused or is out of reach; begin again from the first page.
     """
 
-    def __init__(self, database: Database, now: float, *, gate: str = "cadencia:", page: int = PAGE) -> None:
+    def __init__(
+        self,
+        database: Database,
+        now: float,
+        *,
+        gate: str = "cadencia:",
+        page: int = PAGE,
+        laws: Mapping[CampaignId, CapLaw] | None = None,
+        attempts_since_s: float = ATTEMPTS_SINCE_S,
+    ) -> None:
         """Prepare.
 
         Args:
@@ -34,11 +48,18 @@ class RecordPages:
             now: do-not-call entries that have expired by then are left out.
             gate: key prefix of the queues, under which the highest fencing token is kept.
             page: rows a page, at most.
+            laws: by which caps each campaign's calls are counted; calls of others count for their number alone.
+            attempts_since_s: attempts that ended longer ago count for no cap any more; where a law counts longer than
+                that, so is longer.
         """
         self._database = database
         self._now = now
         self._gate = gate
         self._page = page
+        self._laws = dict(laws or {})
+        # A year is the longest rest of a law; caps for good can look back no further than the record does.
+        counts_s = max((law.keep_s for law in self._laws.values()), default=0.0)
+        self._attempts_since = now - max(attempts_since_s, counts_s)
         self._pages = self._read()
 
     def __aiter__(self) -> RecordPages:
@@ -48,7 +69,7 @@ class RecordPages:
         return await anext(self._pages)
 
     async def _read(self) -> AsyncIterator[Record]:
-        totals = {"removed": 0, "do_not_call": 0, "finished": 0, "contacts": 0}
+        totals = {"removed": 0, "do_not_call": 0, "attempts_made": 0, "finished": 0, "contacts": 0}
         removal_key: tuple[str, str, str] | None = None
         while removed := await Removals(self._database).after(removal_key, self._page):
             removal_key = (removed[-1].campaign, removed[-1].kind, removed[-1].subject)
@@ -59,6 +80,11 @@ class RecordPages:
             phone_key = (held[-1].scope, held[-1].phone)
             totals["do_not_call"] += len(held)
             yield Record(do_not_call=[(entry.scope, entry.phone, entry.expires_at) for entry in held])
+        attempt_key: tuple[str, float, str] | None = None
+        while made := await attempts_made(self._database, self._attempts_since, attempt_key, self._page):
+            attempt_key = made[-1].key
+            totals["attempts_made"] += len(made)
+            yield Record(attempts_made=[row.attempt for row in made], laws=self._laws)
         contact_key: tuple[str, str] | None = None
         states = (ContactState.WAITING, ContactState.FINISHED)
         while known := await Contacts(self._database).after(contact_key, self._page, states=states):

@@ -93,6 +93,28 @@ rejected_rows: Final = Table(
     Column("raw", StorableText, nullable=False),
 )
 
+#: The latest look through the contacts of a list.
+list_checks: Final = Table(
+    "list_checks",
+    metadata,
+    Column("list", StorableText, ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True),
+    Column("state", StorableText, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("counts", JSON, nullable=False),
+    Column("error", StorableText, nullable=False, server_default=text("''")),
+)
+
+list_warnings: Final = Table(
+    "list_warnings",
+    metadata,
+    Column("list", StorableText, ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True),
+    Column("contact", StorableText, primary_key=True),
+    Column("phone", StorableText, primary_key=True),
+    Column("kind", StorableText, primary_key=True),
+    Column("message", StorableText, nullable=False),
+)
+
 # No index besides the key: each would cost about a fifth of the speed of an import.
 contacts: Final = Table(
     "contacts",
@@ -143,6 +165,8 @@ attempts: Final = Table(
     Column("message_played", Boolean, nullable=False, server_default=false()),
     Column("method", StorableText, nullable=False),
     Column("connect_within_s", Double),
+    Column("opted_out", Boolean, nullable=False, server_default=false()),
+    Column("machine_sampled", Boolean, nullable=False, server_default=false()),
     Column("retry_at", Double),
     Index(None, "campaign", "ended_at"),
     Index(None, "campaign", "contact"),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from random import Random
 
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, SayGoodbye
 from dialer.core.events import SwitchEvent
 from dialer.core.ids import ServerName
 from dialer.settings import Settings
@@ -67,6 +67,12 @@ class AsteriskSwitch:
         server = self._servers.get(command.server)
         if server is not None:
             server.play_message(command)
+
+    def say_goodbye(self, command: SayGoodbye) -> None:
+        """Say goodbye to somebody who has objected, and hang up; `CallHungUp` follows."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.say_goodbye(command)
 
     def call_agent(self, command: CallAgent) -> HandOver:
         """Call an agent's phone; `AgentPhoneUp` or `AgentPhoneGone` follows."""

@@ -15,6 +15,9 @@ CONTEXT_WAIT: Final = "cadencia-wait"
 CONTEXT_DETECT: Final = "cadencia-amd"
 CONTEXT_CONNECT: Final = "cadencia-connect"
 CONTEXT_MESSAGE: Final = "cadencia-message"
+CONTEXT_GOODBYE: Final = "cadencia-goodbye"
+#: Channel variable with the key that the message offers.
+KEY_VARIABLE: Final = "CADENCIA_OPT_OUT"
 
 #: A tilde is in no name of ours, so that no call id can look like the leg of an agent.
 _AGENT_LEG: Final = re.compile(r"agent~([A-Za-z0-9_-]{1,64})~[A-Za-z0-9-]{1,40}", re.ASCII)
@@ -68,10 +71,21 @@ def sip_code_of(message: Message) -> int | None:
 
 
 def is_ringing(message: Message) -> bool:
-    """Whether a Newstate or DialState says that the callee's phone rings or plays early media."""
+    """Whether a Newstate or DialState says that the callee's phone rings."""
     if message.get("ChannelStateDesc") == "Ringing" and message.event == "Newstate":
         return True
-    return message.get("DialStatus", "") in {"RINGING", "PROGRESS"} and message.event == "DialState"
+    return message.get("DialStatus", "") == "RINGING" and message.event == "DialState"
+
+
+def is_early_media(message: Message) -> bool:
+    """Whether a DialState says that there is sound before the answer: a ringing tone, or an announcement."""
+    return message.get("DialStatus", "") == "PROGRESS" and message.event == "DialState"
+
+
+def key_of(text: str) -> str | None:
+    """The one digit that somebody pressed; None where it is none."""
+    key = text.strip()
+    return key if len(key) == 1 and key.isascii() and key.isdigit() else None
 
 
 def dial_number(dial: str, phone: str) -> str:

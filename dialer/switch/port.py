@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, SayGoodbye
 from dialer.core.events import SwitchEvent
 from dialer.core.ids import ServerName
 
@@ -61,7 +61,13 @@ class Switch(Protocol):
         """Move a customer into an agent's room; `CallJoined` says when they are there."""
 
     def play_message(self, command: PlayMessage) -> None:
-        """Play a message and hang up; `MessagePlayed`, then `CallHungUp` follow."""
+        """Play a message and hang up; `MessagePlayed`, then `CallHungUp` follow.
+
+        Where somebody presses the key, `CustomerOptedOut` comes with `MessagePlayed`, and they wait for `say_goodbye`.
+        """
+
+    def say_goodbye(self, command: SayGoodbye) -> None:
+        """Say goodbye to somebody who has objected, and hang up."""
 
     def call_agent(self, command: CallAgent) -> HandOver:
         """Call an agent's phone; `AgentPhoneUp` or `AgentPhoneGone` follows."""

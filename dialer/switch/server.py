@@ -19,7 +19,7 @@ from random import Random
 import structlog
 
 from dialer.ami import Action, Message, actions
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, SayGoodbye
 from dialer.core.events import AgentPhoneGone, ServerLost, SwitchEvent
 from dialer.core.ids import ServerName, valid_name
 from dialer.errors import LocalProtocolError, SwitchError
@@ -263,7 +263,7 @@ class AsteriskServer:
                 context=mapping.CONTEXT_WAIT if command.machine_detection is None else mapping.CONTEXT_DETECT,
                 exten="s",
                 channel_id=permit.call,
-                timeout_s=command.ring_timeout_s,
+                timeout_s=command.outer_limit_s,
                 caller=actions.caller_id("", command.caller_id) if command.caller_id else None,
                 variables=variables,
             )
@@ -318,7 +318,14 @@ class AsteriskServer:
         channel = self._tracker.channel(command.call)
         # The dialplan has an apology of its own for sounds that it cannot find.
         sound = command.message if valid_name(command.message) else "default"
+        # Always, since a call that was offered a key once must not keep it. One connection carries both, in this order.
+        self._send(actions.setvar(channel, mapping.KEY_VARIABLE, command.opt_out_key))
         self._send(actions.redirect(channel, context=mapping.CONTEXT_MESSAGE, exten=sound))
+
+    def say_goodbye(self, command: SayGoodbye) -> None:
+        """Tell somebody who has objected that it is done, and hang up."""
+        channel = self._tracker.channel(command.call)
+        self._send(actions.redirect(channel, context=mapping.CONTEXT_GOODBYE, exten="s"))
 
     def _hand_over(self, action: Action, uniqueid: str) -> HandOver:
         link = self._actions

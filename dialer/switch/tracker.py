@@ -29,6 +29,7 @@ from dialer.core.events import (
     CallHungUp,
     CallJoined,
     CallRinging,
+    CustomerOptedOut,
     HungUpBy,
     MachineDetected,
     MessagePlayed,
@@ -55,6 +56,8 @@ class _Leg:
     agent: AgentId | None
     channel: str = ""
     exists: bool = False
+    #: Early media, and ringing.
+    sounded: bool = False
     rang: bool = False
     answered: bool = False
     #: The agent in whose room it is, or was last.
@@ -184,6 +187,9 @@ class Tracker:
                 leg.answered = True
                 if before is not None:
                     missed.append(CallAnswered(at=now, call=call))
+            elif row.get("ChannelStateDesc") == "Ringing" and before is not None and not before.rang:
+                # Since when, nobody heard: its time begins now, which cuts nobody short.
+                missed += self._ringing(leg, now)
             room = row.get("Exten", "")
             if in_room and row.get("Context") == mapping.CONTEXT_CONNECT and leg.room is None:
                 leg.room = AgentId(room)
@@ -233,6 +239,8 @@ class Tracker:
         leg.channel = leg.channel or message.get("DestChannel" if dial else "Channel", "")
         if name in {"Newstate", "DialState"} and mapping.is_ringing(message):
             return self._ringing(leg, self._at(message, now))
+        if mapping.is_early_media(message):
+            return self._early_media(leg, self._at(message, now))
         if name == "Newstate":
             up = message.get("ChannelStateDesc") == "Up"
         else:
@@ -274,6 +282,9 @@ class Tracker:
                 ]
             case "CadenciaMessage":
                 return [MessagePlayed(at=at, call=call, complete=message.get("Played", "").lower() == "yes")]
+            case "CadenciaOptOut":
+                key = mapping.key_of(message.get("Key", ""))
+                return [] if key is None else [CustomerOptedOut(at=at, call=call, key=key)]
             case "CadenciaNoAgent":
                 agent = AgentId(message.get("Room", ""))
                 current = self._agent_legs.get(agent)
@@ -351,6 +362,12 @@ class Tracker:
             return []
         leg.rang = True
         return [CallRinging(at=at, call=CallId(leg.uniqueid))] if leg.agent is None else []
+
+    def _early_media(self, leg: _Leg, at: float) -> list[SwitchEvent]:
+        if leg.sounded or leg.rang or leg.answered or leg.hung:
+            return []
+        leg.sounded = True
+        return [CallRinging(at=at, call=CallId(leg.uniqueid), alerting=False)] if leg.agent is None else []
 
     def _answered(self, leg: _Leg, at: float) -> list[SwitchEvent]:
         if leg.answered:

@@ -72,4 +72,8 @@ class Pace:
     @property
     def factor(self) -> float:
         """By how much events come faster than the slow hazards say; between a fifth and five times."""
-        return min(max((self._seen + self._prior) / (max(self._expected, 0.0) + self._prior), 0.2), 5.0)
+        expected = max(self._expected, 0.0) + self._prior
+        seen = self._seen + self._prior
+        told = math.log(seen / expected)
+        believed = max(abs(told) - math.sqrt(1.0 / max(seen, expected)), 0.0)
+        return min(max(math.exp(math.copysign(believed, told)), 0.2), 5.0)

@@ -21,8 +21,8 @@ _PRIOR_ANSWER_AFTER_S = 8.0
 _PRIOR_END_AFTER_S = 15.0
 # Calls' worth of the same belief that is never forgotten: ages that no call has reached keep it.
 _BELIEF = 1.0
-_TIME_CONSTANT_S = 1_200.0
-_LEAST_CALLS = 400.0
+_TIME_CONSTANT_S = 3_600.0
+_LEAST_ANSWERS = 150.0
 
 
 class RingingModel:
@@ -86,8 +86,8 @@ class RingingModel:
             self._expect(ages, before)
         self._answers_pace.fade(elapsed_s)
         self._ends_pace.fade(elapsed_s)
-        weight = float(self._answered.sum() + self._ended.sum())
-        kept = keep(elapsed_s, _TIME_CONSTANT_S, weight, _LEAST_CALLS)
+        # Answers are the rarer kind; where one call in ten is answered, hundreds of calls still say little.
+        kept = keep(elapsed_s, _TIME_CONSTANT_S, float(self._answered.sum()), _LEAST_ANSWERS)
         if kept < 1.0:
             self._answered *= kept
             self._ended *= kept

@@ -25,7 +25,9 @@ from pacing.settings import PacingSettings
 from pacing.shortage import Shortage
 
 # While the budget is spent but not overdrawn, chances this small (as a share of the limit) are still taken.
-_SHUT_SHARE = 0.05
+_SHUT_SHARE = 0.15
+# Before there were answers enough to allow for anybody, chances this small.
+_FIRST_SHARE = 0.05
 # At this many people left, and below, only calls with an idle agent to themselves are made.
 _OVERDRAWN = 0.0
 # Whatever the estimates say, no floor needs more lines than this for each agent on duty.
@@ -138,13 +140,8 @@ class Predictive(Rule):
             words = "no agent is on duty"
             return self._proposal(0, "no_agents", words), words
         safe = one_call_per_idle_agent(floor)
-        window = self._budget.tightest
-        first_answers = self._parts.budget and window.limit * window.answers < 1.0
         if not self._learned.enough:
             return self._safely(safe, "warming_up", "getting to know the list and the agents first")
-        if first_answers and window.abandoned == 0:
-            so_far = f"{count(window.answers, 'answer')} so far ({window.name})"
-            return self._safely(safe, "warming_up", f"{so_far}, too few to risk anybody")
         if self._parts.budget and self._budget.left <= _OVERDRAWN:
             return self._safely(safe, "budget", f"{self._spent()}, so nothing is risked until more people are served")
         return self._by_threshold(now, floor, safe)
@@ -160,8 +157,11 @@ class Predictive(Rule):
         learned, steering = self._learned, self._threshold
         forecast = learned.forecast
         at_risk = steering.correction * self._chances_sum * forecast.answer_rate
-        by_windows, by_half_hour = steering.held(at_risk)
-        threshold = max(min(by_windows, by_half_hour), self._budget.limit * _SHUT_SHARE)
+        by_windows, by_half_hour = steering.held(at_risk, floor.waiting)
+        window = self._budget.tightest
+        first = self._parts.budget and self._budget_left() is None
+        least = self._budget.limit * (_FIRST_SHARE if first else _SHUT_SHARE)
+        threshold = max(min(by_windows, by_half_hour), least)
         shortage = forecast.shortage(
             floor.ringing_ages(now),
             floor.agent_ages(now, AgentState.TALKING),
@@ -170,13 +170,16 @@ class Predictive(Rule):
             learned.ratios(floor),
         )
         room = max(_SANE_LINES_PER_AGENT * floor.staffed - floor.ringing, 0)
-        dial, first, last, beyond = _most_calls(shortage, threshold, room)
+        dial, nearest, last, beyond = _most_calls(shortage, threshold, room)
         if dial < safe.dial:
             # Nobody can be lost by a call that has an idle agent to itself, whatever the forecast thinks.
-            dial, last = safe.dial, max(first, last)
-        self._plan(first, last, dial)
+            dial, last = safe.dial, max(nearest, last)
+        self._plan(nearest, last, dial)
         if threshold >= steering.value:
             limit, why = "threshold", f", budget left {max(self._budget.left - 1.0, 0.0):.0f}"
+        elif first:
+            so_far = f"{count(window.answers, 'answer')} so far ({window.name})"
+            limit, why = "warming_up", f", held back: {so_far}, too few to risk anybody"
         elif by_half_hour < by_windows:
             limit, why = "budget", ", held back: too many were abandoned in the last half hour"
         else:
@@ -214,6 +217,12 @@ class Predictive(Rule):
         lost = f"{window.abandoned} of {count(window.answers, 'answered call')}"
         return f"{lost} abandoned ({window.name}), {_percent(window.limit)} allowed"
 
+    def _budget_left(self) -> float | None:
+        """People who may still be abandoned; None before there were answers enough to allow for one."""
+        window = self._budget.tightest
+        earned = window.abandoned > 0 or window.limit * window.answers >= 1.0
+        return self._budget.left - 1.0 if earned else None
+
     def _proposal(self, dial: int, limit: str, reason: str, chance: float = 0.0, threshold: float = 0.0) -> Proposal:
         return Proposal(
             dial=dial,
@@ -221,7 +230,7 @@ class Predictive(Rule):
             reason=reason,
             expected_abandonment=chance if dial else 0.0,
             threshold=threshold,
-            budget_left=self._budget.left - 1.0,
+            budget_left=self._budget_left(),
             answer_rate=self._learned.answer_rate,
             mean_talk_s=self._learned.mean_talk_s,
             mean_wrapup_s=self._learned.mean_wrapup_s,

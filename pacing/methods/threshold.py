@@ -26,20 +26,23 @@ _CORRECTION_PRIOR = 4.0
 _CORRECTION_START = 1.8
 _CORRECTION_MEMORY = 30.0
 # The budget is steered back to its reserve over about this many answers.
-_HORIZON_ANSWERS = 300.0
+_HORIZON_ANSWERS = 400.0
 _HORIZON_S = 300.0
-_RESERVE_DEVIATIONS = 1.8
+_RESERVE_DEVIATIONS = 2.0
 _MOST_OVER_LIMIT = 1.12
+_LEAST_OF_LIMIT = 0.4
 # Abandoned people come in bunches, so the budget wanders more than a coin would make it.
 _BUNCHING = 1.5
-# Below this many people left the threshold fades.
-_FADE_BELOW = 2.0
+# Below this many people left, beyond those at risk, the threshold fades.
+_FADE_BELOW = 1.0
 # No half hour may be worse than this many times the limit, however much of the legal windows is left; a half hour with
 # fewer answers than this counts as one with so many.
 _BRAKE_S = 1_800.0
 _BRAKE_TIMES = 2.0
 _BRAKE_LEAST_ANSWERS = 100.0
 _BRAKE = LegalWindow(name="half hour", length_s=_BRAKE_S)
+# The bound of 99 % on people at risk keeps nearly one person in hand even where next to nothing is at risk.
+_ONE_IN_HAND = 0.9
 # Standard deviations of a one-sided bound of 99 %.
 _NORMAL_99 = 2.326
 
@@ -50,7 +53,7 @@ def upper_bound(expected: float) -> float:
     Above the 99 % quantile of a Poisson variable of that mean (tested), whose spread is taken wider because abandoned
     people come in bunches.
     """
-    return expected + 0.9 + _NORMAL_99 * math.sqrt(_BUNCHING * expected)
+    return expected + _ONE_IN_HAND + _NORMAL_99 * math.sqrt(_BUNCHING * expected)
 
 
 class Threshold:
@@ -99,14 +102,18 @@ class Threshold:
         if not self._guard:
             return limit
         aim = limit + (self._budget.left - 1.0 - self.reserve) / self._horizon
-        return min(max(aim, 0.15 * limit), _MOST_OVER_LIMIT * limit)
+        return min(max(aim, _LEAST_OF_LIMIT * limit), _MOST_OVER_LIMIT * limit)
 
     def expire(self, now: float) -> None:
         """Forget what is older than the last half hour."""
         self._recent.expire(now)
 
-    def held(self, at_risk: float) -> tuple[float, float]:
-        """The threshold to use with `at_risk` people expected to be abandoned among the calls under way.
+    def held(self, at_risk: float, waiting: int = 0) -> tuple[float, float]:
+        """The threshold to use with calls under way.
+
+        Args:
+            at_risk: People expected to be abandoned among those whom the ringing calls will reach.
+            waiting: People who have answered and have no agent yet; they count as lost until they have.
 
         Returns:
             The threshold held down by the legal windows, and that by the last half hour.
@@ -114,12 +121,12 @@ class Threshold:
         value = self.value
         if not self._guard:
             return value, value
-        surely = upper_bound(at_risk)
-        left = self._budget.left - surely
+        left = self._budget.left - waiting
         recent = self._recent
         counted = max(float(recent.answers), _BRAKE_LEAST_ANSWERS)
-        brake = _BRAKE_TIMES * self._budget.limit * counted - recent.abandoned - surely
-        return _faded(value, left), _faded(value, brake)
+        brake = _BRAKE_TIMES * self._budget.limit * counted - recent.abandoned - waiting
+        surely = upper_bound(at_risk)
+        return _faded(value, left - surely), _faded(value, brake - surely + _ONE_IN_HAND)
 
     def started(self, calls: int, mean_chance: float, answer_rate: float, *, bound: bool) -> None:
         """Calls were started.

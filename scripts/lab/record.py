@@ -18,6 +18,9 @@ from .layout import LabError, Layout
 from .plan import Kind, Persona
 from .servers import secret, status
 
+#: Extensions of the callees with audio.
+_HEARD: Final = frozenset({"listen", *(f"persona-{index}" for index in range(10))})
+
 
 class Session:
     """The two connections of a dialer: actions without events, events without actions."""
@@ -88,6 +91,27 @@ class Session:
 
     def ended(self, call: str, *, seconds: float = 15.0) -> Message:
         return self.events.event("Hangup", Uniqueid=call, seconds=seconds)
+
+    def offer_key(self, call: str, key: str) -> Message:
+        """Names the key by which the message of this call is objected to; before the redirect to it."""
+        return self.actions.action("Setvar", Channel=call, Variable="CADENCIA_OPT_OUT", Value=key)
+
+    def press(self, key: str) -> None:
+        """The callee with audio who has answered last presses a key."""
+        since = len(self._phones.seen)
+        self._phones.send("CoreShowChannels")
+        self._phones.event("CoreShowChannelsComplete", since=since)
+        legs = [
+            it
+            for it in self._phones.seen[since:]
+            if it.get("Event") == "CoreShowChannel" and it["ChannelStateDesc"] == "Up" and it["Exten"] in _HEARD
+        ]
+        if not legs:
+            raise LabError("no callee with audio is on the line")
+        latest = max(legs, key=lambda leg: float(leg["Uniqueid"].rpartition("-")[2]))
+        answer = self._phones.action("PlayDTMF", Channel=latest["Channel"], Digit=key)
+        if answer["Response"] != "Success":
+            raise LabError(f"the callee cannot press {key}: {answer.get('Message', '')}")
 
     def hang_up_phone(self, phone: str, *, nth: int = -1) -> None:
         """The agent puts the receiver down: the latest call that the phone has taken is ended by the phone's side."""

@@ -324,7 +324,14 @@ def describe(layout: Layout) -> dict[str, Any]:
             "dead": {"dial": "PJSIP/{number}@dead", "port": layout.dead_port, "about": "nobody listens"},
         },
         "phones": [f"PJSIP/{name}" for name in phone_names(max(1, phones_configured(layout)))],
-        "contexts": ["cadencia-agent", "cadencia-wait", "cadencia-amd", "cadencia-connect", "cadencia-message"],
+        "contexts": [
+            "cadencia-agent",
+            "cadencia-wait",
+            "cadencia-amd",
+            "cadencia-connect",
+            "cadencia-message",
+            "cadencia-goodbye",
+        ],
         "voice_ami": {
             "host": HOST,
             "port": layout.voice_ami_port,

@@ -78,11 +78,13 @@ async def test_packed_offers_are_taken_as_others_are(world: World) -> None:
 
 async def test_permit_carries_what_the_call_needs(world: World) -> None:
     node = await world.node("n1")
-    await node.offer([contact(1, 7, 8, name="Ana Núñez", fields={"debt": "12.50", "tags": ["a", 1]})])
+    fields, consent = {"debt": "12.50", "tags": ["a", 1]}, {"source": "web"}
+    await node.offer([contact(1, 7, 8, name="Ana Núñez", timezone="Europe/Madrid", fields=fields, consent=consent)])
     reservation = await Caller(node)()
     (permit,) = reservation.granted.permits
     assert (permit.phone, permit.name, permit.attempt_number) == (phone(7), "Ana Núñez", 1)
-    assert permit.fields == {"debt": "12.50", "tags": ["a", 1]}
+    assert permit.fields == fields
+    assert (permit.consent, permit.timezone, permit.phones) == (consent, "Europe/Madrid", 2)
     assert permit.valid(NOW + 0.03)
     assert not permit.valid(NOW + 0.05 + 0.05)
 

@@ -9,11 +9,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from dialer.compliance.screening import TurnedAway
 from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
-from dialer.core.ids import CallId, CampaignId, NodeName
+from dialer.core.ids import CallId, CampaignId, NodeName, Phone
 from dialer.errors import GateNotReady, QueueError
+from dialer.queues.cap_law import CapLaw
 from dialer.queues.memory import MemoryQueues, MemoryServer
 from dialer.queues.port import Reservation, Write
 from dialer.runtime import gatekeeper
@@ -54,19 +56,24 @@ class Weather(MemoryQueues):
         return await super().drain()
 
     def reserve(
-        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float = 0.05
+        self,
+        campaign: CampaignId,
+        calls: Sequence[CallId],
+        now: float,
+        lease_s: float = 0.05,
+        caps: CapLaw | None = None,
     ) -> AbstractAsyncContextManager[Reservation]:
-        return self._with_moods(campaign, calls, now, lease_s)
+        return self._with_moods(campaign, calls, now, caps)
 
     @asynccontextmanager
     async def _with_moods(
-        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, caps: CapLaw | None
     ) -> AsyncGenerator[Reservation, None]:
         self.asked += 1
         if self.refuse_reserve:
             raise self.refuse_reserve.pop(0)
         await self.go.wait()
-        async with super().reserve(campaign, calls, now, 10.0) as reservation:
+        async with super().reserve(campaign, calls, now, 10.0, caps) as reservation:
             yield reservation
         if self.refuse_after:
             raise self.refuse_after.pop(0)
@@ -141,6 +148,53 @@ async def test_originates_are_handed_over_while_the_gate_is_held(floor: RuntimeF
     floor.work("anna", "ben")
     await eventually(lambda: len(dialed(floor)) == 2)
     assert held == [True, True]
+
+
+async def test_who_is_turned_away_goes_back_until_then_and_the_others_are_called(floor: RuntimeFloor) -> None:
+    later = floor.clock.now() + 3_600.0
+    floor.screen.turned_away[Phone("+34600000001")] = TurnedAway("hours", later, {"says": "Sunday"})
+    floor.screen.turned_away[Phone("+34600000002")] = TurnedAway("registry", None, {"says": "listed"})
+    await ready(floor, 3)
+    floor.work("anna", "berta", "carla")
+    await eventually(lambda: dialed(floor))
+    await eventually(lambda: floor.server.results)
+    [rejected] = [result for result in floor.server.results if result["type"] == "contact.rejected"]
+    assert (rejected["contact"], rejected["reason"]) == ("crm-2", "registry")
+
+    async def put_off() -> bool:
+        return (await floor.queues.depth(CAMPAIGN)).later == 1
+
+    async with asyncio.timeout(5.0):
+        while not await put_off():  # noqa: ASYNC110 - depths have no event
+            await asyncio.sleep(0.005)
+    [call] = floor.switch.of(cmd.Originate)
+    assert (call.permit.phone, call.permit.verdict) == ("+34600000003", "{}")
+    answered = next(n for n in floor.notices.seen if isinstance(n, ntc.GateAnswered) and n.granted)
+    assert dict(answered.refused) == {"hours": 1, "registry": 1}
+
+
+async def test_where_all_are_turned_away_the_next_are_asked_for_at_once(floor: RuntimeFloor) -> None:
+    later = floor.clock.now() + 3_600.0
+    for n in range(1, 9):
+        floor.screen.turned_away[Phone(f"+34600{n:06d}")] = TurnedAway("hours", later, {})
+    await ready(floor, 9)
+    floor.work("anna")
+    await eventually(lambda: dialed(floor))
+    [call] = floor.switch.of(cmd.Originate)
+    assert call.permit.contact == "crm-9"
+    [answered] = [n for n in floor.notices.seen if isinstance(n, ntc.GateAnswered) and n.granted]
+    assert answered.requested == 1
+
+
+async def test_a_campaign_that_may_not_dial_asks_the_gate_for_nobody(floor: RuntimeFloor) -> None:
+    floor.screen.problems[CAMPAIGN] = "registry robinson is of 2026-01-01: too old"
+    await ready(floor)
+    floor.work("anna")
+    await eventually(lambda: any(isinstance(n, ntc.GateAnswered) for n in floor.notices.seen))
+    assert next(n.refused for n in floor.notices.seen if isinstance(n, ntc.GateAnswered)) == (("compliance", 1),)
+    assert weather(floor).asked == 0
+    del floor.screen.problems[CAMPAIGN]
+    await eventually(lambda: dialed(floor))
 
 
 async def test_a_shut_gate_permits_nothing_and_the_engine_asks_again(floor: RuntimeFloor) -> None:

@@ -19,7 +19,8 @@ from dialer.core.notices import AnyNotice, CallEnded, CallStarted
 from dialer.queues.connection import AsyncRedis, connect
 from dialer.queues.embedded import EmbeddedServer
 from dialer.runtime.node import Node
-from dialer.settings import Ami, Api, Asterisk, Database, Redis, Settings, Trunk
+from dialer.settings import Ami, Api, Asterisk, Compliance, Database, Redis, Settings, Trunk
+from dialer.simulation import OPEN_RULES
 from dialer.simulation.exchange import Exchange
 from dialer.simulation.profiles import FAST
 from dialer.simulation.world import Fate, Profile, Reaction, World
@@ -86,7 +87,13 @@ class Floor:
     """One node and what stands around it."""
 
     def __init__(
-        self, folder: Path, server: EmbeddedServer, exchange: Exchange, *, trunk: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        server: EmbeddedServer,
+        exchange: Exchange,
+        *,
+        trunk: Mapping[str, Any] | None = None,
+        rules: Path = OPEN_RULES,
     ) -> None:
         self.folder = folder
         self.server = server
@@ -98,6 +105,7 @@ class Floor:
             database=Database(url=f"sqlite:///{folder / 'cadencia.db'}"),
             redis=Redis(url=server.url),
             api=Api(port=0, open_metrics=True),
+            compliance=Compliance(rules=str(rules)),
             ami=Ami(reconnect_min_s=0.05, reconnect_max_s=0.2),
             asterisk=(
                 Asterisk(
@@ -246,11 +254,12 @@ async def floor(
     profile: Profile = QUICK,
     fates: Mapping[int, Fate] | None = None,
     trunk: Mapping[str, Any] | None = None,
+    rules: Path = OPEN_RULES,
 ) -> AsyncIterator[Floor]:
     """A node that runs; `fates` are those of `phone(n)`."""
     scripted = {phone(number).removeprefix("+"): fate for number, fate in (fates or {}).items()}
     async with Exchange(World(profile, seed=1, scripted=scripted), secret=SECRET) as exchange:
-        made = Floor(folder, server, exchange, trunk=trunk)
+        made = Floor(folder, server, exchange, trunk=trunk, rules=rules)
         try:
             async with made.node:
                 yield made

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dialer.cli.client import Api
+from dialer.simulation import OPEN_RULES
 from dialer.simulation.exchange import Exchange
 from dialer.simulation.records import CallRecord
 from dialer.simulation.world import World
@@ -78,6 +79,8 @@ data_dir = "{folder / "var"}"
 url = "{database or f"sqlite:///{folder / 'cadencia.db'}"}"
 [redis]
 url = "{redis}"
+[compliance]
+rules = "{OPEN_RULES}"
 [api]
 port = {api_port}
 [ami]

@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import real_list
+from dialer.simulation import OPEN_RULES
 from scripts.lab import ledger, plan
 from scripts.lab.ledger import CarrierCall, Did
 from scripts.lab.plan import Kind, Persona
@@ -40,6 +41,8 @@ node = "e2e-{uuid.uuid4().hex[:8]}"
 data_dir = "{folder / "var"}"
 [database]
 url = "sqlite:///{folder / "cadencia.db"}"
+[compliance]
+rules = "{OPEN_RULES}"
 [api]
 port = 0
 [[asterisk]]

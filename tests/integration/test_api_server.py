@@ -19,6 +19,7 @@ from dialer.api.app import create_app
 from dialer.api.ports import RejectedRow, Role
 from dialer.api.server import ApiServer
 from dialer.core.agent import AgentState
+from dialer.core.caller_ids import CallerIdLedger
 from dialer.core.events import AgentSignedIn, CampaignConfigured, CampaignOrdered, HangupAsked
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName, TrunkName
 from dialer.core.notices import AgentChanged, CallStarted
@@ -339,3 +340,20 @@ def test_a_taken_port_is_explained(tmp_path: Path) -> None:
         other.listen()
         with pytest.raises(ConfigError, match=r"port \d+: .*change api\.host or api\.port"):
             ApiServer(app, "127.0.0.1", other.getsockname()[1]).bind()
+
+
+async def test_the_numbers_of_a_campaign_are_shown_with_their_use(api: Running) -> None:
+    pool = [{"number": "+34910000001", "max_calls_per_day": 1}, {"number": "+34910000002"}]
+    await api.post("/api/v1/campaigns", {"id": "winter", "caller_ids": pool}, status=201)
+    assert await api.get("/api/v1/campaigns/winter/caller-ids") == []
+    ledger, now = CallerIdLedger(), api.node.clock.now()
+    ledger.started(Phone("+34910000001"), now)
+    campaign = api.node.campaigns.rows[CampaignId("winter")].campaign
+    api.node.control.view.caller_ids(campaign.id, ledger.standing(campaign.pool, now))
+    rows = await api.get("/api/v1/campaigns/winter/caller-ids")
+    assert [(row["number"], row["state"], row["calls_today"]) for row in rows] == [
+        ("+34910000001", "capped", 1),
+        ("+34910000002", "usable", 0),
+    ]
+    assert (await api.get("/api/v1/campaigns/winter"))["live"]["caller_ids"] == {"capped": 1, "usable": 1}
+    await api.get("/api/v1/campaigns/summer/caller-ids", status=404)

@@ -168,6 +168,77 @@ def test_message_cut_short_by_the_customer_does_not_count_as_played(
     assert [it["Played"] for it in told] == ["no"]
 
 
+def _listening(session: Session, call: str, serial: int, *, key: str, sound: str) -> None:
+    """A customer with a telephone of their own who has answered and hears the message."""
+    number = plan.number(Kind.AUDIO, serial, persona=Persona.QUIET)
+    assert session.dial(call, number, trunk="voice")["Response"] == "Success"
+    session.answered(call)
+    assert session.offer_key(call, key)["Response"] == "Success"
+    session.redirect(call, "cadencia-message", sound)
+
+
+def test_the_key_stops_the_message_and_they_wait_for_the_goodbye(
+    session: Session, name: Name, serials: Iterator[int]
+) -> None:
+    call = name("call")
+    _listening(session, call, next(serials), key="9", sound="demo-congrats")
+    session.events.collect(1.0)
+    session.press("5")  # means nothing
+    session.press("#")  # would skip, if it were let
+    session.events.collect(0.7)
+    assert not session.events.events("UserEvent", UserEvent="CadenciaOptOut", Call=call)
+
+    session.press("9")
+
+    objected = session.events.event("UserEvent", UserEvent="CadenciaOptOut", Call=call)
+    assert objected["Key"] == "9"
+    assert [it["Played"] for it in session.events.events("UserEvent", UserEvent="CadenciaMessage", Call=call)] == ["no"]
+    session.events.collect(0.5)
+    assert not session.events.events("UserEvent", UserEvent="CadenciaGoodbye", Call=call), "nothing is on record yet"
+    assert _still_there(session, call)
+    assert session.redirect(call, "cadencia-goodbye", "s")["Response"] == "Success"
+    assert session.events.event("UserEvent", UserEvent="CadenciaGoodbye", Call=call)["Played"] == "yes"
+    assert session.ended(call)["Cause"] == "16"
+
+
+def test_the_key_counts_shortly_after_the_message(session: Session, name: Name, serials: Iterator[int]) -> None:
+    call = name("call")
+    _listening(session, call, next(serials), key="1", sound="hello-world")
+    told = session.events.event("UserEvent", UserEvent="CadenciaMessage", Call=call)
+    assert told["Played"] == "yes"
+    session.events.collect(1.5)
+    session.press("1")
+    assert session.events.event("UserEvent", UserEvent="CadenciaOptOut", Call=call)["Key"] == "1"
+    session.hang_up(call)
+    session.ended(call)
+
+
+def test_without_a_key_none_is_waited_for(session: Session, name: Name, serials: Iterator[int]) -> None:
+    call = name("call")
+    _listening(session, call, next(serials), key="", sound="hello-world")
+    session.events.collect(0.4)
+    session.press("9")
+    told = session.events.event("UserEvent", UserEvent="CadenciaMessage", Call=call)
+    assert told["Played"] == "yes"
+    ended = session.ended(call)
+    assert float(ended["Timestamp"]) - float(told["Timestamp"]) < 0.5
+    assert not session.events.events("UserEvent", UserEvent="CadenciaOptOut", Call=call)
+
+
+@pytest.mark.slow
+def test_an_objection_that_nobody_records_gets_no_goodbye(
+    session: Session, name: Name, serials: Iterator[int]
+) -> None:
+    call = name("call")
+    _listening(session, call, next(serials), key="9", sound="demo-congrats")
+    session.events.collect(1.0)
+    session.press("9")
+    objected = session.events.event("UserEvent", UserEvent="CadenciaOptOut", Call=call)
+    ended = session.ended(call, seconds=10)
+    assert 4.5 < float(ended["Timestamp"]) - float(objected["Timestamp"]) < 6.0
+    assert not session.events.events("UserEvent", UserEvent="CadenciaGoodbye", Call=call)
+
+
 @pytest.mark.slow
 def test_customer_of_a_vanished_dialer_is_let_go_after_ten_seconds(
     session: Session, name: Name, serials: Iterator[int]

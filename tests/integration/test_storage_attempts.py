@@ -7,10 +7,12 @@ import random
 import pytest
 
 from dialer.core.attempt import Attempt
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId
+from dialer.core.campaign import Campaign
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
 from dialer.errors import InputError
 from dialer.storage.attempts import AttemptFilter, Attempts
+from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts, ContactState
 from dialer.storage.database import Database
 from tests.databases import count
@@ -94,3 +96,14 @@ async def test_foreign_cursor_is_refused(database: Database) -> None:
 
 async def test_unknown_call_is_none(database: Database) -> None:
     assert await Attempts(database).get(CallId("never")) is None
+
+
+async def test_calls_of_a_day_are_counted_by_the_number_that_they_showed(database: Database) -> None:
+    await Campaigns(database).create(Campaign(id=CAMPAIGN), 1.0)
+    near, far = Phone("+34910000001"), Phone("+34910000002")
+    shown = [near, near, far, None, near]
+    await Attempts(database).record(
+        [(attempt(n, caller_id=number, ended_at=1_700_000_100.0 + n), None) for n, number in enumerate(shown)]
+    )
+    assert await Attempts(database).calls_by_caller_id(1_700_000_101.0) == {near: 2, far: 1}
+    assert await Attempts(database).calls_by_caller_id(1_800_000_000.0) == {}

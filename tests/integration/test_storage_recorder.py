@@ -129,13 +129,14 @@ async def test_record_holds_everything_once(database: Database) -> None:
     assert pages[-1].counts == {
         "removed": 4,
         "do_not_call": 12,
+        "attempts_made": 2,
         "finished": 1,
         "contacts": 21,
         "fencing_token": 77,
     }
     # What forbids comes before what asks.
     first_contact = next(i for i, page in enumerate(pages) if page.contacts)
-    assert not any(page.removed or page.do_not_call for page in pages[first_contact:])
+    assert not any(page.removed or page.do_not_call or page.attempts_made for page in pages[first_contact:])
     assert max(len(page.contacts) + len(page.finished) for page in pages) <= 5
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer.campaigns import change_campaign, dump_campaign, parse_campaign
+from dialer.core.caller_ids import CallerId
 from dialer.core.campaign import DEFAULT_RETRIES, Campaign, MachineDetection, RetryRule
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
@@ -25,11 +26,34 @@ def within(low: float, high: float) -> st.SearchStrategy[float]:
     return st.floats(low, high, allow_nan=False, exclude_min=low == 0)
 
 
+shown: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.builds(lambda one: {"caller_id": one}, st.none() | st.just(Phone("+34911222333"))),
+    st.builds(
+        lambda pool: {"caller_ids": tuple(pool)},
+        st.lists(
+            st.builds(
+                CallerId,
+                number=st.integers(34_910_000_000, 34_919_999_999).map(lambda n: Phone(f"+{n}")),
+                prefixes=st.lists(st.sampled_from(["+34", "+3491", "+1"]), max_size=3).map(tuple),
+                max_calls_per_day=st.none() | st.integers(1, 1_000_000),
+            ),
+            max_size=5,
+            unique_by=lambda one: one.number,
+        ),
+    ),
+)
+
+
 @st.composite
 def campaigns(draw: st.DrawFn) -> Campaign:
     connect_within_s = draw(within(0.5, 2.0))
     rules = st.builds(
-        RetryRule, delay_s=within(0, 1e6), max_attempts=st.integers(1, 1_000), growth=st.floats(1, 10, allow_nan=False)
+        RetryRule,
+        delay_s=within(0, 1e6),
+        max_attempts=st.integers(1, 1_000),
+        growth=st.floats(1, 10, allow_nan=False),
+        other_phone_first=st.booleans(),
+        spread_hours=st.booleans(),
     )
     detection = st.builds(
         MachineDetection,
@@ -50,7 +74,7 @@ def campaigns(draw: st.DrawFn) -> Campaign:
         max_lines_per_agent=draw(within(1, 1_000)),
         max_attempts=draw(st.integers(1, 1_000)),
         retries=draw(st.dictionaries(retried, rules)),
-        caller_id=draw(st.none() | st.just(Phone("+34911222333"))),
+        **draw(shown),
         message=draw(st.sampled_from(["cadencia-abandoned", "custom/sorry"])),
         trunks=tuple(TrunkName(name) for name in draw(st.lists(names, max_size=3))),
         machine_detection=draw(st.none() | detection),
@@ -107,6 +131,10 @@ def test_the_id_cannot_be_changed() -> None:
         ("retries[...].delay_s", {"busy": {"delay_s": math.nan, "max_attempts": 1}}, "0.0"),
         ("caller_id", "600111222", "a number in E.164 form"),
         ("caller_id", "+34600111222\r\nApplication: System", "a number in E.164 form"),
+        ("caller_ids[0].number", [{"number": "600111222"}], "a number in E.164 form"),
+        ("caller_ids[0].prefixes[0]", [{"number": "+34910000001", "prefixes": ["34"]}], "such as +34 or +3491"),
+        ("caller_ids[0].max_calls_per_day", [{"number": "+34910000001", "max_calls_per_day": 0}], ">= 1"),
+        ("caller_ids", [{"number": "+34910000001"}, {"number": "+34910000001"}], "stands in the pool more than once"),
         ("message", "../../etc/passwd", "the name of a sound"),
         ("message", "x,n", "the name of a sound"),
         ("name", "a\x00b", "text without control characters"),
@@ -129,6 +157,15 @@ def test_what_is_wrong_is_named(field: str, value: Any, told: str) -> None:
         parse_campaign({"id": "w"} | {key: value})
     assert str(caught.value).startswith(f"{field}: ")
     assert told in str(caught.value)
+
+
+def test_one_number_and_a_pool_exclude_each_other_and_one_is_changed_for_the_other() -> None:
+    pool = [{"number": "+34910000001", "max_calls_per_day": 100}]
+    campaign = parse_campaign({"id": "w", "caller_id": "+34910000009"})
+    with pytest.raises(InputError, match=r"^caller_ids: cannot stand beside caller_id; .* set caller_id to null"):
+        change_campaign(campaign, {"caller_ids": pool})
+    changed = change_campaign(campaign, {"caller_id": None, "caller_ids": pool})
+    assert changed.pool == (CallerId(number=Phone("+34910000001"), max_calls_per_day=100),)
 
 
 def test_an_unknown_field_is_named() -> None:

@@ -35,7 +35,7 @@ def by_phonenumbers(text: str, region: str) -> tuple[str | None, NumberKind | No
     if not phonenumbers.is_valid_number(number):
         return None, None
     kind = KINDS[phonenumbers.number_type(number)]
-    if kind is NumberKind.PREMIUM:
+    if kind in {NumberKind.PREMIUM, NumberKind.SHARED_COST}:
         return None, kind
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     # A handful of plans have numbers of four digits that nobody outside can dial: no `Phone` of ours.
@@ -61,6 +61,8 @@ def test_a_number_gets_the_verdict_of_phonenumbers(accelerate: bool, data: st.Da
         assert reading.kind is kind
     elif kind is NumberKind.PREMIUM:
         assert reading.verdict is PhoneVerdict.PREMIUM_REFUSED
+    elif kind is NumberKind.SHARED_COST:
+        assert reading.verdict is PhoneVerdict.SHARED_COST_REFUSED
 
 
 @given(st.data())

@@ -76,6 +76,8 @@ ATTEMPTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "caller_id": st.none() | PHONE,
         "message_played": st.booleans(),
         "method": TEXT,
+        "opted_out": st.booleans(),
+        "machine_sampled": st.booleans(),
     }
 )
 

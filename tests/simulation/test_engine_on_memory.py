@@ -95,6 +95,8 @@ class World:
         if self.faults:
             for number in range(int(hours * 6)):
                 self.fault(600.0 * (number + 1))
+            for server in self.servers:  # whatever end was not heard of is found out at the latest now
+                self.fault(hours * 3_600.0 + 1_800.0, server)
         end = START + hours * 3_600.0
         await self.go_until(end)
         await self.take(
@@ -206,13 +208,13 @@ class World:
         fate = self.random.random()
         if fate < 0.35:
             ring_s = 2.0 + float(self.random.exponential(8.0))
-            if ring_s < command.ring_timeout_s:
+            if ring_s < command.outer_limit_s:
                 self.later(1.5, ev.CallRinging(at=0, call=call), unless=lambda: call not in self.lines)
                 self.later(ring_s, ev.CallAnswered(at=0, call=call), unless=lambda: call not in self.lines)
                 patience_s = ring_s + float(self.random.exponential(15.0))
                 self.gone(call, patience_s, by=ev.HungUpBy.CUSTOMER, unless_joined=True)
             else:
-                self.gone(call, command.ring_timeout_s, timed_out=True)
+                self.gone(call, command.outer_limit_s, timed_out=True)
         elif fate < 0.5:
             self.gone(call, 1.0, cause=17, sip_code=486)
         elif fate < 0.51:
@@ -220,7 +222,7 @@ class World:
             self.later(0.1, ev.OriginateFailed(at=0, call=call, reason="no such endpoint"))
         else:
             self.later(1.5, ev.CallRinging(at=0, call=call), unless=lambda: call not in self.lines)
-            self.gone(call, command.ring_timeout_s, timed_out=True)
+            self.gone(call, command.outer_limit_s, timed_out=True)
         return ev.OriginateHandedOver(at=self.now, call=call)
 
     def connect(self, command: cmd.ConnectCall) -> None:
@@ -254,9 +256,9 @@ class World:
     def lost(self, one_in: int) -> bool:
         return self.faults and bool(self.random.integers(one_in) == 0)
 
-    def fault(self, delay_s: float) -> None:
+    def fault(self, delay_s: float, which: ServerName | None = None) -> None:
         """A server's connection goes for a quarter of a minute; now and then its agents' phones go with it."""
-        server = self.servers[int(self.random.integers(len(self.servers)))]
+        server = which or self.servers[int(self.random.integers(len(self.servers)))]
         keeps_phones = bool(self.random.random() < 0.7)
         self.later(delay_s, ev.ServerLost(at=0, server=server, reason="fault"))
 

@@ -390,9 +390,9 @@ def test_a_talk_whose_end_the_switch_never_tells_is_given_up() -> None:
 
 
 def test_a_given_up_call_that_is_answered_all_the_same_is_hung_up() -> None:
-    h = started("anna", ring_timeout_s=10.0)
+    h = started("anna", ring_timeout_s=15.0)
     (call,) = h.calls()
-    h.advance(21)
+    h.advance(46)
     assert call in h.ended()
     assert [c.call for c in h.of(cmd.HangUp, h.answer(call))] == [call]
 

@@ -91,7 +91,7 @@ def test_a_machine_that_was_taken_for_a_person_waits_for_nobody_any_more() -> No
 
 
 def test_the_end_of_a_call_nobody_speaks_of_is_not_guessed_while_its_server_is_away() -> None:
-    h = floor("anna", ring_timeout_s=10.0)
+    h = floor("anna", ring_timeout_s=15.0)
     (call,) = h.calls()
     h.feed(ev.ServerLost(at=h.now, server=PBX, reason="x"))
     h.advance(120)

@@ -247,13 +247,12 @@ def test_the_version_of_a_book_is_that_of_its_contents(tmp_path: Path) -> None:
     assert load_rule_book(tmp_path).version != shipped_book().version
 
 
-def test_the_folder_stands_beside_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_stands_beside_the_settings_or_comes_with_the_program(tmp_path: Path) -> None:
     assert find_folder(SHIPPED.parent / "cadencia.toml") == SHIPPED
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="there is no folder of jurisdictions"):
-        find_folder(tmp_path / "cadencia.toml")
-    (tmp_path / "config" / "jurisdictions").mkdir(parents=True)
-    assert find_folder(None) == Path("config/jurisdictions")
+    assert find_folder(None).samefile(SHIPPED)
+    assert find_folder(tmp_path / "cadencia.toml").samefile(SHIPPED)
+    (tmp_path / "jurisdictions").mkdir()
+    assert find_folder(tmp_path / "cadencia.toml") == tmp_path / "jurisdictions"
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("P7D", 604_800), ("PT24H", 86_400), ("PT90M", 5_400)])

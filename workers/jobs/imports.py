@@ -14,6 +14,7 @@ from rq import get_current_job
 from dialer.core.ids import CampaignId, NodeName
 from dialer.errors import GateNotReady, InputError
 from dialer.intake.importer import Importer, ImportOrder, ImportProgress
+from dialer.intake.jobs import check_list, enqueue
 from dialer.queues.redis_queues import RedisQueues
 from dialer.runtime.clock import Clock
 from dialer.settings import Settings
@@ -50,6 +51,11 @@ def import_list(list_id: str, campaign: str, path: str, name: str = "", delete: 
         result = {"error": str(error)}
     if delete:
         order.path.unlink(missing_ok=True)
+    job = get_current_job()
+    if job is not None and "error" not in result:
+        # Nothing waits for it, and it can be asked for at any time.
+        with contextlib.suppress(RedisError, OSError):
+            enqueue(job.connection, [check_list(list_id)])
     return result
 
 

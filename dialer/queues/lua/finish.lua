@@ -1,5 +1,6 @@
 -- End an attempt, once: free contact and number, journal it, publish the result, put the contact back or end it.
--- owner, call, token (0: of a recovered call), campaign, contact, digits, attempt, retry at or '', journal, result, kept for (ms)
+-- owner, call, token (0: of a recovered call), campaign, contact, digits, attempt, retry at or '', journal, result, kept for
+-- (ms), reserved at or '', its ledgers or '' (see caps.lua), and for them: start, seconds, facts, when it ended
 -- Answers 1, or 0 where this call has been finished before or belongs to somebody else by now.
 
 local owner, id, token, campaign, contact, digits = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
@@ -8,11 +9,13 @@ local gate = call('HMGET', K.gate, 'generation', 'epoch')
 if not gate[1] then return not_ready('the record has not been loaded') end
 local epoch = tonumber(gate[2] or 0)
 local live, field, entry = live_call(id, digits, ARGV[3])
+local reserved, ledgers = ARGV[12], ARGV[13]
 if live then
   if live ~= ARGV[3] then
-    local _, its_owner, its_token = match(live, LIVE)
+    local _, its_owner, its_token, _, _, its_reserved, _, _, _, _, _, _, _, _, its_ledgers = match(live, LIVE)
     if token == 0 and its_owner ~= owner then return 0 end
     if token ~= 0 and token < tonumber(its_token) then return 0 end
+    reserved, ledgers = its_reserved, its_ledgers
   end
   unlive(field, entry, campaign, contact)
   call('HDEL', K.live_purged, id)
@@ -28,6 +31,16 @@ end
 call('XADD', K.attempts, '*', 'data', ARGV[9])
 local oldest = tonumber(call('TIME')[1]) * 1000 - tonumber(ARGV[11])
 call('XADD', K.results, 'MINID', '~', format('%.0f', oldest > 0 and oldest or 0), '*', 'data', ARGV[10])
+
+local rules = kept_rules()
+if next(rules) then
+  local made, now = pack_entry('>I4I2I2', tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])), tonumber(ARGV[17])
+  if rules.n then
+    local key, two = by_number(digits)
+    settle(key, two, rules.n, '', made, now)
+  end
+  settle_all(ledgers, rules, reserved, made, now)
+end
 
 local record = call('HGET', K.data .. campaign, contact)
 if record then

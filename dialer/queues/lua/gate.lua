@@ -1,8 +1,8 @@
 -- The gate: drain what the CRM has said, then reserve contacts of one campaign. One step, nothing in between.
 -- generation, owner, campaign, now, inbox seen, results kept for (ms), drain at most, put off by (s), how many,
--- call ids joined by new lines (one argument is much cheaper than many).
+-- call ids joined by new lines (one argument is much cheaper than many), the law of caps or '' (see law.lua).
 -- Answers {more to drain?, turn, ready, later, first token, ids joined by a character that they cannot have, digits by
--- commas, attempts made before by commas, records, refused, inbox}.
+-- commas, attempts made before by commas, records, refused, inbox, ledgers joined as the ids or ''}.
 
 local generation, owner, campaign, now_text = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 keep_ms = tonumber(ARGV[6])
@@ -32,12 +32,21 @@ if #due > 0 then
   call('ZREM', later, unpack(due))
 end
 
+local law = ARGV[11] ~= '' and read_law(ARGV[11])
 local ids_out, records_out, numbers_out, made_out, counts, asides = {}, {}, {}, {}, {}, {}
+local ledgers_out = {}
 local taken, listed = {}, nil
 local function refuse(why) counts[why] = (counts[why] or 0) + 1 end
 
--- The number at which a contact may be called where that is not plain: what the record says has to be asked about, or its
--- first number is being called. nil where there is none; then it has been put where it belongs.
+-- A contact that may not be called, now or for good, because of the law.
+local function put_on_record(id, digits, why, evidence)
+  local said = {call = '', campaign = campaign, contact = id, phone = '+' .. digits, reason = why, evidence = evidence}
+  record_refusal(now_text, cjson.encode(said))
+end
+
+-- The number at which a contact may be called, attempts made and ledgers, where that is not plain: what the record says has
+-- to be asked about, its first number is being called, or there is a law. nil where there is none; then it has been put
+-- where it belongs.
 local function number_of(id, record, busy)
   local digits, attempts, expires = match(record or '', '^(%d+)\t(%d+)\t([^\t]*)')
   if not attempts then return refuse('removed') end
@@ -47,21 +56,33 @@ local function number_of(id, record, busy)
     forget(campaign, id, record)
     call('SADD', K.finished .. campaign, id)
     publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'expired'})
+    put_on_record(id, digits, 'expired', {expires_at = tonumber(expires)})
     return refuse('expired')
   end
   busy = busy or taken[digits]
   if to_ask or busy then listed = listed or dnc_lists(campaign) end
   local on_list = to_ask and listed(digits)
-  if not on_list and not busy then return digits, attempts end
+  local first, hit, ledgers = digits, nil, nil
+  if not on_list and not busy then
+    if law then hit, ledgers = law_says(law, campaign, digits, record, now) end
+    if not hit then return digits, attempts, ledgers end
+  end
   -- The others in turn; the contact counts as listed only where all of its numbers are.
-  local some_busy = not on_list
+  local some_busy = busy and not on_list
   local _, _, _, index, _, phones = match(record, HEAD)
   local list = phones_of(phones)
+  if #list > 1 then listed = listed or dnc_lists(campaign) end
   for k = 1, #list - 1 do
     digits = list[(index + k) % #list + 1]
     if not listed(digits) then
-      if not taken[digits] and call('HEXISTS', K.live, digits) == 0 then return digits, attempts end
-      some_busy = true
+      if taken[digits] or call('HEXISTS', K.live, digits) == 1 then
+        some_busy = true
+      else
+        local other
+        if law then other, ledgers = law_says(law, campaign, digits, record, now) end
+        if not other then return digits, attempts, ledgers end
+        if not hit or other.till < hit.till then hit = other end
+      end
     end
   end
   if some_busy then
@@ -69,8 +90,21 @@ local function number_of(id, record, busy)
     asides[#asides + 1] = id
     return refuse('number_live')
   end
+  if hit then
+    -- Until the first of its numbers may be called.
+    if hit.till < huge then
+      asides[#asides + 1] = format('%.6f', hit.till)
+      asides[#asides + 1] = id
+    else
+      forget(campaign, id, record)
+      publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = hit.why})
+    end
+    put_on_record(id, hit.digits, hit.why, {rules = hit.rules})
+    return refuse(hit.why)
+  end
   forget(campaign, id, record)
   publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'do_not_call'})
+  put_on_record(id, first, 'do_not_call', {listed = #list})
   return refuse('do_not_call')
 end
 
@@ -78,6 +112,7 @@ local given = 0
 local token = (floor(tonumber(gate[4] or 0) / SPAN) + 1) * SPAN
 -- What goes into `live`, where it is known before the end.
 local live
+local by_number_rows, others = law and law.by_number, law and law.others
 -- With a backlog of removals nobody is reserved: it must be gone first.
 local want = more and 0 or tonumber(ARGV[9])
 local examined, bound = 0, want * 2 + 100
@@ -101,13 +136,20 @@ while given < want and examined < bound do
     firsts[i], made[i] = digits, attempts
   end
   local busy = call('HMGET', K.live, unpack(firsts))
-  if given == 0 then
+  if given == 0 and not others then
     live = {}
     for i = 1, n do
       local digits = firsts[i]
       if not made[i] or busy[i] or taken[digits] then
         live, taken = nil, {}
         break
+      end
+      if by_number_rows then
+        local ledger = call('HGET', by_number(digits))
+        if ledger and may_forbid(law, ledger) and judge(by_number_rows, ledger, now) then
+          live, taken = nil, {}
+          break
+        end
       end
       taken[digits] = true
       live[i * 2 - 1], live[i * 2] = digits, token + i - 1
@@ -120,10 +162,13 @@ while given < want and examined < bound do
     given, ids_out, records_out, numbers_out, made_out = n, ids, records, firsts, made
   else
     for i = 1, n do
-      local digits, attempts = firsts[i], made[i]
-      if not attempts or busy[i] or taken[digits] then digits, attempts = number_of(ids[i], records[i], busy[i]) end
+      local digits, attempts, ledgers = firsts[i], made[i], nil
+      if law or not attempts or busy[i] or taken[digits] then
+        digits, attempts, ledgers = number_of(ids[i], records[i], busy[i])
+      end
       if digits then
         given = given + 1
+        if others then ledgers_out[given] = enter(law, ledgers, now) end
         taken[digits] = true
         ids_out[given], records_out[given], numbers_out[given], made_out[given] = ids[i], records[i], digits, attempts
       end
@@ -131,7 +176,7 @@ while given < want and examined < bound do
   end
 end
 if #asides > 0 then call('ZADD', later, unpack(asides)) end
-local ids_text, made_text = concat(ids_out, '\30'), concat(made_out, ',')
+local ids_text, made_text, ledgers_text = concat(ids_out, '\30'), concat(made_out, ','), concat(ledgers_out, '\30')
 if given > 0 then
   call('HSET', K.gate, 'fence', format('%.0f', token + given - 1))
   local calls = ARGV[10]
@@ -141,7 +186,7 @@ if given > 0 then
     calls = sub(calls, 1, stop - 1)
   end
   local batch = format('%.0f', token / SPAN)
-  call('HSET', K.live_batches, batch, concat({owner, now_text, campaign, calls, made_text, ids_text}, '\t'))
+  call('HSET', K.live_batches, batch, concat({owner, now_text, campaign, calls, made_text, ids_text, ledgers_text}, '\t'))
   call('HSET', K.live_left, batch, given)
   if not live then
     live = {}
@@ -161,5 +206,5 @@ for why, n in pairs(counts) do
 end
 return {
   more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, ids_text, concat(numbers_out, ','), made_text,
-  records_out, refused, inbox(owner, ARGV[5]),
+  records_out, refused, inbox(owner, ARGV[5]), ledgers_text,
 }

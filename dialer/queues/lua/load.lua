@@ -1,5 +1,7 @@
 -- Load a page of the record that is no contact to be called: what, campaign or scope, items...
--- "finished": contact ids; "removed": c<id> or p<digits>; "dnc": pairs of digits and expiry or ''.
+-- "finished": contact ids; "removed": c<id> or p<digits>; "dnc": pairs of digits and expiry or ''; "rules": pairs of parts of
+-- a ledger's key and its rules; "calls", with the present moment for a campaign: how long they are kept at least, then for
+-- each ledger its name (see caps.lua) or digits, and its entries. A ledger has what is in both.
 
 local what, campaign = ARGV[1], ARGV[2]
 local function out(name, contact)
@@ -9,7 +11,30 @@ local function out(name, contact)
     forget(name, contact, record, live)
   end
 end
-if what == 'dnc' then
+if what == 'rules' then
+  local kept = kept_rules()
+  for i = 3, #ARGV, 2 do call('HSET', K.caps_rules, ARGV[i], both_rules(kept[ARGV[i]], ARGV[i + 1])) end
+elseif what == 'calls' then
+  local kept, at_least = kept_rules(), tonumber(ARGV[3])
+  for i = 4, #ARGV, 2 do
+    local name, key, field = ARGV[i], nil, nil
+    if find(name, ':', 1, true) then key, field = by_name(name) else key, field = by_number(name) end
+    local rules = kept[match(name, '^%a+') or 'n'] or ''
+    local entries, there = entries_of(call('HGET', key, field) or ''), {}
+    for _, entry in ipairs(entries) do there[entry[4]] = (there[entry[4]] or 0) + 1 end
+    for _, entry in ipairs(entries_of(ARGV[i + 1])) do
+      if (there[entry[4]] or 0) > 0 then
+        there[entry[4]] = there[entry[4]] - 1
+      else
+        entries[#entries + 1] = entry
+      end
+    end
+    local out = {}
+    for k, one in ipairs(pruned(entries, rules, tonumber(campaign))) do out[k] = one[4] end
+    local keep = keep_of(rules)
+    write_ledger(key, field, concat(out), keep < 0 and keep or math.max(keep, at_least))
+  end
+elseif what == 'dnc' then
   for i = 3, #ARGV, 2 do dnc_add(campaign, ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1]) end
 else
   local key = (what == 'finished' and K.finished or K.removed) .. campaign

@@ -1,5 +1,5 @@
 -- Note how far a call has come; never backwards. call, state, at, server or '', agent or '', digits or ''; with digits:
--- token, owner, attempt, reserved at, campaign, contact, which make its record where it has none of its own yet.
+-- token, owner, attempt, reserved at, campaign, contact, ledgers, which make its record where it has none of its own yet.
 
 local ORDER = {reserved = 0, dialing = 1, answered = 2, talking = 3}
 local id, state, at, digits, token = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[7]
@@ -7,7 +7,7 @@ local live, its, entry = live_call(id, digits, token)
 if not live then return 0 end
 local f
 if live == token then
-  f = {id, ARGV[8], token, ARGV[9], 'reserved', ARGV[10], '', '', '', '', '', ARGV[11], digits, ARGV[12]}
+  f = {id, ARGV[8], token, ARGV[9], 'reserved', ARGV[10], '', '', '', '', '', ARGV[11], digits, ARGV[12], ARGV[13]}
 else
   f = {match(live, LIVE)}
 end

@@ -5,16 +5,16 @@ local call, sub, match, find, gsub, format = redis.call, string.sub, string.matc
 local floor, concat, tonumber = math.floor, table.concat, tonumber
 
 -- A live call: call, owner, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits,
--- contact. It stands under its number in `live`. As long as no more is known of it than when it was reserved, only its token
+-- contact, names of its ledgers by commas (see caps.lua). It stands under its number in `live`. As long as no more is known of it than when it was reserved, only its token
 -- does: the rest was written once for all of its batch, which is several times cheaper than a record for each.
-local LIVE = '^([^\t]*)\t([^\t]*)\t(%d+)\t(%d+)\t(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(%d+)\t(.*)$'
+local LIVE = '^([^\t]*)\t([^\t]*)\t(%d+)\t(%d+)\t(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(%d+)\t([^\t]*)\t(.*)$'
 -- A waiting contact: next phone, attempts, expiry, index of the next phone, score, phones, and where the CRM said so
 -- since when it may be called; then a line: the CRM's data. A ! before the expiry: one of the phones may be on a list.
 -- What the gate looks at comes first: it reads no further than it must.
 local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t(%d+)\t([^\t]*)\t([%d,]*)\t?([^\n]*)\n()'
--- A batch: owner, reserved, campaign, calls by lines, attempts made before by commas, contacts by \30. Tokens of a batch
--- begin at a multiple of SPAN, which gives it its number.
-local BATCH = '^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$'
+-- A batch: owner, reserved, campaign, calls by lines, attempts made before by commas, contacts by \30, their ledgers by \30
+-- where any has some. Tokens of a batch begin at a multiple of SPAN, which gives it its number.
+local BATCH = '^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$'
 local SPAN = 1024
 local SCORE = '^%d+\t%d+\t[^\t]*\t%d+\t([^\t]*)\t'
 
@@ -108,17 +108,18 @@ local function live_record(digits, entry)
   local name = format('%.0f', floor(token / SPAN))
   local batch = batches[name]
   if not batch then
-    local owner, reserved, campaign, calls, attempts, contacts = match(call('HGET', K.live_batches, name), BATCH)
+    local owner, reserved, campaign, calls, attempts, contacts, ledgers = match(call('HGET', K.live_batches, name), BATCH)
     batch = {
       owner = owner, tail = '\treserved\t' .. reserved .. '\t\t\t\t\t\t' .. campaign .. '\t',
       calls = split(calls, '[^\n]+'), attempts = split(attempts, '%d+'), contacts = split(contacts, '[^\30]+'),
+      ledgers = split(ledgers, '[^\30]+'),
     }
     batches[name] = batch
   end
   local place = token % SPAN + 1
   local attempt = format('%.0f', batch.attempts[place] + 1)
   return batch.calls[place] .. '\t' .. batch.owner .. '\t' .. entry .. '\t' .. attempt .. batch.tail .. digits .. '\t'
-    .. batch.contacts[place]
+    .. batch.contacts[place] .. '\t' .. (batch.ledgers[place] or '')
 end
 
 local function live_at(digits)
@@ -232,6 +233,11 @@ local function dnc_lists(campaign)
   end
 end
 
+-- Puts a refusal on record: JSON without its moment, which is unix seconds.
+local function record_refusal(at, json)
+  call('XADD', K.refusals, '*', 'data', '{"at":' .. at .. ',' .. sub(json, 2))
+end
+
 -- Takes a call out of the live ones; field and entry as live_call gives them.
 local function unlive(field, entry, campaign, contact)
   call('HDEL', K.live, field)
@@ -240,4 +246,18 @@ local function unlive(field, entry, campaign, contact)
     call('HDEL', K.live_contacts, campaign .. '\t' .. contact)
   end
   call('HINCRBY', K.live_count, campaign, -1)
+end
+
+-- Removals came while a contact was reserved that is not called after all: no call will report on them, so they are
+-- answered here.
+local function answer_removals(id, campaign, contact)
+  local told = call('HGET', K.live_purged, id)
+  if not told then return end
+  call('HDEL', K.live_purged, id)
+  for line in string.gmatch(told, '[^\n]+') do
+    local entry = cjson.decode(line)
+    if entry.kind == 'removal' then
+      publish({type = 'removal.applied', campaign = campaign, contact = contact, ref = entry.ref, reason = entry.reason})
+    end
+  end
 end

@@ -1,22 +1,31 @@
 -- Give reserved contacts back as they were. owner, results kept for (ms), then for each: call, its digits or '', token or
--- '' (any of ours), not before or '', campaign and contact or ''. Answers how many were given back.
+-- '' (any of ours), not before or '', campaign and contact or '', whether it is in ledgers (1 or ''), and of a refusal that
+-- goes on record the moment and its JSON without that, or ''. Answers how many were given back.
 
 local owner = ARGV[1]
 keep_ms = tonumber(ARGV[2])
 if call('HEXISTS', K.gate, 'generation') == 0 then return not_ready('the record has not been loaded') end
 local n = 0
-for i = 3, #ARGV, 6 do
+local rules
+for i = 3, #ARGV, 9 do
   local id, token, not_before, campaign, contact = ARGV[i], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local live, field, entry = live_call(id, ARGV[i + 1], token)
   local ours = live and live == token
-  if live and not ours then
-    local _, its_owner, its_token, _, state, _, _, _, _, _, _, its_campaign, _, its_contact = match(live, LIVE)
+  if ours and ARGV[i + 6] ~= '' then live = live_record(field, entry) end
+  local reserved, ledgers
+  if live and live ~= token then
+    local _, its_owner, its_token, _, state, its_reserved, _, _, _, _, _, its_campaign, _, its_contact, its = match(live, LIVE)
     ours = state == 'reserved' and (token == its_token or (token == '' and its_owner == owner))
-    campaign, contact = its_campaign, its_contact
+    campaign, contact, reserved, ledgers = its_campaign, its_contact, its_reserved, its
   end
   if ours then
     n = n + 1
     unlive(field, entry, campaign, contact)
+    if ledgers and ledgers ~= '' then
+      rules = rules or kept_rules()
+      settle_all(ledgers, rules, reserved, nil, tonumber(reserved))
+    end
+    if ARGV[i + 8] ~= '' then record_refusal(ARGV[i + 7], ARGV[i + 8]) end
     local record = call('HGET', K.data .. campaign, contact)
     if record then
       if not_before ~= '' then
@@ -25,17 +34,7 @@ for i = 3, #ARGV, 6 do
         call('ZADD', K.ready .. campaign, match(record, SCORE), contact)
       end
     end
-    -- A removal came while it was reserved; there is no call to report on, so it is answered here.
-    local told = call('HGET', K.live_purged, id)
-    if told then
-      call('HDEL', K.live_purged, id)
-      for line in string.gmatch(told, '[^\n]+') do
-        local entry = cjson.decode(line)
-        if entry.kind == 'removal' then
-          publish({type = 'removal.applied', campaign = campaign, contact = contact, ref = entry.ref, reason = entry.reason})
-        end
-      end
-    end
+    answer_removals(id, campaign, contact)
   end
 end
 return n

@@ -1,16 +1,19 @@
 -- A node tells a Redis that has lost its memory which calls are under way. owner, then for each:
--- call, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits, contact.
+-- call, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits, contact, ledgers.
 
 local owner = ARGV[1]
-for i = 2, #ARGV, 13 do
+local rules = kept_rules()
+for i = 2, #ARGV, 14 do
   local id, campaign, digits, contact = ARGV[i], ARGV[i + 10], ARGV[i + 11], ARGV[i + 12]
   if not live_call(id, digits, ARGV[i + 1]) and call('SISMEMBER', K.ended, id) == 0 then
     local f = {id, owner}
-    for k = 1, 12 do f[k + 2] = ARGV[i + k] end
+    for k = 1, 13 do f[k + 2] = ARGV[i + k] end
     local field = call('HEXISTS', K.live, digits) == 0 and digits or digits .. '#' .. id
     call('HSET', K.live, field, concat(f, '\t'))
     call('HSETNX', K.live_contacts, campaign .. '\t' .. contact, field)
     call('HINCRBY', K.live_count, campaign, 1)
+    local under_way = pack_entry('>I4I2I2', ceil(tonumber(ARGV[i + 4])), 0, UNDER_WAY)
+    settle_all(ARGV[i + 13], rules, '', under_way, tonumber(ARGV[i + 4]))
     call('ZREM', K.ready .. campaign, contact)
     call('ZREM', K.later .. campaign, contact)
   end

@@ -1,0 +1,261 @@
+"""The last look before a number is dialed: place, consent, calling hours and registries, for a contact just reserved.
+
+What depends on the shared state (removals, do-not-call lists, live calls, attempt caps) has been checked in the step
+that reserved the contact; what is asked here depends on the moment, the rules and the person alone, and needs no lock.
+Every answer carries its evidence.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from dialer.compliance.calendar import civil, zone_of
+from dialer.compliance.consent import Consent, Unusable, read_consent
+from dialer.compliance.eligibility import Eligibility, RefusalReason, Terms, Verdict
+from dialer.compliance.registry import Clear, Listed, Registries
+from dialer.compliance.registry_report import verdict_as_json
+from dialer.compliance.rulebook import RuleBook, Seat
+from dialer.compliance.rules import Basis, CapRule, CooldownRule, Party, Purpose
+from dialer.compliance.verdict_record import verdict_record
+from dialer.compliance.zones import Called, Nowhere, locate
+from dialer.core.campaign import Campaign
+from dialer.core.permit import Permit
+from dialer.errors import ConfigError
+
+#: Who may not be called before something is changed is looked at again after this.
+_ASK_AGAIN_S: Final = 6 * 3_600.0
+#: A verdict about a place stands so long, or as long as the hours last.
+_STANDS_S: Final = 60.0
+_PLACES: Final = 4_096
+_encoder: Final = msgspec.json.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """It may be called now."""
+
+    #: JSON: by which rules, in which version.
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """It may not."""
+
+    #: In a word, for counts and programs.
+    reason: str
+    #: When to try again; None: this number is never called for this campaign.
+    retry_at: float | None
+    #: Empty: nothing that anybody needs to know later.
+    evidence: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """By which caps and rests a campaign's calls are counted; equal ones decide alike."""
+
+    rules: tuple[CapRule | CooldownRule, ...] = ()
+    #: The clocks that may be any called person's.
+    zones: tuple[str, ...] = ("UTC",)
+    seller: str = ""
+    bases: frozenset[Basis] = frozenset()
+
+
+class Screen(Protocol):
+    """What the gatekeeper asks."""
+
+    def caps(self, campaign: Campaign, now: float) -> Caps:
+        """What the step that reserves must count by."""
+        ...
+
+    def problem(self, campaign: Campaign, now: float) -> str:
+        """Why the campaign may call nobody at all at `now`; empty where it may."""
+        ...
+
+    def judge(self, permit: Permit, campaign: Campaign, now: float) -> Admitted | TurnedAway:
+        """Whether the reserved contact may be called at `now`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A permit about a place that other calls may rest on."""
+
+    since: float
+    until: float
+    verdict: str
+
+
+class Screening:
+    """Judges by one rule book and by the registries in force.
+
+    Args:
+        book: all jurisdictions.
+        registries: those in force, asked anew for every call.
+    """
+
+    def __init__(self, book: RuleBook, registries: Callable[[], Registries]) -> None:
+        self._eligibility = Eligibility(book)
+        self._registries = registries
+        #: Jurisdictions and clocks that a campaign has met, in their order; whether their caps are counted by.
+        self._places: defaultdict[str, dict[tuple[tuple[Seat, ...], tuple[str, ...]], bool]] = defaultdict(dict)
+        #: Places met, when it was made, and what was made of them.
+        self._caps: dict[str, tuple[int, float, Caps]] = {}
+        self._terms: dict[str, tuple[Campaign, Terms]] = {}
+        self._standing: dict[tuple[tuple[Seat, ...], tuple[str, ...], Terms, Clear], _Standing] = {}
+
+    @property
+    def book(self) -> RuleBook:
+        """The rules."""
+        return self._eligibility.book
+
+    def problem(self, campaign: Campaign, now: float) -> str:
+        """See `Screen`."""
+        refusal = self._registries().refusal(campaign.id, now)
+        if refusal is not None:
+            return str(refusal)
+        try:
+            for name in campaign.jurisdictions:
+                self.book.named(name)
+        except ConfigError as error:
+            return f"jurisdictions: {error}"
+        return ""
+
+    def caps(self, campaign: Campaign, now: float) -> Caps:
+        """See `Screen`. Caps of all places that the campaign has met count together: the strictest holds."""
+        terms = self._terms_of(campaign)
+        places = self._places[campaign.id]
+        known = self._caps.get(campaign.id)
+        if known is not None and known[0] == len(places) and known[1] <= now < known[1] + _STANDS_S:
+            return known[2]
+        rules: dict[CapRule | CooldownRule, None] = {}
+        for seats, zones in places:
+            places[seats, zones] = True
+            day = civil(zone_of(zones[0]), now).date()
+            rules |= dict.fromkeys(self.book.in_force(CapRule, seats, terms.purpose, terms.party, day))
+            rules |= dict.fromkeys(self.book.in_force(CooldownRule, seats, terms.purpose, terms.party, day))
+        caps = Caps(
+            rules=tuple(rules),
+            zones=tuple(dict.fromkeys(zone for _, zones in places for zone in zones)) or ("UTC",),
+            seller=campaign.seller,
+            bases=terms.bases,
+        )
+        self._caps[campaign.id] = (len(places), now, caps)
+        return caps
+
+    def judge(self, permit: Permit, campaign: Campaign, now: float) -> Admitted | TurnedAway:
+        """See `Screen`."""
+        asked = self._registries().check(permit.phone, campaign.id, now)
+        if not isinstance(asked, Clear):
+            final = isinstance(asked, Listed)
+            evidence = {"registries": verdict_as_json(asked)}
+            return TurnedAway(
+                "registry" if final else "registry_unavailable", None if final else now + _STANDS_S, evidence
+            )
+        terms = self._terms_of(campaign)
+        called = _called(permit)
+        where = locate(self.book, called, now)
+        if isinstance(where, Nowhere):
+            return self._answer(self._eligibility.judge(called, terms, now=now), asked, now)
+        place = (self._eligibility.seats(where, terms), where.zones)
+        places = self._places[campaign.id]
+        if places.get(place) is not True:
+            # Its caps were not counted by when the contact was reserved; they are from the next reservation on.
+            places[place] = False
+            return TurnedAway("new_place", now, {})
+        if permit.consent:
+            verdict = self._eligibility.judge(called, terms, now=now, consents=_consents(permit))
+            return self._answer(verdict, asked, now)
+        key = (where.seats, where.zones, terms, asked)
+        known = self._standing.get(key)
+        if known is not None and known.since <= now <= known.until:
+            return Admitted(known.verdict)
+        answer = self._answer(self._eligibility.judge(called, terms, now=now), asked, now)
+        if isinstance(answer, Admitted):
+            closes = self._eligibility.hours(where, terms).opening(now, terms.ring_timeout_s).until
+            if len(self._standing) >= _PLACES:
+                self._standing.clear()
+            until = min(now + _STANDS_S, now if closes is None else closes)
+            self._standing[key] = _Standing(now, until, answer.verdict)
+        return answer
+
+    def explain(self, called: Called, campaign: Campaign, now: float, consent: Mapping[str, object]) -> Verdict:
+        """The whole verdict, for whoever asks why somebody is not called."""
+        found = read_consent(consent) if consent else None
+        consents = [found] if isinstance(found, Consent) else []
+        return self._eligibility.judge(called, self._terms_of(campaign), now=now, consents=consents)
+
+    def _answer(self, verdict: Verdict, asked: Clear, now: float) -> Admitted | TurnedAway:
+        if verdict.reason is None:
+            return Admitted(_encoder.encode(_permit_record(verdict, asked)).decode())
+        retry_at = verdict.retry_at
+        if retry_at is None and verdict.reason is not RefusalReason.UNKNOWN_COUNTRY:
+            retry_at = now + _ASK_AGAIN_S
+        evidence = {"rules": verdict_record(verdict), "registries": verdict_as_json(asked)}
+        return TurnedAway(verdict.reason.value, retry_at, evidence)
+
+    def _terms_of(self, campaign: Campaign) -> Terms:
+        known = self._terms.get(campaign.id)
+        if known is not None and known[0] is campaign:
+            return known[1]
+        terms = terms_of(campaign)
+        # Other terms, other jurisdictions: what was met is met again.
+        self._places.pop(campaign.id, None)
+        self._caps.pop(campaign.id, None)
+        self._terms[campaign.id] = (campaign, terms)
+        return terms
+
+
+def terms_of(campaign: Campaign) -> Terms:
+    """What a campaign says about its calls."""
+    return Terms(
+        purpose=Purpose(campaign.purpose),
+        party=Party(campaign.party),
+        jurisdictions=campaign.jurisdictions,
+        ring_timeout_s=campaign.ring_timeout_s,
+        seller=campaign.seller,
+        bases=frozenset(Basis(basis) for basis in campaign.bases),
+    )
+
+
+def _permit_record(verdict: Verdict, asked: Clear) -> dict[str, object]:
+    """What a permit rests on: short, since every call keeps it; the rule book of that version has the words."""
+    found: dict[str, object] = {
+        "at": verdict.at,
+        "book": verdict.rules,
+        "asked": list(dict.fromkeys(one.rule for one in verdict.findings if one.rule is not None)),
+        "jurisdictions": verdict.jurisdictions,
+        "zones": verdict.zones,
+    }
+    if verdict.consent_id is not None:
+        found["consent"] = verdict.consent_id
+    if verdict.bases:
+        found["bases"] = [basis.value for basis in verdict.bases]
+    if asked.consulted:
+        found["registries"] = [f"{one.registry}@{one.version}" for one in asked.consulted]
+    return found
+
+
+def _called(permit: Permit) -> Called:
+    fields = permit.fields
+    return Called(
+        phone=permit.phone,
+        country=_text(fields.get("country")),
+        region=_text(fields.get("region")),
+        postcode=_text(fields.get("postcode")),
+        timezone=permit.timezone,
+    )
+
+
+def _consents(permit: Permit) -> list[Consent]:
+    found = read_consent(permit.consent, person=permit.contact)
+    return [] if isinstance(found, Unusable) else [found]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,192 @@
+"""The last look before a number is dialed: who is admitted, who is turned away until when, and on what evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from dialer.compliance.registry import Consulted, Edition, Registries
+from dialer.compliance.rules import Basis
+from dialer.compliance.screening import Admitted, Screening, TurnedAway, terms_of
+from dialer.compliance.zones import Called
+from dialer.core.campaign import Campaign
+from dialer.core.ids import CallId, CampaignId, ContactId, Phone
+from dialer.core.permit import Permit
+from tests.compliance_rules import shipped_book
+
+DEBT = Campaign(id=CampaignId("debts"), purpose="debt")
+SALES = Campaign(id=CampaignId("sales"), purpose="marketing")
+CONSENT = {
+    "id": "consent-7",
+    "purposes": ["marketing"],
+    "given_at": "2026-03-01T16:00:00+01:00",
+    "source": "web form",
+    "text": "Yes, call me",
+}
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+#: A Thursday, eleven o'clock in Madrid; a Sunday.
+OPEN = at("2026-11-26T10:00")
+SUNDAY = at("2026-11-22T10:00")
+
+
+def permit(phone: str = "+34600111222", **given: Any) -> Permit:
+    values: dict[str, Any] = {
+        "call": CallId("call-1"),
+        "campaign": DEBT.id,
+        "contact": ContactId("crm-1"),
+        "phone": Phone(phone),
+        "fencing_token": 1,
+        "attempt_number": 1,
+        "expires_at": 0.0,
+    }
+    return Permit(**{**values, **given})
+
+
+class Policy:
+    name = "robinson"
+    max_age_days: float | None = 30.0
+    campaigns: Sequence[str] = ("*",)
+
+
+def screening(listed: Mapping[int, str] | None = None, source_date: date = date(2026, 11, 20)) -> Screening:
+    """By the shipped rules; with a registry where there is something listed."""
+    if listed is None:
+        return Screening(shipped_book(), lambda: Registries([], {}))
+    consulted = Consulted(registry="robinson", version="v1", source_date=source_date)
+    numbers = _Numbers(listed)
+    registries = Registries([Policy()], {"robinson": Edition(consulted=consulted, numbers=numbers, count=len(listed))})
+    return Screening(shipped_book(), lambda: registries)
+
+
+class _Numbers(dict[int, str]):
+    def contains_many(self, numbers: Sequence[int], /) -> Sequence[bool]:
+        return [number in self for number in numbers]
+
+
+def judged(desk: Screening, one: Permit, campaign: Campaign, now: float) -> Admitted | TurnedAway:
+    """The answer about a place by whose caps is counted."""
+    desk.judge(one, campaign, now)
+    desk.caps(campaign, now)
+    return desk.judge(one, campaign, now)
+
+
+def test_who_may_be_called_is_admitted_with_the_rules_that_were_asked() -> None:
+    answer = judged(screening({}), permit(), DEBT, OPEN)
+    assert isinstance(answer, Admitted)
+    evidence = json.loads(answer.verdict)
+    assert evidence["book"] == shipped_book().version
+    assert "POLICY-hours@2020-01-01" in evidence["asked"]
+    assert evidence["zones"] == ["Europe/Madrid", "Atlantic/Canary"]
+    assert evidence["registries"] == ["robinson@v1"]
+
+
+def test_on_sunday_it_is_monday_that_is_waited_for() -> None:
+    answer = judged(screening(), permit(), DEBT, SUNDAY)
+    assert isinstance(answer, TurnedAway)
+    # Nine in the Canary Islands, where a mobile number may be, is ten in Madrid.
+    assert (answer.reason, answer.retry_at) == ("hours", at("2026-11-23T09:00"))
+    assert answer.evidence["rules"]["says"].startswith("Sunday")  # type: ignore[index]  # it is JSON
+
+
+def test_a_verdict_does_not_outlast_the_hours() -> None:
+    desk = screening()
+    closes = at("2026-11-26T19:00") - DEBT.ring_timeout_s
+    assert isinstance(judged(desk, permit(), DEBT, closes - 10.0), Admitted)
+    # The second call rests on the verdict about the first one, as long as that holds.
+    assert isinstance(desk.judge(permit("+34600333444"), DEBT, closes), Admitted)
+    assert isinstance(desk.judge(permit("+34600333444"), DEBT, closes + 0.1), TurnedAway)
+
+
+def test_opt_in_needs_consent_and_says_which_it_was() -> None:
+    desk = screening()
+    refused = judged(desk, permit(), SALES, OPEN)
+    assert isinstance(refused, TurnedAway)
+    assert (refused.reason, refused.retry_at) == ("consent", OPEN + 6 * 3_600.0)
+    admitted = desk.judge(permit(consent=CONSENT), SALES, OPEN)
+    assert isinstance(admitted, Admitted)
+    assert json.loads(admitted.verdict)["consent"] == "consent-7"
+    for spoilt in ({"id": 7}, CONSENT | {"purposes": ["survey"]}, CONSENT | {"revoked_at": "2026-05-01T00:00:00Z"}):
+        assert isinstance(desk.judge(permit(consent=spoilt), SALES, OPEN), TurnedAway)
+
+
+def test_a_claim_lifts_a_rule_and_is_kept() -> None:
+    claimed = Campaign(id=CampaignId("own"), purpose="marketing", bases=frozenset({"existing_customer"}))
+    assert terms_of(claimed).bases == {Basis.EXISTING_CUSTOMER}
+    answer = judged(screening(), permit(), claimed, OPEN)
+    assert isinstance(answer, Admitted)
+    assert json.loads(answer.verdict)["bases"] == ["existing_customer"]
+
+
+def test_who_is_on_a_registry_is_never_called() -> None:
+    desk = screening({34600111222: ""})
+    answer = desk.judge(permit(), DEBT, OPEN)
+    assert isinstance(answer, TurnedAway)
+    assert (answer.reason, answer.retry_at) == ("registry", None)
+    assert isinstance(judged(desk, permit("+34600111223"), DEBT, OPEN), Admitted)
+
+
+def test_a_registry_that_is_too_old_stops_the_campaign() -> None:
+    desk = screening({}, source_date=date(2026, 9, 1))
+    assert "days old" in desk.problem(DEBT, OPEN)
+    answer = desk.judge(permit(), DEBT, OPEN)
+    assert isinstance(answer, TurnedAway)
+    assert (answer.reason, answer.retry_at) == ("registry_unavailable", OPEN + 60.0)
+    assert screening({}).problem(DEBT, OPEN) == ""
+
+
+def test_a_jurisdiction_that_is_not_on_file_stops_the_campaign() -> None:
+    assert "'XX'" in screening().problem(Campaign(id=CampaignId("x"), jurisdictions=("XX",)), OPEN)
+
+
+@pytest.mark.parametrize("phone", ["+999123456789", "+8613800138000"])
+def test_a_number_of_a_country_without_rules_is_never_called(phone: str) -> None:
+    answer = screening().judge(permit(phone), DEBT, OPEN)
+    assert isinstance(answer, TurnedAway)
+    assert (answer.reason, answer.retry_at) == ("unknown_country", None)
+
+
+def test_the_address_narrows_the_clocks() -> None:
+    desk, early = screening(), at("2026-11-26T08:30")
+    anywhere = judged(desk, permit(), DEBT, early)
+    in_madrid = judged(desk, permit(fields={"country": "ES", "postcode": "28013"}), DEBT, early)
+    assert isinstance(anywhere, TurnedAway)
+    assert isinstance(in_madrid, Admitted)
+
+
+def test_a_new_place_is_counted_by_its_caps_before_anybody_there_is_called() -> None:
+    desk = screening()
+    assert desk.caps(DEBT, OPEN).rules == ()
+    first = desk.judge(permit(), DEBT, OPEN)
+    assert isinstance(first, TurnedAway)
+    assert (first.reason, first.retry_at, first.evidence) == ("new_place", OPEN, {})
+    # The same reservation was not counted by them for others, either.
+    assert desk.judge(permit("+34600333444"), DEBT, OPEN) == first
+    spanish = desk.caps(DEBT, OPEN)
+    assert spanish.rules
+    assert spanish.zones == ("Europe/Madrid", "Atlantic/Canary")
+    assert desk.caps(DEBT, OPEN + 1.0) is spanish
+    desk.judge(permit("+442079460000"), DEBT, OPEN)
+    both = desk.caps(DEBT, OPEN)
+    assert set(both.rules) >= set(spanish.rules)
+    assert "Europe/London" in both.zones
+
+
+def test_other_terms_of_a_campaign_are_judged_anew() -> None:
+    desk = screening()
+    assert isinstance(judged(desk, permit(), DEBT, OPEN), Admitted)
+    assert isinstance(judged(desk, permit(), Campaign(id=DEBT.id, purpose="marketing"), OPEN), TurnedAway)
+
+
+def test_whoever_asks_why_gets_the_whole_verdict() -> None:
+    verdict = screening().explain(Called(phone=Phone("+34600111222")), SALES, SUNDAY, {})
+    assert not verdict.permit
+    assert {finding.step for finding in verdict.findings if not finding.ok} == {"consent", "hours"}
