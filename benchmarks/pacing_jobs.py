@@ -111,7 +111,12 @@ def write(path: Path | None, **content: object) -> None:
     if path is None:
         return
     machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
-    path.write_text(json.dumps({"machine": machine, **content}, indent=2, default=str))
+    # A row a line: small, and a change of one row is a change of one line.
+    parts = [f'"machine": {json.dumps(machine)}']
+    for name, value in content.items():
+        rows = ",\n".join(json.dumps(row, default=str) for row in value) if isinstance(value, list) else ""
+        parts.append(f"{json.dumps(name)}: " + (f"[\n{rows}\n]" if rows else json.dumps(value, default=str)))
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
 def _key(work: Callable[..., Result], job: tuple[Any, ...]) -> str:

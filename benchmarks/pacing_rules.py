@@ -40,7 +40,7 @@ METHODS = (
 )
 # What a manager might type, to find where the frontier crosses the abandonment that `predictive` came to, ...
 COARSE = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 9.0, 12.0)
-COARSE_SEEDS = 2
+COARSE_SEEDS = 1
 # ... and into how many steps the gap between two of them is cut there.
 FINE = 5
 
@@ -135,6 +135,7 @@ def main() -> None:
         target = jobs.abandonment(ours)
         coarse = days_of([(name, "ratio", ratio) for ratio in COARSE], range(1, min(COARSE_SEEDS, len(seeds)) + 1))
         frontier = [(ratio, jobs.abandonment(days)) for ratio, days in zip(COARSE, coarse, strict=True)]
+        rows += [row(name, f"ratio {ratio:g}", days) for ratio, days in zip(COARSE, coarse, strict=True)]
         ratios = fine_ratios(frontier, target)
         fine = dict(zip(ratios, days_of([(name, "ratio", ratio) for ratio in ratios], seeds), strict=True))
         rows += [row(name, f"ratio {ratio:g}", days) for ratio, days in fine.items()]

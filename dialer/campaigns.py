@@ -112,7 +112,7 @@ class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = msgspec.field(default_factory=dict)
     caller_id: Annotated[str, Meta(pattern=_PHONE_PATTERN)] | None = _DEFAULT.caller_id
     caller_ids: Annotated[
-        tuple[CallerIdInput, ...], Meta(max_length=1_000, description="Instead of caller_id: a pool of numbers")
+        tuple[CallerIdInput, ...], Meta(max_length=500, description="Instead of caller_id: a pool of numbers")
     ] = ()
     message: Annotated[str, Meta(pattern=_SOUND_PATTERN, max_length=128, description="Sound without extension")] = (
         _DEFAULT.message

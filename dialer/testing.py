@@ -22,6 +22,7 @@ from dialer.api.ports import (
     ContactVerdict,
     ContactWarning,
     DoNotCallEntry,
+    Explanation,
     HealthCheck,
     ListCheck,
     ListImport,
@@ -29,6 +30,7 @@ from dialer.api.ports import (
     Role,
     StoredCampaign,
 )
+from dialer.compliance.machine_error import AnswerCounts, says_machine
 from dialer.compliance.screening import Admitted, Caps, TurnedAway
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
@@ -42,7 +44,7 @@ from dialer.core.events import (
     SwitchEvent,
 )
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName
-from dialer.core.outcome import Outcome
+from dialer.core.outcome import LIVE, Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.core.permit import Permit
 from dialer.core.recycling import Penetration, Reopened
@@ -155,6 +157,7 @@ class FakeIntake:
         self.batches: list[int] = []
         self.imports: dict[str, ListImport] = {}
         self.files: dict[str, Path] = {}
+        self.refusing_duplicates: set[str] = set()
         self.rejected_rows: dict[str, list[RejectedRow]] = {}
         self.checks: dict[str, ListCheck] = {}
         self.contact_warnings: dict[str, list[ContactWarning]] = {}
@@ -186,12 +189,16 @@ class FakeIntake:
         """See `dialer.api.ports.ContactIntake`."""
         return self._folder
 
-    async def start_list(self, campaign: CampaignId, path: Path, name: str) -> ListImport:
+    async def start_list(
+        self, campaign: CampaignId, path: Path, name: str, *, refuse_duplicates: bool = False
+    ) -> ListImport:
         """See `dialer.api.ports.ContactIntake`."""
         if self.fail_with is not None:
             raise self.fail_with
         id = f"list-{len(self.imports) + 1}"
         self.files[id] = path
+        if refuse_duplicates:
+            self.refusing_duplicates.add(id)
         self.imports[id] = ListImport(
             id=id,
             campaign=campaign,
@@ -300,6 +307,24 @@ class FakeAttempts:
         self.rows: list[Attempt] = []
         self.codes: dict[CallId, str] = {}
 
+    async def answer_counts(self, since: float, until: float) -> Mapping[CampaignId, AnswerCounts]:
+        """See `dialer.api.ports.Attempts`; sampled calls without a code are not judged."""
+        found: dict[CampaignId, AnswerCounts] = {}
+        for row in self.rows:
+            if not since <= row.ended_at < until or row.answered_at is None:
+                continue
+            code = self.codes.get(row.call) if row.machine_sampled and row.connected_at is not None else None
+            machine = code is not None and says_machine(code)
+            live = row.outcome in LIVE and not machine
+            found[row.campaign] = found.get(row.campaign, AnswerCounts()) + AnswerCounts(
+                live_answers=int(live),
+                abandoned=int(live and (row.outcome is Outcome.ABANDONED or row.late)),
+                hung_up_as_machine=int(row.outcome is Outcome.MACHINE),
+                judged=int(code is not None),
+                judged_people=int(code is not None and not machine),
+            )
+        return found
+
     async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
         """See `dialer.api.ports.Attempts`."""
         return {call: self.codes[call] for call in calls if call in self.codes}
@@ -351,6 +376,17 @@ class FakePacing:
         return found[:limit]
 
 
+class FakeExplanations:
+    """Explains what it was told to."""
+
+    def __init__(self) -> None:
+        self.known: dict[ContactId, Explanation] = {}
+
+    async def explain(self, campaign: Campaign, state: CampaignState, contact: ContactId) -> Explanation | None:
+        """See `dialer.api.ports.Explanations`."""
+        return self.known.get(contact)
+
+
 class FakeHealth:
     """Says what `rows` says."""
 
@@ -374,6 +410,7 @@ class FakeNode:
         self.recycling = FakeRecycling()
         self.purges = FakePurges()
         self.attempts = FakeAttempts()
+        self.explanations = FakeExplanations()
         self.pacing = FakePacing()
         self.results = Broadcast()
         self.health = FakeHealth()
@@ -388,6 +425,7 @@ class FakeNode:
             recycling=self.recycling,
             purges=self.purges,
             attempts=self.attempts,
+            explanations=self.explanations,
             pacing=self.pacing,
             results=self.results,
             health=self.health,

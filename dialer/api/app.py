@@ -14,6 +14,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from dialer.api import (
+    abandonment_routes,
     agent_routes,
     call_routes,
     campaign_routes,
@@ -24,6 +25,7 @@ from dialer.api import (
     pacing_routes,
     purge_routes,
     recycle_routes,
+    why_routes,
 )
 from dialer.api.auth import Authenticator, AuthMiddleware
 from dialer.api.bodies import MAX_JSON_BYTES, check_body
@@ -48,6 +50,8 @@ def create_app(ports: ApiPorts, settings: Settings) -> Litestar:
         route_handlers=[
             campaign_routes.routes,
             pacing_routes.routes,
+            abandonment_routes.routes,
+            why_routes.routes,
             contact_routes.routes,
             list_routes.routes,
             recycle_routes.routes,

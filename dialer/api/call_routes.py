@@ -192,4 +192,6 @@ async def dispose(data: JSONBody[DispositionInput], request: KeyedRequest, ports
     return Accepted()
 
 
-routes = Router("/", route_handlers=[list_calls, list_calls_now, get_call, hang_up, do_not_call, dispose], tags=["calls"])
+routes = Router(
+    "/", route_handlers=[list_calls, list_calls_now, get_call, hang_up, do_not_call, dispose], tags=["calls"]
+)

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Router, get, patch, post
 from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, Role, StoredCampaign
+from dialer.api.ports import ApiKey, ApiPorts, Role, RuleOverride, StoredCampaign
 from dialer.api.requests import Cursor, KeyedRequest, Limit, Ports, cursor_name, cursor_to, known_campaign, submit
 from dialer.api.rows import CampaignOut, CampaignsPage, campaign_out
-from dialer.campaigns import CampaignInput, CampaignSettings, campaign_of, change_campaign
-from dialer.core.campaign import ORDERS, CampaignState
+from dialer.campaigns import CampaignInput, CampaignSettings, campaign_of, change_campaign, dump_campaign
+from dialer.core.campaign import ORDERS, Campaign, CampaignState
 from dialer.core.events import CampaignConfigured, CampaignOrdered
 from dialer.core.ids import CampaignId
+from dialer.errors import InputError
 from dialer.projections.live_rows import CallerIdRow
+
+
+class OverrideInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A rule that a named person sets aside for this campaign; it is recorded, for good."""
+
+    rule: Annotated[str, Meta(min_length=1, max_length=128, description="Its id or version, as the refusal has it")]
+    by: Annotated[str, Meta(min_length=2, max_length=200, description="Who answers for it: a person's name")]
+    why: Annotated[str, Meta(min_length=1, max_length=2_000)]
+
+
+Overrides = OverrideInput | Annotated[list[OverrideInput], Meta(max_length=50)] | None
+
+
+class NewCampaign(CampaignInput, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A campaign, and the rules that are set aside for it."""
+
+    override: Overrides = None
+
+
+class CampaignChange(CampaignSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings of a campaign, and the rules that are set aside for them."""
+
+    override: Overrides = None
+
+
+class CampaignChecked(CampaignOut, kw_only=True):
+    """A campaign as it was made or changed."""
+
+    #: Rules that it breaks all the same: our own policy, or such as somebody has set aside.
+    warnings: list[str]
+
 
 _READERS = (Role.SUPERVISOR, Role.CRM)
 
@@ -29,15 +62,85 @@ def _out(ports: ApiPorts, stored: StoredCampaign) -> CampaignOut:
     return campaign_out(stored, None if state is None else state.value, live.campaign(id, ports.clock.now()))
 
 
+def _checked_out(ports: ApiPorts, stored: StoredCampaign, warnings: list[str]) -> CampaignChecked:
+    out = _out(ports, stored)
+    return CampaignChecked(
+        id=out.id, state=out.state, updated_at=out.updated_at, settings=out.settings, live=out.live, warnings=warnings
+    )
+
+
+async def _hold_to_rules(
+    ports: ApiPorts, key: ApiKey, campaign: Campaign, before: Campaign | None, wanted: Overrides
+) -> list[str]:
+    """Refuse settings that break a rule of law, unless somebody has set it aside; what is broken all the same.
+
+    A change answers for what it changes: a setting that stays as it was, with its rule broken before, is only told.
+
+    Raises:
+        ApiError: 422 with the rules' names; 403 where this key may set no rule aside.
+        InputError: an override of a rule that is not broken.
+    """
+    overrides = [] if wanted is None else wanted if isinstance(wanted, list) else [wanted]
+    if overrides and key.role not in {Role.MANAGER, Role.SUPERVISOR}:
+        raise ApiError(403, f"a key of role {key.role} may set no rule aside; it takes manager, supervisor")
+    if ports.campaign_rules is None:
+        if overrides:
+            raise InputError(f"override: no rule is broken that could be set aside ({overrides[0].rule!r})")
+        return []
+    now = ports.clock.now()
+    broken = ports.campaign_rules.broken(campaign, now)
+    known: frozenset[tuple[str, str]] = frozenset()
+    if before is not None:
+        settings, were = dump_campaign(campaign), dump_campaign(before)
+        known = frozenset(
+            (b.setting, b.version)
+            for b in ports.campaign_rules.broken(before, now)
+            if all(settings[name] == were[name] for name in _settings_of(b.setting))
+        )
+    aside = [(b, next((o for o in overrides if o.rule in {b.rule, b.version}), None)) for b in broken]
+    refused = [b for b, override in aside if b.of_law and override is None and (b.setting, b.version) not in known]
+    if refused:
+        raise ApiError(
+            422,
+            f"{'; '.join(f'{b.setting}: {b.says}' for b in refused)}. Change it, or have a named person set the rule "
+            'aside: "override": {"rule": …, "by": …, "why": …}',
+            error="breaks_a_rule",
+            details={"rules": [{"rule": b.rule, "version": b.version, "setting": b.setting} for b in refused]},
+        )
+    names = {name for b in broken for name in (b.rule, b.version)}
+    for idle in (override.rule for override in overrides if override.rule not in names):
+        raise InputError(f"override: {idle!r} is no rule that these settings break; leave it out")
+    for b, override in aside:
+        if override is not None:
+            by = RuleOverride(by=override.by, why=override.why, key=key.id)
+            await ports.campaign_rules.set_aside(campaign.id, b, by, now)
+    return [
+        f"{b.setting}: {b.says}" + ("" if override is None else f"; set aside by {override.by}")
+        for b, override in aside
+    ]
+
+
+def _settings_of(setting: str) -> tuple[str, ...]:
+    """What of a campaign decides about a setting that rules know."""
+    # Which rules apply is decided by these four for all of them.
+    applies = ("purpose", "party", "jurisdictions", "bases")
+    return (setting, "caller_ids", *applies) if setting == "caller_id" else (setting, *applies)
+
+
 @post("/campaigns", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY))
-async def create_campaign(data: JSONBody[CampaignInput], ports: Ports) -> CampaignOut:
+async def create_campaign(data: JSONBody[NewCampaign], request: KeyedRequest, ports: Ports) -> CampaignChecked:
     """Create a campaign. It begins as a draft: load contacts, then start it."""
     campaign = campaign_of(data)
     now = ports.clock.now()
+    exists = ApiError(409, f"there is a campaign {campaign.id!r} already; change it with PATCH", error="exists")
+    if await ports.campaigns.get(campaign.id) is not None:
+        raise exists
+    warnings = await _hold_to_rules(ports, request.auth, campaign, None, data.override)
     if not await ports.campaigns.create(campaign, now):
-        raise ApiError(409, f"there is a campaign {campaign.id!r} already; change it with PATCH", error="exists")
+        raise exists
     await submit(ports, CampaignConfigured(at=now, campaign=campaign))
-    return _out(ports, StoredCampaign(campaign=campaign, state=CampaignState.DRAFT, updated_at=now))
+    stored = StoredCampaign(campaign=campaign, state=CampaignState.DRAFT, updated_at=now)
+    return _checked_out(ports, stored, warnings)
 
 
 @get("/campaigns", guards=[requires(*_READERS)], responses=documented(*KEYED, 422, 503))
@@ -69,17 +172,19 @@ async def get_caller_ids(campaign: FromPath[str], ports: Ports) -> list[CallerId
 
 @patch("/campaigns/{campaign:str}", guards=[requires(Role.SUPERVISOR)], responses=documented(*KEYED, *BODY, 404))
 async def change(
-    campaign: FromPath[str], data: JSONBody[CampaignSettings], request: KeyedRequest, ports: Ports
-) -> CampaignOut:
+    campaign: FromPath[str], data: JSONBody[CampaignChange], request: KeyedRequest, ports: Ports
+) -> CampaignChecked:
     """Change some settings; what is left out stays. Calls under way keep the settings with which they began."""
     stored = await known_campaign(ports, campaign)
     # `data` was checked, but cannot say which fields were given and which are defaults.
     given: dict[str, Any] = msgspec.json.decode(await request.body())
+    given.pop("override", None)
     changed = change_campaign(stored.campaign, given)
+    warnings = await _hold_to_rules(ports, request.auth, changed, stored.campaign, data.override)
     now = ports.clock.now()
     await ports.campaigns.save(changed, now)
     await submit(ports, CampaignConfigured(at=now, campaign=changed))
-    return _out(ports, StoredCampaign(campaign=changed, state=stored.state, updated_at=now))
+    return _checked_out(ports, StoredCampaign(campaign=changed, state=stored.state, updated_at=now), warnings)
 
 
 async def _order(ports: ApiPorts, campaign: str, wanted: CampaignState) -> CampaignOut:

@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from litestar import Router, get, post
 from litestar.openapi.datastructures import ResponseSpec
@@ -27,6 +27,11 @@ from dialer.intake.downloads import csv_lines
 _WRITE_AT_ONCE: Final = 1024 * 1024
 _ROWS_AT_ONCE: Final = 500
 ListName = Annotated[str, QueryParameter(max_length=200, description="What people call the list; default: its id")]
+
+Duplicates = Annotated[
+    Literal["report", "refuse"],
+    QueryParameter(description="What becomes of a row whose numbers other contacts of the campaign all have"),
+]
 
 
 async def _store(source: AsyncIterator[bytes], path: Path) -> int:
@@ -67,7 +72,12 @@ async def _store(source: AsyncIterator[bytes], path: Path) -> int:
     ),
 )
 async def upload_list(
-    campaign: FromPath[str], request: KeyedRequest, ports: Ports, settings: NodeSettings, name: ListName = ""
+    campaign: FromPath[str],
+    request: KeyedRequest,
+    ports: Ports,
+    settings: NodeSettings,
+    name: ListName = "",
+    duplicates: Duplicates = "report",
 ) -> ListOut:
     """Upload a list."""
     stored = await known_campaign(ports, campaign)
@@ -78,7 +88,8 @@ async def upload_list(
         await asyncio.to_thread(path.unlink, missing_ok=True)
         raise ApiError(422, "the file is empty; a header line and at least one row are needed")
     try:
-        started = await ports.intake.start_list(stored.campaign.id, path, name)
+        refuse = duplicates == "refuse"
+        started = await ports.intake.start_list(stored.campaign.id, path, name, refuse_duplicates=refuse)
     except BaseException:
         await asyncio.to_thread(path.unlink, missing_ok=True)
         raise

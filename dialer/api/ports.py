@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from dialer.compliance.machine_error import AnswerCounts
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.events import PeopleEvent
@@ -131,6 +132,43 @@ class Campaigns(Protocol):
         """Replace the settings of a campaign; its state stays."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenRule:
+    """A setting of a campaign that breaks a rule."""
+
+    setting: str
+    #: Id of the rule, its version, and what it says about the setting.
+    rule: str
+    version: str
+    says: str
+    #: A rule of law or of a code is broken, and not only our own policy.
+    of_law: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleOverride:
+    """A named person sets a rule aside."""
+
+    by: str
+    why: str
+    #: Of the API key that it came with.
+    key: str
+
+
+class CampaignRules(Protocol):
+    """What the rule book says about campaigns (`dialer.runtime.campaign_rules.BookedRules`)."""
+
+    def broken(self, campaign: Campaign, now: float) -> Sequence[BrokenRule]:
+        """The rules that its settings break.
+
+        Raises:
+            InputError: it names a jurisdiction that is not on file.
+        """
+
+    async def set_aside(self, campaign: CampaignId, broken: BrokenRule, override: RuleOverride, now: float) -> None:
+        """Put on record that somebody has set a rule aside; done when it returns."""
+
+
 # ---- contacts and lists
 
 
@@ -230,8 +268,13 @@ class ContactIntake(Protocol):
     def upload_folder(self) -> Path:
         """Where an upload is written; a folder that exists, and which workers can read."""
 
-    async def start_list(self, campaign: CampaignId, path: Path, name: str) -> ListImport:
-        """Begin to import an uploaded CSV file, which is the importer's from now on."""
+    async def start_list(
+        self, campaign: CampaignId, path: Path, name: str, *, refuse_duplicates: bool = False
+    ) -> ListImport:
+        """Begin to import an uploaded CSV file, which is the importer's from now on.
+
+        With `refuse_duplicates` rows are rejected all of whose numbers other contacts of the campaign have.
+        """
 
     async def list_import(self, id: str) -> ListImport | None:
         """One list."""
@@ -322,6 +365,9 @@ class Attempts(Protocol):
     async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
         """The latest code that each of these calls was closed with, where it was."""
 
+    async def answer_counts(self, since: float, until: float) -> Mapping[CampaignId, AnswerCounts]:
+        """What became of answered calls that ended in ``since <= at < until``, of each campaign that had any."""
+
 
 class Pacing(Protocol):
     """The pacing journal."""
@@ -384,6 +430,41 @@ class Exposition(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneExplanation:
+    """One number of a contact: may it be called, and by which rules."""
+
+    phone: Phone
+    #: Scopes of the do-not-call entries that hold it back.
+    do_not_call: tuple[str, ...]
+    permitted: bool
+    #: Unix seconds from which the law allows it; None: not before something changes.
+    next_at: float | None
+    #: The verdict of the rules (`dialer.compliance.verdict_record`).
+    law: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why a contact is not being called, and when it will be."""
+
+    #: waiting, finished or removed.
+    status: str
+    #: One sentence for people.
+    says: str
+    #: Unix seconds from which it may be called; None: not, as things are.
+    next_at: float | None
+    attempts: int
+    phones: tuple[PhoneExplanation, ...]
+
+
+class Explanations(Protocol):
+    """Tells why a contact is not called."""
+
+    async def explain(self, campaign: Campaign, state: CampaignState, contact: ContactId) -> Explanation | None:
+        """What stands in the way of a contact; None where it is not on record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiPorts:
     """Everything that the API is connected to."""
 
@@ -396,7 +477,10 @@ class ApiPorts:
     recycling: Recycling
     purges: Purges
     attempts: Attempts
+    explanations: Explanations
     pacing: Pacing
     results: Results
     health: Health
     metrics: Exposition
+    #: None: settings are held to no rule book.
+    campaign_rules: CampaignRules | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from dialer.cli.client import Api, with_api
 from dialer.cli.screen import JsonOption, fail, out, percent, print_json, print_rows
@@ -30,6 +31,11 @@ def create(
     machine_detection: Annotated[bool, typer.Option(help="Detect answering machines.")] = False,
     screen_pop: Annotated[str | None, typer.Option(help="URL template for the agent's screen.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="All settings from a TOML file.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option(help="A rule that is set aside; needs --by and --why. Can be given again.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who sets the rule aside: a person's name.")] = None,
+    why: Annotated[str | None, typer.Option(help="Why it is set aside; recorded.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create a campaign; options override the file."""
@@ -51,10 +57,18 @@ def create(
     body |= {key: value for key, value in given.items() if value is not None}
     if machine_detection:
         body.setdefault("machine_detection", {})
+    if override:
+        if not by or not why:
+            fail("a rule is set aside by somebody and for a reason: give --by NAME and --why TEXT", code=2)
+        body["override"] = [{"rule": rule, "by": by, "why": why} for rule in override]
+    elif by or why:
+        fail("--by and --why belong to --override RULE", code=2)
     created = api.post("/campaigns", {**body, "id": campaign})
     if as_json:
         print_json(created)
     else:
+        for warning in created.get("warnings", []):
+            out.print(f"[yellow]Mind:[/] {escape(warning)}")
         out.print(f"Campaign [bold]{campaign}[/] created. Next: cadencia list load {campaign} FILE.csv")
 
 

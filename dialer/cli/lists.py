@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,13 @@ _POLL_S = 0.3
 _CSV_HELP = "Print every rejected row and every warning as CSV."
 
 
+class Duplicates(StrEnum):
+    """What becomes of them."""
+
+    REPORT = "report"
+    REFUSE = "refuse"
+
+
 @app.callback()
 def _group() -> None:
     """Lists of contacts."""
@@ -31,11 +39,16 @@ def load(
     campaign: Annotated[str, typer.Argument(help="Campaign that the contacts go to.", show_default=False)],
     file: Annotated[Path, typer.Argument(help="CSV file with a header row.", exists=True, dir_okay=False)],
     name: Annotated[str | None, typer.Option(help="Name of the list; default: the file's.")] = None,
+    duplicates: Annotated[
+        Duplicates, typer.Option(help="What becomes of a row whose numbers other contacts of the campaign have.")
+    ] = Duplicates.REPORT,
     rejected: Annotated[Path | None, typer.Option(help="Write rejected rows with their reasons to this CSV.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Load a list; the first contacts are called while the rest is still being read."""
-    state = api.upload(f"/campaigns/{campaign}/lists", file, "text/csv", name=name or file.name)
+    state = api.upload(
+        f"/campaigns/{campaign}/lists", file, "text/csv", name=name or file.name, duplicates=duplicates.value
+    )
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

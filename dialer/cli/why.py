@@ -1,15 +1,16 @@
-"""`cadencia why`: may this number be called now; if not, why, and when. Needs no running node."""
+"""`cadencia why`: may this number be called now; if not, why, and when. Needs no running node, unless for a contact."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
-from dialer.cli.client import ConfigOption
-from dialer.cli.screen import JsonOption, fail, out, print_json
+from dialer.cli.client import Api, ConfigOption
+from dialer.cli.screen import JsonOption, fail, out, print_json, print_rows
 from dialer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ _PURPOSES = "marketing, debt, survey or service"
 
 
 def why(
-    phone: Annotated[str, typer.Option(help="The number, such as +34600111222.", show_default=False)],
+    phone: Annotated[str, typer.Option(help="The number, such as +34600111222.", show_default=False)] = "",
     campaign: Annotated[str, typer.Option(help="The campaign for which would be called.")] = "",
+    contact: Annotated[
+        str,
+        typer.Option(help="A contact of the campaign: asks the running node, which knows its record and lists too."),
+    ] = "",
     purpose: Annotated[str, typer.Option(help=f"What it calls for: {_PURPOSES}.")] = "marketing",
     party: Annotated[str, typer.Option(help="Whom it calls: consumer or business.")] = "consumer",
     at: Annotated[str | None, typer.Option(help="Another moment than now, such as 2026-11-22T16:00:00+01:00.")] = None,
@@ -48,8 +53,13 @@ def why(
 ) -> None:
     """Why a number is not called now, and when it is: place, consent and calling hours, by the rules on file.
 
-    Looks at the rules alone: not at lists, do-not-call entries or calls that were made.
+    Looks at the rules alone: not at lists, do-not-call entries or calls that were made, unless a contact is named.
     """
+    if contact:
+        _show_contact(config, campaign, contact, as_json=as_json)
+        return
+    if not phone:
+        fail("name a number with --phone, or a contact with --campaign and --contact", 2)
     from dialer.compliance.caps import Subject  # noqa: PLC0415
     from dialer.compliance.eligibility import Eligibility, Terms  # noqa: PLC0415
     from dialer.compliance.loader import find_folder, load_rule_book  # noqa: PLC0415
@@ -103,6 +113,26 @@ def why(
         print_json(verdict_record(verdict))
         return
     _show(verdict)
+
+
+def _show_contact(config: Path | None, campaign: str, contact: str, *, as_json: bool) -> None:
+    if not campaign:
+        fail("--contact needs --campaign: the same id may be another person's elsewhere", 2)
+    found = Api.connect(config, None, None).get(f"/campaigns/{quote(campaign, '')}/contacts/{quote(contact, '')}/why")
+    if as_json:
+        print_json(found)
+        return
+    out.print(f"{found['status']}, {found['attempts']} attempts: {found['says']}", markup=False, highlight=False)
+    rows = [
+        {
+            "phone": one["phone"],
+            "do-not-call": ", ".join(one["do_not_call"]) or "no",
+            "from": one["next_at"],
+            "rules": one["law"]["says"],
+        }
+        for one in found["phones"]
+    ]
+    print_rows(rows, list(rows[0]) if rows else [])
 
 
 def _consents(path: Path | None) -> list[Consent]:

@@ -21,7 +21,10 @@ from dialer.compliance.rules import (
     RingRule,
     Rule,
 )
+from dialer.core.campaign import Campaign
 from dialer.core.ids import Phone
+from dialer.core.ringing import rings_for_s
+from dialer.errors import ConfigError, InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,34 @@ def breaches(
             if settings.retention_days < kept.days:
                 breach("retention_days", kept, f"records are kept for {kept.days} days, not {settings.retention_days}")
     return found
+
+
+def breaches_of(book: RuleBook, campaign: Campaign, day: date) -> list[Breach]:
+    """As `breaches`, for a campaign, by the jurisdictions that it names; of a pool of numbers each is looked at.
+
+    A campaign that names none is held to the policy alone: whom it calls is not known before it does, and then the gate
+    looks.
+
+    Raises:
+        InputError: it names a jurisdiction that is not on file.
+    """
+    try:
+        seats = [book.named(name) for name in campaign.jurisdictions]
+    except ConfigError as error:
+        raise InputError(f"jurisdictions: {error}") from error
+    shown: list[Phone | None] = [caller_id.number for caller_id in campaign.pool]
+    found: dict[tuple[str, str], Breach] = {}
+    for caller_id in shown or [None]:
+        settings = CampaignSettings(
+            max_abandonment=campaign.max_abandonment,
+            connect_within_s=campaign.connect_within_s,
+            ring_timeout_s=rings_for_s(campaign.ring_timeout_s),
+            message=bool(campaign.message),
+            caller_id=caller_id,
+        )
+        for breach in breaches(book, seats, Purpose(campaign.purpose), Party(campaign.party), settings, day):
+            found.setdefault((breach.setting, breach.rule.version), breach)
+    return list(found.values())
 
 
 def strictest_abandonment(

@@ -103,26 +103,32 @@ class CallerIdLedger:
         The longest prefix in common wins; among equals the one used least today, in the order of the pool.
         """
         best: CallerId | None = None
-        best_rank = (0, 0)
+        best_near, least = 0, 0
+        day = self._day(now)
+        # Asked before every call, of hundreds of numbers: plain comparisons, and prefixes looked at where one fits.
         for candidate in pool:
-            use = self._use(candidate.number, now)
+            use = self._use_on(candidate.number, day)
             if now < use.rests_until:
                 continue
             if candidate.max_calls_per_day is not None and use.today >= candidate.max_calls_per_day:
                 continue
-            near = max((len(prefix) for prefix in candidate.prefixes if phone.startswith(prefix)), default=0)
-            rank = (near, -use.today)
-            if best is None or rank > best_rank:
-                best, best_rank = candidate, rank
+            near = 0
+            if candidate.prefixes and phone.startswith(candidate.prefixes):
+                near = max(len(prefix) for prefix in candidate.prefixes if phone.startswith(prefix))
+            if best is None or near > best_near or (near == best_near and use.today < least):
+                best, best_near, least = candidate, near, use.today
         return best
 
     def left(self, pool: Sequence[CallerId], now: float) -> float:
         """Calls that may still be made from these numbers today; infinite where one of them has no cap."""
-        calls = 0.0
+        calls = 0
+        day = self._day(now)
         for one in pool:
-            use = self._use(one.number, now)
+            use = self._use_on(one.number, day)
             if now >= use.rests_until:
-                calls += math.inf if one.max_calls_per_day is None else max(0, one.max_calls_per_day - use.today)
+                if one.max_calls_per_day is None:
+                    return math.inf
+                calls += max(0, one.max_calls_per_day - use.today)
         return calls
 
     def started(self, number: Phone, now: float) -> None:
@@ -152,7 +158,8 @@ class CallerIdLedger:
         use.answered = use.answered * keep + answered
         if use.ended < _LEAST_CALLS or now < use.rests_until:
             return False
-        others = [self._use(other.number, now) for other in pool if other.number != number]
+        day = self._day(now)
+        others = [self._use_on(other.number, day) for other in pool if other.number != number]
         awake = [other for other in others if now >= other.rests_until]
         ended = sum(other.ended for other in awake)
         if ended < _LEAST_CALLS:
@@ -205,11 +212,16 @@ class CallerIdLedger:
         use = self._use(number, now)
         use.today = max(use.today, calls_today)
 
+    def _day(self, now: float) -> int:
+        return int((now + self.utc_offset_s) // _DAY_S)
+
     def _use(self, number: Phone, now: float) -> _Use:
+        return self._use_on(number, self._day(now))
+
+    def _use_on(self, number: Phone, day: int) -> _Use:
         use = self._uses.get(number)
         if use is None:
             use = self._uses[number] = _Use()
-        day = int((now + self.utc_offset_s) // _DAY_S)
         # A clock that is set back does not begin the day again.
         if day > use.day:
             use.day, use.today = day, 0

@@ -1,7 +1,7 @@
 """People who object to further calls: by a key while the abandonment message plays, or to an agent.
 
-By key the order is: entry on the do-not-call list, and only then the goodbye, which is a promise. Where the entry is not
-acknowledged in time the call ends without one; the entry is written all the same.
+By key the order is: entry on the do-not-call list, and only then the goodbye, which is a promise. Where the entry is
+not acknowledged in time the call ends without one; the entry is written all the same.
 """
 
 from __future__ import annotations

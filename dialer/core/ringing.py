@@ -1,8 +1,8 @@
 """How long a phone may ring, and how long a carrier may be silent.
 
-The law counts from the first ringing, and the time until then belongs to the carrier: the engine gives a call up so long
-after `CallRinging`. Asterisk knows one limit only, from the originate on; it is set so far behind that it never ends a
-phone's ringing, and is there for the day on which nobody tells Asterisk anything any more.
+The law counts from the first ringing, and the time until then belongs to the carrier: the engine gives a call up so
+long after `CallRinging`. Asterisk knows one limit only, from the originate on; it is set so far behind that it never
+ends a phone's ringing, and is there for the day on which nobody tells Asterisk anything any more.
 """
 
 from __future__ import annotations

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
 from dialer.core.ids import CampaignId
@@ -24,6 +26,7 @@ from dialer.intake.rows import ListFormat
 from dialer.intake.rows import RejectedRow as Refused
 from dialer.queues.port import Offered, PackedOffer
 from dialer.storage.contact_rows import ContactRow
+from dialer.storage.contact_scan import ScannedContact
 from dialer.storage.lists import ContactList, ListCounts, ListState, RejectedRow
 
 #: Rows in one transaction: the database is waited for once a transaction, and other writers wait as long as it lasts.
@@ -40,6 +43,13 @@ class ContactStore(Protocol):
 
     async def upsert_rows(self, rows: Sequence[ContactRow], *, fresh: bool = False) -> bool:
         """Add or update contacts that are most likely all new (`fresh`) or not; whether to expect it of the next."""
+
+
+class NumberStore(Protocol):
+    """Who has which number (`dialer.storage.contact_scan.ContactScan`)."""
+
+    def of_campaign(self, campaign: CampaignId) -> AsyncIterator[list[ScannedContact]]:
+        """Every contact of a campaign."""
 
 
 class ListStore(Protocol):
@@ -80,6 +90,8 @@ class ImportOrder:
     form: ListFormat | None = None
     #: Whether the same order is run again where Redis or the database fails: the list has not failed then.
     tried_again: bool = False
+    #: Whether a row is rejected all of whose numbers other contacts of the campaign have; by default it is taken.
+    refuse_duplicates: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +123,7 @@ class Importer:
         hopper: None where contacts are only stored, and `dialer.queues.port.Queues.rebuild` loads them later.
         now: the clock.
         read: how a file is read; another process by default.
+        numbers: who has which number; needed for lists that refuse numbers of others.
     """
 
     def __init__(
@@ -120,12 +133,14 @@ class Importer:
         hopper: Hopper | None,
         now: Callable[[], float],
         read: Read = read_apart,
+        numbers: NumberStore | None = None,
     ) -> None:
         self._contacts = contacts
         self._lists = lists
         self._hopper = hopper
         self._now = now
         self._read = read
+        self._numbers = numbers
 
     async def run(self, order: ImportOrder, on_progress: OnProgress | None = None) -> ImportProgress:
         """Load one list; a list that was interrupted is loaded whole by running the same order again.
@@ -168,7 +183,9 @@ class Importer:
             fresh,
         )
         try:
-            await run.all(self._read)
+            with ExitStack() as stack:
+                numbers = await self._known(order, stack) if order.refuse_duplicates else None
+                await run.all(self._read, numbers)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 state, text = ListState.CANCELLED, "stopped before its end; load the same list again to go on"
@@ -185,6 +202,16 @@ class Importer:
         if on_progress is not None:
             on_progress(progress)
         return progress
+
+    async def _known(self, order: ImportOrder, stack: ExitStack) -> Path:
+        """A file of the numbers that contacts of the campaign have, until `stack` ends."""
+        if self._numbers is None:
+            raise InputError("this importer cannot refuse numbers of others: it was not told who has which")
+        from dialer.intake.known_numbers import gather  # noqa: PLC0415  # numpy, which hardly any list needs
+
+        path = Path(stack.enter_context(TemporaryDirectory(prefix="cadencia-numbers-"))) / "known.npy"
+        await gather(self._numbers, order.campaign, path)
+        return path
 
     async def _note_failure(self, list_id: str, state: ListState, counts: ListCounts, text: str) -> None:
         try:
@@ -265,13 +292,14 @@ class _Run:
             seconds=self._now() - self._started_at,
         )
 
-    async def all(self, read: Read) -> None:
+    async def all(self, read: Read, known: Path | None) -> None:
         """Read, store and offer until the end of the file."""
         order = ReadOrder(
             path=str(self._order.path),
             campaign=self._order.campaign,
             region=self._order.region,
             form=self._order.form,
+            known="" if known is None else str(known),
         )
         try:
             async with asyncio.TaskGroup() as tasks:

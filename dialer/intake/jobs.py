@@ -72,13 +72,31 @@ class Job:
     meta: Mapping[str, object] = field(default_factory=dict)
 
 
-def import_list(*, list_id: str, campaign: str, path: str, name: str, delete: bool) -> Job:
-    """Import a file that the workers can read; `delete`: it is theirs, and goes when it has been imported."""
+def import_list(
+    *, list_id: str, campaign: str, path: str, name: str, delete: bool, refuse_duplicates: bool = False
+) -> Job:
+    """Import a file that the workers can read.
+
+    Args:
+        list_id: of the list.
+        campaign: whose contacts these become.
+        path: of the file.
+        name: of the list; the file's where empty.
+        delete: the file is theirs, and goes when it has been imported.
+        refuse_duplicates: reject rows all of whose numbers other contacts of the campaign have.
+    """
     return Job(
         id=f"import-{list_id}",
         function=IMPORT_LIST,
         queue=IMPORTS,
-        arguments={"list_id": list_id, "campaign": campaign, "path": path, "name": name, "delete": delete},
+        arguments={
+            "list_id": list_id,
+            "campaign": campaign,
+            "path": path,
+            "name": name,
+            "delete": delete,
+            "refuse_duplicates": refuse_duplicates,
+        },
         timeout_s=_IMPORT_TIMEOUT_S,
         retries_s=_IMPORT_RETRIES_S,
         result_kept_s=_IMPORT_KEPT_S,

@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import islice
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
@@ -23,7 +24,7 @@ from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId
 from dialer.errors import DialerError, InputError
 from dialer.intake.phones import PhoneReader
-from dialer.intake.rows import ListFormat, ListReader, RejectedRow, Row
+from dialer.intake.rows import KnownNumbers, ListFormat, ListReader, RejectedRow, Row
 from dialer.queues.port import PackedOffer
 from dialer.queues.wire import OFFER_AT_ONCE, pack
 from dialer.storage.contact_rows import ContactColumns, columns_of
@@ -40,6 +41,8 @@ class ReadOrder(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str
     region: str
     form: ListFormat | None = None
+    #: File of `dialer.intake.known_numbers`: rows with numbers of others are rejected; empty: they are taken.
+    known: str = ""
 
 
 class ReadBatch(msgspec.Struct, tag=True, kw_only=True):
@@ -110,7 +113,8 @@ def read_here(order: ReadOrder, out: BinaryIO) -> None:
     """Read the file and write its frames to `out`."""
     try:
         with open(order.path, "rb") as source:
-            reader = ListReader(source, CampaignId(order.campaign), PhoneReader(order.region), order.form)
+            known = _known(Path(order.known)) if order.known else None
+            reader = ListReader(source, CampaignId(order.campaign), PhoneReader(order.region), order.form, known)
             rows = iter(reader)
             while batch := list(islice(rows, BATCH)):
                 _write(out, _batch(batch, reader.bytes_read))
@@ -121,6 +125,13 @@ def read_here(order: ReadOrder, out: BinaryIO) -> None:
         if isinstance(error, BrokenPipeError):
             raise
         _write(out, ReadEnd(error=f"cannot read {order.path}: {error.strerror}"))
+
+
+def _known(path: Path) -> KnownNumbers:
+    # numpy takes longer to load than the first rows of a list to read, and hardly any list needs it.
+    from dialer.intake.known_numbers import KnownNumbers  # noqa: PLC0415
+
+    return KnownNumbers.load(path)
 
 
 def _batch(rows: list[Row], bytes_read: int) -> ReadBatch:

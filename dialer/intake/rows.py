@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
@@ -72,6 +72,13 @@ class RejectedRow:
     partial: bool = False
 
 
+class KnownNumbers(Protocol):
+    """Who has which number already (`dialer.intake.known_numbers.KnownNumbers`)."""
+
+    def of_another(self, phone: str, contact: str) -> bool:
+        """Whether contacts have the number, and `contact` is none of them."""
+
+
 Row = Contact | RejectedRow
 
 
@@ -83,18 +90,25 @@ class ListReader:
         campaign: whose contacts these become.
         phones: reads the numbers.
         form: None: found out.
+        known: numbers that contacts have already; a row all of whose numbers belong to others is rejected.
 
     Raises:
         InputError: the file as a whole cannot be used; says what was found and what to do.
     """
 
     def __init__(
-        self, source: BinaryIO, campaign: CampaignId, phones: PhoneReader, form: ListFormat | None = None
+        self,
+        source: BinaryIO,
+        campaign: CampaignId,
+        phones: PhoneReader,
+        form: ListFormat | None = None,
+        known: KnownNumbers | None = None,
     ) -> None:
         self.encoding: Encoding = detect_encoding(source)
         self._source = source
         self._campaign = campaign
         self._phones = phones
+        self._known = known
         self._lines = _Lines(read_lines(source, self.encoding))
         self._ids: dict[str, int] = {}
         self._numbers: dict[Phone, int] = {}
@@ -275,6 +289,10 @@ class ListReader:
     # ---- both
 
     def _unless_duplicate(self, row: int, contact: Contact, left_out: Sequence[Refusal]) -> Contact | Sequence[Row]:
+        known_numbers = self._known
+        if known_numbers is not None and all(known_numbers.of_another(p, contact.id) for p in contact.phones):
+            message = "another contact of the campaign has its number already, and the list refuses such rows"
+            return (self._refused(row, RejectReason.DUPLICATE_PHONE, message),)
         # Numbers first: a list without ids has ids made of them.
         numbers, phones = self._numbers, contact.phones
         known = False

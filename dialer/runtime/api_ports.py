@@ -17,6 +17,7 @@ from dialer.api.ports import (
     Role,
     StoredCampaign,
 )
+from dialer.compliance.machine_error import AnswerCounts
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign
 from dialer.core.ids import AgentId, CallId, CampaignId, Phone
@@ -101,6 +102,10 @@ class StoredAttempts:
     async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
         """The latest code that each of these calls was closed with, where it was."""
         return {call: found.code for call, found in (await self._dispositions.latest(calls)).items()}
+
+    async def answer_counts(self, since: float, until: float) -> Mapping[CampaignId, AnswerCounts]:
+        """What became of answered calls, of each campaign that had any."""
+        return await self._attempts.answer_counts(since, until)
 
     async def get(self, call: CallId) -> Attempt | None:
         """One ended call."""

@@ -81,11 +81,20 @@ class NodeIntake:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self._folder
 
-    async def start_list(self, campaign: CampaignId, path: Path, name: str) -> ListImport:
+    async def start_list(
+        self, campaign: CampaignId, path: Path, name: str, *, refuse_duplicates: bool = False
+    ) -> ListImport:
         """Hand an uploaded file to the workers."""
         list_id, now = secrets.token_hex(8), self._now()
         await self._lists.start(list_id, campaign, name=name or list_id, source="upload", now=now)
-        job = jobs.import_list(list_id=list_id, campaign=campaign, path=str(path), name=name, delete=True)
+        job = jobs.import_list(
+            list_id=list_id,
+            campaign=campaign,
+            path=str(path),
+            name=name,
+            delete=True,
+            refuse_duplicates=refuse_duplicates,
+        )
         await self._outbox.send(job)
         if self._worker is not None:
             self._worker.wake()

@@ -186,7 +186,6 @@ class Dispatcher:
         else:
             self._permit_requests.put_nowait(command)
 
-
     def _object(self, command: cmd.AddDoNotCall) -> None:
         try:
             self.do_not_call.put_nowait(command)

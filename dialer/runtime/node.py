@@ -32,7 +32,7 @@ from dialer.compliance.loader import find_folder, load_rule_book
 from dialer.compliance.registry_store import RegistryStore
 from dialer.compliance.registry_watch import RegistryWatch
 from dialer.compliance.screening import Screening
-from dialer.core.campaign import AbandonmentWindow
+from dialer.core.campaign import AbandonmentWindow, CampaignState
 from dialer.core.commands import RequestPermits
 from dialer.core.engine import Engine
 from dialer.core.events import CampaignConfigured, HangupAsked, HopperSeen
@@ -63,6 +63,7 @@ from dialer.runtime.clock import Clock
 from dialer.runtime.contact_intake import NodeIntake
 from dialer.runtime.control import NodeControl
 from dialer.runtime.dispatcher import Dispatcher, Projection
+from dialer.runtime.explanation import Explanations
 from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.runtime.outbox import Outbox
 from dialer.runtime.pacing_recorder import PacingRecorder
@@ -104,6 +105,8 @@ _MARK_EVERY_S = 5.0
 _SAMPLE_EVERY_S = 1.0
 #: What other nodes have called from a number is on record some seconds later anyway.
 _COUNT_CALLER_IDS_EVERY_S = 60.0
+#: A second or so of the database's time for a million contacts.
+_PENETRATION_EVERY_S = 300.0
 #: A transaction costs the same for one row as for fifty: what has ended goes into SQL together, a second later.
 _RECORD_EVERY_S = 1.0
 #: A calendar month, and the hour by which autumn makes one longer.
@@ -236,6 +239,7 @@ class Node:
         start("loop lag", lag.watch(self.metrics.event_loop_lag))
         start("samples", self._sample())
         start("caller ids", self._keep_counting_caller_ids(attempts))
+        start("penetration", self._keep_penetration(Recycling(self.database)))
         start("results", results_feed.follow(self.redis, self.keys["results"], self.results))
         self._start_streams()
         start("switch", self._run_switch())
@@ -402,6 +406,7 @@ class Node:
             ),
             purges=StreamPurges(self.redis, self.keys, DoNotCallList(self.database), self.clock.now),
             attempts=StoredAttempts(attempts, Dispositions(self.database)),
+            explanations=Explanations(self.database, self.screening, self.dispatcher.engine, self.clock.now),
             pacing=StoredPacing(PacingJournal(self.database)),
             results=self.results,
             health=NodeHealth(
@@ -498,6 +503,20 @@ class Node:
                     await self._count_caller_ids(attempts)
                 except StorageError as error:
                     _log.warning("calls of other nodes are not counted", error=str(error))
+
+    async def _keep_penetration(self, record: Recycling) -> None:
+        """How far the lists of running campaigns have been called; a look reads all contacts of a campaign."""
+        while True:
+            for campaign, run in list(self.dispatcher.engine.floor.campaigns.items()):
+                if run.state is CampaignState.RUNNING:
+                    try:
+                        found = await record.penetration(campaign)
+                    except StorageError as error:
+                        _log.warning("penetration is not known", campaign=campaign, error=str(error))
+                        continue
+                    called, loaded = sum(each.called for each in found), sum(each.contacts for each in found)
+                    self.metrics.list_progress(campaign, loaded=loaded, called=called)
+            await asyncio.sleep(_PENETRATION_EVERY_S)
 
     def _utc_offset_s(self) -> float:
         zone = ZoneInfo(self.settings.pacing.timezone)

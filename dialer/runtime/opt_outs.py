@@ -1,7 +1,7 @@
 """Objections by key, on their way to the stream of do-not-call entries.
 
-The engine is told when a write has returned, and only then is anybody promised anything. Where Redis is out of reach the
-entries are kept and written as soon as it is back; until then its gate is closed, so nobody is dialed.
+The engine is told when a write has returned, and only then is anybody promised anything. Where Redis is out of reach
+the entries are kept and written as soon as it is back; until then its gate is closed, so nobody is dialed.
 """
 
 from __future__ import annotations

@@ -9,9 +9,11 @@ from typing import Any, Final
 from sqlalchemy import Integer, Row, and_, bindparam, case, cast, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dialer.compliance.machine_error import AnswerCounts
 from dialer.core.attempt import LEGAL_LIMIT_S, Attempt
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import LIVE, Outcome
+from dialer.storage.answer_counts import answer_counts
 from dialer.storage.attempt_evidence import evidence_of
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
@@ -113,6 +115,10 @@ class Attempts:
         async with self._database.read() as connection:
             row = (await connection.execute(select(attempts).where(attempts.c.call == call))).one_or_none()
         return None if row is None else _attempt(row)
+
+    async def answer_counts(self, since: float, until: float) -> dict[CampaignId, AnswerCounts]:
+        """What became of answered calls, campaign by campaign (`dialer.storage.answer_counts`)."""
+        return await answer_counts(self._database, since, until)
 
     async def live_answers(self, campaign: CampaignId, since: float) -> list[tuple[float, int, int]]:
         """Live people who answered a campaign's calls since then, hour by hour.

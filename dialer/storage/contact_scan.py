@@ -56,6 +56,16 @@ class ContactScan:
         async for rows in self._pages(statement, ""):
             yield [ScannedContact(row[0], row[1], row[2], row[3], _numbers(row[4])) for row in rows]
 
+    async def of_campaign(self, campaign: CampaignId) -> AsyncIterator[list[ScannedContact]]:
+        """Every contact of one campaign, without time zone, consent and fields.
+
+        Raises:
+            StorageError: out of reach.
+        """
+        statement = _SCAN.format(more="", campaign="campaign = :campaign AND ")
+        async for rows in self._pages(statement, campaign):
+            yield [ScannedContact(row[0], row[1], row[2], row[3], _numbers(row[4])) for row in rows]
+
     async def of_list(self, campaign: CampaignId, list_id: str) -> AsyncIterator[list[ScannedContact]]:
         """The contacts whose data came last with one list; reads the whole campaign.
 

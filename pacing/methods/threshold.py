@@ -33,8 +33,12 @@ _MOST_OVER_LIMIT = 1.12
 _LEAST_OF_LIMIT = 0.4
 # Abandoned people come in bunches, so the budget wanders more than a coin would make it.
 _BUNCHING = 1.5
-# Below this many people left, beyond those at risk, the threshold fades.
+_SHARED_LUCK = 0.5
+# On a big floor a shortage lasts, and many answer while it does: the reserve bears the answers of so long a time.
+_BURST_S = 90.0
+# Below this many people left, beyond those at risk, the threshold fades; of many at risk, below this share of them.
 _FADE_BELOW = 1.0
+_FADE_SHARE = 0.3
 # No half hour may be worse than this many times the limit, however much of the legal windows is left; a half hour with
 # fewer answers than this counts as one with so many.
 _BRAKE_S = 1_800.0
@@ -51,9 +55,9 @@ def upper_bound(expected: float) -> float:
     """So many people at most, with 99 % confidence, are abandoned where `expected` are on average.
 
     Above the 99 % quantile of a Poisson variable of that mean (tested), whose spread is taken wider because abandoned
-    people come in bunches.
+    people come in bunches, and of many at once because all of them meet the same shortage.
     """
-    return expected + _ONE_IN_HAND + _NORMAL_99 * math.sqrt(_BUNCHING * expected)
+    return expected + _ONE_IN_HAND + _NORMAL_99 * math.sqrt((_BUNCHING + _SHARED_LUCK * expected) * expected)
 
 
 class Threshold:
@@ -93,7 +97,7 @@ class Threshold:
     def reserve(self) -> float:
         """People kept in hand so that bad luck does not exceed the limit."""
         spread = math.sqrt(0.5 * self._budget.limit * self._horizon * _BUNCHING)
-        return _RESERVE_DEVIATIONS * spread
+        return _RESERVE_DEVIATIONS * spread + self._budget.limit * self._answers_per_s * _BURST_S
 
     @property
     def target(self) -> float:
@@ -126,7 +130,8 @@ class Threshold:
         counted = max(float(recent.answers), _BRAKE_LEAST_ANSWERS)
         brake = _BRAKE_TIMES * self._budget.limit * counted - recent.abandoned - waiting
         surely = upper_bound(at_risk)
-        return _faded(value, left - surely), _faded(value, brake - surely + _ONE_IN_HAND)
+        over = max(_FADE_BELOW, _FADE_SHARE * surely)
+        return _faded(value, left - surely, over), _faded(value, brake - surely + _ONE_IN_HAND, over)
 
     def started(self, calls: int, mean_chance: float, answer_rate: float, *, bound: bool) -> None:
         """Calls were started.
@@ -168,5 +173,5 @@ class Threshold:
         self._observed += 1.0
 
 
-def _faded(threshold: float, left: float) -> float:
-    return threshold * min(max(left / _FADE_BELOW, 0.0), 1.0)
+def _faded(threshold: float, left: float, over: float) -> float:
+    return threshold * min(max(left / over, 0.0), 1.0)

@@ -41,7 +41,6 @@ async def test_a_hot_lead_is_dialed_within_two_seconds_of_its_push(tmp_path: Pat
 
         await until(lambda: len(started()) == LEADS, "the leads' calls")
         waits_s = {contact: at - pushed[contact] for contact, at in started().items()}
-        print(waits_s)
         assert max(waits_s.values()) <= 2.0, waits_s
         depth = await node.queues.depth(CAMPAIGN)
         assert depth.ready > WAITING / 2, "the leads were called before those who waited longer"

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from dialer.api.ports import Explanation
 from dialer.compliance.evidence import EvidenceKind
+from dialer.core.ids import ContactId
 from dialer.queues.embedded import EmbeddedServer
+from dialer.runtime.explanation import Explanations
 from dialer.simulation.world import Fate, Reaction
 from dialer.storage.evidence import EvidenceFilter, EvidenceStore
 from tests.e2e.floor import CAMPAIGN, QUICK, Floor, floor, phone, until
@@ -35,7 +38,7 @@ def rules(folder: Path, *, open_days: tuple[str, ...] = DAYS, more: str = "") ->
     (made / "POLICY.toml").write_text(
         f"""
 country = "POLICY"
-name = "test policy"
+name = "the test policy"
 reviewed = 2026-11-22
 [[hours]]
 id = "TEST-hours"
@@ -145,4 +148,42 @@ mark = "V"
         assert {one["reason"] for one in refused} == {"attempt_cap"}
         rung = [record.number for record in site.exchange.dialed]
         assert sorted(rung) == sorted(2 * [phone(n)[1:] for n in range(4)])
+        await site.settle()
+
+
+async def test_whoever_asks_why_is_told_what_stands_in_the_way(tmp_path: Path, own_valkey: EmbeddedServer) -> None:
+    today = datetime.now(UTC)
+    free = DAYS[(today + timedelta(days=3)).weekday()]
+    async with floor(tmp_path, own_valkey, rules=rules(tmp_path, open_days=(free,))) as site:
+        await site.begin(agents=1)
+        await site.push([1, 2, 3])
+        await site.push([4], not_before="2099-01-01T00:00:00Z")
+        await site.wait("contact.accepted", 4)
+        await site.write("removals", {"id": "r-1", "campaign": CAMPAIGN, "contact": "crm-2"})
+        await site.write("dnc", {"id": "d-1", "op": "add", "phone": phone(3), "scope": "*"})
+        await site.wait("removal.applied")
+        await site.wait("dnc.applied")
+        campaign = site.node.dispatcher.engine.floor.campaigns[CAMPAIGN]
+        explanations = Explanations(
+            site.node.database, site.node.screening, site.node.dispatcher.engine, site.node.clock.now
+        )
+
+        async def why(number: int) -> Explanation | None:
+            return await explanations.explain(campaign.campaign, campaign.state, ContactId(f"crm-{number}"))
+
+        async def on_record() -> bool:
+            removed, listed = await why(2), await why(3)
+            return removed is not None and listed is not None and (removed.status, listed.next_at) == ("removed", None)
+
+        await until(on_record, "removal and do-not-call entry in SQL")
+        waiting, listed, later = await why(1), await why(3), await why(4)
+        assert waiting is not None
+        assert listed is not None
+        assert later is not None
+        assert "no marketing calls by the house policy" in waiting.says
+        assert waiting.next_at is not None
+        assert waiting.next_at > site.now
+        assert (listed.says, listed.phones[0].do_not_call) == ("all of its numbers are on a do-not-call list", ("*",))
+        assert later.says == "waits for its next attempt at 2099-01-01T00:00:00.000000Z"
+        assert await why(99) is None
         await site.settle()

@@ -226,9 +226,7 @@ def test_without_a_key_none_is_waited_for(session: Session, name: Name, serials:
 
 
 @pytest.mark.slow
-def test_an_objection_that_nobody_records_gets_no_goodbye(
-    session: Session, name: Name, serials: Iterator[int]
-) -> None:
+def test_an_objection_that_nobody_records_gets_no_goodbye(session: Session, name: Name, serials: Iterator[int]) -> None:
     call = name("call")
     _listening(session, call, next(serials), key="9", sound="demo-congrats")
     session.events.collect(1.0)

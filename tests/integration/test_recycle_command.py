@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from dialer.api.app import create_app
 from dialer.api.ports import ListImport, Role
@@ -35,7 +34,7 @@ class Site:
     async def cadencia(self, *words: str) -> Result:
         arguments = [*words, "--api-url", self.url, "--api-key", "manager-secret"]
         # In a thread: the command has an event loop of its own.
-        return await asyncio.to_thread(CliRunner().invoke, app, arguments)
+        return await asyncio.to_thread(lambda: CliRunner().invoke(app, arguments))
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import json
 
 import pytest
 
+from dialer.compliance.rules import Span
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId, ContactId, Phone
+from dialer.queues.cap_law import cap_law
 from dialer.queues.port import Record
 from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
@@ -21,6 +23,7 @@ from dialer.storage.record import RecordPages
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
 from dialer.storage.removals import Removal, Removals
 from dialer.storage.set_aside import SetAsides
+from tests.compliance_rules import cap_rule
 from tests.record_values import CAMPAIGN, Stream, attempt, contact
 
 PHONE = Phone("+34600111222")
@@ -143,3 +146,33 @@ async def test_record_holds_everything_once(database: Database) -> None:
 async def test_empty_record_is_one_page_of_counts(database: Database) -> None:
     pages = [page async for page in RecordPages(database, now=1.0)]
     assert [page.counts.get("contacts") for page in pages] == [0]
+
+
+async def test_attempts_that_may_still_count_come_with_the_names_of_their_contacts(database: Database) -> None:
+    other = CampaignId("other")
+    fields = {"person": "17", "account": 4, "note": "is of no concern"}
+    await Contacts(database).upsert([contact(1, fields=fields), contact(2, campaign=other)], at=1.0)
+    now = 1_700_000_025.0 + 40 * 86_400
+    made = [attempt(n, contact=ContactId("crm-1"), ended_at=now - n * 86_400) for n in range(12)]
+    # Two at the end of a page that ended in the same moment, and a contact that is not on record.
+    made += [attempt(n, campaign=other, contact=ContactId(f"crm-{n - 10}"), ended_at=now - 5.0) for n in range(12, 19)]
+    old = attempt(99, ended_at=now - 31 * 86_400 - 1)
+    await Attempts(database).record([(each, None) for each in (*made, old)])
+    law = cap_law([cap_rule(3, Span.ROLLING, 10)], now, ["Europe/Madrid"])
+    pages = [page async for page in RecordPages(database, now, page=5, laws={CAMPAIGN: law})]
+    found = [each for page in pages for each in page.attempts_made]
+    assert sorted((each.campaign, each.started_at, each.ended_at) for each in found) == sorted(
+        (each.campaign, each.started_at, each.ended_at) for each in made
+    )
+    named = {(each.campaign, each.contact): each.fields for each in found}
+    assert named[CAMPAIGN, ContactId("crm-1")] == {"person": "17", "account": 4}
+    assert named[other, ContactId("crm-2")] == named[other, ContactId("crm-8")] == {}
+    assert all(page.laws == {CAMPAIGN: law} for page in pages if page.attempts_made)
+    assert max(len(page.attempts_made) for page in pages) == 5
+    # A law that counts longer is told of older ones.
+    longer = cap_law([cap_rule(3, Span.ROLLING, 60 * 86_400)], now, ["Europe/Madrid"])
+    pages = [page async for page in RecordPages(database, now, laws={CAMPAIGN: longer})]
+    assert pages[-1].counts["attempts_made"] == len(made) + 1
+    forever = cap_law([cap_rule(3, Span.EVER, 0)], now, ["Europe/Madrid"])
+    pages = [page async for page in RecordPages(database, now, laws={CAMPAIGN: forever})]
+    assert pages[-1].counts["attempts_made"] == len(made) + 1

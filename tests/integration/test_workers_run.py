@@ -17,6 +17,7 @@ from redis import Redis
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
+from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId, NodeName
 from dialer.crm.webhooks import WebhookFeed
 from dialer.intake import jobs
@@ -26,7 +27,9 @@ from dialer.queues.keys import Keys
 from dialer.queues.redis_queues import RedisQueues
 from dialer.queues.streams import StreamReader
 from dialer.settings import Webhook
+from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
+from dialer.storage.list_checks import CheckState, ListChecks
 from dialer.storage.lists import Lists, ListState
 from dialer.storage.schema import migrate
 from dialer.storage.webhooks import Webhooks
@@ -107,6 +110,29 @@ async def test_a_list_is_imported_by_a_worker(place: Place) -> None:
         raw = client.hget(f"rq:job:{job.id}", "data")
         assert isinstance(raw, bytes)
         assert json.loads(zlib.decompress(raw))[0] == jobs.IMPORT_LIST
+
+
+async def test_a_list_is_looked_through_when_it_has_been_imported(place: Place) -> None:
+    await Campaigns(place.database).create(Campaign(id=WINTER, purpose="marketing"), now=1.0)
+    path = place.folder / "upload.csv"
+    path.write_text("id,phone,phone2\na,600000001,\nb,600000001,600000002\nc,600000001,\n", encoding="utf-8")
+    outbox = jobs.JobOutbox(place.url)
+    await outbox.send(jobs.import_list(list_id="l-1", campaign="winter", path=str(path), name="", delete=False))
+    said = await finished(await place.work(BURST))
+    found = await ListChecks(place.database).get("l-1")
+    assert found is not None, said
+    assert found.state is CheckState.DONE, said
+    assert (found.counts.contacts, found.counts.numbers, found.counts.jurisdictions) == (2, 3, {"ES": 3}), said
+    assert found.counts.warnings["duplicate_in_list"] == 2
+
+    # Its job is forgotten when it is done, and can be asked for again.
+    assert await outbox.send(jobs.check_list("l-1"))
+    outbox.close()
+    said = await finished(await place.work(BURST))
+    again = await ListChecks(place.database).get("l-1")
+    assert again is not None, said
+    assert again.started_at > found.started_at
+    assert again.counts == found.counts
 
 
 async def test_a_file_that_is_no_list_is_not_tried_again(place: Place) -> None:

@@ -12,11 +12,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from dialer.compliance.rules import KeyPart, Span
 from dialer.core.ids import CallId, CampaignId
+from dialer.core.outcome import Outcome
 from dialer.core.permit import Permit
+from dialer.queues.cap_law import AnyCap, cap_law
 from dialer.queues.connection import connect
 from dialer.queues.embedded import EmbeddedServer
-from dialer.queues.port import LiveState, MarkLive, Queues, Release
+from dialer.queues.journal import RefusalEntry
+from dialer.queues.port import LiveState, MarkLive, Queues, Refuse, Release
+from tests.compliance_rules import cap_rule, cooldown_rule
 from tests.queue_worlds import NOW, MemoryWorld, RedisWorld, contact, finish, phone
 
 T = TypeVar("T")
@@ -27,6 +32,17 @@ IDS = st.integers(1, 12)
 PHONES = st.integers(1, 8)
 SCOPES = st.sampled_from(["c1a", "c2b", "*"])
 DELAYS = st.sampled_from([0.0, 5.0, 40.0])
+PERSONS = st.sampled_from([{}, {"person": "p1"}, {"person": 2}])
+OUTCOMES = st.sampled_from([Outcome.BUSY, Outcome.ABANDONED, Outcome.FAILED])
+#: Windows end between the moments at which anything is asked, which are all multiples of five seconds: the scripts know
+#: the time of a reservation to some milliseconds, and round it up.
+RULES = (
+    cap_rule(2, Span.ROLLING, 63),
+    cap_rule(2, Span.ROLLING, 61, key=(KeyPart.PERSON,), except_outcomes=frozenset({Outcome.FAILED})),
+    cap_rule(4, Span.EVER, 0, key=(KeyPart.CAMPAIGN, KeyPart.PERSON)),
+    cooldown_rule(59, after=frozenset({Outcome.ABANDONED})),
+)
+LAWS = st.sampled_from([(), (RULES[0],), (RULES[0], RULES[3]), RULES])
 #: What people and programs really write, and what they should not.
 ODD = st.one_of(
     st.binary(max_size=12),
@@ -87,32 +103,37 @@ class GateModel(RuleBasedStateMachine):
         self.loop.close()
 
     @rule(campaign=CAMPAIGNS, n=IDS, phones=st.lists(PHONES, min_size=1, max_size=3), priority=st.integers(-1, 1),
-          begins=st.none() | DELAYS, ends=st.none() | DELAYS)  # fmt: skip
+          begins=st.none() | DELAYS, ends=st.none() | DELAYS, person=PERSONS)  # fmt: skip
     def offer(
-        self, campaign: CampaignId, n: int, phones: list[int], priority: int, begins: float | None, ends: float | None
-    ) -> None:
+        self, campaign: CampaignId, n: int, phones: list[int], priority: int, begins: float | None, ends: float | None,
+        person: dict[str, object],
+    ) -> None:  # fmt: skip
         offered = contact(
-            n, *phones, campaign=campaign, priority=priority, name=f"name {n}",
+            n, *phones, campaign=campaign, priority=priority, name=f"name {n}", fields=person,
             not_before_at=None if begins is None else self.now + begins,
             expires_at=None if ends is None else self.now + ends,
         )  # fmt: skip
         memory, redis = self.nodes[0]
         assert self.run(redis.offer([offered])) == self.run(memory.offer([offered]))
 
-    @initialize(phones=st.lists(st.lists(PHONES, min_size=1, max_size=3), min_size=12, max_size=12))
-    def fill(self, phones: list[list[int]]) -> None:
+    @initialize(phones=st.lists(st.lists(PHONES, min_size=1, max_size=3), min_size=12, max_size=12),
+                persons=st.lists(PERSONS, min_size=12, max_size=12))  # fmt: skip
+    def fill(self, phones: list[list[int]], persons: list[dict[str, object]]) -> None:
         memory, redis = self.nodes[0]
         for campaign in (CampaignId("c1a"), CampaignId("c2b")):
-            offered = [contact(n + 1, *numbers, campaign=campaign) for n, numbers in enumerate(phones)]
+            offered = [
+                contact(n + 1, *numbers, campaign=campaign, fields=persons[n]) for n, numbers in enumerate(phones)
+            ]
             assert self.run(redis.offer(offered)) == self.run(memory.offer(offered))
 
-    @rule(campaign=CAMPAIGNS, node=st.integers(0, 1), count=st.integers(1, 6))
-    def reserve(self, campaign: CampaignId, node: int, count: int) -> None:
+    @rule(campaign=CAMPAIGNS, node=st.integers(0, 1), count=st.integers(1, 6), rules=LAWS)
+    def reserve(self, campaign: CampaignId, node: int, count: int, rules: tuple[AnyCap, ...]) -> None:
+        law = cap_law(rules, self.now, ["Europe/Madrid"]) if rules else None
         calls = [CallId(f"k{self.calls + k}") for k in range(count)]
         self.calls += count
 
         async def through(queues: Queues) -> Any:
-            async with queues.reserve(campaign, calls, self.now) as reservation:
+            async with queues.reserve(campaign, calls, self.now, caps=law) as reservation:
                 return reservation
 
         memory, redis = (self.run(through(queues)) for queues in self.nodes[node])
@@ -131,22 +152,30 @@ class GateModel(RuleBasedStateMachine):
             (node, ours, theirs) for ours, theirs in zip(memory.granted.permits, redis.granted.permits, strict=True)
         ]
 
-    @rule(data=st.data(), retry=st.none() | DELAYS, twice=st.booleans())
-    def finish(self, data: st.DataObject, retry: float | None, twice: bool) -> None:
+    @rule(data=st.data(), retry=st.none() | DELAYS, twice=st.booleans(), outcome=OUTCOMES)
+    def finish(self, data: st.DataObject, retry: float | None, twice: bool, outcome: Outcome) -> None:
         if self.permits:
             node, *permits = self.permits.pop(data.draw(st.integers(0, len(self.permits) - 1)))
             for queues, permit in zip(self.nodes[node], permits, strict=True):
-                done = finish(permit, retry_at=None if retry is None else self.now + retry)
+                retry_at = None if retry is None else self.now + retry
+                done = finish(permit, retry_at=retry_at, outcome=outcome, at=self.now - 5)
                 self.run(queues.write([done] * (1 + twice)))
 
-    @rule(data=st.data(), later=st.none() | DELAYS, dialed=st.booleans())
-    def release(self, data: st.DataObject, later: float | None, dialed: bool) -> None:
+    @rule(data=st.data(), later=st.none() | DELAYS, dialed=st.booleans(), how=st.sampled_from(["", "hours", "refused"]))
+    def release(self, data: st.DataObject, later: float | None, dialed: bool, how: str) -> None:
         if self.permits:
             place = data.draw(st.integers(0, len(self.permits) - 1))
             node, *permits = self.permits[place]
             for queues, permit in zip(self.nodes[node], permits, strict=True):
                 mark = MarkLive(call=permit.call, state=LiveState.DIALING, at=self.now)
-                back = Release(permit=permit, not_before_at=None if later is None else self.now + later)
+                back: Release | Refuse = Release(
+                    permit=permit,
+                    not_before_at=None if later is None else self.now + later,
+                    reason=how,
+                    evidence={"until": [later]} if how else None,
+                )
+                if how == "refused":
+                    back = Refuse(permit=permit, reason=how, evidence={"registry": "ñ"})
                 self.run(queues.write([mark, back] if dialed else [back]))
             if not self.run(self.is_live(permits[0])):
                 del self.permits[place]
@@ -200,6 +229,8 @@ class GateModel(RuleBasedStateMachine):
         said = [[_told(result) for result in self.run(world.results())] for world in (self.memory, self.redis)]
         assert said[1] == said[0]
         assert self.run(self.redis.rejected()) == self.run(self.memory.rejected())
+        refused = [[_refused(entry) for entry in self.run(world.refusals())] for world in (self.memory, self.redis)]
+        assert refused[1] == refused[0]
 
 
 def _told(result: dict[str, Any]) -> dict[str, Any]:
@@ -207,6 +238,14 @@ def _told(result: dict[str, Any]) -> dict[str, Any]:
     if told["type"] == "message.rejected":
         told["reason"] = told["reason"].split(": ", 1)[1]  # before it: the entry's id, where there is one
     return told
+
+
+def _refused(entry: RefusalEntry) -> tuple[object, ...]:
+    # Without moments: the scripts know those of calls under way to the second.
+    rules: Any = entry.evidence.get("rules", [])
+    counted = sorted((said["rule"], said["count"]) for said in rules)
+    rest = {key: value for key, value in entry.evidence.items() if key not in {"rules", "expires_at"}}
+    return (entry.campaign, entry.contact, entry.phone, entry.reason, entry.call, counted, rest)
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,10 @@ from litestar.testing import TestClient
 from typer.testing import CliRunner, Result
 
 from dialer.api.app import create_app
-from dialer.api.ports import ContactWarning, ListCheck, ListImport, RejectedRow, Role
+from dialer.api.ports import ContactWarning, ListCheck, ListImport, RejectedRow, Role, StoredCampaign
 from dialer.cli import lists
 from dialer.cli.client import Api
+from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import CampaignId
 from dialer.settings import Settings
 from dialer.testing import FakeNode
@@ -70,6 +71,30 @@ DONE = ListCheck(
 def http(node: FakeNode) -> Iterator[TestClient[Litestar]]:
     with TestClient(create_app(node.ports, Settings()), raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "refused"),
+    [
+        ("", 202, False),
+        ("?duplicates=report", 202, False),
+        ("?duplicates=refuse", 202, True),
+        ("?duplicates=maybe", 422, False),
+    ],
+)
+def test_an_upload_says_what_becomes_of_duplicates(
+    http: TestClient[Litestar], node: FakeNode, query: str, status: int, refused: bool
+) -> None:
+    node.campaigns.rows[CampaignId("winter")] = StoredCampaign(
+        campaign=Campaign(id=CampaignId("winter")), state=CampaignState.DRAFT, updated_at=1.0
+    )
+    answer = http.post(
+        f"/api/v1/campaigns/winter/lists{query}",
+        content=b"phone\n600111222\n",
+        headers=CRM | {"Content-Type": "text/csv"},
+    )
+    assert answer.status_code == status, answer.text
+    assert bool(node.intake.refusing_duplicates) is refused
 
 
 def test_before_and_after_somebody_has_looked(http: TestClient[Litestar], node: FakeNode) -> None:

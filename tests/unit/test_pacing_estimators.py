@@ -165,6 +165,17 @@ def test_the_pace_is_one_without_evidence_and_bounded_with_any() -> None:
     assert pace.factor == pytest.approx(1.0)  # everything old has faded
 
 
+def test_the_pace_is_quiet_while_nothing_but_chance_is_seen() -> None:
+    pace = Pace(prior=10.0, memory=30.0, memory_s=60.0)
+    pace.expected(90.0)
+    for _ in range(99):
+        pace.saw()
+    assert pace.factor == 1.0
+    for _ in range(91):
+        pace.saw()
+    assert pace.factor == pytest.approx(2.0 * math.exp(-1.0 / math.sqrt(200.0)))
+
+
 def test_the_pace_remembers_by_events_or_by_time_whichever_is_longer() -> None:
     by_time, by_events = (Pace(prior=10.0, memory=30.0, memory_s=60.0) for _ in range(2))
     for pace in (by_time, by_events):
@@ -173,7 +184,8 @@ def test_the_pace_remembers_by_events_or_by_time_whichever_is_longer() -> None:
     by_time.expected(100.0)
     by_time.fade(0.0)
     by_time.expected(100.0)
-    assert by_time.factor == pytest.approx(110.0 / 210.0)
+    # One standard error of the logarithm is put down to chance.
+    assert by_time.factor == pytest.approx(110.0 / 210.0 * math.exp(1.0 / math.sqrt(210.0)))
     by_events.fade(1e9)
     assert by_events.factor == 5.0
 

@@ -35,7 +35,7 @@ TABLE = {
     (50, 300): (0.94846, 0.95389, 0.96119),
 }
 KNOWN = [
-    pytest.param(agents, handle_s, answer, occupancy, marks=pytest.mark.slow if agents > 10 else ())
+    pytest.param(agents, handle_s, answer, occupancy, marks=pytest.mark.slow if agents > 8 else ())
     for (agents, handle_s), row in TABLE.items()
     for answer, occupancy in zip(ANSWERS, row, strict=True)
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from dialer.intake.jobs import check_list, enqueue
 from dialer.queues.redis_queues import RedisQueues
 from dialer.runtime.clock import Clock
 from dialer.settings import Settings
+from dialer.storage.contact_scan import ContactScan
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
 from dialer.storage.lists import Lists
@@ -26,7 +28,9 @@ from workers.settings import load_settings
 _META_EVERY_S: Final = 0.5
 
 
-def import_list(list_id: str, campaign: str, path: str, name: str = "", delete: bool = False) -> dict[str, object]:
+def import_list(
+    list_id: str, campaign: str, path: str, name: str = "", delete: bool = False, refuse_duplicates: bool = False
+) -> dict[str, object]:
     """Import the file at `path` as a list of a campaign; the same call again changes nothing.
 
     How far it is stands in the job's meta under ``progress`` and in the record of the list. A file that cannot be used
@@ -38,12 +42,19 @@ def import_list(list_id: str, campaign: str, path: str, name: str = "", delete: 
         path: of a file that this worker can read.
         name: of the list; the file's where empty.
         delete: the file is the importer's, and goes when it has been read.
+        refuse_duplicates: reject rows all of whose numbers other contacts of the campaign have.
 
     Raises:
         QueueError: Redis is out of reach or not ready; RQ tries again.
         StorageError: the database is; likewise.
     """
-    order = ImportOrder(list_id=list_id, campaign=CampaignId(campaign), path=Path(path), name=name)
+    order = ImportOrder(
+        list_id=list_id,
+        campaign=CampaignId(campaign),
+        path=Path(path),
+        name=name,
+        refuse_duplicates=refuse_duplicates,
+    )
     settings = load_settings()
     try:
         result = as_json(asyncio.run(_run(settings, order)))
@@ -69,12 +80,9 @@ async def _run(settings: Settings, order: ImportOrder) -> ImportProgress:
         try:
             if not await queues.prepare():
                 raise GateNotReady("no node has loaded the record into Redis yet: start one (cadencia serve)")
-            importer = Importer(Contacts(database), Lists(database), queues, clock.now)
-            order = ImportOrder(
-                list_id=order.list_id,
-                campaign=order.campaign,
-                path=order.path,
-                name=order.name,
+            importer = Importer(Contacts(database), Lists(database), queues, clock.now, numbers=ContactScan(database))
+            order = replace(
+                order,
                 region=settings.default_region,
                 tried_again=job is not None and bool(job.retries_left),
             )
