@@ -147,7 +147,7 @@ class Compliance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Folder of jurisdictions; empty: `jurisdictions` beside the settings file, else those that are shipped.
     rules: str = ""
 
-    #: Secret under which erased numbers are remembered so that they are never called again; the same on all nodes.
+    #: Secret under which the evidence remembers that a number was erased; the same on all nodes.
     suppression_key: Annotated[str, Meta(pattern=r"^(.{32,})?\Z", description="32 characters or more")] = ""
 
 

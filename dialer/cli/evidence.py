@@ -122,7 +122,10 @@ def erase(
     who: Annotated[str, typer.Option(help="By whose order; it goes on record.")],
     config: ConfigOption = None,
 ) -> None:
-    """Erase a person from the evidence. The chain stays valid, and a keyed hash keeps the number from being called."""
+    """Erase a number from the evidence; the chain stays valid, and a keyed hash tells that it was this number.
+
+    Other records stay as they are: put the number on the do-not-call list first, and have the CRM remove its contacts.
+    """
     from dialer.compliance.evidence import suppression_key  # noqa: PLC0415
     from dialer.core.ids import Phone  # noqa: PLC0415
     from dialer.runtime.clock import Clock  # noqa: PLC0415

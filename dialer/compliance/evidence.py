@@ -152,7 +152,7 @@ def verify(links: Iterable[Link], start: Head = GENESIS) -> Verification:
 
 
 def suppression_key(phone: str, key: bytes) -> str:
-    """What is kept of an erased number so that it is never called again: its HMAC-SHA-256, in hexadecimal digits.
+    """What is kept of an erased number, to tell that it was this one: its HMAC-SHA-256, in hexadecimal digits.
 
     There are few enough phone numbers to try them all, so a plain hash would hide nothing: the key must be secret.
     """

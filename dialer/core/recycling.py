@@ -38,7 +38,7 @@ class Penetration:
 
     @property
     def share_called(self) -> float:
-        """Of the contacts that may be called, those that were."""
+        """Of all contacts, those that were called at least once."""
         return self.called / self.contacts if self.contacts else 0.0
 
     @property

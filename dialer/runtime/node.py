@@ -356,6 +356,7 @@ class Node:
                     "CADENCIA_REDIS__URL": redis_url,
                     "CADENCIA_REDIS__PREFIX": settings.redis.prefix,
                     "CADENCIA_DATABASE__URL": settings.database.url,
+                    "CADENCIA_COMPLIANCE__RULES": settings.compliance.rules,
                 }
             )
             self._tasks.start("worker", worker.run())

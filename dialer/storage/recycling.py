@@ -61,7 +61,7 @@ class Recycling:
         last = (
             select(attempts.c.outcome)
             .where(attempts.c.campaign == column.campaign, attempts.c.contact == column.id)
-            # A sum, so that nobody reads the campaign's attempts from the latest on, by their index, to find a contact's.
+            # A sum, so that no index of the campaign's attempts by time is read from its end to find one contact's.
             .order_by((attempts.c.ended_at + 0.0).desc(), attempts.c.call.desc())
             .limit(1)
             .scalar_subquery()

@@ -165,7 +165,7 @@ async def test_the_key_writes_the_entry_before_the_goodbye(
         await floor.until(lambda: any(isinstance(n, ntc.CallWasAbandoned) for n in seen), "the message")
         await asyncio.sleep(0.5)
         await asyncio.to_thread(session.press, "9")
-        await floor.until(lambda: floor.ended(), "the end")
+        await floor.until(floor.ended, "the end")
         attempt = floor.ended()[call]
         (entry,) = floor.written
     assert (attempt.outcome, attempt.opted_out, attempt.message_played) == (Outcome.ABANDONED, True, False)
