@@ -15,7 +15,6 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -59,6 +58,7 @@ from dialer.queues.reopening import Reopening
 from dialer.queues.streams import Message, StreamReader
 from dialer.runtime import lag, results_feed
 from dialer.runtime.api_ports import NodeHealth, StoredAttempts, StoredCampaigns, StoredKeys, StoredPacing, StreamPurges
+from dialer.runtime.caller_id_counts import CallerIdCounts
 from dialer.runtime.clock import Clock
 from dialer.runtime.contact_intake import NodeIntake
 from dialer.runtime.control import NodeControl
@@ -103,8 +103,6 @@ _FLUSH_S = 10.0
 _JOURNAL_FLUSH_S = 2.0
 _MARK_EVERY_S = 5.0
 _SAMPLE_EVERY_S = 1.0
-#: What other nodes have called from a number is on record some seconds later anyway.
-_COUNT_CALLER_IDS_EVERY_S = 60.0
 #: A second or so of the database's time for a million contacts.
 _PENETRATION_EVERY_S = 300.0
 #: A transaction costs the same for one row as for fifty: what has ended goes into SQL together, a second later.
@@ -223,7 +221,9 @@ class Node:
             zone=ZoneInfo(settings.pacing.timezone),
         )
         await self._configure_campaigns(attempts)
-        await self._count_caller_ids(attempts)
+        zone = ZoneInfo(settings.pacing.timezone)
+        self.caller_ids = CallerIdCounts(attempts, self.dispatcher.engine.floor, zone, now)
+        await self.caller_ids.restore()
         start = self._tasks.start
         start("engine", self.dispatcher.failure())
         start("outbox", self.outbox.run())
@@ -238,7 +238,7 @@ class Node:
         start("marks", self._keep_marks())
         start("loop lag", lag.watch(self.metrics.event_loop_lag))
         start("samples", self._sample())
-        start("caller ids", self._keep_counting_caller_ids(attempts))
+        start("caller ids", self.caller_ids.run())
         start("penetration", self._keep_penetration(Recycling(self.database)))
         start("results", results_feed.follow(self.redis, self.keys["results"], self.results))
         self._start_streams()
@@ -475,7 +475,7 @@ class Node:
                 if status.round_trip_s is not None:
                     self.metrics.ami_round_trip(status.round_trip_s)
             floor = self.dispatcher.engine.floor
-            floor.caller_ids.utc_offset_s = self._utc_offset_s()
+            self.caller_ids.set_day()
             for campaign, run in floor.campaigns.items():
                 self.live.caller_ids(campaign, floor.caller_ids.standing(run.campaign.pool, floor.now))
             try:
@@ -486,24 +486,6 @@ class Node:
                         self.dispatcher.feed(HopperSeen(at=self.clock.now(), campaign=campaign, ready=depth.ready))
             except QueueError:
                 continue  # the gatekeeper says so
-
-    async def _count_caller_ids(self, attempts: Attempts) -> None:
-        """Calls of today from each number, also those of an earlier process and of other nodes."""
-        ledger = self.dispatcher.engine.floor.caller_ids
-        ledger.utc_offset_s = self._utc_offset_s()
-        now = self.clock.now()
-        for number, calls in (await attempts.calls_by_caller_id(ledger.day_began(now))).items():
-            ledger.restore(number, calls, now)
-
-    async def _keep_counting_caller_ids(self, attempts: Attempts) -> None:
-        while True:
-            await asyncio.sleep(_COUNT_CALLER_IDS_EVERY_S)
-            pools = [run.campaign.pool for run in self.dispatcher.engine.floor.campaigns.values()]
-            if any(one.max_calls_per_day is not None for pool in pools for one in pool):
-                try:
-                    await self._count_caller_ids(attempts)
-                except StorageError as error:
-                    _log.warning("calls of other nodes are not counted", error=str(error))
 
     async def _keep_penetration(self, record: Recycling) -> None:
         """How far the lists of running campaigns have been called; a look reads all contacts of a campaign."""
@@ -518,11 +500,6 @@ class Node:
                     called, loaded = sum(each.called for each in found), sum(each.contacts for each in found)
                     self.metrics.list_progress(campaign, loaded=loaded, called=called)
             await asyncio.sleep(_PENETRATION_EVERY_S)
-
-    def _utc_offset_s(self) -> float:
-        zone = ZoneInfo(self.settings.pacing.timezone)
-        offset = datetime.fromtimestamp(self.clock.now(), zone).utcoffset()
-        return 0.0 if offset is None else offset.total_seconds()
 
     # ---- stop
 

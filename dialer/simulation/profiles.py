@@ -40,6 +40,7 @@ REALISTIC: Final = Profile(
     hasty=Uniform(0.1, 0.9),
     machine=Uniform(15.0, 60.0),
     agents=AgentProfile(wrapup=LogNormal(25.0, 0.7), break_share=0.02),
+    objects=0.03,
     by_hour=(*(0.2,) * 7, 0.6, 0.8, *(1.0,) * 11, 0.9, 0.5, 0.3, 0.2),
 )
 
@@ -56,6 +57,7 @@ DEMO: Final = Profile(
     hasty=Uniform(0.1, 0.9),
     machine=Uniform(4.0, 10.0),
     agents=AgentProfile(wrapup=LogNormal(3.0, 0.5)),
+    objects=0.03,
 )
 
 #: For tests: whole calls in a second.

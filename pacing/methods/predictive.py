@@ -25,9 +25,9 @@ from pacing.settings import PacingSettings
 from pacing.shortage import Shortage
 
 # While the budget is spent but not overdrawn, chances this small (as a share of the limit) are still taken.
-_SHUT_SHARE = 0.15
-# Before there were answers enough to allow for anybody, chances this small.
-_FIRST_SHARE = 0.05
+_SHUT_SHARE = 0.1
+# Before there were answers enough to allow for anybody, and after a bad half hour, chances this small.
+_CAREFUL_SHARE = 0.05
 # At this many people left, and below, only calls with an idle agent to themselves are made.
 _OVERDRAWN = 0.0
 # Whatever the estimates say, no floor needs more lines than this for each agent on duty.
@@ -160,7 +160,8 @@ class Predictive(Rule):
         by_windows, by_half_hour = steering.held(at_risk, floor.waiting)
         window = self._budget.tightest
         first = self._parts.budget and self._budget_left() is None
-        least = self._budget.limit * (_FIRST_SHARE if first else _SHUT_SHARE)
+        careful = first or by_half_hour < by_windows
+        least = self._budget.limit * (_CAREFUL_SHARE if careful else _SHUT_SHARE)
         threshold = max(min(by_windows, by_half_hour), least)
         shortage = forecast.shortage(
             floor.ringing_ages(now),

@@ -37,7 +37,7 @@ _SHARED_LUCK = 0.5
 # On a big floor a shortage lasts, and many answer while it does: the reserve bears the answers of so long a time.
 _BURST_S = 90.0
 # Below this many people left, beyond those at risk, the threshold fades; of many at risk, below this share of them.
-_FADE_BELOW = 1.0
+_FADE_BELOW = 2.0
 _FADE_SHARE = 0.3
 # No half hour may be worse than this many times the limit, however much of the legal windows is left; a half hour with
 # fewer answers than this counts as one with so many.
@@ -131,7 +131,7 @@ class Threshold:
         brake = _BRAKE_TIMES * self._budget.limit * counted - recent.abandoned - waiting
         surely = upper_bound(at_risk)
         over = max(_FADE_BELOW, _FADE_SHARE * surely)
-        return _faded(value, left - surely, over), _faded(value, brake - surely + _ONE_IN_HAND, over)
+        return _faded(value, left - surely, over), _faded(value, brake - surely, over)
 
     def started(self, calls: int, mean_chance: float, answer_rate: float, *, bound: bool) -> None:
         """Calls were started.

@@ -166,7 +166,7 @@ def test_a_bad_half_hour_is_stopped_however_much_the_window_has_left() -> None:
     assert decision.limit == "budget"
     assert decision.budget_left == pytest.approx(0.03 * 100_212 - 13)
     assert "too many were abandoned in the last half hour" in decision.explanation
-    assert decision.threshold == pytest.approx(0.15 * 0.03)
+    assert decision.threshold == pytest.approx(0.05 * 0.03)
 
 
 def test_an_answer_stands_while_nothing_happens_and_no_longer() -> None:

@@ -19,6 +19,7 @@ from dialer.core.events import (
     CallHungUp,
     CallJoined,
     CallRinging,
+    CustomerOptedOut,
     HungUpBy,
     MachineDetected,
     MessagePlayed,
@@ -215,6 +216,37 @@ def test_messages_and_foreign_user_events() -> None:
     assert tracker.handle(message("UserEvent", UserEvent="Other", Call="c-1"), 5.0) == []
     assert tracker.handle(message("UserEvent", UserEvent="CadenciaWaitExpired", Call="c-1"), 5.0) == []
     assert tracker.handle(message("PeerStatus"), 5.0) == []
+
+
+def test_the_key_is_told_with_its_digit() -> None:
+    tracker = new_tracker("c-1")
+    item = message("UserEvent", UserEvent="CadenciaOptOut", Call="c-1", Key="9")
+    assert tracker.handle(item, 5.0) == [CustomerOptedOut(at=5.0, call=CallId("c-1"), key="9")]
+    for key in ("", "99", "#", "x", "\u0669"):
+        assert tracker.handle(message("UserEvent", UserEvent="CadenciaOptOut", Call="c-1", Key=key), 5.0) == []
+    assert tracker.handle(message("UserEvent", UserEvent="CadenciaOptOut", Call="c-2", Key="9"), 5.0) == []
+    assert tracker.handle(message("UserEvent", UserEvent="CadenciaOptOutExpired", Call="c-1"), 5.0) == []
+
+
+def test_early_media_and_then_ringing_are_two_things() -> None:
+    tracker, call = new_tracker("c-1"), CallId("c-1")
+    progress = message("DialState", DestUniqueid="c-1", DialStatus="PROGRESS")
+    ringing = message("Newstate", Uniqueid="c-1", ChannelStateDesc="Ringing")
+    assert tracker.handle(progress, 1.0) == [CallRinging(at=1.0, call=call, alerting=False)]
+    assert tracker.handle(progress, 2.0) == []
+    assert tracker.handle(ringing, 3.0) == [CallRinging(at=3.0, call=call)]
+    assert tracker.handle(ringing, 4.0) == []
+    assert tracker.handle(progress, 5.0) == []
+
+
+def test_a_phone_found_ringing_after_a_loss_is_told_once() -> None:
+    tracker, call = new_tracker("c-1"), CallId("c-1")
+    row = message("CoreShowChannel", Uniqueid="c-1", Channel="PJSIP/t-1", ChannelStateDesc="Ringing")
+    _, ringing = tracker.snapshot([row], 7.0)
+    assert ringing == CallRinging(at=7.0, call=call)
+    assert len(tracker.snapshot([row], 9.0)) == 1
+    stranger = message("CoreShowChannel", Uniqueid="c-9", Channel="PJSIP/t-9", ChannelStateDesc="Ringing")
+    assert len(tracker.snapshot([stranger], 9.5)) == 1
 
 
 # ---- agents
