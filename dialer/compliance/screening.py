@@ -25,6 +25,7 @@ from dialer.compliance.verdict_record import verdict_record
 from dialer.compliance.zones import Called, Nowhere, locate
 from dialer.core.campaign import Campaign
 from dialer.core.permit import Permit
+from dialer.core.ringing import rings_for_s, silent_for_s
 from dialer.errors import ConfigError
 
 #: Who may not be called before something is changed is looked at again after this.
@@ -60,6 +61,8 @@ class Caps:
     """By which caps and rests a campaign's calls are counted; equal ones decide alike."""
 
     rules: tuple[CapRule | CooldownRule, ...] = ()
+    #: Others that count by the same: what they will need is not forgotten meanwhile.
+    kept: tuple[CapRule | CooldownRule, ...] = ()
     #: The clocks that may be any called person's.
     zones: tuple[str, ...] = ("UTC",)
     seller: str = ""
@@ -102,6 +105,8 @@ class Screening:
     def __init__(self, book: RuleBook, registries: Callable[[], Registries]) -> None:
         self._eligibility = Eligibility(book)
         self._registries = registries
+        files = (*book.countries.values(), book.policy)
+        self._all_caps = [rule for one in files for rule in one.rules if isinstance(rule, CapRule | CooldownRule)]
         #: Jurisdictions and clocks that a campaign has met, in their order; whether their caps are counted by.
         self._places: defaultdict[str, dict[tuple[tuple[Seat, ...], tuple[str, ...]], bool]] = defaultdict(dict)
         #: Places met, when it was made, and what was made of them.
@@ -141,6 +146,7 @@ class Screening:
             rules |= dict.fromkeys(self.book.in_force(CooldownRule, seats, terms.purpose, terms.party, day))
         caps = Caps(
             rules=tuple(rules),
+            kept=tuple(rule for rule in self._all_caps if rule.key in {counted.key for counted in rules}),
             zones=tuple(dict.fromkeys(zone for _, zones in places for zone in zones)) or ("UTC",),
             seller=campaign.seller,
             bases=terms.bases,
@@ -217,7 +223,8 @@ def terms_of(campaign: Campaign) -> Terms:
         purpose=Purpose(campaign.purpose),
         party=Party(campaign.party),
         jurisdictions=campaign.jurisdictions,
-        ring_timeout_s=campaign.ring_timeout_s,
+        # The carrier's time until it rings counts, too.
+        ring_timeout_s=silent_for_s(campaign.ring_timeout_s) + rings_for_s(campaign.ring_timeout_s),
         seller=campaign.seller,
         bases=frozenset(Basis(basis) for basis in campaign.bases),
     )

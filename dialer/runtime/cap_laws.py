@@ -34,6 +34,8 @@ class CapLaws:
         made = self._made.get(campaign.id)
         if made is not None and made.at <= now < made.at + _STANDS_S and made.caps is caps:
             return made.law
-        law = cap_law(caps.rules, now, caps.zones, seller=caps.seller, bases=caps.bases) if caps.rules else None
+        law = None
+        if caps.rules:
+            law = cap_law(caps.rules, now, caps.zones, seller=caps.seller, bases=caps.bases, kept=caps.kept)
         self._made[campaign.id] = _Made(caps, law, now)
         return law

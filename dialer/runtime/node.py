@@ -59,12 +59,14 @@ from dialer.queues.streams import Message, StreamReader
 from dialer.runtime import lag, results_feed
 from dialer.runtime.api_ports import NodeHealth, StoredAttempts, StoredCampaigns, StoredKeys, StoredPacing, StreamPurges
 from dialer.runtime.caller_id_counts import CallerIdCounts
+from dialer.runtime.campaign_rules import BookedRules
 from dialer.runtime.clock import Clock
 from dialer.runtime.contact_intake import NodeIntake
 from dialer.runtime.control import NodeControl
 from dialer.runtime.dispatcher import Dispatcher, Projection
 from dialer.runtime.explanation import Explanations
 from dialer.runtime.gatekeeper import Gatekeeper
+from dialer.runtime.opt_outs import OptOutWriter
 from dialer.runtime.outbox import Outbox
 from dialer.runtime.pacing_recorder import PacingRecorder
 from dialer.runtime.record_keeper import RecordKeeper
@@ -75,11 +77,13 @@ from dialer.settings import Settings
 from dialer.storage import schema
 from dialer.storage.attempt_writer import AttemptWriter
 from dialer.storage.attempts import Attempts
+from dialer.storage.audit import Audit
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
 from dialer.storage.dispositions import Dispositions
 from dialer.storage.do_not_call import DoNotCallList
+from dialer.storage.evidence import EvidenceStore
 from dialer.storage.gate_marks import GateMarks
 from dialer.storage.keys import Keys
 from dialer.storage.list_checks import ListChecks
@@ -210,6 +214,8 @@ class Node:
             give_back=self.outbox.put,
             now=now,
         )
+        self.purges = StreamPurges(self.redis, self.keys, DoNotCallList(self.database), now)
+        self.opt_outs = OptOutWriter(self.purges, self.dispatcher.do_not_call, self.dispatcher.feed, now)
         attempts = Attempts(self.database)
         self.control = NodeControl(
             dispatcher=self.dispatcher,
@@ -227,6 +233,7 @@ class Node:
         start = self._tasks.start
         start("engine", self.dispatcher.failure())
         start("outbox", self.outbox.run())
+        start("opt-outs", self.opt_outs.run())
         start("record", self.keeper.run())
         start("pacing journal", self.pacing.run())
         start("pacing journal ends", self.pacing.clean())
@@ -405,7 +412,8 @@ class Node:
             recycling=NodeRecycling(
                 Recycling(self.database), Reopening(self.redis, self.keys, self.queues), self.clock.now
             ),
-            purges=StreamPurges(self.redis, self.keys, DoNotCallList(self.database), self.clock.now),
+            purges=self.purges,
+            campaign_rules=BookedRules(self.screening.book, Audit(self.database), EvidenceStore(self.database)),
             attempts=StoredAttempts(attempts, Dispositions(self.database)),
             explanations=Explanations(self.database, self.screening, self.dispatcher.engine, self.clock.now),
             pacing=StoredPacing(PacingJournal(self.database)),
@@ -512,7 +520,11 @@ class Node:
         deadline = self.clock.now() + _HANGUP_GRACE_S
         while any(call.unanswered for call in floor.calls.values()) and self.clock.now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # the engine has no event for "nothing rings any more"
-        written = await self.outbox.flush(_FLUSH_S) and await self.keeper.flush(_FLUSH_S)
+        written = (
+            await self.opt_outs.flush(_FLUSH_S)
+            and await self.outbox.flush(_FLUSH_S)
+            and await self.keeper.flush(_FLUSH_S)
+        )
         if not written:
             _log.error("not everything could be written down", redis=len(self.outbox), database=len(self.keeper))
         await self.pacing.flush(_JOURNAL_FLUSH_S)

@@ -178,6 +178,9 @@ class ManagerSession:
             self._finish(now, REFUSAL_DELAY_S)
             return
         self.user = user
+        for criteria, text in user.filters:
+            made = parse_filter(text, criteria)
+            (self._excludes if made.exclude else self._includes).append(made)
         self.close_at = None
         mask = EventClass.parse(message.get("Events", ""))
         self._subscribe(mask if mask is not None else self.mask)

@@ -29,9 +29,13 @@ LEAN_EXCLUDES: Final = frozenset(
         "MusicOnHoldStart",
         "MusicOnHoldStop",
         "SoftHangupRequest",
+        "DialBegin",
+        "DialEnd",
         "TestEvent",
     }
 )
+#: And those of its filters that look into an event: criteria and expression.
+LEAN_FILTERS: Final = (("action(exclude),name(DialState),header(DialStatus),method(exact)", "RINGING"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,8 @@ class User:
     write: EventClass
     #: Names of events that never do.
     excludes: frozenset[str] = frozenset()
+    #: Further filters that every session of theirs begins with: criteria and expression, as in manager.conf.
+    filters: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         """Without the secret."""
@@ -59,6 +65,7 @@ def dialer_user(secret: str, name: str = "cadencia") -> User:
         read=EventClass.CALL | EventClass.USER,
         write=EventClass.ORIGINATE | EventClass.CALL | EventClass.REPORTING,
         excludes=LEAN_EXCLUDES,
+        filters=LEAN_FILTERS,
     )
 
 

@@ -128,6 +128,16 @@ async def test_a_rest_after_what_happened(world: World) -> None:
     assert granted(await call(now=until, caps=caps)) == ["c1"]
 
 
+@pytest.mark.parametrize("outcome", [Outcome.ABANDONED, Outcome.MACHINE])
+async def test_each_of_several_rests_counts(world: World, outcome: Outcome) -> None:
+    node = await world.node("n1")
+    await node.offer([contact(1)])
+    call = Caller(node)
+    caps = law(*(cooldown_rule(HOUR, after=frozenset({one})) for one in (Outcome.ABANDONED, Outcome.MACHINE)))
+    await call_and_end(call, caps, NOW, outcome=outcome)
+    assert refused(await call(now=NOW + 60, caps=caps)) == {"cooldown": 1}
+
+
 async def test_a_reserved_agent_lifts_a_rest(world: World) -> None:
     node = await world.node("n1")
     await node.offer([contact(1)])

@@ -78,7 +78,7 @@ async def test_every_second_event_twice(exchange: Exchange) -> None:
     exchange.faults.duplicate_every = 2
     async with RawClient(exchange.port) as client:
         await client.call(CUSTOMER, "call-1")
-        await eventually(lambda: len([m for m in client.messages if m.event]) >= 9)
+        await eventually(lambda: len([m for m in client.messages if m.event]) >= 6)
         counts = Counter(m.pairs for m in client.messages if m.event)
         assert sorted(set(counts.values())) == [1, 2]
 

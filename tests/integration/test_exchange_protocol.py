@@ -159,11 +159,13 @@ async def test_rights(exchange: Exchange) -> None:
 
 def test_the_dialers_user_is_the_one_of_manager_conf() -> None:
     lines = (Path(__file__).parents[2] / "config" / "asterisk" / "manager.conf").read_text().splitlines()
+    filters = [line.removeprefix("eventfilter(").split(") =") for line in lines if line.startswith("eventfilter(")]
     excluded = {
-        line.split("name(")[1].split(")")[0] for line in lines if line.startswith("eventfilter(action(exclude)")
+        criteria.removeprefix("action(exclude),name(").removesuffix(")") for criteria, text in filters if not text
     }
     user = dialer_user("x")
     assert user.excludes == excluded
+    assert user.filters == tuple((criteria, text.strip()) for criteria, text in filters if text)
     settings = dict(line.split(" = ", 1) for line in lines if " = " in line and not line.startswith(("event", ";")))
     assert user.read == type(user.read).parse(settings["read"])
     assert user.write == type(user.write).parse(settings["write"])
@@ -216,8 +218,8 @@ async def listing(client: RawClient, action: Action, complete: str) -> list[Mess
 async def test_cancelling_a_call_that_rings(exchange: Exchange) -> None:
     async with RawClient(exchange.port) as client:
         await client.call(RINGING, "ring-1")
-        state = await client.event("DialState", DestUniqueid="ring-1")
-        assert (await client.action(ami.hangup(state.get("DestChannel", "")))).response == "Success"
+        state = await client.event("Newstate", Uniqueid="ring-1", ChannelStateDesc="Ringing")
+        assert (await client.action(ami.hangup(state.get("Channel", "")))).response == "Success"
         assert (await client.event("Hangup", Uniqueid="ring-1")).get("TechCause") is None
         assert (await client.event("OriginateResponse", Uniqueid="ring-1")).get("Reason") == "0"
         assert exchange.log[-1].ended_by == "dialer"
@@ -263,10 +265,7 @@ async def test_the_lean_user_gets_the_lean_feed(exchange: Exchange) -> None:
         await full.event("Hangup", Uniqueid="lean-1")
         assert {m.event for m in lean.messages if m.event} == {
             "Newchannel",
-            "DialBegin",
             "Newstate",
-            "DialState",
-            "DialEnd",
             "OriginateResponse",
             "Hangup",
         }

@@ -46,7 +46,7 @@ def node(answer: dict[str, Any], status: int = 201) -> Iterator[tuple[str, list[
 
 def create(url: str, *words: str) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["campaign", "create", "spring", *words, "--api-url", url, "--api-key", "k"])
-    return done.exit_code, " ".join(done.output.split())
+    return done.exit_code, " ".join(f"{done.output} {done.exception or ''}".split())
 
 
 def test_who_and_why_go_with_the_rule_and_warnings_are_shown() -> None:

@@ -99,7 +99,7 @@ def test_on_sunday_it_is_monday_that_is_waited_for() -> None:
 
 def test_a_verdict_does_not_outlast_the_hours() -> None:
     desk = screening()
-    closes = at("2026-11-26T19:00") - DEBT.ring_timeout_s
+    closes = at("2026-11-26T19:00") - terms_of(DEBT).ring_timeout_s
     assert isinstance(judged(desk, permit(), DEBT, closes - 10.0), Admitted)
     # The second call rests on the verdict about the first one, as long as that holds.
     assert isinstance(desk.judge(permit("+34600333444"), DEBT, closes), Admitted)
