@@ -157,7 +157,8 @@ def test_ctrl_c_ends_it_within_five_seconds_and_leaves_nothing(demo: Joined) -> 
 
 
 def test_it_ends_by_itself_with_one_json_object(tmp_path: Path) -> None:
-    program = start(tmp_path, tmp_path / "state", minutes="0.1")
+    # Long enough for somebody to answer, whoever is called first.
+    program = start(tmp_path, tmp_path / "state", minutes="0.4")
     try:
         client = OutsideClient(details(program, tmp_path / "state")["redis_url"])
         client.wait("call.connected")
