@@ -54,6 +54,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Joined]:
     program = start(folder, folder / "state", minutes="5")
     try:
         joined = Joined(program, folder / "state")
+        # Each test may be the first one to run: the campaign must be at work.
+        joined.client.wait("call.started")
         yield joined
         joined.client.close()
     finally:
