@@ -27,7 +27,7 @@ demo: $(RUN_STAMP)
 	$(BIN)/cadencia demo --minutes 2 --agents 20
 
 test: $(DEV_STAMP)
-	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

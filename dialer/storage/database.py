@@ -9,8 +9,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final, Literal
+from weakref import WeakSet
 
+import aiosqlite
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
@@ -32,6 +35,8 @@ _POSTGRES_OPTIONS: Final = {
     "prepared_statement_cache_size": "prepared_statement_cache_size",
 }
 _WRITES: Final = "cadencia_writes"
+#: A statement that was given up goes on to its end, such as waiting for another process's lock.
+_THREAD_ENDS_WITHIN_S: Final = 10.0
 
 
 def driver_url(url: str) -> URL:
@@ -82,7 +87,10 @@ class Database:
         #: The SQLite file; None for a server.
         self.path: Path | None = Path(target.database or "") if self.dialect == "sqlite" else None
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": busy_timeout_s}
-        if self.dialect == "postgresql":
+        self._threads: WeakSet[Thread] = WeakSet()
+        if self.dialect == "sqlite":
+            options["connect_args"] = {"async_creator_fn": self._open_sqlite}
+        else:
             # A server that was restarted must not cost the first transaction after it.
             options["pool_pre_ping"] = True
             options["connect_args"] = {
@@ -100,6 +108,13 @@ class Database:
 
     def __repr__(self) -> str:
         return f"Database({self.where!r})"
+
+    async def _open_sqlite(self, *args: Any, **options: Any) -> aiosqlite.Connection:
+        connection = aiosqlite.connect(*args, **options)
+        # A thread per connection; no public name for it, and SQLAlchemy's own opener reaches for it as well.
+        connection._thread.daemon = True
+        self._threads.add(connection._thread)
+        return await connection
 
     def _prepare_sqlite(self, busy_timeout_s: float) -> None:
         pragmas = (
@@ -167,5 +182,11 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and wait for what they still do.
+
+        A connection that could not be opened, or whose transaction was given up, ends in its thread after the caller
+        has heard of it; a loop that closes before that would have the thread fail with a traceback.
+        """
         await self.engine.dispose()
+        for thread in [thread for thread in self._threads if thread.is_alive()]:
+            await asyncio.to_thread(thread.join, _THREAD_ENDS_WITHIN_S)

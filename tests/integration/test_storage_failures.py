@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 from sqlalchemy import event, text
 
@@ -116,6 +119,30 @@ async def test_folder_that_is_missing(tmp_path: Path) -> None:
         await database.ping()
     assert not caught.value.retryable
     await database.close()
+
+
+async def test_closing_waits_for_a_connection_that_failed_to_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread ends after the caller has heard of the failure: were the loop gone by then, it would die noisily."""
+    stop = aiosqlite.Connection.stop
+    ended = threading.Event()
+
+    def end() -> None:
+        time.sleep(0.2)
+        ended.set()
+
+    def slowly(connection: aiosqlite.Connection) -> asyncio.Future[Any] | None:
+        connection._tx.put_nowait((None, end))
+        return stop(connection)
+
+    monkeypatch.setattr(aiosqlite.Connection, "stop", slowly)
+    database = Database(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
+    with pytest.raises(StorageError, match="cannot be opened"):
+        await database.ping()
+    assert not ended.is_set()
+    await database.close()
+    assert ended.is_set()
 
 
 async def test_error_never_shows_a_phone_number(database: Database) -> None:
