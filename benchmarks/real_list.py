@@ -25,9 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.stack import cpu_s
 from dialer.cli.client import Api
 from dialer.simulation import OPEN_RULES
-from scripts.lab import ledger, plan
+from scripts.lab import ledger, plan, servers
 from scripts.lab.layout import DEFAULT_PORT_BASE, Layout, default_directory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -179,13 +180,18 @@ def run(
             for number in range(1, agents + 1):
                 agent = f"agent{number:02d}"
                 command(config, "agents", "sign-in", agent, "--phone", agent, "--campaign", "real")
-            begun = time.monotonic()
+            parts = {"dialer": api.pid, "asterisk": servers.status(layout)["parts"]["dialer"]}
+            begun, before = time.monotonic(), {part: cpu_s(pid) for part, pid in parts.items()}
             command(config, "campaign", "start", "real")
             ended = _wait(api, len(callees), limit_s)
             seconds = time.monotonic() - begun
+            spent = {part: cpu_s(pid) - before[part] for part, pid in parts.items()}
             live = api.get("/live")["campaigns"][0]
             command(config, "campaign", "stop", "real")
-        return _compare(callees, ended, ledger.read(layout, since=since), seconds, live, detection=detection)
+        report = _compare(callees, ended, ledger.read(layout, since=since), seconds, live, detection=detection)
+    report.summary["cpu_ms_per_call"] = {part: round(1_000 * cpu / len(ended), 1) for part, cpu in spent.items()}
+    report.summary["dialer_against_asterisk"] = round(spent["dialer"] / spent["asterisk"], 2)
+    return report
 
 
 def _wait(api: Api, contacts: int, limit_s: float) -> list[dict[str, Any]]:

@@ -2,9 +2,11 @@
 
     scripts/asterisk-lab up
     .venv/bin/python benchmarks/real_rate.py --rates 25 50 100 150
+    .venv/bin/python benchmarks/real_rate.py --mix campaign --agents 60 --rates 5 10 15 20
 
-Each step runs `cadencia serve` with the trunk limited to a rate, on a list of callees who are busy, do not exist,
-refuse or answer for a moment. "delay" is from the hand-over of the originate to the INVITE's arrival at the
+Each step runs `cadencia serve` with the trunk limited to a rate. The mix "short" is the hardest for the dialer: callees
+who are busy, do not exist, refuse or answer for a moment, so that Asterisk has next to nothing to do for a call.
+"campaign" has the callees of a real list, who ring, and answer, and talk with agents. "delay" is from the hand-over of the originate to the INVITE's arrival at the
 carrier, by the carrier's own log: where it grows, Asterisk queues. SIPp's log has milliseconds.
 """
 
@@ -24,7 +26,7 @@ from benchmarks.stack import cpu_s
 from scripts.lab import ledger, plan, servers
 from scripts.lab.layout import DEFAULT_PORT_BASE, Layout, default_directory
 
-_MIX: tuple[dict[str, Any], ...] = (
+_SHORT: tuple[dict[str, Any], ...] = (
     *({"kind": plan.Kind.BUSY, "ring_s": ring} for ring in (0.2, 0.5, 1.0)),
     {"kind": plan.Kind.INVALID},
     {"kind": plan.Kind.DECLINE, "ring_s": 0.5},
@@ -40,10 +42,16 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def step(layout: Layout, rate: float, seconds: float, agents: int, first_serial: int) -> dict[str, Any]:
+def callees_of(mix: str, count: int, first_serial: int) -> list[plan.Callee]:
+    """Whom a step calls."""
+    if mix == "campaign":
+        return list(plan.mixed(count, first_serial=first_serial))
+    return [plan.callee(plan.number(serial=first_serial + i, **_SHORT[i % len(_SHORT)])) for i in range(count)]
+
+
+def step(layout: Layout, mix: str, rate: float, seconds: float, agents: int, first_serial: int) -> dict[str, Any]:
     """One rate."""
-    count = int(rate * (seconds + 10))
-    callees = [plan.callee(plan.number(serial=first_serial + i, **_MIX[i % len(_MIX)])) for i in range(count)]
+    callees = callees_of(mix, int(rate * (seconds + 10)), first_serial)
     with tempfile.TemporaryDirectory(prefix="cadencia-rate-") as name:
         folder = Path(name)
         write_list(folder / "list.csv", callees)
@@ -101,6 +109,7 @@ def step(layout: Layout, rate: float, seconds: float, agents: int, first_serial:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mix", choices=("short", "campaign"), default="short")
     parser.add_argument("--rates", type=float, nargs="+", default=[25.0, 50.0, 100.0])
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--agents", type=int, default=20)
@@ -111,7 +120,7 @@ def main() -> None:
     rows = []
     serial = int(time.time()) % 50_000
     for rate in arguments.rates:
-        rows.append(step(layout, rate, arguments.seconds, arguments.agents, serial))
+        rows.append(step(layout, arguments.mix, rate, arguments.seconds, arguments.agents, serial))
         serial += 10_000
         if len(rows) == 1:
             print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
