@@ -6,8 +6,9 @@
 
 Each step runs `cadencia serve` with the trunk limited to a rate. The mix "short" is the hardest for the dialer: callees
 who are busy, do not exist, refuse or answer for a moment, so that Asterisk has next to nothing to do for a call.
-"campaign" has the callees of a real list, who ring, and answer, and talk with agents. "delay" is from the hand-over of the originate to the INVITE's arrival at the
-carrier, by the carrier's own log: where it grows, Asterisk queues. SIPp's log has milliseconds.
+"campaign" has the callees of a real list, who ring, and answer, and talk with agents. "delay" is from the hand-over of
+the originate to the INVITE's arrival at the carrier, by the carrier's own log: where it grows, Asterisk queues. SIPp's
+log has milliseconds.
 """
 
 from __future__ import annotations
