@@ -239,7 +239,7 @@ class Ways:
         self._live.extend((queues, permit) for permit in granted)
 
     def _keep_answer(self) -> None:
-        _, _, _, _, first_token, ids, digits, made, records, _, _, _ = self._answered
+        _, _, _, _, first_token, ids, digits, made, records, *_ = self._answered
         granted = wire.permits(
             *(ids, digits, made, records, self._calls),
             campaign=CAMPAIGN,

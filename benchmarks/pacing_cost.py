@@ -42,8 +42,8 @@ class Timed:
     def agent_changed(self, now: float, agent: Hashable, state: str) -> None:
         self._event(self._pacer.agent_changed, now, agent, state)
 
-    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
-        self._event(self._pacer.agent_leaving, now, agent, leaving)
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True, at: float | None = None) -> None:
+        self._event(self._pacer.agent_leaving, now, agent, leaving, at)
 
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
         self._event(self._pacer.call_started, now, call, segment)

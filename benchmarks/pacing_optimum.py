@@ -62,7 +62,7 @@ class LevelPacer:
         else:
             self._talking.discard(agent)
 
-    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True, at: float | None = None) -> None:
         """The model knows no leaving."""
 
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:

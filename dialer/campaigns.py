@@ -17,10 +17,20 @@ from msgspec import Meta, Struct
 
 from dialer.compliance.rules import Basis, Party, Purpose
 from dialer.core.caller_ids import CallerId
-from dialer.core.campaign import DEFAULT_RETRIES, AbandonmentWindow, Campaign, MachineDetection, RetryRule
+from dialer.core.campaign import (
+    DEFAULT_RETRIES,
+    AbandonmentWindow,
+    Campaign,
+    MachineDetection,
+    RecordingConsent,
+    RecordingMode,
+    RetryRule,
+)
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
+from dialer.dispositions import CODE_PATTERN, MAX_CODES, CodeInput, check_currency, codes_of, dump_codes
 from dialer.errors import InputError
+from dialer.reporting.order import zone_named
 from pacing import method_names
 
 # "$" also matches before a line feed at the end, in Python; this does not, and JSON Schema's dialect knows it too.
@@ -60,6 +70,7 @@ class RetryInput(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         False
     )
     spread_hours: Annotated[bool, Meta(description="Call in another part of the day than the last time")] = False
+    needs_agent: Annotated[bool, Meta(description="Call with an agent reserved for it")] = False
 
 
 class MachineDetectionInput(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,10 +140,34 @@ class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float,
         Meta(ge=0, le=1, description="Share of the calls taken for machines that an agent hears, to know the error"),
     ] = _DEFAULT.machine_sample_share
+    callback_window_s: Annotated[
+        float, Meta(ge=60, le=30 * 86_400, description="A callback is tried again for so long after its time")
+    ] = _DEFAULT.callback_window_s
+    callback_fallback_s: (
+        Annotated[
+            float, Meta(ge=0, le=30 * 86_400, description="After so long it is anybody's; null: after the window")
+        ]
+        | None
+    ) = _DEFAULT.callback_fallback_s
     skills: Annotated[frozenset[Name], Meta(max_length=100)] = _DEFAULT.skills
     screen_pop: Annotated[
         str, Meta(max_length=2_000, description="URL with fields of the contact in braces: https://crm/…?id={id}")
     ] = _DEFAULT.screen_pop
+    dispositions: Annotated[
+        tuple[CodeInput, ...],
+        Meta(max_length=MAX_CODES, description="Codes with which its calls are closed; empty: the default ones"),
+    ] = ()
+    currency: Annotated[str, Meta(max_length=3, description="Of amounts, such as EUR (ISO 4217)")] = _DEFAULT.currency
+    segment: Annotated[
+        str, Meta(max_length=128, pattern=_TEXT_PATTERN, description="Id of the segment that it was made from")
+    ] = _DEFAULT.segment
+    recording: Annotated[RecordingMode, Meta(description="Whether talks are recorded")] = _DEFAULT.recording
+    recording_consent: Annotated[
+        RecordingConsent, Meta(description="required: only where the person has agreed to be recorded")
+    ] = _DEFAULT.recording_consent
+    timezone: Annotated[
+        str, Meta(max_length=64, description="Zone (IANA) of the days and hours of its reports; empty: the node's")
+    ] = _DEFAULT.timezone
     purpose: Annotated[Purpose, Meta(description="What it calls for: rules of law depend on it")] = Purpose.MARKETING
     party: Annotated[Party, Meta(description="Whom it calls")] = Party.CONSUMER
     jurisdictions: Annotated[
@@ -160,6 +195,7 @@ _IN_WORDS: Final[Mapping[str, str]] = {
     _TEXT_PATTERN: "text without control characters",
     _PLACE_PATTERN: "a country such as ES, or a part of one such as US-FL",
     _KEY_PATTERN: "one digit, or empty",
+    CODE_PATTERN: "1 to 64 letters, digits, blanks and _ . + / -, such as SALE",
     _SOUND_PATTERN: "the name of a sound without extension, such as custom/sorry",
 }
 
@@ -212,6 +248,7 @@ def campaign_of(given: CampaignInput) -> Campaign:
                 growth=rule.growth,
                 other_phone_first=rule.other_phone_first,
                 spread_hours=rule.spread_hours,
+                needs_agent=rule.needs_agent,
             )
     detection = given.machine_detection
     return Campaign(
@@ -245,8 +282,15 @@ def campaign_of(given: CampaignInput) -> Campaign:
             unsure_is_human=detection.unsure_is_human,
         ),
         machine_sample_share=given.machine_sample_share,
+        callback_window_s=given.callback_window_s,
+        callback_fallback_s=given.callback_fallback_s,
         skills=given.skills,
         screen_pop=given.screen_pop,
+        dispositions=codes_of(given.dispositions),
+        currency=given.currency,
+        segment=given.segment,
+        recording=given.recording,
+        recording_consent=given.recording_consent,
         purpose=given.purpose.value,
         party=given.party.value,
         jurisdictions=given.jurisdictions,
@@ -267,6 +311,7 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
             "growth": rule.growth,
             "other_phone_first": rule.other_phone_first,
             "spread_hours": rule.spread_hours,
+            "needs_agent": rule.needs_agent,
         }
     detection = campaign.machine_detection
     return {
@@ -300,8 +345,16 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
             "unsure_is_human": detection.unsure_is_human,
         },
         "machine_sample_share": campaign.machine_sample_share,
+        "callback_window_s": campaign.callback_window_s,
+        "callback_fallback_s": campaign.callback_fallback_s,
         "skills": sorted(campaign.skills),
         "screen_pop": campaign.screen_pop,
+        "dispositions": dump_codes(campaign.dispositions),
+        "currency": campaign.currency,
+        "segment": campaign.segment,
+        "timezone": campaign.timezone,
+        "recording": campaign.recording.value,
+        "recording_consent": campaign.recording_consent.value,
         "purpose": campaign.purpose,
         "party": campaign.party,
         "jurisdictions": list(campaign.jurisdictions),
@@ -355,7 +408,10 @@ def _check(given: CampaignInput) -> None:
             f"connect_within_s; it may be at most {latest:g}"
         )
     _check_caller_ids(given)
+    check_currency(given.currency)
     _check_screen_pop(given.screen_pop)
+    if given.timezone:
+        zone_named(given.timezone)
 
 
 def _check_caller_ids(given: CampaignInput) -> None:
@@ -370,17 +426,27 @@ def _check_caller_ids(given: CampaignInput) -> None:
 
 
 def _check_screen_pop(template: str) -> None:
+    """Fields may stand in the path, the query and the fragment only: never where they would choose scheme or host."""
     if not template:
         return
     if any(character <= " " or character == "\x7f" for character in template):
         raise InputError("screen_pop: must be a URL without spaces or control characters")
+    if "\\" in template:
+        raise InputError("screen_pop: must not have a backslash, which browsers take for a slash")
     try:
-        fields = [(name, spec, how) for _, name, spec, how in string.Formatter().parse(template) if name is not None]
-        scheme = urlsplit(template).scheme
+        parts = list(string.Formatter().parse(template))
+        where = urlsplit("".join(text + ("\x00" if name is not None else "") for text, name, _, _ in parts))
+        port = where.port
     except ValueError as error:
         raise InputError(f"screen_pop: {error}; write a field as {{id}}, a brace itself as {{{{ or }}}}") from error
-    if scheme not in {"http", "https"}:
+    if where.scheme not in {"http", "https"}:
         raise InputError("screen_pop: must begin with https:// or http://")
-    for name, spec, how in fields:
-        if not name.replace("_", "").isalnum() or spec or how:
+    if "\x00" in where.netloc:
+        raise InputError(
+            "screen_pop: a field cannot stand in the host: write https://crm.example/… with fields behind it"
+        )
+    if not where.hostname or port == 0 or "@" in where.netloc:
+        raise InputError("screen_pop: must name a host and no user: https://crm.example/contacts/{id}")
+    for _, name, spec, how in parts:
+        if name is not None and (not name.replace("_", "").isalnum() or spec or how):
             raise InputError(f"screen_pop: {{{name}}} is no field; fields are letters, digits and _, such as {{id}}")

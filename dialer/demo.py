@@ -80,6 +80,7 @@ class RunningDemo:
         self._ends_at = ends_at
         self.api_url = node.api_url
         self.metrics_url = f"{node.api_url}/metrics"
+        self.console_url = f"{node.api_url}/console/"
 
     def snapshot(self) -> LiveSnapshot:
         """Everything now."""
@@ -221,12 +222,15 @@ def _fresh(directory: Path) -> None:
 async def _write_details(directory: Path, node: Node) -> Path:
     _, key = await Keys(node.database).create("crm", "demo: crm", now=node.clock.now())
     _, manager = await Keys(node.database).create("manager", "demo: manager", now=node.clock.now())
+    _, supervisor = await Keys(node.database).create("supervisor", "demo: console", now=node.clock.now())
     path = directory / "demo.json"
     details = {
         "redis_url": node.redis_url,
         "api_url": node.api_url,
         "api_key": key,
         "metrics_url": f"{node.api_url}/metrics",
+        "console_url": f"{node.api_url}/console/",
+        "console_key": supervisor,
         "campaign": CAMPAIGN,
     }
     write_private(path, details)

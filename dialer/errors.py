@@ -8,7 +8,9 @@
     ├── SwitchError            an Asterisk server refused or is out of reach (``retryable`` says whether waiting helps)
     ├── QueueError             Redis refused or is out of reach (``retryable``)
     │   └── GateNotReady       Redis came back empty or stale: nobody is dialed until the record has been loaded again
+    ├── MailError              a mail server refused or is out of reach (``retryable``)
     ├── StorageError           the database refused or is out of reach (``retryable``)
+    ├── CrmError               a CRM refused, failed or is out of reach (``retryable``, ``wait_s``)
     ├── InputError             a row, message or request from outside cannot be used; the text says what to correct
     └── InvalidTransition      a state machine was asked for a step that its table does not have: a bug
 
@@ -16,6 +18,8 @@
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class DialerError(Exception):
@@ -58,12 +62,35 @@ class GateNotReady(QueueError):
     """Redis is not the server that was prepared (restarted, failed over, emptied): rebuild before dialing."""
 
 
+class MailError(RetryableError):
+    """A mail server refused, timed out or is out of reach."""
+
+
 class StorageError(RetryableError):
     """The database refused, timed out or is out of reach."""
 
 
+class CrmError(RetryableError):
+    """A CRM refused, failed or is out of reach; `wait_s`: it asked not to be asked again for so long."""
+
+    def __init__(
+        self, message: str, *, retryable: bool = True, status: int | None = None, wait_s: float | None = None
+    ) -> None:
+        super().__init__(message, retryable=retryable)
+        self.status = status
+        self.wait_s = wait_s
+
+
 class InputError(DialerError):
-    """Something from outside cannot be used; the text says where and what to correct."""
+    """Something from outside cannot be used; the text says where and what to correct.
+
+    `word` says the same to machines; `allowed` lists what it may be, where that can be listed.
+    """
+
+    def __init__(self, message: str, *, word: str = "invalid", allowed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.word = word
+        self.allowed = tuple(allowed)
 
 
 class InvalidTransition(DialerError):

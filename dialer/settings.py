@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -62,6 +63,8 @@ class Asterisk(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     trunks: tuple[Trunk, ...] = ()
     #: Dial string of an agent's phone, with {phone}.
     agent_dial: str = "PJSIP/{phone}"
+    #: Folder in which nodes and workers see what this server records (its astspooldir/monitor); empty: they do not.
+    recordings: str = ""
 
 
 class Ami(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,9 +113,85 @@ class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str
     #: Key of the signature.
     secret: str = ""
+    #: Keys that the receiver may still go by: each signs as well, until it is taken out.
+    previous_secrets: tuple[str, ...] = ()
     #: Result types; empty: all.
     types: tuple[str, ...] = ()
     timeout_s: Seconds = 10.0
+
+
+class Outbound(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where this dialer may connect to by itself: webhooks and CRMs."""
+
+    #: Internal networks (CIDR) or single addresses that are allowed besides the public ones.
+    internal: tuple[str, ...] = ()
+
+
+class CrmAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a CRM knows us. Secrets come from files (`file:…`) or the environment, never from the settings' own text."""
+
+    kind: Literal["none", "basic", "bearer", "header", "oauth2"] = "none"
+    username: str = ""
+    password: str = ""
+    #: Of bearer and header.
+    token: str = ""
+    #: Name of the header that carries the token.
+    header: str = "X-API-Key"
+    #: OAuth 2.0 client credentials (RFC 6749, 4.4).
+    token_url: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    scope: str = ""
+
+
+class CrmPull(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A CRM that is asked for its pending calls and told what became of them (docs/crm/pull.md)."""
+
+    name: Name
+    #: Whose contacts its pending calls become.
+    campaign: Name
+    #: Mapping file; a relative path is looked up in `crm.mappings`.
+    mapping: str
+    #: Where paths of the mapping begin.
+    url: Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+[^\s?#]*\Z")]
+    access: CrmAccess = field(default_factory=CrmAccess)
+    every_s: Annotated[float, Meta(ge=5)] = 30.0
+    timeout_s: Seconds = 30.0
+    #: Contacts ready to be called above which no new ones are taken.
+    enough: Annotated[int, Meta(ge=1)] = 5_000
+    #: Complete listings in a row that a call must be missing from to count as withdrawn.
+    withdrawn_after: Annotated[int, Meta(ge=1, le=10)] = 2
+
+
+class Crm(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """CRMs that are asked rather than that push."""
+
+    #: Folder of mapping files; empty: `crm` beside the settings file.
+    mappings: str = ""
+    pull: tuple[CrmPull, ...] = ()
+
+
+class Recordings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where recordings of calls are kept, and how long (docs/recording.md)."""
+
+    #: A folder, or s3://bucket/prefix; empty: `recordings` below `data_dir`.
+    store: str = ""
+    #: URL of an S3-compatible store; empty: Amazon's own.
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    #: Empty: those of the machine's role.
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
+    #: The bucket is part of the host's name.
+    s3_virtual_hosts: bool = False
+    retention_days: Annotated[float, Meta(gt=0, le=36_525)] = 90.0
+    #: 32 bytes in base64; empty: recordings are kept as they are.
+    encryption_key: str = ""
+    #: Keys of the time before, with which older recordings are still opened.
+    former_keys: tuple[str, ...] = ()
+    #: Secret of links that play a recording, the same on all nodes; empty: one that dies with the node.
+    link_key: Annotated[str, Meta(pattern=r"^(.{32,})?\Z", description="32 characters or more")] = ""
+    link_s: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
 
 
 class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -127,6 +206,8 @@ class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     region: Annotated[str, Meta(pattern=r"^([A-Z]{2})?\Z")] = ""
     #: Column of its source, by title or place from 1 ("1+2": two that are one number); empty: found by itself.
     column: str = ""
+    #: Ids of the rules of jurisdictions that demand it, such as ES-robinson; its own name is always one.
+    answers: tuple[Name, ...] = ()
 
 
 class Registries(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -149,6 +230,8 @@ class Compliance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     #: Secret under which the evidence remembers that a number was erased; the same on all nodes.
     suppression_key: Annotated[str, Meta(pattern=r"^(.{32,})?\Z", description="32 characters or more")] = ""
+    #: Take people out of attempts and evidence, once a day, when the law of their number no longer wants them kept.
+    apply_retention: bool = False
 
 
 class Pacing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -157,6 +240,60 @@ class Pacing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     journal_keep_days: Annotated[float, Meta(gt=0)] = 14.0
     #: Zone (IANA) in which a calendar month begins, for the abandonment window "month".
     timezone: str = "UTC"
+
+
+class ReportSchedule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A report that is made again and again, and sent (docs/reports.md)."""
+
+    name: Name
+    #: Five fields of cron, such as "0 7 * * 1-5", told in `timezone`.
+    cron: str
+    #: The whole days before that moment that it is of.
+    days: Annotated[int, Meta(ge=1, le=400)] = 1
+    by: str = "campaign"
+    campaigns: tuple[str, ...] = ()
+    #: IANA name; empty: `pacing.timezone`.
+    timezone: str = ""
+    format: Literal["csv", "json", "parquet"] = "csv"
+    #: Addresses that it is mailed to.
+    mail: tuple[str, ...] = ()
+    #: URL of one of the `webhooks` that it is posted to, as JSON.
+    webhook: str = ""
+
+
+class Reports(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What calls and agents cost, what is kept for reports, and which are made regularly."""
+
+    #: Of a minute from the answer to the end, and of an hour that an agent is signed in.
+    cost_per_minute: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?\Z")] = "0"
+    cost_per_agent_hour: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?\Z")] = "0"
+    #: Of both, such as EUR.
+    currency: str = ""
+    #: How long the time of agents is kept.
+    agent_time_keep_days: Annotated[float, Meta(gt=0)] = 400.0
+    schedules: tuple[ReportSchedule, ...] = ()
+
+
+class Mail(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The server through which reports are mailed."""
+
+    #: Empty: nothing is mailed.
+    host: str = ""
+    port: Port = 587
+    #: starttls: the connection becomes TLS before anything is said; tls: it is from the beginning.
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    username: str = ""
+    #: `file:…` or an environment override rather than plain text.
+    password: str = ""
+    sender: str = ""
+    timeout_s: Seconds = 20.0
+
+
+class Actions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Rules of the next best action (docs/next-best-action.md)."""
+
+    #: Folder of rule files that are in force; empty: none are.
+    rules: str = ""
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -179,9 +316,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     redis: Redis = field(default_factory=Redis)
     api: Api = field(default_factory=Api)
     webhooks: tuple[Webhook, ...] = ()
+    #: Settings of campaigns that segments are made from, by name (docs/crm.md).
+    templates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outbound: Outbound = field(default_factory=Outbound)
+    crm: Crm = field(default_factory=Crm)
+    recordings: Recordings = field(default_factory=Recordings)
     registries: Registries = field(default_factory=Registries)
     compliance: Compliance = field(default_factory=Compliance)
     pacing: Pacing = field(default_factory=Pacing)
+    reports: Reports = field(default_factory=Reports)
+    mail: Mail = field(default_factory=Mail)
+    actions: Actions = field(default_factory=Actions)
     log: Log = field(default_factory=Log)
 
     @property
@@ -213,6 +358,8 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
         if (path.parent / "jurisdictions").is_dir():
             raw.setdefault("compliance", {}).setdefault("rules", str(path.parent / "jurisdictions"))
+        if "crm" in raw:
+            _prepare_crm(raw["crm"], path)
     _override(raw, environ)
     if secrets:
         _read_secret_files(raw)
@@ -232,6 +379,14 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
     registries = [registry.name for registry in settings.registries.lists]
     if len(set(registries)) != len(registries):
         raise ConfigError("two [[registries.lists]] have the same name; names must be unique")
+    for text in settings.outbound.internal:
+        try:
+            ip_network(text, strict=False)
+        except ValueError as error:
+            raise ConfigError(f"outbound.internal: {error}; write networks such as 10.1.2.0/24") from error
+    pulls = [pull.name for pull in settings.crm.pull]
+    if len(set(pulls)) != len(pulls):
+        raise ConfigError("two [[crm.pull]] have the same name; names must be unique")
     for server in settings.asterisk:
         trunks = [trunk.name for trunk in server.trunks]
         if len(set(trunks)) != len(trunks):
@@ -242,6 +397,22 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
                     f"trunk {trunk.name!r}: dial must contain {{number}}, such as PJSIP/{{number}}@carrier"
                 )
     return settings
+
+
+def _prepare_crm(raw: Any, path: Path) -> None:
+    """Mappings lie beside the settings; what opens a CRM must not stand in the settings themselves."""
+    if not isinstance(raw, dict):
+        return
+    raw.setdefault("mappings", str(path.parent / "crm"))
+    for place, pull in enumerate(raw.get("pull") or ()):
+        access = pull.get("access") if isinstance(pull, dict) else None
+        for name in ("password", "token", "client_secret"):
+            value = access.get(name) if isinstance(access, dict) else None
+            if isinstance(value, str) and value and not value.startswith("file:"):
+                raise ConfigError(
+                    f"{path}: crm.pull[{place}].access.{name} must not stand in the settings: write file:/path/to/it, "
+                    f"or set CADENCIA_CRM__PULL__{place}__ACCESS__{name.upper()}"
+                )
 
 
 def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from dialer.api.ports import (
     ContactWarning,
     DoNotCallEntry,
     Explanation,
+    GivenDisposition,
     HealthCheck,
     ListCheck,
     ListImport,
@@ -34,11 +35,12 @@ from dialer.compliance.machine_error import AnswerCounts, says_machine
 from dialer.compliance.screening import Admitted, Caps, TurnedAway
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, SayGoodbye
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, Record, SayGoodbye
 from dialer.core.events import (
     CampaignConfigured,
     CampaignOrdered,
     PeopleEvent,
+    RecordingAnswered,
     ServerConnected,
     ServerLost,
     SwitchEvent,
@@ -47,13 +49,15 @@ from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, Serve
 from dialer.core.outcome import LIVE, Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.core.permit import Permit
+from dialer.core.recording import RecordingOrder
 from dialer.core.recycling import Penetration, Reopened
 from dialer.errors import DialerError
 from dialer.projections.live import LiveView
 from dialer.projections.metrics import Metrics
+from dialer.queues.removals import forms_listed
 from dialer.switch.port import HandOver, ServerStatus
 
-SwitchCommand = Originate | HangUp | ConnectCall | PlayMessage | SayGoodbye | CallAgent | HangUpAgent
+SwitchCommand = Originate | HangUp | ConnectCall | PlayMessage | SayGoodbye | CallAgent | HangUpAgent | Record
 Kind = TypeVar("Kind", bound=SwitchCommand)
 
 # ---- clock
@@ -273,6 +277,7 @@ class FakePurges:
     def __init__(self) -> None:
         self.removals: list[Mapping[str, object]] = []
         self.do_not_calls: list[Mapping[str, object]] = []
+        self.callbacks: list[Mapping[str, object]] = []
         self.fail_with: DialerError | None = None
 
     async def remove(self, messages: Sequence[Mapping[str, object]]) -> None:
@@ -287,17 +292,39 @@ class FakePurges:
             raise self.fail_with
         self.do_not_calls.extend(messages)
 
+    async def call_back(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """See `dialer.runtime.disposing.CrmStreams`."""
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.callbacks.extend(messages)
+
     async def listed(self, phone: Phone) -> Sequence[DoNotCallEntry]:
         """See `dialer.api.ports.Purges`."""
-        entries: dict[str, DoNotCallEntry] = {}
+        forms = forms_listed(phone)
+        return [entry for entry in self._held().values() if entry.phone in forms]
+
+    async def entries(self, scope: str | None, after: tuple[str, str] | None, limit: int) -> Sequence[DoNotCallEntry]:
+        """See `dialer.api.ports.Purges`."""
+        held = sorted(self._held().items())
+        wanted = [entry for key, entry in held if scope in {None, entry.scope} and (after is None or key > after)]
+        return wanted[:limit]
+
+    def _held(self) -> dict[tuple[str, str], DoNotCallEntry]:
+        held: dict[tuple[str, str], DoNotCallEntry] = {}
         for message in self.do_not_calls:
-            scope = str(message["scope"])
-            if message["phone"] == phone and message["op"] == "add":
-                reason = str(message.get("reason", ""))
-                entries[scope] = DoNotCallEntry(scope=scope, phone=phone, reason=reason, expires_at=None)
-            elif message["phone"] == phone:
-                entries.pop(scope, None)
-        return list(entries.values())
+            key = (str(message["scope"]), str(message["phone"]))
+            if message["op"] == "remove":
+                held.pop(key, None)
+                continue
+            held[key] = DoNotCallEntry(
+                scope=key[0],
+                phone=key[1],
+                reason=str(message.get("reason", "")),
+                expires_at=None,
+                source=str(message.get("source", "")),
+                who=str(message.get("by", "")),
+            )
+        return held
 
 
 class FakeAttempts:
@@ -306,6 +333,7 @@ class FakeAttempts:
     def __init__(self) -> None:
         self.rows: list[Attempt] = []
         self.codes: dict[CallId, str] = {}
+        self.given: dict[CallId, list[GivenDisposition]] = {}
 
     async def answer_counts(self, since: float, until: float) -> Mapping[CampaignId, AnswerCounts]:
         """See `dialer.api.ports.Attempts`; sampled calls without a code are not judged."""
@@ -328,6 +356,10 @@ class FakeAttempts:
     async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
         """See `dialer.api.ports.Attempts`."""
         return {call: self.codes[call] for call in calls if call in self.codes}
+
+    async def disposition_history(self, call: CallId) -> Sequence[GivenDisposition]:
+        """See `dialer.api.ports.Attempts`."""
+        return self.given.get(call, [])
 
     async def get(self, call: CallId) -> Attempt | None:
         """See `dialer.api.ports.Attempts`."""
@@ -517,6 +549,9 @@ class FakeSwitch:
     def connect_call(self, command: ConnectCall) -> None:
         """See `dialer.switch.port.Switch`."""
         self._take(command)
+        if command.recording is not None and self._connected.get(command.server, False):
+            start = RecordingOrder.START
+            self.deliver(RecordingAnswered(at=self._now(), call=command.call, recording=command.recording, order=start))
 
     def play_message(self, command: PlayMessage) -> None:
         """See `dialer.switch.port.Switch`."""
@@ -529,6 +564,16 @@ class FakeSwitch:
     def hang_up_agent(self, command: HangUpAgent) -> None:
         """See `dialer.switch.port.Switch`."""
         self._take(command)
+
+    def record(self, command: Record) -> None:
+        """See `dialer.switch.port.Switch`; it does what it is told, where it is connected."""
+        self._take(command)
+        problem = "" if self._connected.get(command.server, False) else "the server is not connected"
+        self.deliver(
+            RecordingAnswered(
+                at=self._now(), call=command.call, recording=command.recording, order=command.order, problem=problem
+            )
+        )
 
     def status(self) -> Mapping[ServerName, ServerStatus]:
         """See `dialer.switch.port.Switch`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +37,7 @@ class Callee:
     talk_s: float
     wrapup_s: float
     patience_s: float = math.inf
+    segment: Hashable = None  # what the list says about how likely an answer is
 
 
 class Source(Protocol):
@@ -69,6 +71,8 @@ class Callees:
         mixes = [tuple(ending.share for ending in floor.endings), *(shares for _, shares in floor.mix)]
         self._mixes = [np.cumsum(shares) / sum(shares) for shares in mixes]
         self._mix_from = [time for time, _ in floor.mix]
+        self._parts = np.cumsum([segment.share for segment in floor.segments])
+        self._part_rng = np.random.default_rng(seed.spawn(1)[0])
         self._congested = _ever(floor.congestion)
         self._falsified = _ever(floor.false_answers)
         self._place = _BLOCK
@@ -77,6 +81,7 @@ class Callees:
         self._talk: FloatArray = np.empty(0)
         self._wrapup: FloatArray = np.empty(0)
         self._kind: FloatArray = np.empty(0)
+        self._part: list[int] = []
         self._fault = self._false = self._false_talk = self._patience = np.empty(0)
         self._endings: list[FloatArray] = []
 
@@ -86,6 +91,14 @@ class Callees:
             self._draw()
         place = self._place
         self._place += 1
+        if not self._part:
+            return self._person(now, place, factor)
+        segment = self._floor.segments[self._part[place]]
+        callee = self._person(now, place, factor * segment.factor)
+        callee.segment = segment.name
+        return callee
+
+    def _person(self, now: float, place: int, factor: float) -> Callee:
         floor = self._floor
         delay_s = floor.carrier_delay_s.at(now)
         timeout_s = floor.ring_timeout_s
@@ -115,6 +128,10 @@ class Callees:
         self._talk = floor.talk.sample(self._talk_rng, _BLOCK)
         self._wrapup = np.zeros(_BLOCK) if floor.wrapup is None else floor.wrapup.sample(self._wrap_rng, _BLOCK)
         self._kind = self._kind_rng.random(_BLOCK)
+        if floor.segments:
+            runs = -(-_BLOCK // floor.segment_run)
+            parts = self._parts[:-1].searchsorted(self._part_rng.random(runs) * self._parts[-1], side="right")
+            self._part = np.repeat(parts, floor.segment_run)[:_BLOCK].tolist()
         if self._congested:
             self._fault = self._fault_rng.random(_BLOCK)
         if self._falsified:
@@ -182,6 +199,7 @@ class Listed:
             return None
         callee = self._people.call(now, factor * self._factor(attempt))
         assert callee is not None
+        callee.segment = (attempt, callee.segment)
         self._book.ended(attempt, callee.outcome, now + callee.after_s)
         return callee
 

@@ -41,10 +41,12 @@ class Pacer(Protocol):
     def agent_changed(self, now: float, agent: Hashable, state: str) -> None:
         """The agent is now "idle", "talking", "wrapup" or "away"; an agent who signs out is "away"."""
 
-    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True, at: float | None = None) -> None:
         """The agent will be away after the call or wrap-up of this moment (a pause was asked for, the shift ends).
 
         Such an agent is not counted on, but is not away before `agent_changed` says so; `leaving=False` takes it back.
+        With `at`, after that of the moment `at` (the end of the shift): they are counted on until shortly before it,
+        and again if they turn out to stay. Once is enough, at any time.
         """
 
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:

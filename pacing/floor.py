@@ -50,11 +50,15 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """Agents on duty from one second to another; whoever is busy at the end finishes first."""
+    """Agents on duty from one second to another; whoever is busy at the end finishes first.
+
+    `announced` says that the pacer knows the end beforehand.
+    """
 
     agents: int
     begins_s: float = 0.0
     ends_s: float = math.inf
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,25 @@ class ContactList:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A part of those who are called, told to the pacer with each call.
+
+    Attributes:
+        name: What it is called; the same name twice is one part to the pacer.
+        share: Weight of the part among all of them.
+        factor: Multiplies the chance of a live answer.
+    """
+
+    name: str
+    share: float
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.share < math.inf and 0.0 <= self.factor < math.inf):
+            raise ValueError(f"a segment needs a share and a factor of at least 0, not {self}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """Somebody who was really called, and what happened.
 
@@ -147,6 +170,8 @@ class Floor:
         false_answers: Share of calls that the carrier reports as answered by a live person where nobody is.
         false_talk: How long an agent takes to find that out.
         contacts: A list that comes to an end; None: there is always somebody to be called.
+        segments: Parts of those who are called, mixed at random by their shares; empty: all are alike.
+        segment_run: So many calls in a row are to the same segment, as in a list that was sorted.
         people: Who was really called, in order; the n-th call meets the n-th of them, and once they are through,
             somebody called at about the same time of the day. Then none of what describes people above counts.
     """
@@ -169,6 +194,8 @@ class Floor:
     false_answers: Steps = field(default_factory=lambda: Steps(0.0))
     false_talk: Distribution = field(default_factory=lambda: LogNormal(6.0, 0.4))
     contacts: ContactList | None = None
+    segments: tuple[Segment, ...] = ()
+    segment_run: int = 1
     people: tuple[Person, ...] = ()
 
     def __post_init__(self) -> None:
@@ -183,6 +210,10 @@ class Floor:
             raise ValueError(f"mix must be in order of time, not {times}")
         if any(len(shares) != len(self.endings) or sum(shares) <= 0.0 or min(shares) < 0.0 for _, shares in self.mix):
             raise ValueError("each mix needs one share for each ending, none negative and not all of them 0")
+        if self.segments and sum(segment.share for segment in self.segments) <= 0.0:
+            raise ValueError("segments need a positive share for at least one of them")
+        if self.segment_run < 1:
+            raise ValueError(f"segment_run must be at least 1, not {self.segment_run}")
         if [person.at_s for person in self.people] != sorted(person.at_s for person in self.people):
             raise ValueError("people must be in the order in which they were called")
 

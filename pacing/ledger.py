@@ -17,6 +17,7 @@ from pacing.contract import AgentState, Outcome
 from pacing.intervals import FloatArray, IntArray, OpenIntervals
 from pacing.rule import Rule
 from pacing.segments import SegmentSlots
+from pacing.shifts import ShiftEnds
 
 # Ids of finished calls are remembered so that a repeated or late event does not bring a call back to life.
 _REMEMBERED_ENDS = 4_096
@@ -55,6 +56,7 @@ class Ledger:
         # Agents who will be away after what they are doing: on the floor, but not to be counted on.
         self._leaving: set[Hashable] = set()
         self._leaving_by_state = {state: OpenIntervals() for state in self._by_state}
+        self._shifts = ShiftEnds(_MAX_AGENTS)
         self._segments = SegmentSlots()
         self._ringing = OpenIntervals()
         self._waiting = OpenIntervals()
@@ -158,17 +160,30 @@ class Ledger:
             self._agents[agent] = after
             by_state[after].begin(agent, now)
         self.version += 1
+        if after is AgentState.IDLE and self._shifts.over(agent, now):
+            self._shifts.forget(agent)
+            self._leave(now, agent, leaving=False)
         if leaving and after is AgentState.AWAY:
             self._rule.on_foreseen_leave(now, before, elapsed_s)
         else:
             self._rule.on_agent(now, before, after, elapsed_s)
 
-    def agent_leaving(self, now: float, agent: Hashable, *, leaving: bool) -> None:
-        self.moment(now)
+    def agent_leaving(self, now: float, agent: Hashable, *, leaving: bool, at: float | None = None) -> None:
+        now = self.moment(now)
+        if at is not None:
+            # Also of agents who are not there: a break in between does not move the end of a shift.
+            known = leaving and abs(at) < _LATEST and self._shifts.tell(agent, at, now)
+            self.ignored_events += not known
+            return
+        forgotten = not leaving and self._shifts.forget(agent)
+        moved = self._leave(now, agent, leaving=leaving)
+        self.ignored_events += not (forgotten or moved)
+
+    def _leave(self, now: float, agent: Hashable, *, leaving: bool) -> bool:
+        """Move an agent to those who are counted on or to those who are not; False where there is nobody to move."""
         state = self._agents.get(agent)
         if state is None or leaving is (agent in self._leaving):
-            self.ignored_events += 1
-            return
+            return False
         before, after = self._by_state[state], self._leaving_by_state[state]
         if leaving:
             self._leaving.add(agent)
@@ -178,6 +193,7 @@ class Ledger:
         since = before.end(agent)
         after.begin(agent, now if since is None else since)
         self.version += 1
+        return True
 
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
         now = self.moment(now)
@@ -232,7 +248,10 @@ class Ledger:
             self._rule.on_abandoned(now, call, max(now - since, 0.0))
 
     def sweep(self, now: float) -> None:
-        """Forget calls and waiting people whose end must have been lost; looks at most once a second."""
+        """Forget calls and waiting people whose end must have been lost, and see whose shift ends.
+
+        Looks at most once a second.
+        """
         if self._next_sweep > now >= self._next_sweep - 1.0:
             return
         self._next_sweep = now + 1.0
@@ -243,6 +262,15 @@ class Ledger:
             self._remember(call)
             self.version += 1
             self._rule.on_left(now, call)
+        for agent in self._shifts.soon_over(now + self._rule.ahead_s):
+            self._leave(now, agent, leaving=True)
+        for agent in self._shifts.long_over(now):
+            state = self._agents.get(agent, AgentState.AWAY)
+            if state is AgentState.IDLE:
+                # They sit there all the same, and will be given calls.
+                self._leave(now, agent, leaving=False)
+            if state in {AgentState.IDLE, AgentState.AWAY}:
+                self._shifts.forget(agent)
 
     def snapshot(self) -> dict[str, object]:
         return {

@@ -26,8 +26,8 @@ class RulePacer:
     def agent_changed(self, now: float, agent: Hashable, state: str) -> None:
         self._floor.agent_changed(now, agent, state)
 
-    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
-        self._floor.agent_leaving(now, agent, leaving=leaving)
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True, at: float | None = None) -> None:
+        self._floor.agent_leaving(now, agent, leaving=leaving, at=at)
 
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
         self._floor.call_started(now, call, segment)

@@ -34,6 +34,11 @@ class Rule:
     on_connected, on_abandoned, on_left. Only on_answered may come without on_started.
     """
 
+    @property
+    def ahead_s(self) -> float:
+        """Calls started now are answered within about so many seconds, if at all: who leaves sooner is no help."""
+        return 15.0
+
     def propose(self, now: float, floor: Ledger) -> Proposal:
         """How many calls this method would start now."""
         raise NotImplementedError

@@ -12,7 +12,7 @@ from typing import Any
 from pacing.contract import Outcome
 from pacing.distributions import Distribution, Exponential, LogNormal
 from pacing.durations import NO_COLUMNS, Columns, distribution
-from pacing.floor import NOBODY_THERE, Breaks, ContactList, Ending, Floor, Shift, Steps
+from pacing.floor import NOBODY_THERE, Breaks, ContactList, Ending, Floor, Segment, Shift, Steps
 from pacing.registry import build, method_names
 from pacing.tables import ScenarioError, Table, clock_s, listed
 
@@ -141,6 +141,8 @@ def read_scenario(raw: Mapping[str, Any], columns: Columns = NO_COLUMNS) -> Scen
         breaks=_breaks(top.table("breaks"), columns) if "breaks" in top else None,
         patience=distribution(top.table("patience"), columns) if "patience" in top else None,
         contacts=_contacts(top.table("list")) if "list" in top else None,
+        segments=_segments(top.tables("segments")),
+        segment_run=top.whole("segment_run", 1, low=1, high=MOST_CONTACTS),
         hours=hours,
     )
     carrier.end()
@@ -205,8 +207,9 @@ def _shifts(top: Table, clock: _Clock) -> tuple[Shift, ...]:
         ends_s = clock.second(table, "to", table.take("to")) if "to" in table else float("inf")
         if ends_s <= begins_s:
             raise ScenarioError(table.path("to"), table.value("to"), "a clock time after the shift's `from`")
+        announced = table.flag("announced", default=False)
         table.end()
-        shifts.append(Shift(agents=agents, begins_s=begins_s, ends_s=ends_s))
+        shifts.append(Shift(agents=agents, begins_s=begins_s, ends_s=ends_s, announced=announced))
     if sum(shift.agents for shift in shifts) > MOST_AGENTS:
         raise ScenarioError("shifts", sum(shift.agents for shift in shifts), f"at most {MOST_AGENTS:,} agents in all")
     return tuple(shifts)
@@ -298,6 +301,22 @@ def _contacts(table: Table) -> ContactList:
     )
     table.end()
     return contacts
+
+
+def _segments(tables: Sequence[Table]) -> tuple[Segment, ...]:
+    segments: list[Segment] = []
+    for table in tables:
+        segments.append(
+            Segment(
+                name=table.text("name", f"segment {len(segments) + 1}"),
+                share=table.number("share", 1.0, low=0.0, high=1e9),
+                factor=table.number("factor", 1.0, low=0.0, high=100.0),
+            )
+        )
+        table.end()
+    if segments and not any(segment.share for segment in segments):
+        raise ScenarioError("segments.share", 0, "a positive number for at least one segment")
+    return tuple(segments)
 
 
 def _methods(top: Table) -> tuple[str, ...]:

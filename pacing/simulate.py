@@ -143,6 +143,8 @@ class Simulation:
                 self._at(shift.begins_s, _ARRIVE, name)
                 if shift.ends_s < self._end_s:
                     self._at(shift.ends_s, _LEAVE, name)
+                    if shift.announced:
+                        pacer.agent_leaving(0.0, name, at=shift.ends_s)
         if floor.breaks is not None:
             self._break_rngs = [np.random.default_rng(child) for child in agents_seed.spawn(len(self._agents))]
             for agent in self._agents:
@@ -218,7 +220,7 @@ class Simulation:
             if callee is None:
                 break
             self._calls[call] = callee
-            self._pacer.call_started(now, call)
+            self._pacer.call_started(now, call, callee.segment)
             self._at(now + callee.after_s, _RESOLVE, call)
             if now >= self._measure_from_s:
                 self._dialed += 1

@@ -120,6 +120,13 @@ class Table:
             raise ScenarioError(self.path(key), value, "a text of at most 2,000 characters")
         return value
 
+    def flag(self, key: str, *, default: bool) -> bool:
+        """True or false."""
+        value = self.take(key) if key in self else default
+        if not isinstance(value, bool):
+            raise ScenarioError(self.path(key), value, "true or false")
+        return value
+
     def choice(self, key: str, default: str | None, known: Iterable[str]) -> str:
         """One of some words."""
         value = self.take(key) if default is None or key in self else default

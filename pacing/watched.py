@@ -68,9 +68,9 @@ class Watched:
         self._agents[state] += 1
         self._pacer.agent_changed(now, agent, state)
 
-    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True, at: float | None = None) -> None:
         """As in `Pacer`."""
-        self._pacer.agent_leaving(now, agent, leaving)
+        self._pacer.agent_leaving(now, agent, leaving, at)
 
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
         """As in `Pacer`."""

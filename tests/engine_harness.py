@@ -11,7 +11,17 @@ from dialer.core import notices as ntc
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.engine import Engine
 from dialer.core.floor import Output, Server
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, NodeName, Phone, ServerName, TrunkName
+from dialer.core.ids import (
+    AgentId,
+    CallId,
+    CampaignId,
+    ContactId,
+    MessageId,
+    NodeName,
+    Phone,
+    ServerName,
+    TrunkName,
+)
 from dialer.core.permit import Permit
 from dialer.core.trunks import TrunkLimits
 
@@ -39,6 +49,10 @@ class Harness:
         self.contacts = 0
         self.campaign = campaign or Campaign(id=CAMPAIGN, method="progressive")
         self.grant = True
+        #: Contacts that the gate refuses when they are asked for by name, and why.
+        self.refused: dict[str, str] = {}
+        #: Of wishes for calls.
+        self.wishes: list[MessageId] = []
         self.send = True
 
     def start(self, *agents: str) -> None:
@@ -106,6 +120,23 @@ class Harness:
             found[notice.attempt.call] = notice
         return found
 
+    def answer_to(self, request: cmd.RequestContact, **changes: object) -> ev.ContactGranted:
+        """What the gate says to a request for one contact."""
+        reason = self.refused.get(request.contact, "")
+        permit = None
+        if not reason:
+            self.contacts += 1
+            permit = replace(self.permit(self.contacts), contact=request.contact, campaign=request.campaign)
+        answer = ev.ContactGranted(
+            at=self.now,
+            campaign=request.campaign,
+            contact=request.contact,
+            agent=request.agent,
+            permit=permit,
+            reason=reason,
+        )
+        return replace(answer, **changes)  # type: ignore[arg-type]
+
     def permit(self, number: int) -> Permit:
         """A permit for the n-th contact."""
         return Permit(
@@ -130,6 +161,8 @@ class Harness:
                         follow += self.engine.handle(ev.OriginateHandedOver(at=self.now, call=call))
                     else:
                         follow += self.engine.handle(ev.OriginateNotSent(at=self.now, call=call, reason="no link"))
+                elif isinstance(output, cmd.RequestContact) and self.grant:
+                    follow += self.engine.handle(self.answer_to(output))
                 elif isinstance(output, cmd.RequestPermits) and self.grant:
                     permits = []
                     for _ in range(output.count):

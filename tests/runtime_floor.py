@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dialer.core import events as ev
 from dialer.core import notices as ntc
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.commands import RequestPermits
+from dialer.core.commands import PermitRequest
 from dialer.core.contact import Contact
 from dialer.core.engine import Engine
 from dialer.core.floor import Server
@@ -55,7 +55,7 @@ class RuntimeFloor:
         self.queues = queues or MemoryQueues(self.server, node=NODE)
         self.switch = FakeSwitch(["pbx"], self.clock.now)
         self.outbox = Outbox(self.queues, soft_limit)
-        self.requests: asyncio.Queue[RequestPermits] = asyncio.Queue(maxsize=requests)
+        self.requests: asyncio.Queue[PermitRequest] = asyncio.Queue(maxsize=requests)
         self.notices = Notices()
         limits = TrunkLimits(server=PBX, name=TrunkName("out"), max_channels=100, max_calls_per_second=1000.0)
         self.engine = Engine(node=NODE, servers=[Server(name=PBX)], trunks=[limits])

@@ -38,8 +38,8 @@ class _Recorder:
                 self._calls[wrapped]["wrapup"] = now - float(self._calls[wrapped]["end"])
         self._pacer.agent_changed(now, agent, state)
 
-    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
-        self._pacer.agent_leaving(now, agent, leaving)
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True, at: float | None = None) -> None:
+        self._pacer.agent_leaving(now, agent, leaving, at)
 
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
         self._calls[call] = {"start": now}

@@ -28,6 +28,10 @@ _VARIABLE_NAME: Final = re.compile(r"_{0,2}[A-Za-z][A-Za-z0-9_]{0,78}", re.ASCII
 #: Technology and address. Nothing that a dialplan or a dial string would take for a second destination or an option.
 _CHANNEL: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}/[A-Za-z0-9_+*#@./:;=-]{1,200}", re.ASCII)
 _NUMBER: Final = re.compile(r"\+?[0-9*#A-Za-z._-]{1,64}", re.ASCII)
+#: Asterisk joins file, options and a shell command with commas, and takes a path from the root as one.
+_SOUND_FILE: Final = re.compile(
+    r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/){0,4}[A-Za-z0-9][A-Za-z0-9_-]{0,199}\.wav", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +302,20 @@ def bridge(channel_1: str, channel_2: str) -> Action:
     return Action("Bridge", (("Channel1", channel_1), ("Channel2", channel_2), ("Tone", "no")))
 
 
-def mix_monitor(channel: str, file: str, options: str = "") -> Action:
-    """Begin to record a channel to `file`."""
-    return Action("MixMonitor", (("Channel", channel), ("File", file), ("options", options)))
+def mix_monitor(channel: str, file: str) -> Action:
+    """Begin to record a channel, both directions mixed, to `file` below Asterisk's folder for recordings.
+
+    Raises:
+        LocalProtocolError: `file` is not a plain name ending in ``.wav``, or one below plain folders.
+    """
+    if _SOUND_FILE.fullmatch(file) is None:
+        raise LocalProtocolError(f"not the name of a file to record to: {file[:40]!r}")
+    return Action("MixMonitor", (("Channel", channel), ("File", file)))
+
+
+def mix_monitor_mute(channel: str, *, muted: bool) -> Action:
+    """Let the recording of a channel go on with silence, or with sound again."""
+    return Action("MixMonitorMute", (("Channel", channel), ("Direction", "both"), ("State", "1" if muted else "0")))
 
 
 def stop_mix_monitor(channel: str) -> Action:

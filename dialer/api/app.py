@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -15,16 +16,26 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from dialer.api import (
     abandonment_routes,
+    action_routes,
     agent_routes,
+    call_request_routes,
     call_routes,
     campaign_routes,
     contact_routes,
+    delivery_routes,
+    disposition_routes,
     health_routes,
+    history_routes,
+    law_routes,
     list_routes,
     live_routes,
     pacing_routes,
     purge_routes,
+    push_routes,
+    recording_routes,
     recycle_routes,
+    report_routes,
+    segment_routes,
     why_routes,
 )
 from dialer.api.auth import Authenticator, AuthMiddleware
@@ -42,8 +53,8 @@ once, however often it is sent. Lists are paged: give `next_cursor` as `cursor` 
 """
 
 
-def create_app(ports: ApiPorts, settings: Settings) -> Litestar:
-    """The ASGI application, connected to `ports`. Nothing runs in it between requests."""
+def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()) -> Litestar:
+    """The ASGI application, connected to `ports`, with `pages` for people beside it. Nothing runs between requests."""
     phones = PhoneReader(settings.default_region)
     api = Router(
         "/api/v1",
@@ -51,19 +62,29 @@ def create_app(ports: ApiPorts, settings: Settings) -> Litestar:
             campaign_routes.routes,
             pacing_routes.routes,
             abandonment_routes.routes,
+            report_routes.routes,
+            action_routes.routes,
             why_routes.routes,
+            history_routes.routes,
             contact_routes.routes,
             list_routes.routes,
             recycle_routes.routes,
             purge_routes.routes,
+            law_routes.routes,
+            push_routes.routes,
+            segment_routes.routes,
+            call_request_routes.routes,
             call_routes.routes,
+            recording_routes.routes,
+            disposition_routes.routes,
+            delivery_routes.routes,
             agent_routes.routes,
             live_routes.routes,
         ],
         security=[{"key": []}],
     )
     return Litestar(
-        route_handlers=[api, *health_routes.routes],
+        route_handlers=[api, *health_routes.routes, *pages],
         dependencies={
             "ports": Provide(_give(ports), sync_to_thread=False),
             "settings": Provide(_give(settings), sync_to_thread=False),

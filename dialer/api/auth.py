@@ -81,17 +81,30 @@ class Authenticator:
         if wait_s > 0:
             retry = {"retry-after": str(max(1, round(wait_s)))}
             raise ApiError(429, "too many wrong keys came from this address; wait", headers=retry)
-        key = await self._keys.find(digest)
-        # The store found it by its digest; comparing again costs nothing and does not rely on how it looked.
-        if key is None or not hmac.compare_digest(key.digest, digest):
+        key = await self._find(digest, now)
+        if key is None:
             self._guesses.wrong(address, now)
             _log.warning("wrong API key", address=address)
             raise unauthorized("this key is not valid")
+        return self._valid(key, now)
+
+    async def known(self, digest: str) -> ApiKey | None:
+        """The valid key with this SHA-256 (hexadecimal), for whoever has shown it before; None where it is no more."""
+        now = self._clock.now()
+        trusted = self._trusted.get(digest)
+        key = trusted[0] if trusted is not None and now < trusted[1] else await self._find(digest, now)
+        return key if key is not None and (key.expires_at is None or now < key.expires_at) else None
+
+    async def _find(self, digest: str, now: float) -> ApiKey | None:
+        key = await self._keys.find(digest)
+        # The store found it by its digest; comparing again costs nothing and does not rely on how it looked.
+        if key is None or not hmac.compare_digest(key.digest, digest):
+            return None
         self._trusted[digest] = (key, now + _TRUST_S)
         self._trusted.move_to_end(digest)
         while len(self._trusted) > _MAX_TRUSTED:
             self._trusted.popitem(last=False)
-        return self._valid(key, now)
+        return key
 
     def _valid(self, key: ApiKey, now: float) -> ApiKey:
         if key.expires_at is not None and now >= key.expires_at:

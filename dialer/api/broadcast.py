@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
+
+
+class Told(NamedTuple):
+    """One result, and its id in the stream of results; empty where it came another way."""
+
+    id: str
+    result: Mapping[str, object]
 
 
 class Listener:
@@ -14,7 +21,7 @@ class Listener:
     def __init__(self, broadcast: Broadcast, capacity: int) -> None:
         self._broadcast: Final = broadcast
         self._capacity: Final = capacity
-        self._waiting: Final[deque[Mapping[str, object]]] = deque()
+        self._waiting: Final[deque[Told]] = deque()
         self._wake: Final = asyncio.Event()
         self._dropped = False
         self._closed = False
@@ -24,17 +31,17 @@ class Listener:
         """Whether it was cut off."""
         return self._dropped
 
-    def put(self, result: Mapping[str, object]) -> None:
+    def put(self, told: Told) -> None:
         """Add a result, or cut the listener off."""
         if len(self._waiting) >= self._capacity:
             self._dropped = True
             self._waiting.clear()
             self.close()
             return
-        self._waiting.append(result)
+        self._waiting.append(told)
         self._wake.set()
 
-    async def next(self, timeout_s: float) -> Mapping[str, object] | None:
+    async def next(self, timeout_s: float) -> Told | None:
         """The next result; None where none came in time, or where there are none any more."""
         if not self._waiting and not self._closed:
             self._wake.clear()
@@ -59,14 +66,28 @@ class Broadcast:
         self._max_listeners: Final = max_listeners
         self._listeners: Final[dict[Listener, None]] = {}
         self._listened: Final = asyncio.Event()
+        self._begun: Final = asyncio.Event()
+        self._position = ""
 
     def __len__(self) -> int:
         return len(self._listeners)
 
-    def publish(self, result: Mapping[str, object]) -> None:
+    def publish(self, result: Mapping[str, object], id: str = "") -> None:
         """Give a result to everybody who listens now."""
+        told = Told(id, result)
+        self._position = id or self._position
         for listener in tuple(self._listeners):
-            listener.put(result)
+            listener.put(told)
+
+    def begin(self, position: str) -> None:
+        """From now on everything behind this place of the stream is published."""
+        self._position = position
+        self._begun.set()
+
+    async def position(self) -> str:
+        """The place of the stream up to which results have been published to whoever listens; waits for the first."""
+        await self._begun.wait()
+        return self._position
 
     def subscribe(self, capacity: int) -> Listener | None:
         """Listen from now on; None where too many do."""
@@ -82,6 +103,7 @@ class Broadcast:
         self._listeners.pop(listener, None)
         if not self._listeners:
             self._listened.clear()
+            self._begun.clear()
 
     async def listened(self) -> None:
         """Wait until somebody listens."""

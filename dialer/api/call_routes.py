@@ -1,8 +1,8 @@
-"""Calls: those in flight, those that ended, hang-up, and their dispositions."""
+"""Calls: those in flight, those that ended, hang-up, and objections told to an agent."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from litestar import Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import own_agent, requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import AttemptQuery, Role
+from dialer.api.ports import ApiPorts, AttemptQuery, Role
 from dialer.api.requests import (
     Cursor,
     KeyedRequest,
@@ -24,13 +24,10 @@ from dialer.api.requests import (
     submit,
 )
 from dialer.api.rows import Accepted, CallOut, CallsNow, CallsPage, WrittenOut, call_ended, call_in_flight
-from dialer.core.events import CallDisposed, HangupAsked, OptOutTold
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, valid_contact_id, valid_name
+from dialer.core.events import HangupAsked, OptOutTold
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, valid_name
 from dialer.core.opt_out_desk import opt_out_ref
 from dialer.core.outcome import Outcome
-from dialer.errors import InputError
-
-_AMOUNT: Final = r"^-?[0-9]{1,15}(\.[0-9]{1,6})?(?![\s\S])"
 
 
 @get("/calls", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 422, 503))
@@ -72,7 +69,12 @@ async def list_calls_now(ports: Ports, campaign: FromQuery[str | None] = None, l
     return CallsNow(items=[call_in_flight(row) for row in rows[:limit]], total=len(rows))
 
 
-async def _find(ports: Ports, call: str) -> CallOut:
+async def find_call(ports: ApiPorts, call: str) -> CallOut:
+    """One call, in flight or ended.
+
+    Raises:
+        ApiError: 404.
+    """
     if valid_name(call):
         row = ports.control.live().call(CallId(call))
         if row is not None:
@@ -86,7 +88,7 @@ async def _find(ports: Ports, call: str) -> CallOut:
 @get("/calls/{call:str}", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 503))
 async def get_call(call: FromPath[str], ports: Ports) -> CallOut:
     """One call, in flight or ended. A call that has just ended may take a moment to be in the record."""
-    return await _find(ports, call)
+    return await find_call(ports, call)
 
 
 @post(
@@ -98,7 +100,7 @@ async def get_call(call: FromPath[str], ports: Ports) -> CallOut:
 )
 async def hang_up(call: FromPath[str], request: KeyedRequest, ports: Ports) -> Accepted:
     """Hang a call up, whatever its state."""
-    found = await _find(ports, call)
+    found = await find_call(ports, call)
     if found.state == "ended":
         raise ApiError(409, "this call has ended already", error="ended")
     await submit(ports, HangupAsked(at=ports.clock.now(), call=CallId(call), by=request.auth.id))
@@ -125,7 +127,7 @@ async def do_not_call(
     call: FromPath[str], data: JSONBody[OptOutInput], request: KeyedRequest, ports: Ports
 ) -> WrittenOut:
     """The person of this call wants no more of them. It holds when this returns; a talk goes on."""
-    found = await _find(ports, call)
+    found = await find_call(ports, call)
     # An agent may do this for the calls that are theirs, and no others.
     own_agent(request.auth, found.agent or "")
     wanted = data.scope
@@ -141,57 +143,11 @@ async def do_not_call(
         "scope": scope,
         "reason": data.reason.strip() or "opt-out told to an agent",
         "source": "agent" if request.auth.role is Role.AGENT else "api",
+        "by": by,
     }
     await ports.purges.do_not_call([message])
     await submit(ports, OptOutTold(at=ports.clock.now(), call=CallId(call), scope=scope, by=by))
     return WrittenOut(ids=[str(message["id"])])
 
 
-class DispositionInput(Struct, forbid_unknown_fields=True, kw_only=True):
-    """How a call is closed."""
-
-    call: str
-    code: Annotated[str, Meta(min_length=1, max_length=64)]
-    agent: str | None = None
-    amount: Annotated[str, Meta(pattern=_AMOUNT, description="A decimal number, as text")] | None = None
-    notes: Annotated[str, Meta(max_length=10_000)] = ""
-    #: The result `call.disposed` carries it as `ref`.
-    id: str | None = None
-
-
-@post(
-    "/dispositions",
-    guards=[requires(Role.AGENT, Role.SUPERVISOR, Role.CRM)],
-    responses=documented(*KEYED, *BODY, 404),
-    status_code=202,
-)
-async def dispose(data: JSONBody[DispositionInput], request: KeyedRequest, ports: Ports) -> Accepted:
-    """Close a call with a code; ends the agent's wrap-up."""
-    code = data.code.strip()
-    if not code or not code.isprintable():
-        raise InputError("code: must have 1 to 64 printable characters")
-    if data.id is not None and not valid_contact_id(data.id):
-        raise InputError("id: must have 1 to 128 characters, none of them a control character")
-    call = await _find(ports, data.call)
-    agent = call.agent if data.agent is None else checked_name(data.agent, "agent")
-    # An agent may close the calls that were theirs, and no others.
-    own_agent(request.auth, call.agent or "")
-    own_agent(request.auth, agent or "")
-    await submit(
-        ports,
-        CallDisposed(
-            at=ports.clock.now(),
-            call=CallId(call.id),
-            code=code,
-            agent=None if agent is None else AgentId(agent),
-            amount=data.amount,
-            notes=data.notes.replace("\x00", ""),
-            ref=None if data.id is None else MessageId(data.id),
-        ),
-    )
-    return Accepted()
-
-
-routes = Router(
-    "/", route_handlers=[list_calls, list_calls_now, get_call, hang_up, do_not_call, dispose], tags=["calls"]
-)
+routes = Router("/", route_handlers=[list_calls, list_calls_now, get_call, hang_up, do_not_call], tags=["calls"])

@@ -124,6 +124,8 @@ def _settings_of(setting: str) -> tuple[str, ...]:
     """What of a campaign decides about a setting that rules know."""
     # Which rules apply is decided by these four for all of them.
     applies = ("purpose", "party", "jurisdictions", "bases")
+    if setting == "registries":
+        return applies
     return (setting, "caller_ids", *applies) if setting == "caller_id" else (setting, *applies)
 
 
@@ -187,7 +189,12 @@ async def change(
     return _checked_out(ports, StoredCampaign(campaign=changed, state=stored.state, updated_at=now), warnings)
 
 
-async def _order(ports: ApiPorts, campaign: str, wanted: CampaignState) -> CampaignOut:
+async def order(ports: ApiPorts, campaign: str, wanted: CampaignState) -> CampaignOut:
+    """Order a campaign into a state.
+
+    Raises:
+        ApiError: 404 where there is none, 409 where it cannot get there from where it is.
+    """
     stored = await known_campaign(ports, campaign)
     state = ports.control.live().campaign_state(stored.campaign.id) or stored.state
     if wanted is not state and wanted not in ORDERS[state]:
@@ -212,26 +219,36 @@ _ORDER: dict[str, Any] = {
 
 @post("/campaigns/{campaign:str}/start", **_ORDER)
 async def start(campaign: FromPath[str], ports: Ports) -> CampaignOut:
-    """Start to dial."""
-    return await _order(ports, campaign, CampaignState.RUNNING)
+    """Start to dial. Refused where the law demands do-not-call registries that are not there or too old."""
+    if ports.campaign_rules is not None:
+        stored = await known_campaign(ports, campaign)
+        lacking = ports.campaign_rules.missing(stored.campaign, ports.clock.now())
+        if lacking:
+            raise ApiError(
+                409,
+                f"campaign {campaign!r} cannot be started: {lacking}. Or have a named person set the rule aside: PATCH "
+                'it with "override": {"rule": …, "by": …, "why": …}',
+                error="registry_missing",
+            )
+    return await order(ports, campaign, CampaignState.RUNNING)
 
 
 @post("/campaigns/{campaign:str}/pause", **_ORDER)
 async def pause(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """Start no more calls; those under way end by themselves."""
-    return await _order(ports, campaign, CampaignState.PAUSED)
+    return await order(ports, campaign, CampaignState.PAUSED)
 
 
 @post("/campaigns/{campaign:str}/drain", **_ORDER)
 async def drain(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """Start no more calls, and stop when the last has ended."""
-    return await _order(ports, campaign, CampaignState.DRAINING)
+    return await order(ports, campaign, CampaignState.DRAINING)
 
 
 @post("/campaigns/{campaign:str}/stop", **_ORDER)
 async def stop(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """Stop at once: what rings is hung up, talks go on."""
-    return await _order(ports, campaign, CampaignState.STOPPED)
+    return await order(ports, campaign, CampaignState.STOPPED)
 
 
 routes = Router(

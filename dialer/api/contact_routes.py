@@ -9,11 +9,13 @@ from litestar.params import FromPath
 
 from dialer.api.auth import requires
 from dialer.api.bodies import ACCEPTS, JSON, NDJSON, STREAMED, TooLong, check_json, chunks, content_type, lines
+from dialer.api.described import body_of
 from dialer.api.errors import BODY, KEYED, ApiError, documented
 from dialer.api.ports import ApiPorts, ContactVerdict, Role
 from dialer.api.requests import KeyedRequest, NodeSettings, Ports, known_campaign
 from dialer.api.rows import ContactOut, ContactsOut
 from dialer.core.ids import CampaignId
+from dialer.intake.record import RawContact
 
 #: A contact has some fields of the CRM's; one that needs more than this is not a contact.
 MAX_CONTACT_BYTES: Final = 64 * 1024
@@ -63,6 +65,7 @@ def _out(line: int, verdict: ContactVerdict) -> ContactOut:
     status_code=200,
     opt={ACCEPTS: (NDJSON, JSON), STREAMED: True},
     request_max_body_size=None,
+    operation_class=body_of({JSON: RawContact, NDJSON: RawContact}),
     description=(
         "Add or update contacts by (campaign, id): one as `application/json`, or up to 10,000 as "
         "`application/x-ndjson`, one JSON object a line, each with the keys of a contact of `cadencia:contacts`. "

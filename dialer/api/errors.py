@@ -100,7 +100,10 @@ def on_input_error(request: Request[Any, Any, Any], error: InputError) -> Respon
     """Something in the request cannot be used; the text begins with the field where there is one."""
     name, separator, problem = str(error).partition(": ")
     fields = [{"field": name, "message": problem}] if separator and re.fullmatch(r"[\w.\[\]]+", name) else []
-    return _response(422, "invalid", str(error), {"fields": fields})
+    details: dict[str, Any] = {"fields": fields}
+    if error.allowed:
+        details["allowed"] = list(error.allowed)
+    return _response(422, error.word, str(error), details)
 
 
 def on_retryable(request: Request[Any, Any, Any], error: RetryableError) -> Response[ErrorBody]:

@@ -17,9 +17,9 @@ _HEADERS: Final = [
 ]
 
 
-def event(name: str, data: object, id: int | None = None) -> bytes:
+def event(name: str, data: object, id: str = "") -> bytes:
     """One event. JSON has no line ends outside strings, and inside they are escaped: one data line is enough."""
-    number = b"" if id is None else b"id: %d\n" % id
+    number = b"id: %s\n" % id.encode() if id else b""
     return b"%sevent: %s\ndata: %s\n\n" % (number, name.encode(), msgspec.json.encode(data))
 
 

@@ -17,6 +17,7 @@ from litestar.response import Stream
 
 from dialer.api.auth import requires
 from dialer.api.bodies import ACCEPTS, CSV, STREAMED, chunks
+from dialer.api.described import body_of
 from dialer.api.errors import BODY, KEYED, ApiError, documented
 from dialer.api.ports import ContactWarning, ListImport, RejectedRow, Role
 from dialer.api.requests import Cursor, KeyedRequest, Limit, NodeSettings, Ports, cursor_from, cursor_to, known_campaign
@@ -65,6 +66,7 @@ async def _store(source: AsyncIterator[bytes], path: Path) -> int:
     status_code=202,
     opt={ACCEPTS: (CSV,), STREAMED: True},
     request_max_body_size=None,
+    operation_class=body_of({CSV: str}),
     description=(
         "Upload a list as `text/csv`: `curl --data-binary @list.csv -H 'Content-Type: text/csv' …`. The import goes "
         "on in the background; its first contacts are called before it ends. Rejected rows can be downloaded with "

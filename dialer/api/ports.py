@@ -13,6 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from dialer.api.broadcast import Told
+from dialer.api.delivery_ports import Deliveries
+from dialer.api.recording_ports import CallRecordings
+from dialer.api.report_ports import Actions, Histories, Reports
 from dialer.compliance.machine_error import AnswerCounts
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
@@ -21,6 +25,7 @@ from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.core.recycling import Penetration, Reopened
+from dialer.intake.segments import Segment, Taken
 from dialer.projections.live import LiveView
 from dialer.projections.live_rows import LiveSnapshot
 
@@ -164,6 +169,9 @@ class CampaignRules(Protocol):
         Raises:
             InputError: it names a jurisdiction that is not on file.
         """
+
+    def missing(self, campaign: Campaign, now: float) -> str:
+        """Which registries it lacks that the law demands, and what to do; empty: none."""
 
     async def set_aside(self, campaign: CampaignId, broken: BrokenRule, override: RuleOverride, now: float) -> None:
         """Put on record that somebody has set a rule aside; done when it returns."""
@@ -312,17 +320,33 @@ class Recycling(Protocol):
         """How far each list of a campaign has been called, or one of them."""
 
 
+class Segments(Protocol):
+    """The way in for segments (`dialer.intake.segments.SegmentDesk`)."""
+
+    async def take(self, segment: Segment) -> Taken:
+        """Make the campaign, load its contacts, start it. Can be repeated.
+
+        Raises:
+            InputError: the segment cannot be used.
+        """
+
+
 # ---- removals and do-not-call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoNotCallEntry:
-    """A number on a do-not-call list."""
+    """A number, or all that begin alike, on a do-not-call list."""
 
     scope: str
-    phone: Phone
+    #: E.164, or the beginning of numbers and a *.
+    phone: str
     reason: str
     expires_at: float | None
+    source: str = ""
+    who: str = ""
+    #: Unix seconds since which it holds.
+    at: float | None = None
 
 
 class Purges(Protocol):
@@ -334,8 +358,14 @@ class Purges(Protocol):
     async def do_not_call(self, messages: Sequence[Mapping[str, object]]) -> None:
         """Write to ``cadencia:dnc``, with the same promise."""
 
+    async def call_back(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """Write to ``cadencia:callbacks``; what becomes of each is told on the results stream."""
+
     async def listed(self, phone: Phone) -> Sequence[DoNotCallEntry]:
-        """The do-not-call entries of a number, in every scope."""
+        """The do-not-call entries of a number, in every scope, also by one of its beginnings."""
+
+    async def entries(self, scope: str | None, after: tuple[str, str] | None, limit: int) -> Sequence[DoNotCallEntry]:
+        """Up to `limit` entries of one scope or all, by (scope, phone), those behind `after`."""
 
 
 # ---- calls
@@ -353,6 +383,51 @@ class AttemptQuery:
     ended_before: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenDisposition:
+    """One code that a call was given."""
+
+    code: str
+    at: float
+    by: str
+    agent: str | None = None
+    amount: str | None = None
+    currency: str | None = None
+    #: What the code meant then; None where its campaign did not say.
+    category: str | None = None
+    is_sale: bool | None = None
+    is_contact: bool | None = None
+    notes: str = ""
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedCall:
+    """What came of the wish for a call."""
+
+    contact: ContactId
+    #: None: it was refused.
+    call: CallId | None = None
+    #: In a word, and when to try again; None: not while things are as they are.
+    reason: str = ""
+    retry_at: float | None = None
+
+
+class CallRequests(Protocol):
+    """Calls that somebody asks for (`dialer.runtime.click_to_call.ClickToCall`)."""
+
+    async def call(
+        self, agent: AgentId, campaign: CampaignId, contact: ContactId | None, phone: str | None
+    ) -> AskedCall | None:
+        """Call a contact, at one of its numbers where that is given too, or a number; None: no such contact.
+
+        Returns when the originate has been handed over, or it is known why there is none.
+
+        Raises:
+            InputError: the number cannot be dialed.
+        """
+
+
 class Attempts(Protocol):
     """The record of ended calls."""
 
@@ -364,6 +439,9 @@ class Attempts(Protocol):
 
     async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
         """The latest code that each of these calls was closed with, where it was."""
+
+    async def disposition_history(self, call: CallId) -> Sequence[GivenDisposition]:
+        """All codes that a call was given, the latest first."""
 
     async def answer_counts(self, since: float, until: float) -> Mapping[CampaignId, AnswerCounts]:
         """What became of answered calls that ended in ``since <= at < until``, of each campaign that had any."""
@@ -388,8 +466,8 @@ class Subscription(Protocol):
     def dropped(self) -> bool:
         """Whether results were lost because the listener was too slow; none come any more."""
 
-    async def next(self, timeout_s: float) -> Mapping[str, object] | None:
-        """The next result; None where none came in time, or where there are none any more."""
+    async def next(self, timeout_s: float) -> Told | None:
+        """The next result with its id; None where none came in time, or where there are none any more."""
 
     def close(self) -> None:
         """No more results are wanted."""
@@ -400,6 +478,19 @@ class Results(Protocol):
 
     def subscribe(self, capacity: int) -> Subscription | None:
         """Listen from now on, with room for `capacity` results; None where too many listen already."""
+
+    async def position(self) -> str:
+        """The id up to which results have been handed out; whoever listens now hears all that is behind it."""
+
+
+class ResultHistory(Protocol):
+    """Results that have been told already (`dialer.runtime.results_feed.ResultHistory`)."""
+
+    async def between(self, after: str, until: str, count: int) -> Sequence[tuple[str, Mapping[str, object]]]:
+        """Up to `count` results behind the id `after` and up to `until`, the oldest first."""
+
+    async def oldest(self) -> str | None:
+        """The id of the oldest result that is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -464,6 +555,94 @@ class Explanations(Protocol):
         """What stands in the way of a contact; None where it is not on record."""
 
 
+class RegistryStates(Protocol):
+    """The do-not-call registries that this node asks (`dialer.runtime.node_registries.NodeRegistries`)."""
+
+    def states(self, now: float) -> Sequence[RegistryState]:
+        """Every registry of the settings, in their order."""
+
+    def demands(self, now: float) -> Sequence[RegistryDemand]:
+        """What the law of campaigns that name their jurisdictions demands, and whether it is met."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryState:
+    """One registry as it is now; None where no version of it is in force."""
+
+    name: str
+    version: str | None
+    source: str | None
+    source_date: str | None
+    entries: int | None
+    prefix_rules: int | None
+    age_days: float | None
+    max_age_days: float | None
+    #: Why campaigns that must ask it may not dial; empty: they may.
+    refuses: str
+    problem: str
+    #: Rules of law that it answers, by id.
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryDemand:
+    """A registry that the law of a campaign demands."""
+
+    campaign: CampaignId
+    #: Version of the rule, and its mark.
+    rule: str
+    mark: str
+    registry: str
+    #: What is missing and what to do; empty: it is there, and young enough.
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasedPerson:
+    """What an erasure came to."""
+
+    #: Numbers that nobody calls any more, and numbers that the erased contacts had besides, which stay.
+    numbers: int
+    others: int
+    #: Rows changed or deleted, by table.
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrmCall:
+    """A call that a CRM made itself; moments in unix seconds."""
+
+    id: str
+    campaign: CampaignId
+    phone: Phone
+    started_at: float
+    ended_at: float
+    outcome: Outcome
+    #: They called us; they want no more calls about it.
+    inbound: bool
+    refused: bool
+    #: person, account and subject, where the CRM gave them.
+    fields: Mapping[str, object]
+
+
+class CallsElsewhere(Protocol):
+    """Calls that caps count although the dialer did not make them (`dialer.runtime.counting.Counting`)."""
+
+    async def made(self, calls: Sequence[CrmCall]) -> None:
+        """Put them on record; from the return on the gate counts them. Can be repeated: an id counts once."""
+
+
+class Erasures(Protocol):
+    """People who are to be forgotten (`dialer.runtime.erasing.NodeErasures`)."""
+
+    async def erase(self, phones: Sequence[Phone], *, who: str, all_numbers: bool) -> ErasedPerson:
+        """Erase whoever has these numbers. From the return on nobody calls or takes them in; can be repeated.
+
+        Raises:
+            InputError: the settings have no key under which they would be remembered.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiPorts:
     """Everything that the API is connected to."""
@@ -484,3 +663,23 @@ class ApiPorts:
     metrics: Exposition
     #: None: settings are held to no rule book.
     campaign_rules: CampaignRules | None = None
+    #: None: what has been told cannot be told again.
+    history: ResultHistory | None = None
+    #: None: segments are not taken.
+    segments: Segments | None = None
+    #: None: nobody can ask for a call.
+    call_requests: CallRequests | None = None
+    #: None: nothing is recorded.
+    recordings: CallRecordings | None = None
+    #: None: there is no record that reports could be made of.
+    reports: Reports | None = None
+    histories: Histories | None = None
+    actions: Actions | None = None
+    #: None: this node asks no registries.
+    registries: RegistryStates | None = None
+    #: None: calls of a CRM are not counted.
+    calls_elsewhere: CallsElsewhere | None = None
+    #: None: nobody can be erased.
+    erasures: Erasures | None = None
+    #: None: nothing is told to other systems.
+    deliveries: Deliveries | None = None

@@ -11,12 +11,13 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, documented
-from dialer.api.ports import Role
-from dialer.api.requests import Phones, Ports, moment
-from dialer.api.rows import DoNotCallOut, DoNotCallRow, WrittenOut, rfc3339
+from dialer.api.ports import DoNotCallEntry, Role
+from dialer.api.requests import KeyedRequest, Phones, Ports, cursor_pair, cursor_to, moment
+from dialer.api.rows import DoNotCallOut, DoNotCallPage, DoNotCallRow, WrittenOut, rfc3339
 from dialer.core.ids import Phone, valid_contact_id, valid_name
 from dialer.errors import InputError
 from dialer.intake.phones import PhoneReader
+from dialer.queues.removals import lenient_listed, listing_scope
 
 MAX_AT_ONCE: Final = 1_000
 Reason = Annotated[str, Meta(max_length=500)]
@@ -34,14 +35,31 @@ class RemovalInput(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class DoNotCallInput(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Put a number on a do-not-call list, or take it off."""
+    """Put a number, or all numbers that begin alike, on a do-not-call list, or take them off."""
 
-    phone: str
+    phone: Annotated[str, Meta(description='A number, or the beginning of numbers and a *, such as "+34 91*"')]
     op: Literal["add", "remove"] = "add"
-    scope: Annotated[str, Meta(description='"*" for all campaigns, or one campaign')] = "*"
+    scope: Annotated[
+        str, Meta(description='"*" for all campaigns, one campaign, or "account:" and the name of an account')
+    ] = "*"
     reason: Reason = ""
+    source: Annotated[str, Meta(max_length=64, description="Where it comes from")] = "api"
+    by: Annotated[
+        Annotated[str, Meta(max_length=128)] | None,
+        Meta(description="Who said it; the id of the API key where left out"),
+    ] = None
     expires: Annotated[str | None, Meta(description="RFC 3339 with zone; null: never")] = None
     id: str | None = None
+
+
+class EntriesQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which entries are wanted."""
+
+    scope: Annotated[str | None, Meta(description="Of this list alone")] = None
+    cursor: Annotated[
+        Annotated[str, Meta(max_length=1_000)] | None, Meta(description="`next_cursor` of the page before")
+    ] = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
 
 
 class PhoneInput(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -69,15 +87,16 @@ class EntriesInput(Struct, forbid_unknown_fields=True, kw_only=True):
 @post("/removals", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY), status_code=201)
 async def remove(data: JSONBody[RemovalsInput], ports: Ports, phones: Phones) -> WrittenOut:
     """Withdraw contacts, whatever their state: waiting ones are not called, a ringing one is hung up."""
-    messages = [_removal(item, f"removals[{i}]", phones) for i, item in enumerate(data.removals)]
+    messages = [removal_message(item, f"removals[{i}]", phones) for i, item in enumerate(data.removals)]
     await ports.purges.remove(messages)
     return WrittenOut(ids=[str(message["id"]) for message in messages])
 
 
 @post("/dnc", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY), status_code=201)
-async def do_not_call(data: JSONBody[EntriesInput], ports: Ports, phones: Phones) -> WrittenOut:
+async def do_not_call(data: JSONBody[EntriesInput], request: KeyedRequest, ports: Ports, phones: Phones) -> WrittenOut:
     """Add numbers to do-not-call lists, or take them off."""
-    messages = [_entry(item, f"entries[{i}]", phones) for i, item in enumerate(data.entries)]
+    by = request.auth.id
+    messages = [entry_message(item, f"entries[{i}]", phones, by) for i, item in enumerate(data.entries)]
     await ports.purges.do_not_call(messages)
     return WrittenOut(ids=[str(message["id"]) for message in messages])
 
@@ -92,19 +111,44 @@ async def do_not_call(data: JSONBody[EntriesInput], ports: Ports, phones: Phones
 async def check(data: JSONBody[PhoneInput], ports: Ports, phones: Phones) -> DoNotCallOut:
     """Whether a number may not be called."""
     phone = _phone(data.phone, "phone", phones)
-    entries = [
-        DoNotCallRow(
-            scope=entry.scope,
-            phone=entry.phone,
-            reason=entry.reason,
-            expires=None if entry.expires_at is None else rfc3339(entry.expires_at),
-        )
-        for entry in await ports.purges.listed(phone)
-    ]
+    entries = [_row(entry) for entry in await ports.purges.listed(phone)]
     return DoNotCallOut(phone=phone, listed=bool(entries), entries=entries)
 
 
-def _removal(item: RemovalInput, path: str, phones: PhoneReader) -> dict[str, object]:
+@post(
+    "/dnc/list",
+    guards=[requires(Role.CRM, Role.SUPERVISOR)],
+    responses=documented(*KEYED, *BODY),
+    status_code=200,
+    description="Do-not-call entries that hold, by scope and number. A POST, so that no number stands in a URL.",
+)
+async def list_entries(data: JSONBody[EntriesQuery], ports: Ports) -> DoNotCallPage:
+    """The entries of one list, or of all."""
+    scope = None if data.scope is None else _listing_scope(data.scope, "scope")
+    found = await ports.purges.entries(scope, cursor_pair(data.cursor), data.limit + 1)
+    items = [_row(entry) for entry in found[: data.limit]]
+    more = len(found) > data.limit
+    return DoNotCallPage(items=items, next_cursor=cursor_to(items[-1].scope, items[-1].phone) if more else None)
+
+
+def _row(entry: DoNotCallEntry) -> DoNotCallRow:
+    return DoNotCallRow(
+        scope=entry.scope,
+        phone=entry.phone,
+        reason=entry.reason,
+        expires=None if entry.expires_at is None else rfc3339(entry.expires_at),
+        source=entry.source,
+        by=entry.who,
+        at=None if entry.at is None else rfc3339(entry.at),
+    )
+
+
+def removal_message(item: RemovalInput, path: str, phones: PhoneReader) -> dict[str, object]:
+    """The message that a CRM would write.
+
+    Raises:
+        InputError: names the field below `path`.
+    """
     if (item.contact is None) is (item.phone is None):
         raise InputError(f"{path}: must name either a contact or a phone, and not both")
     message: dict[str, object] = {
@@ -120,14 +164,22 @@ def _removal(item: RemovalInput, path: str, phones: PhoneReader) -> dict[str, ob
     return message | {"reason": item.reason}
 
 
-def _entry(item: DoNotCallInput, path: str, phones: PhoneReader) -> dict[str, object]:
+def entry_message(item: DoNotCallInput, path: str, phones: PhoneReader, by: str = "") -> dict[str, object]:
+    """The message that a CRM would write; `by`: who said it, where the item does not tell.
+
+    Raises:
+        InputError: names the field below `path`.
+    """
     message: dict[str, object] = {
         "id": _message_id(item.id, path),
         "op": item.op,
-        "phone": _phone(item.phone, f"{path}.phone", phones),
-        "scope": _scope(item.scope, f"{path}.scope"),
+        "phone": _listed_phone(item.phone, f"{path}.phone", phones),
+        "scope": _listing_scope(item.scope, f"{path}.scope"),
         "reason": item.reason,
+        "source": item.source or "api",
     }
+    if item.by or by:
+        message["by"] = item.by or by
     expires_at = moment(item.expires, f"{path}.expires")
     return message if expires_at is None else message | {"expires": rfc3339(expires_at)}
 
@@ -146,6 +198,22 @@ def _scope(text: str, field: str) -> str:
     return text
 
 
+def _listing_scope(text: str, field: str) -> str:
+    problem = listing_scope(text)
+    if problem is not None:
+        raise InputError(f"{field}: {problem}")
+    return text
+
+
+def _listed_phone(text: str, field: str, phones: PhoneReader) -> str:
+    if not text.rstrip().endswith("*"):
+        return _phone(text, field, phones)
+    beginning = lenient_listed(text.rstrip())
+    if beginning is None:
+        raise InputError(f'{field}: what ends in * must have + and a country code at least, such as "+34 91*"')
+    return beginning
+
+
 def _phone(text: str, field: str, phones: PhoneReader) -> Phone:
     reading = phones.read(text)
     if reading.phone is None:
@@ -153,4 +221,4 @@ def _phone(text: str, field: str, phones: PhoneReader) -> Phone:
     return reading.phone
 
 
-routes = Router("/", route_handlers=[remove, do_not_call, check], tags=["removals and do-not-call"])
+routes = Router("/", route_handlers=[remove, do_not_call, check, list_entries], tags=["removals and do-not-call"])

@@ -112,6 +112,18 @@ def cursor_name(cursor: str | None) -> str | None:
     return None if cursor is None else str(_decoded(cursor, tuple[str, str])[0])
 
 
+def cursor_pair(cursor: str | None) -> tuple[str, str] | None:
+    """What `cursor_to` was given with two names.
+
+    Raises:
+        InputError: it was not made by us.
+    """
+    if cursor is None:
+        return None
+    first, second = _decoded(cursor, tuple[str, str])
+    return first, second
+
+
 def _decoded(cursor: str, kind: Any) -> Any:
     try:
         data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

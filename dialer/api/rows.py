@@ -60,6 +60,20 @@ class ContactsOut(Struct, kw_only=True):
     items: list[ContactOut]
 
 
+class SegmentOut(Struct, kw_only=True):
+    """What became of a segment."""
+
+    campaign: str
+    #: False where this segment had made the campaign before.
+    created: bool
+    #: By this request.
+    started: bool
+    accepted: int
+    rejected: int
+    #: Of its contacts; `line` is the place, from 1.
+    items: list[ContactOut]
+
+
 class ListOut(Struct, kw_only=True):
     """An uploaded list and how far its import has come."""
 
@@ -120,12 +134,25 @@ class WrittenOut(Struct, kw_only=True):
 
 
 class DoNotCallRow(Struct, kw_only=True):
-    """A do-not-call entry of a number."""
+    """A do-not-call entry of a number, or of all that begin alike."""
 
+    #: "*", a campaign, or "account:" and the name of an account.
     scope: str
+    #: E.164, or the beginning of numbers and a *.
     phone: str
     reason: str
     expires: str | None
+    #: Where it came from, by whose word, and since when.
+    source: str = ""
+    by: str = ""
+    at: str | None = None
+
+
+class DoNotCallPage(Struct, kw_only=True):
+    """Some entries; with `next_cursor` there are more."""
+
+    items: list[DoNotCallRow]
+    next_cursor: str | None
 
 
 class DoNotCallOut(Struct, kw_only=True):

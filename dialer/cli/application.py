@@ -8,14 +8,23 @@ from typing import NoReturn
 import typer
 
 from dialer.cli import (
+    actions,
     agents,
+    call,
     campaigns,
+    crm,
     database,
+    deliveries,
     demo,
     dnc,
     doctor,
+    erase,
     evidence,
+    history,
+    keys,
     lists,
+    live,
+    recording,
     recycle,
     registry,
     replay,
@@ -41,13 +50,22 @@ lists.app.command("penetration")(recycle.penetration)
 app.add_typer(lists.app, name="list")
 app.add_typer(dnc.app, name="dnc")
 app.add_typer(registry.app, name="registry")
+app.add_typer(crm.app, name="crm")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(actions.app, name="actions")
 app.add_typer(agents.app, name="agents")
 app.add_typer(database.app, name="db")
+app.add_typer(keys.app, name="key")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(recording.app, name="recording")
+app.command("call")(call.call)
+app.command("erase")(erase.erase)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
+app.command("live")(live.live)
 app.command("report")(report.report)
+app.command("history")(history.history)
 app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("why")(why.why)

@@ -93,6 +93,10 @@ class Api:
         """GET below /api/v1, as text."""
         return str(asyncio.run(self._request("GET", path, text=True)))
 
+    def get_bytes(self, path: str) -> bytes:
+        """GET below /api/v1, as it is."""
+        return bytes(asyncio.run(self._request("GET", path, raw=True)))
+
     def post(self, path: str, body: object = None, **query: object) -> Any:
         """POST JSON below /api/v1."""
         return asyncio.run(self._request("POST", path, body=body, query=query))
@@ -115,6 +119,7 @@ class Api:
         content_type: str = "application/json",
         query: Mapping[str, object] | None = None,
         text: bool = False,
+        raw: bool = False,
     ) -> Any:
         import aiohttp  # noqa: PLC0415
 
@@ -140,6 +145,8 @@ class Api:
                     params=params,
                     headers={"Content-Type": content_type} if data is not None else {},
                 ) as response:
+                    if raw and response.status < 400:
+                        return await response.read()
                     return await _answer(response, text=text)
         except TimeoutError as error:
             raise DialerError(f"the node at {self.url} did not answer within {self._timeout_s:.0f} s") from error

@@ -76,7 +76,7 @@ class _Screen:
         from dialer.demo import RunningDemo  # noqa: PLC0415
 
         assert isinstance(running, RunningDemo)
-        footer = f"API {running.api_url}   metrics {running.metrics_url}   details {running.details}   Ctrl-C stops"
+        footer = f"console {running.console_url}   details {running.details}   Ctrl-C stops"
         with Live(console=out, screen=True, auto_refresh=False) as live:
             while not stop.is_set():
                 title = f"Cadencia demo · {running.left_s():.0f} s left"
@@ -88,7 +88,8 @@ class _Screen:
 
         assert isinstance(running, RunningDemo)
         err.print(
-            f"demo is up: API {running.api_url}, metrics {running.metrics_url}, details in {running.details}",
+            f"demo is up: API {running.api_url}, console {running.console_url} (its key is in {running.details}), "
+            f"metrics {running.metrics_url}",
             markup=False,
             soft_wrap=True,
         )

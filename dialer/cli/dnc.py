@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,16 +15,36 @@ from dialer.cli.screen import JsonOption, fail, out, print_json, print_rows
 app = typer.Typer(help="Do-not-call entries.", no_args_is_help=True)
 
 Phones = Annotated[list[str], typer.Argument(help="Numbers in E.164, such as +34600111222.", show_default=False)]
-Scope = Annotated[str, typer.Option(help="A campaign, or * for all.")]
+Listed = Annotated[
+    list[str],
+    typer.Argument(help='Numbers in E.164, or beginnings of numbers and a *, such as "+34 91*".', show_default=False),
+]
+Scope = Annotated[str, typer.Option(help="A campaign, account: and the name of an account, or * for all.")]
+Expires = Annotated[
+    str, typer.Option(help="Until when, as 2030-01-31T12:00:00Z; for good where left out.", show_default=False)
+]
+By = Annotated[str, typer.Option(help="Who said so; your API key where left out.", show_default=False)]
 _BATCH = 1_000
 #: No number has fewer digits, national ones included; a header row has hardly any.
 _MIN_DIGITS = 4
 _SHOWN = 20
 
 
-def _write(api: Api, phones: list[str], op: str, scope: str, reason: str) -> int:
+def _write(
+    api: Api,
+    phones: list[str],
+    op: str,
+    scope: str,
+    reason: str,
+    *,
+    source: str = "cli",
+    expires: str = "",
+    by: str = "",
+) -> int:
+    said = {"op": op, "scope": scope, "reason": reason, "source": source}
+    said |= {key: value for key, value in (("expires", expires), ("by", by)) if value}
     for start in range(0, len(phones), _BATCH):
-        entries = [{"phone": p, "op": op, "scope": scope, "reason": reason} for p in phones[start : start + _BATCH]]
+        entries = [{"phone": p, **said} for p in phones[start : start + _BATCH]]
         api.post("/dnc", {"entries": entries})
     return len(phones)
 
@@ -33,12 +53,14 @@ def _write(api: Api, phones: list[str], op: str, scope: str, reason: str) -> int
 @with_api
 def add(
     api: Api,
-    phones: Phones,
+    phones: Listed,
     scope: Scope = "*",
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    expires: Expires = "",
+    by: By = "",
 ) -> None:
-    """Numbers that must not be called any more."""
-    count = _write(api, phones, "add", scope, reason)
+    """Numbers that must not be called any more, by anybody, a campaign, or about an account."""
+    count = _write(api, phones, "add", scope, reason, expires=expires, by=by)
     out.print(f"{count} entered; no call to them starts from now on.")
 
 
@@ -46,12 +68,37 @@ def add(
 @with_api
 def remove(
     api: Api,
-    phones: Phones,
+    phones: Listed,
     scope: Scope = "*",
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    by: By = "",
 ) -> None:
     """Numbers that may be called again."""
-    out.print(f"{_write(api, phones, 'remove', scope, reason)} taken off.")
+    out.print(f"{_write(api, phones, 'remove', scope, reason, by=by)} taken off.")
+
+
+@app.command("list")
+@with_api
+def list_(
+    api: Api,
+    scope: Annotated[str, typer.Option(help="Of this list alone.", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(help="So many at most.", min=1)] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Do-not-call entries: reason, where they come from, by whose word, and until when."""
+    found: list[dict[str, Any]] = []
+    cursor = None
+    while len(found) < limit:
+        query = {"limit": min(_BATCH, limit - len(found)), "cursor": cursor, "scope": scope or None}
+        page = api.post("/dnc/list", query)
+        found += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    if as_json:
+        print_json(found)
+    else:
+        print_rows(found, ["scope", "phone", "reason", "source", "by", "at", "expires"])
 
 
 @app.command()
@@ -70,7 +117,7 @@ def check(
     if as_json:
         print_json(found)
     else:
-        print_rows(found, ["phone", "scope", "reason", "expires"])
+        print_rows(found, ["phone", "scope", "reason", "source", "by", "expires"])
 
 
 @app.command("import")
@@ -108,7 +155,8 @@ def _read(file: Path) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
             reader = csv.reader(text)
             for row in reader:
                 number = row[0].strip() if row else ""
-                if sum(character.isdigit() for character in number) >= _MIN_DIGITS:
+                digits = sum(character.isdigit() for character in number)
+                if digits >= _MIN_DIGITS or (digits and number.endswith("*")):
                     rows.append((reader.line_num, number))
                 elif number and reader.line_num > 1:
                     # The first line may be a header; any other that is passed over could be somebody who gets a call.
@@ -121,7 +169,7 @@ def _read(file: Path) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
 def _enter(api: Api, rows: Sequence[tuple[int, str]], scope: str, reason: str) -> list[tuple[int, str]]:
     """Enter numbers; (line, problem) of those that the node refuses. It takes all of a request, or none."""
     try:
-        _write(api, [number for _, number in rows], "add", scope, reason)
+        _write(api, [number for _, number in rows], "add", scope, reason, source="import")
     except ApiError as error:
         if error.status != 422:
             raise

@@ -122,23 +122,34 @@ def erase(
     who: Annotated[str, typer.Option(help="By whose order; it goes on record.")],
     config: ConfigOption = None,
 ) -> None:
-    """Erase a number from the evidence; the chain stays valid, and a keyed hash tells that it was this number.
+    """Erase whoever has a number from the database, beside the nodes; `cadencia erase` does it through one.
 
-    Other records stay as they are: put the number on the do-not-call list first, and have the CRM remove its contacts.
+    The chain stays valid, and a keyed hash of the number stays: nodes refuse it from some seconds later on.
     """
-    from dialer.compliance.evidence import suppression_key  # noqa: PLC0415
-    from dialer.core.ids import Phone  # noqa: PLC0415
+    from dialer.core.ids import Phone, valid_phone  # noqa: PLC0415
     from dialer.runtime.clock import Clock  # noqa: PLC0415
+    from dialer.runtime.erasing import NO_KEY  # noqa: PLC0415
     from dialer.settings import load  # noqa: PLC0415
+    from dialer.storage.database import Database  # noqa: PLC0415
+    from dialer.storage.erasure import Erasure  # noqa: PLC0415
 
-    key = load(config).compliance.suppression_key
+    if not valid_phone(phone):
+        fail("the number must be in E.164, such as +34600111222", code=2)
+    settings = load(config)
+    key = settings.compliance.suppression_key
     if not key:
-        fail("set compliance.suppression_key (32 characters or more, the same on all nodes) before erasing anybody")
-    suppression = suppression_key(phone, key.encode())
-    count = _with_store(
-        config, lambda store: store.erase(Phone(phone), at=Clock().now(), who=who, suppression=suppression)
-    )
-    out.print(f"{count} records erased of their person.")
+        fail(NO_KEY)
+
+    async def run() -> int:
+        database = Database(settings.database.url)
+        try:
+            erasure = Erasure(database, key)
+            erased = await erasure.erase(await erasure.find([Phone(phone)]), at=Clock().now(), who=who)
+            return sum(erased.rows.values())
+        finally:
+            await database.close()
+
+    out.print(f"{asyncio.run(run())} records erased of their person.")
 
 
 def _with_store(config: Path | None, call: Callable[[EvidenceStore], Coroutine[Any, Any, T]]) -> T:

@@ -1,15 +1,18 @@
-"""`cadencia report`: what became of a campaign's calls."""
+"""`cadencia report`: what became of calls: of one campaign at a glance, or of any by whatever somebody asks."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from dialer.cli import combined_report
 from dialer.cli.client import Api, with_api
+from dialer.cli.combined_report import Form, Wanted
 from dialer.cli.pace_report import pace_held
-from dialer.cli.screen import JsonOption, out, percent, print_json, print_rows
+from dialer.cli.screen import JsonOption, fail, out, percent, print_json, print_rows
 
 _PAGE = 500
 #: Outcomes in which a live person answered.
@@ -19,14 +22,48 @@ _LIVE = ("connected", "abandoned", "hung_up")
 @with_api
 def report(
     api: Api,
-    campaign: Annotated[str, typer.Argument(help="Id of the campaign.", show_default=False)],
+    campaign: Annotated[
+        str | None, typer.Argument(help="Id of the campaign; with --by all of them may be meant.", show_default=False)
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Ended at or after this moment (RFC 3339).")] = None,
     until: Annotated[str | None, typer.Option(help="Ended before this moment (RFC 3339).")] = None,
+    by: Annotated[
+        str, typer.Option(help="A combined report by campaign, list, agent, day, hour, outcome, or several: day,hour.")
+    ] = "",
+    list_id: Annotated[list[str] | None, typer.Option("--list", help="With --by: only these lists.")] = None,
+    agent: Annotated[list[str] | None, typer.Option(help="With --by: only these agents.")] = None,
+    outcome: Annotated[list[str] | None, typer.Option(help="With --by: only these outcomes.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="With --by: zone of days and hours; that of each campaign.")
+    ] = None,
+    show: Annotated[str, typer.Option(help="With --by: columns, separated by commas.")] = "",
+    plot: Annotated[str, typer.Option(help="With --by: a column that is drawn as bars.")] = "",
+    form: Annotated[Form, typer.Option("--format", help="With --by and --out: how the file is written.")] = Form.CSV,
+    file: Annotated[Path | None, typer.Option("--out", help="With --by: into this file.", dir_okay=False)] = None,
     pace: Annotated[bool, typer.Option("--pace", help="Also what held the pace back, and for how long.")] = False,
     machine_code: Annotated[str, typer.Option(help="Code by which agents say that it was a machine.")] = "MACHINE",
     as_json: JsonOption = False,
 ) -> None:
-    """Outcomes, abandonment, talk and waiting times of a campaign's ended calls."""
+    """Outcomes, abandonment, talk and waiting times of a campaign's ended calls; with --by a combined report."""
+    if by:
+        wanted = Wanted(
+            by=by,
+            campaign=campaign,
+            since=since,
+            until=until,
+            timezone=timezone,
+            lists=list_id or (),
+            agents=agent or (),
+            outcomes=outcome or (),
+        )
+        if file is not None:
+            combined_report.save(api, wanted, form, file)
+        else:
+            columns = [name.strip() for name in show.split(",") if name.strip()]
+            combined_report.show(api, wanted, columns, plot, as_json=as_json)
+        return
+    if campaign is None:
+        fail("name a campaign, or ask for a report of all with --by", 2)
     outcomes: Counter[str] = Counter()
     detection: Counter[tuple[str, str]] = Counter()
     talk_s, wait_s, late, cursor = 0.0, 0.0, 0, None

@@ -1,4 +1,4 @@
-"""`cadencia worker`: runs jobs (list imports, webhook deliveries) beside the nodes."""
+"""`cadencia worker`: runs jobs (list imports, webhook deliveries, reports) beside the nodes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dialer.cli.client import ConfigOption
 
 
 def worker(config: ConfigOption = None) -> None:
-    """Run jobs until stopped: list imports, webhook deliveries."""
+    """Run jobs until stopped: list imports, webhook deliveries, reports."""
     import importlib  # noqa: PLC0415
     import os  # noqa: PLC0415
 

@@ -79,10 +79,19 @@ class Ledger:
         """The person of the call that started at `at` does not want to be called: known after its end, often."""
         start = entry_of(at, Facts.REFUSED, over_at)[0]
         for i, (began, lasted, facts) in enumerate(self._entries):
-            if began == start and not facts & (Facts.UNDER_WAY | Facts.REFUSED):
+            if began == start and not facts & Facts.UNDER_WAY:
                 self._entries[i] = (began, lasted, facts | Facts.REFUSED)
                 return
         self.add(at, Facts.REFUSED, over_at=over_at)
+
+    def count(self, at: float, facts: Facts, *, over_at: float) -> None:
+        """Enter what was not seen when it happened; the same twice is once."""
+        if facts == Facts.REFUSED:
+            self.refuse(at, over_at=over_at)
+            return
+        start, lasted, _ = entry_of(at, facts, over_at)
+        if not any((e[0], e[1]) == (start, lasted) and e[2] & facts == facts for e in self._entries):
+            self.add(at, facts, over_at=over_at)
 
     def prune(self, rules: Sequence[CapRule | CooldownRule], now: float) -> None:
         """Forget what none of `rules` can ask about any more; they are all rules that count by this ledger's key."""

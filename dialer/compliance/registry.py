@@ -49,6 +49,11 @@ class RegistryPolicy(Protocol):
         """Who must ask it; ``*`` is everybody."""
         ...
 
+    @property
+    def answers(self) -> Sequence[str]:
+        """Ids of the rules that demand it, besides its own name."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consulted:
@@ -151,6 +156,16 @@ class Registries:
         self._problems = dict(problems or {})
         #: By campaign; filled as they come. Bounded by the campaigns of the node.
         self._screens: dict[CampaignId, _Screen] = {}
+
+    @property
+    def answers(self) -> Mapping[str, tuple[str, ...]]:
+        """Ids of the rules that each registry answers, by its name."""
+        return {policy.name: tuple(dict.fromkeys((policy.name, *policy.answers))) for policy in self._policies}
+
+    def answering(self, rule: str, campaign: CampaignId) -> tuple[str, ...]:
+        """Names of the registries that answer the demand of a rule, by its id, where `campaign` must ask them."""
+        asked = self.asked_by(campaign)
+        return tuple(p.name for p in self._policies if p.name in asked and rule in (p.name, *p.answers))
 
     @property
     def editions(self) -> Mapping[str, Edition]:

@@ -8,28 +8,34 @@ Every answer carries its evidence.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
 
 from dialer.compliance.calendar import civil, zone_of
+from dialer.compliance.campaign_limits import registries as registries_demanded
 from dialer.compliance.consent import Consent, Unusable, read_consent
 from dialer.compliance.eligibility import Eligibility, RefusalReason, Terms, Verdict
 from dialer.compliance.registry import Clear, Listed, Registries
+from dialer.compliance.registry_demands import demand_problem
 from dialer.compliance.registry_report import verdict_as_json
 from dialer.compliance.rulebook import RuleBook, Seat
-from dialer.compliance.rules import Basis, CapRule, CooldownRule, Party, Purpose
+from dialer.compliance.rules import Basis, CapRule, CooldownRule, Mark, Party, Purpose
+from dialer.compliance.suppression import ERASED, Suppressions
 from dialer.compliance.verdict_record import verdict_record
 from dialer.compliance.zones import Called, Nowhere, locate
 from dialer.core.campaign import Campaign
+from dialer.core.ids import CampaignId
 from dialer.core.permit import Permit
 from dialer.core.ringing import rings_for_s, silent_for_s
 from dialer.errors import ConfigError
 
 #: Who may not be called before something is changed is looked at again after this.
 _ASK_AGAIN_S: Final = 6 * 3_600.0
+#: Whose registry is missing waits for somebody to build it.
+_BUILD_S: Final = 3_600.0
 #: A verdict about a place stands so long, or as long as the hours last.
 _STANDS_S: Final = 60.0
 _PLACES: Final = 4_096
@@ -69,6 +75,19 @@ class Caps:
     bases: frozenset[Basis] = frozenset()
 
 
+class Erased(Protocol):
+    """Who was erased (`dialer.runtime.suppressed.SuppressedNumbers`)."""
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot be told; empty where it can."""
+        ...
+
+    def cover(self, phone: str) -> bool:
+        """Whether the number was erased."""
+        ...
+
+
 class Screen(Protocol):
     """What the gatekeeper asks."""
 
@@ -100,10 +119,20 @@ class Screening:
     Args:
         book: all jurisdictions.
         registries: those in force, asked anew for every call.
+        erased: who was erased, asked for every call.
+        aside: versions of rules that somebody has set aside for a campaign.
     """
 
-    def __init__(self, book: RuleBook, registries: Callable[[], Registries]) -> None:
+    def __init__(
+        self,
+        book: RuleBook,
+        registries: Callable[[], Registries],
+        erased: Erased | None = None,
+        aside: Callable[[CampaignId], Collection[str]] = lambda _: (),
+    ) -> None:
         self._eligibility = Eligibility(book)
+        self._erased: Erased = Suppressions() if erased is None else erased
+        self._aside = aside
         self._registries = registries
         files = (*book.countries.values(), book.policy)
         self._all_caps = [rule for one in files for rule in one.rules if isinstance(rule, CapRule | CooldownRule)]
@@ -112,6 +141,8 @@ class Screening:
         #: Places met, when it was made, and what was made of them.
         self._caps: dict[str, tuple[int, float, Caps]] = {}
         self._terms: dict[str, tuple[Campaign, Terms]] = {}
+        #: What is wrong with the registries that a place demands, of which campaign and registries, and since when.
+        self._demanded: dict[tuple[tuple[Seat, ...], str], tuple[Campaign, Registries, float, str]] = {}
         self._standing: dict[tuple[tuple[Seat, ...], tuple[str, ...], Terms, Clear], _Standing] = {}
 
     @property
@@ -121,15 +152,36 @@ class Screening:
 
     def problem(self, campaign: Campaign, now: float) -> str:
         """See `Screen`."""
+        if self._erased.problem:
+            return self._erased.problem
         refusal = self._registries().refusal(campaign.id, now)
         if refusal is not None:
             return str(refusal)
         try:
-            for name in campaign.jurisdictions:
-                self.book.named(name)
+            seats = tuple(self.book.named(name) for name in campaign.jurisdictions)
         except ConfigError as error:
             return f"jurisdictions: {error}"
-        return ""
+        return self._demands(seats, campaign, now) if seats else ""
+
+    def _demands(self, seats: tuple[Seat, ...], campaign: Campaign, now: float) -> str:
+        """What is wrong with the registries that the law of a place demands; empty: nothing. Known for a minute."""
+        key, in_force = (seats, campaign.id), self._registries()
+        known = self._demanded.get(key)
+        if known is not None and known[:2] == (campaign, in_force) and known[2] <= now < known[2] + _STANDS_S:
+            return known[3]
+        terms = self._terms_of(campaign)
+        day = civil(zone_of(seats[0].jurisdiction.zones[0]), now).date()
+        aside = self._aside(campaign.id)
+        problems = (
+            demand_problem(rule, in_force, campaign.id, now)
+            for rule in registries_demanded(self.book, seats, terms.purpose, terms.party, day, terms.bases)
+            if rule.mark is not Mark.POLICY and rule.version not in aside
+        )
+        problem = next(filter(None, problems), "")
+        if len(self._demanded) >= _PLACES:
+            self._demanded.clear()
+        self._demanded[key] = (campaign, in_force, now, problem)
+        return problem
 
     def caps(self, campaign: Campaign, now: float) -> Caps:
         """See `Screen`. Caps of all places that the campaign has met count together: the strictest holds."""
@@ -144,18 +196,43 @@ class Screening:
             day = civil(zone_of(zones[0]), now).date()
             rules |= dict.fromkeys(self.book.in_force(CapRule, seats, terms.purpose, terms.party, day))
             rules |= dict.fromkeys(self.book.in_force(CooldownRule, seats, terms.purpose, terms.party, day))
-        caps = Caps(
-            rules=tuple(rules),
-            kept=tuple(rule for rule in self._all_caps if rule.key in {counted.key for counted in rules}),
-            zones=tuple(dict.fromkeys(zone for _, zones in places for zone in zones)) or ("UTC",),
-            seller=campaign.seller,
-            bases=terms.bases,
-        )
+        clocks = tuple(dict.fromkeys(zone for _, zones in places for zone in zones))
+        caps = self._caps_by(tuple(rules), clocks, campaign, terms)
         self._caps[campaign.id] = (len(places), now, caps)
         return caps
 
+    def caps_of(self, campaign: Campaign, regions: Iterable[str], now: float) -> Caps:
+        """The caps of all that the law of some regions may say, wherever in them somebody is."""
+        terms = self._terms_of(campaign)
+        own = tuple(self.book.named(name) for name in campaign.jurisdictions)
+        rules: dict[CapRule | CooldownRule, None] = {}
+        zones: dict[str, None] = {}
+        for region in sorted(regions):
+            jurisdiction = self.book.of_region(region)
+            if jurisdiction is None:
+                continue
+            seats = (Seat(jurisdiction, frozenset(jurisdiction.subdivisions)), *own)
+            day = civil(zone_of(jurisdiction.zones[0] if jurisdiction.zones else "UTC"), now).date()
+            rules |= dict.fromkeys(self.book.in_force(CapRule, seats, terms.purpose, terms.party, day))
+            rules |= dict.fromkeys(self.book.in_force(CooldownRule, seats, terms.purpose, terms.party, day))
+            zones |= dict.fromkeys(jurisdiction.zones)
+        return self._caps_by(tuple(rules), tuple(zones), campaign, terms)
+
+    def _caps_by(
+        self, rules: tuple[CapRule | CooldownRule, ...], zones: tuple[str, ...], campaign: Campaign, terms: Terms
+    ) -> Caps:
+        return Caps(
+            rules=rules,
+            kept=tuple(rule for rule in self._all_caps if rule.key in {counted.key for counted in rules}),
+            zones=zones or ("UTC",),
+            seller=campaign.seller,
+            bases=terms.bases,
+        )
+
     def judge(self, permit: Permit, campaign: Campaign, now: float) -> Admitted | TurnedAway:
         """See `Screen`."""
+        if self._erased.cover(permit.phone):
+            return TurnedAway(ERASED, None, {})
         asked = self._registries().check(permit.phone, campaign.id, now)
         if not isinstance(asked, Clear):
             final = isinstance(asked, Listed)
@@ -174,6 +251,9 @@ class Screening:
             # Its caps were not counted by when the contact was reserved; they are from the next reservation on.
             places[place] = False
             return TurnedAway("new_place", now, {})
+        problem = self._demands(where.seats, campaign, now)
+        if problem:
+            return TurnedAway("registry_missing", now + _BUILD_S, {"registries": {"problem": problem}})
         if permit.consent:
             verdict = self._eligibility.judge(called, terms, now=now, consents=_consents(permit))
             return self._answer(verdict, asked, now)

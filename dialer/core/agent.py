@@ -1,7 +1,8 @@
 """The states of an agent, and which happening leads where.
 
 Agents are nailed up: their phone is called once at sign-in and stays in a room of its own; customers are moved into
-it. `reserved` is the instant between the choice of an agent and the customer's arrival in the room.
+it. `reserved` is the time between the choice of an agent and the customer's arrival in the room: an instant, or as long
+as it rings where the agent is kept for this very call.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class AgentStep(StrEnum):
     PHONE_GONE = "phone_gone"
     RESERVE = "reserve"
     UNRESERVE = "unreserve"
+    #: Back to the call that they were wrapping up.
+    RESUME_WRAPUP = "resume_wrapup"
     JOIN = "join"
     TALK_ENDED = "talk_ended"
     READY = "ready"
@@ -65,6 +68,10 @@ TRANSITIONS: Final[Mapping[tuple[AgentState, AgentStep], AgentState]] = {
     (_S.IDLE, _X.RESERVE): _S.RESERVED,
     # The customer hung up, or could not be moved, before they met.
     (_S.RESERVED, _X.UNRESERVE): _S.IDLE,
+    # They have asked for a call themselves.
+    (_S.WRAPUP, _X.RESERVE): _S.RESERVED,
+    (_S.PAUSED, _X.RESERVE): _S.RESERVED,
+    (_S.RESERVED, _X.RESUME_WRAPUP): _S.WRAPUP,
     (_S.RESERVED, _X.JOIN): _S.TALKING,
     (_S.TALKING, _X.TALK_ENDED): _S.WRAPUP,
     (_S.WRAPUP, _X.READY): _S.IDLE,

@@ -20,6 +20,7 @@ from dialer.core.events import (
 )
 from dialer.core.floor import PACED_AS, CampaignRun, Floor
 from dialer.core.focus import assign_focus
+from dialer.core.hold import Hold
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged
 from dialer.core.roster import Agent
@@ -38,6 +39,8 @@ class Callers:
     on_left: Callable[[CallId], None]
     #: An agent ends their talk.
     on_end: Callable[[Call, str], None]
+    #: The phone of an agent is gone who was held for a contact.
+    on_hold_lost: Callable[[Agent], None]
 
 
 class AgentDesk:
@@ -175,6 +178,7 @@ class AgentDesk:
             call, agent.call = agent.call, None
             self._floor.timers.cancel(("agent-phone", agent.id))
             self._move(agent, AgentStep.PHONE_GONE, reason=reason)
+            self._callers.on_hold_lost(agent)
             if call is not None:
                 self._callers.on_left(call)
             if agent.sign_out_asked:
@@ -190,7 +194,33 @@ class AgentDesk:
     def reserve(self, agent: Agent, call: Call) -> None:
         """Keep an idle agent for a call that is being moved to them."""
         agent.call, agent.permit, agent.disposed = call.id, call.permit, False
+        if agent.hold is None:
+            self._move(agent, AgentStep.RESERVE)
+
+    def hold(self, agent: Agent, hold: Hold) -> None:
+        """Keep an agent for a contact that is to be called; nobody else may count on them meanwhile."""
+        agent.hold = hold
+        if agent.state is AgentState.WRAPUP:
+            ends_at = self._floor.timers.at(("wrapup", agent.id))
+            left_s = None if ends_at is None else max(0.0, ends_at - self._floor.now)
+            hold.wrapping = agent.call, agent.permit, left_s
+        elif agent.state is AgentState.PAUSED:
+            # That is where they go when this is over.
+            agent.pause_asked = agent.pause_code
+        agent.call, agent.permit, agent.disposed = None, None, False
         self._move(agent, AgentStep.RESERVE)
+
+    def let_go(self, agent: Agent) -> None:
+        """The contact that an agent was kept for is not talked with: they are again as they were."""
+        hold, agent.hold = agent.hold, None
+        self._floor.timers.cancel(("hold", agent.id))
+        if hold is None or hold.wrapping is None or agent.leaving:
+            self.unreserve(agent)
+            return
+        agent.call, agent.permit, left_s = hold.wrapping
+        self._move(agent, AgentStep.RESUME_WRAPUP)
+        if left_s is not None:
+            self._floor.timers.set(("wrapup", agent.id), self._floor.now + left_s)
 
     def unreserve(self, agent: Agent) -> None:
         """The call never came."""
@@ -246,12 +276,19 @@ class AgentDesk:
 
     def tell_pacer(self, agent: Agent) -> None:
         """Tell the pacer that counts on this agent how they are, and whether they go after the present call."""
-        there = self._floor.connected(agent.server)
+        there = self._floor.connected(agent.server) and agent.hold is None
         state = PACED_AS.get(agent.state, "away") if there else "away"
         self._tell_pacer(agent, state)
-        if agent.leaving and state != "away" and (run := self._run_counting_on(agent)) is not None:
+        if (agent.leaving or agent.promised) and state != "away" and (run := self._run_counting_on(agent)) is not None:
             # They take no call that is started from now on.
             run.pacer.agent_leaving(self._floor.now, agent.id, True)
+
+    def promise(self, agent: Agent, *, promised: bool) -> None:
+        """Their next call is one that was promised, and so none of their pacer's; or it is not any more."""
+        agent.promised = promised
+        run = self._run_counting_on(agent)
+        if run is not None and not agent.leaving:
+            run.pacer.agent_leaving(self._floor.now, agent.id, promised)
 
     # ---- inside
 
@@ -356,7 +393,7 @@ class AgentDesk:
     def _tell_stays(self, agent: Agent, was_leaving: bool) -> None:
         """They have thought better of it: calls may be started for them again."""
         run = self._run_counting_on(agent)
-        if run is not None and was_leaving and not agent.leaving:
+        if run is not None and was_leaving and not (agent.leaving or agent.promised):
             run.pacer.agent_leaving(self._floor.now, agent.id, False)
 
     def _least_loaded(self) -> ServerName | None:

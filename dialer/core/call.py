@@ -96,6 +96,15 @@ class Call:
     connected_at: float | None = None
     #: Reserved for this call, or talking with it.
     agent: AgentId | None = None
+    #: It was started with an agent reserved for it, and who that is now (see `dialer.core.hold_desk`).
+    guaranteed: bool = False
+    bound_to: AgentId | None = None
+    #: Until then the contact is tried again, however often it has been called; None: as its campaign has it.
+    promised_until: float | None = None
+    #: The contact is called this once.
+    lent: bool = False
+    #: The time that the contact waited for when it was asked for by name.
+    waited_until: float | None = None
     machine_verdict: str | None = None
     machine_verdict_s: float | None = None
     #: Why we asked for its end, where we did.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dialer.core.agent import AgentState
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.attempt import is_late
@@ -38,11 +40,14 @@ from dialer.core.notices import (
 )
 from dialer.core.opt_out_desk import opt_out_ref
 from dialer.core.outcome import Outcome
-from dialer.core.retry import retry_at
+from dialer.core.retry import needs_agent, retry_at
 from dialer.core.ringing import outer_limit_s, rings_for_s, silent_for_s
 from dialer.core.roster import Agent
 from dialer.core.screen_pop import screen_pop
 from dialer.core.segment import segment_of
+
+if TYPE_CHECKING:
+    from dialer.core.hold_desk import HoldDesk
 
 #: The move into the agent's room takes milliseconds; after this the agent's phone cannot be trusted.
 JOIN_TIMEOUT_S = 1.0
@@ -76,7 +81,8 @@ class CallDesk:
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
-        self.agents: AgentDesk  # set by the engine: the two desks know each other
+        self.agents: AgentDesk  # set by the engine: the desks know each other
+        self.holds: HoldDesk
 
     # ---- from the switch
 
@@ -91,7 +97,8 @@ class CallDesk:
         run = self._floor.run_of(call)
         if run is not None:
             run.reserved -= 1
-            run.pacer.call_started(event.at, call.id, segment_of(permit, event.at))
+            if not call.guaranteed:
+                run.pacer.call_started(event.at, call.id, segment_of(permit, event.at))
         self._floor.emit(
             CallStarted(
                 at=event.at,
@@ -104,6 +111,8 @@ class CallDesk:
                 attempt_number=permit.attempt_number,
             )
         )
+        if call.guaranteed:
+            self.holds.started(call)
         if call.hang_up_reason:
             self._hang_up(call)
 
@@ -114,7 +123,9 @@ class CallDesk:
             return
         self._forget(call)
         self._floor.caller_ids.not_started(call.caller_id, self._floor.now)
-        self._floor.emit(ReturnPermit(permit=call.permit, reason=event.reason))
+        self._floor.emit(ReturnPermit(permit=call.permit, reason=event.reason, not_before_at=call.waited_until))
+        if call.guaranteed:
+            self.holds.not_sent(call)
 
     def refused(self, event: OriginateFailed) -> None:
         """Asterisk refused before a channel existed."""
@@ -201,6 +212,7 @@ class CallDesk:
         call.connected_at = max(event.at, call.answered_at or event.at)
         floor.timers.cancel(("join", call.id))
         floor.timers.cancel(("abandon", call.id))
+        self.holds.joined(call)
         self.agents.joined(agent)
         run = floor.run_of(call)
         wait_s = call.connected_at - (call.answered_at or call.connected_at)
@@ -269,6 +281,7 @@ class CallDesk:
                 contact=call.permit.contact,
                 phone=call.permit.phone,
                 reason=event.reason,
+                written_at=None if event.waited_s is None else event.at - event.waited_s,
             )
         )
 
@@ -306,6 +319,9 @@ class CallDesk:
                 amount=event.amount,
                 notes=event.notes,
                 ref=event.ref,
+                currency=event.currency,
+                by=event.by,
+                meaning=event.meaning,
             )
         )
         if agent is not None and agent.state in {AgentState.TALKING, AgentState.WRAPUP}:
@@ -483,7 +499,7 @@ class CallDesk:
 
     def _count_answer(self, call: Call) -> None:
         run = self._floor.run_of(call)
-        if run is not None and call.id in run.calls:
+        if run is not None and call.id in run.calls and not call.guaranteed:
             run.unanswered[call.server] -= 1
 
     def _person(self, call: Call) -> None:
@@ -509,7 +525,9 @@ class CallDesk:
         floor = self._floor
         if call.hang_up_reason:
             return  # its end has been asked for
-        agent = floor.roster.choose(call.campaign, call.server) if floor.connected(call.server) else None
+        agent = None
+        if floor.connected(call.server):
+            agent = self.holds.agent_for(call) or floor.roster.choose(call.campaign, call.server)
         if agent is not None:
             self._give(call, agent)
             return
@@ -550,11 +568,20 @@ class CallDesk:
             self._tell_end(call, outcome)
         self._forget(call)
         floor.caller_ids.call_ended(call.campaign.pool, call.caller_id, outcome, floor.now)
-        again_at = None if call.purged else retry_at(call.campaign, attempt, call.permit)
+        again_at = None
+        if not (call.purged or call.lent):
+            again_at = retry_at(call.campaign, attempt, call.permit, call.promised_until)
         floor.emit(
-            FinishCall(attempt=attempt, fencing_token=call.permit.fencing_token, retry_at=again_at),
+            FinishCall(
+                attempt=attempt,
+                fencing_token=call.permit.fencing_token,
+                retry_at=again_at,
+                needs_agent=again_at is not None and needs_agent(call.campaign, outcome),
+            ),
             CallEnded(at=floor.now, attempt=attempt, retry_at=again_at),
         )
+        if call.guaranteed:
+            self.holds.ended(call)
         if agent is not None and agent.call == call.id:
             if agent.state is AgentState.RESERVED:
                 self.agents.unreserve(agent)
@@ -563,7 +590,8 @@ class CallDesk:
 
     def _tell_end(self, call: Call, outcome: Outcome) -> None:
         run = self._floor.run_of(call)
-        if run is not None:
+        # Of a guaranteed call the pacer has heard since its answer, and not before.
+        if run is not None and not (call.guaranteed and call.answered_at is None):
             run.pacer.call_ended(self._floor.now, call.id, _PACED_OUTCOME.get(outcome, "cancelled"))
 
     def _tell_abandoned(self, call: Call) -> None:
@@ -589,7 +617,7 @@ class CallDesk:
         if run is not None and call.id in run.calls:
             run.calls.remove(call.id)
             run.reserved -= call.state is CallState.RESERVED
-            if call.unanswered:
+            if call.unanswered and not call.guaranteed:
                 run.unanswered[call.server] -= 1
         if call.trunk is not None:
             floor.trunks.release(call.server, call.trunk)

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from dialer.core.caller_ids import CallerId
+from dialer.core.disposition import DEFAULT_DISPOSITIONS, DispositionCode
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
 
@@ -52,6 +53,8 @@ class RetryRule:
     other_phone_first: bool = False
     #: The next attempt is made in another part of the day than the last one (see `dialer.core.day_parts`).
     spread_hours: bool = False
+    #: The next attempt is made with an agent reserved for it, whichever (docs/adr/0009).
+    needs_agent: bool = False
 
 
 DEFAULT_RETRIES: Final[Mapping[Outcome, RetryRule]] = {
@@ -77,6 +80,25 @@ class MachineDetection:
     parameters: str = ""
     #: What becomes of UNSURE.
     unsure_is_human: bool = True
+
+
+class RecordingMode(StrEnum):
+    """Whether talks are recorded."""
+
+    OFF = "off"
+    #: When somebody asks for it.
+    ON_DEMAND = "on_demand"
+    #: Every talk, from the moment in which the agent is there.
+    ALWAYS = "always"
+
+
+class RecordingConsent(StrEnum):
+    """Whose agreement a recording needs."""
+
+    #: Nobody's that the dialer knows of.
+    NONE = "none"
+    #: The person's: on record with the contact, or told by whoever starts it.
+    REQUIRED = "required"
 
 
 class AbandonmentWindow(StrEnum):
@@ -128,10 +150,23 @@ class Campaign:
     machine_detection: MachineDetection | None = None
     #: Share of the calls taken for machines that an agent gets all the same, to tell how often detection errs.
     machine_sample_share: float = 0.02
+    #: For so long after the time that was agreed a callback is tried again, and it is its agent's ...
+    callback_window_s: float = 3_600.0
+    #: ... or for so long: then it is anybody's who is free. None: as long as the window.
+    callback_fallback_s: float | None = 900.0
     #: An agent must have all of them to get this campaign's calls.
     skills: frozenset[str] = frozenset()
     #: URL that the agent's screen opens, with fields of the contact in braces.
     screen_pop: str = ""
+    #: With what codes its calls are closed, and in which currency amounts are (ISO 4217).
+    dispositions: tuple[DispositionCode, ...] = DEFAULT_DISPOSITIONS
+    currency: str = "EUR"
+    #: Id of the CRM's segment that it was made from; empty: of none.
+    segment: str = ""
+    recording: RecordingMode = RecordingMode.OFF
+    recording_consent: RecordingConsent = RecordingConsent.NONE
+    #: Zone (IANA) of the days and hours of its reports; empty: that of the node (`pacing.timezone`).
+    timezone: str = ""
     #: What it calls for, and whom: marketing, debt, survey or service; consumer or business. Rules of law depend on it.
     purpose: str = "marketing"
     party: str = "consumer"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dialer.core.attempt import Attempt
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, ServerName, TrunkName
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, RecordingId, ServerName, TrunkName
 from dialer.core.permit import Permit
+from dialer.core.recording import RecordingOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,17 @@ class RequestPermits:
 
     campaign: CampaignId
     count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContact:
+    """Ask the gate for this very contact, for an agent who is held for it; `ContactGranted` is the answer."""
+
+    campaign: CampaignId
+    contact: ContactId
+    agent: AgentId
+    #: The number that it must be; None: whichever is its turn.
+    phone: Phone | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +58,8 @@ class ConnectCall:
     call: CallId
     agent: AgentId
     server: ServerName
+    #: What they say there is recorded from the first word on, as this; None: it is not.
+    recording: RecordingId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +129,8 @@ class FinishCall:
     fencing_token: int
     #: Unix seconds of the next attempt; None: this contact is done.
     retry_at: float | None
+    #: It is made with an agent reserved for it.
+    needs_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +146,27 @@ class ReportPurge:
     contact: ContactId
     phone: Phone
     reason: str
+    #: Unix seconds by our clock when the CRM wrote it; None where that is not known.
+    written_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Start, pause, resume or stop the recording of a call; `RecordingAnswered` says what became of it."""
+
+    call: CallId
+    recording: RecordingId
+    order: RecordingOrder
+    server: ServerName
+    #: Whose room the customer is in.
+    room: AgentId | None = None
+
+
+#: What the gate is asked for.
+PermitRequest = RequestPermits | RequestContact
 AnyCommand = (
     RequestPermits
+    | RequestContact
     | Originate
     | HangUp
     | ConnectCall
@@ -145,4 +178,5 @@ AnyCommand = (
     | ReturnPermit
     | FinishCall
     | ReportPurge
+    | Record
 )

@@ -14,10 +14,13 @@ from dialer.core import events as ev
 from dialer.core.agent_desk import AgentDesk, Callers
 from dialer.core.call_desk import CallDesk
 from dialer.core.floor import Floor, Output, Server
+from dialer.core.hold_desk import HoldDesk
 from dialer.core.ids import AgentId, CallId, NodeName
 from dialer.core.opt_out_desk import OptOutDesk
 from dialer.core.pace_desk import PaceDesk
+from dialer.core.recording_desk import RecordingDesk
 from dialer.core.recovery_desk import RecoveryDesk
+from dialer.core.roster import Agent
 from dialer.core.timers import Deadline
 from dialer.core.trunks import TrunkLimits
 
@@ -30,12 +33,19 @@ class Engine:
         self._calls = CallDesk(self.floor)
         self._agents = AgentDesk(
             self.floor,
-            Callers(on_idle=self._calls.serve, on_left=self._calls.agent_left, on_end=self._calls.cancel),
+            Callers(
+                on_idle=self._on_idle,
+                on_left=self._calls.agent_left,
+                on_end=self._calls.cancel,
+                on_hold_lost=self._on_hold_lost,
+            ),
         )
-        self._calls.agents = self._agents
+        self._holds = HoldDesk(self.floor, self._agents, self._calls)
+        self._calls.agents, self._calls.holds = self._agents, self._holds
         self._pace = PaceDesk(self.floor, self._agents, self._calls)
         self._recovery = RecoveryDesk(self.floor, self._agents, self._calls)
         self._opt_outs = OptOutDesk(self.floor)
+        self.recordings = RecordingDesk(self.floor)
 
     def handle(self, event: ev.AnyEvent) -> list[Output]:
         """Take one event in."""
@@ -43,7 +53,15 @@ class Engine:
         floor.now = max(floor.now, event.at)
         self._dispatch(event)
         self._pace.decide_all()
-        return floor.take_outputs()
+        return self.recordings.follow(floor.take_outputs())
+
+    def _on_idle(self, agent: Agent) -> None:
+        # Whoever waits on the line comes first, then what was promised; the pacers count on who is left.
+        self._calls.serve(agent)
+        self._holds.serve(agent)
+
+    def _on_hold_lost(self, agent: Agent) -> None:
+        self._holds.agent_gone(agent)
 
     def next_deadline(self) -> float | None:
         """When `wake` is due next, unix seconds."""
@@ -56,7 +74,7 @@ class Engine:
         for key in floor.timers.due(floor.now):
             self._on_deadline(key)
         self._pace.decide_all()
-        return floor.take_outputs()
+        return self.recordings.follow(floor.take_outputs())
 
     def _dispatch(self, event: ev.AnyEvent) -> None:
         match event:
@@ -92,6 +110,12 @@ class Engine:
                 self._calls.hangup_asked(event)
             case ev.PermitsGranted():
                 self._pace.granted(event)
+            case ev.ContactGranted():
+                self._holds.granted(event)
+            case ev.ContactsDue():
+                self._holds.due(event)
+            case ev.CallAsked():
+                self._holds.asked(event)
             case ev.HopperSeen():
                 self._pace.hopper_seen(event)
             case ev.CampaignConfigured():
@@ -118,6 +142,14 @@ class Engine:
                 self._recovery.server_lost(event)
             case ev.CallRecovered():
                 self._recovery.recovered(event)
+            case ev.RecordingAsked():
+                self.recordings.asked(event)
+            case ev.RecordingAnswered():
+                self.recordings.answered(event)
+            case ev.RecordingStopped():
+                self.recordings.stopped(event)
+            case ev.RecordingFound():
+                self.recordings.found(event)
             case _:
                 assert_never(event)
 
@@ -138,6 +170,10 @@ class Engine:
                 self._calls.hang_up_again(CallId(name))
             case "message":
                 self._calls.message_over(CallId(name))
+            case "recording":
+                self.recordings.start_over(CallId(name))
+            case "hold":
+                self._holds.timed_out(AgentId(name))
             case "wrapup":
                 self._agents.wrapup_over(AgentId(name))
             case "agent-phone":

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, ServerName
+from dialer.core.disposition import DispositionCode
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, RecordingId, ServerName
 from dialer.core.permit import Permit
+from dialer.core.promise import Due
+from dialer.core.recording import RecordingOrder
 from pacing.legal_window import LegalWindow
 
 
@@ -163,6 +166,26 @@ class AgentPhoneGone(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingAnswered(Event):
+    """What became of an order about a recording."""
+
+    call: CallId
+    recording: RecordingId
+    order: RecordingOrder
+    #: Why it was not done; empty: it was.
+    problem: str = ""
+    #: False: no answer came, so nobody knows.
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingStopped(Event):
+    """The switch says that a call is not recorded any more, whoever wanted it so."""
+
+    call: CallId
+
+
 # ---- from the gate
 
 
@@ -187,6 +210,34 @@ class PermitsGranted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContactGranted(Event):
+    """The gate's answer to `RequestContact`. A permit must be used at once."""
+
+    campaign: CampaignId
+    contact: ContactId
+    agent: AgentId
+    permit: Permit | None
+    #: Why there is none, and when to ask again; None: not while things are as they are.
+    reason: str = ""
+    retry_at: float | None = None
+    #: The contact is called this once, whatever comes of it.
+    lent: bool = False
+    #: The time that it waited for.
+    waited_until: float | None = None
+    #: As in `PermitsGranted`.
+    ready: int = 0
+    later: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactsDue(Event):
+    """Contacts of a campaign that may be called now with an agent reserved for them, the oldest first."""
+
+    campaign: CampaignId
+    due: tuple[Due, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallPurged(Event):
     """A removal or do-not-call entry names the contact or number of a call of ours that is under way."""
 
@@ -194,6 +245,8 @@ class CallPurged(Event):
     kind: str  # "removal" or "dnc"
     ref: MessageId
     reason: str
+    #: Seconds from its write until we learned of it, by the clock of the shared state; None where that does not tell.
+    waited_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,11 +336,35 @@ class AgentHungUp(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallAsked(Event):
+    """An agent, or somebody with the right to, wants a contact called now, for that agent."""
+
+    agent: AgentId
+    campaign: CampaignId
+    contact: ContactId
+    #: `CallRequestAnswered` carries it.
+    ref: MessageId
+    #: The number that it must be; None: whichever is its turn.
+    phone: Phone | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HangupAsked(Event):
     """Somebody with the right to do so ends a call."""
 
     call: CallId
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackWish:
+    """The appointment that a disposition brings."""
+
+    at: float
+    #: None: the number of the call.
+    phone: Phone | None = None
+    #: Who is to call; None: anybody.
+    agent: AgentId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,8 +375,15 @@ class CallDisposed(Event):
     code: str
     agent: AgentId | None = None
     amount: str | None = None
+    #: None: that of the campaign.
+    currency: str | None = None
     notes: str = ""
     ref: MessageId | None = None
+    callback: CallbackWish | None = None
+    #: Who said so: an agent, the name of a key, or "crm".
+    by: str = ""
+    #: What the code means in the call's campaign; filled in before the engine hears of it.
+    meaning: DispositionCode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +395,17 @@ class OptOutTold(Event):
     scope: str
     #: The agent, or the key of whoever noted it.
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingAsked(Event):
+    """Somebody wants the recording of a call started, paused, resumed or stopped."""
+
+    call: CallId
+    order: RecordingOrder
+    by: str
+    #: They say that the person has agreed to be recorded.
+    consented: bool = False
 
 
 # ---- from a crash
@@ -333,6 +428,21 @@ class CallRecovered(Event):
     connected_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFound(Event):
+    """A recording that an earlier process began and that was under way when it was last heard of."""
+
+    call: CallId
+    recording: RecordingId
+    started_at: float
+    paused: bool
+    by: str
+    #: Pauses that are over, in unix seconds.
+    pauses: tuple[tuple[float, float], ...] = ()
+    #: Since when it is paused, where it is.
+    paused_at: float | None = None
+
+
 SwitchEvent = (
     ServerConnected
     | ServerLost
@@ -348,8 +458,19 @@ SwitchEvent = (
     | OriginateFailed
     | AgentPhoneUp
     | AgentPhoneGone
+    | RecordingAnswered
+    | RecordingStopped
 )
-GateEvent = PermitsGranted | CallPurged | CallRecovered | HopperSeen | DoNotCallWritten
+GateEvent = (
+    PermitsGranted
+    | ContactGranted
+    | ContactsDue
+    | CallPurged
+    | CallRecovered
+    | HopperSeen
+    | DoNotCallWritten
+    | RecordingFound
+)
 PeopleEvent = (
     CampaignConfigured
     | CampaignOrdered
@@ -358,9 +479,11 @@ PeopleEvent = (
     | AgentPauseAsked
     | AgentSignedOut
     | AgentHungUp
+    | CallAsked
     | HangupAsked
     | CallDisposed
     | OptOutTold
+    | RecordingAsked
 )
 #: Everything that `Engine.handle` accepts.
 AnyEvent = SwitchEvent | GateEvent | PeopleEvent

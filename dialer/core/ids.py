@@ -14,6 +14,8 @@ ContactId = NewType("ContactId", str)
 #: One attempt to reach one contact; also ActionID of the Originate and Uniqueid of its channel.
 CallId = NewType("CallId", str)
 AgentId = NewType("AgentId", str)
+#: One piece of the sound of a call (`dialer.core.recording`).
+RecordingId = NewType("RecordingId", str)
 #: E.164 with plus sign, such as ``+34600111222``.
 Phone = NewType("Phone", str)
 #: One Asterisk server, as named in the settings.

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from dialer.core.agent import AgentState
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import CampaignState
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, ServerName, TrunkName
+from dialer.core.disposition import DispositionCode
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, RecordingId, ServerName, TrunkName
+from dialer.core.recording import RecordingState
 from pacing import Decision
 
 
@@ -118,6 +120,35 @@ class CallWasDisposed(Notice):
     amount: str | None
     notes: str
     ref: MessageId | None
+    currency: str | None = None
+    by: str = ""
+    #: What the code meant in the campaign when it was given.
+    meaning: DispositionCode | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingChanged(Notice):
+    """The recording of a call went from one state to another, or could not (then both are the same)."""
+
+    recording: RecordingId
+    call: CallId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    agent: AgentId | None
+    server: ServerName
+    state: RecordingState
+    previous: RecordingState
+    #: Who asked for it last: an agent, the name of a key, or "campaign".
+    by: str
+    #: Since when it is recorded, or was asked for.
+    started_at: float
+    #: In unix seconds; None at the end of the last: it is paused now.
+    pauses: tuple[tuple[float, float | None], ...] = ()
+    #: Why it is not as it was to be; empty: it is.
+    problem: str = ""
+    #: It is over and there may be sound to keep.
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +164,18 @@ class AgentChanged(Notice):
     reason: str = ""
     call: CallId | None = None
     server: ServerName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequestAnswered(Notice):
+    """What became of the wish for a call: it has started, or why it has not and when to try again."""
+
+    ref: MessageId
+    call: CallId | None = None
+    #: In a word; empty where the call has started.
+    reason: str = ""
+    #: None: not while things are as they are.
+    retry_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +241,9 @@ AnyNotice = (
     | CallOptedOut
     | CallEnded
     | CallWasDisposed
+    | RecordingChanged
     | AgentChanged
+    | CallRequestAnswered
     | CampaignChanged
     | PaceDecided
     | GateAnswered

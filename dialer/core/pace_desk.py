@@ -9,14 +9,14 @@ from dataclasses import replace
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call import Call, CallState
 from dialer.core.call_desk import CallDesk
+from dialer.core.call_start import NO_CALLER_ID, start_call
 from dialer.core.campaign import ORDERS, Campaign, CampaignState
-from dialer.core.commands import Originate, RequestPermits, ReturnPermit
+from dialer.core.commands import RequestPermits, ReturnPermit
 from dialer.core.events import CampaignConfigured, CampaignOrdered, HopperSeen, PermitsGranted
 from dialer.core.floor import CampaignRun, Floor
 from dialer.core.ids import ServerName
 from dialer.core.notices import CampaignChanged, GateAnswered, PaceDecided
 from dialer.core.permit import Permit
-from dialer.core.ringing import outer_limit_s
 from pacing import Decision, Pacer, build
 
 #: Decisions of one campaign are at least this far apart; whatever happens in between is seen by the next.
@@ -32,8 +32,6 @@ BATCH = 100
 #: A request that nobody has answered by then is not waited for any longer. Whatever the gate gives later has expired.
 REQUEST_TIMEOUT_S = 10.0
 
-_RETURN_REASON_NO_LINE = "no free line"
-_NO_CALLER_ID = "all caller ids have reached their cap or rest"
 
 
 class PaceDesk:
@@ -194,7 +192,7 @@ class PaceDesk:
         if count == wished.dial:
             return wished
         if short_of_numbers:
-            return _cut(wished, count, "caller_ids", _NO_CALLER_ID if count == 0 else "then " + _NO_CALLER_ID)
+            return _cut(wished, count, "caller_ids", NO_CALLER_ID if count == 0 else "then " + NO_CALLER_ID)
         if count == BATCH:
             return _cut(wished, count, "batch", f"the gate is asked for {BATCH} at once, the rest follows")
         return _cut(wished, count, "trunks", f"no line is free for the other {wished.dial - count}")
@@ -238,38 +236,12 @@ class PaceDesk:
     def _start(
         self, run: CampaignRun, permit: Permit, servers: dict[ServerName, int], free: Counter[ServerName]
     ) -> None:
-        floor, campaign, pool = self._floor, run.campaign, run.campaign.pool
-        shown = floor.caller_ids.choose(pool, permit.phone, floor.now) if pool else None
-        if pool and shown is None:
-            floor.emit(ReturnPermit(permit=permit, reason=_NO_CALLER_ID))
-            return
-        number = None if shown is None else shown.number
         # Calls go where agents are free: an answered customer can only be moved within one Asterisk. A call that was
         # decided on for an idle agent must not end up beside the busy ones of another server.
-        for server in sorted(servers, key=lambda name: (run.unanswered[name] + 1 - free[name]) / servers[name]):
-            trunk = floor.trunks.take(server, campaign.trunks, floor.now)
-            if trunk is None:
-                continue
-            call = Call(permit=permit, campaign=campaign, server=server, trunk=trunk, caller_id=number)
-            floor.calls[call.id] = call
-            run.calls.add(call.id)
-            run.unanswered[server] += 1
-            run.reserved += 1
-            if number is not None:
-                floor.caller_ids.started(number, floor.now)
-            detection = campaign.machine_detection
-            floor.emit(
-                Originate(
-                    permit=permit,
-                    server=server,
-                    trunk=trunk,
-                    outer_limit_s=outer_limit_s(campaign.ring_timeout_s),
-                    caller_id=number,
-                    machine_detection=None if detection is None else detection.parameters,
-                )
-            )
-            return
-        floor.emit(ReturnPermit(permit=permit, reason=_RETURN_REASON_NO_LINE))
+        order = sorted(servers, key=lambda name: (run.unanswered[name] + 1 - free[name]) / servers[name])
+        call = start_call(self._floor, run, permit, order)
+        if not isinstance(call, Call):
+            self._floor.emit(ReturnPermit(permit=permit, reason=call))
 
 
 def build_pacer(event: CampaignConfigured) -> Pacer:

@@ -14,7 +14,15 @@ CANCELLED_AGAIN_S = 15 * 60.0
 OTHER_PHONE_S = 60.0
 
 
-def retry_at(campaign: Campaign, attempt: Attempt, permit: Permit) -> float | None:
+def needs_agent(campaign: Campaign, outcome: Outcome) -> bool:
+    """Whether the attempt after one with that outcome is made with an agent reserved for it."""
+    rule = campaign.retries.get(outcome)
+    return rule is not None and rule.needs_agent
+
+
+def retry_at(
+    campaign: Campaign, attempt: Attempt, permit: Permit, promised_until: float | None = None
+) -> float | None:
     """Unix seconds of the next attempt; None: this contact is done.
 
     The delay of the campaign's rule for the outcome, times its growth for each attempt made so far. An outcome
@@ -30,6 +38,7 @@ def retry_at(campaign: Campaign, attempt: Attempt, permit: Permit) -> float | No
         campaign: its rules.
         attempt: the attempt that has ended.
         permit: of this attempt; says how many numbers the contact has, and its time zone where the CRM gave one.
+        promised_until: a call was promised, and attempts that begin by then are made however many there have been.
     """
     number, phones = attempt.attempt_number, max(1, permit.phones)
     rule = campaign.retries.get(attempt.outcome)
@@ -37,6 +46,8 @@ def retry_at(campaign: Campaign, attempt: Attempt, permit: Permit) -> float | No
         rule = RetryRule(delay_s=CANCELLED_AGAIN_S, max_attempts=campaign.max_attempts)
     elif rule is None and attempt.outcome is Outcome.INVALID and number < phones:
         rule = RetryRule(delay_s=OTHER_PHONE_S, max_attempts=phones)
+    if rule is not None and promised_until is not None and attempt.ended_at + rule.delay_s <= promised_until:
+        return attempt.ended_at + rule.delay_s
     if rule is None or number >= min(rule.max_attempts, campaign.max_attempts):
         return None
     if rule.other_phone_first and number % phones:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dialer.core.agent import TRANSITIONS, AgentState, AgentStep
 from dialer.core.campaign import Campaign
+from dialer.core.hold import Hold
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.permit import Permit
 from dialer.errors import InvalidTransition
@@ -38,7 +39,11 @@ class Agent:
     sign_out_asked: bool = False
     #: The present call already has its disposition.
     disposed: bool = False
+    #: The contact that they are kept for, until it is called and joined.
+    hold: Hold | None = None
     pause_code: str = ""
+    #: Their next call is one that was promised.
+    promised: bool = False
     #: Campaign whose pacer counts on this agent.
     focus: CampaignId | None = None
 
@@ -101,6 +106,10 @@ class Roster:
         self._idle.pop(agent.id, None)
         if agent.state is AgentState.IDLE:
             self._idle[agent.id] = agent
+
+    def idle(self) -> list[Agent]:
+        """All idle agents: the highest priority first, then whoever has been idle longest."""
+        return sorted(self._idle.values(), key=lambda agent: -agent.priority)
 
     def choose(self, campaign: Campaign, server: ServerName) -> Agent | None:
         """The idle agent for a call of `campaign` on `server`: highest priority, then longest idle."""

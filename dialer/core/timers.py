@@ -20,6 +20,10 @@ class Timers:
     def __len__(self) -> int:
         return len(self._at)
 
+    def at(self, key: Deadline) -> float | None:
+        """When `key` is due; None where it is not set."""
+        return self._at.get(key)
+
     def set(self, key: Deadline, at: float) -> None:
         """Let `key` be due at `at`, and no more at any earlier setting of it."""
         self._at[key] = at

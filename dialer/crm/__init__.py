@@ -1,1 +1,1 @@
-"""What goes to a CRM: results by webhook."""
+"""What goes to a CRM, and what is asked of one: results by webhook, pending calls, updates."""

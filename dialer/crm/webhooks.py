@@ -4,6 +4,7 @@
 
 The record stands between: a result is acknowledged when its deliveries are in SQL, and a delivery is done when the
 receiver has answered 2xx, so that nothing is lost whoever dies. The receiver may get one twice and knows it by its id.
+What is told of one contact is told in its order: the next waits until the one before is delivered, or given up.
 The requests are those of Standard Webhooks 1.0 (standardwebhooks.com), for which most languages have a library.
 """
 
@@ -23,10 +24,11 @@ import msgspec
 from dialer.errors import ConfigError, QueueError
 from dialer.queues.streams import Message
 from dialer.settings import Webhook
+from dialer.storage.do_not_call import position_of
 from dialer.storage.webhooks import Delivery
 
-#: Seconds until the next try, after the first, second, … has failed; after the last (2.6 days) it is given up.
-RETRIES_S: Final = (5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 64_800, 86_400)
+#: Seconds until the next try, after the first, second, … has failed; after the last (three days) it is given up.
+RETRIES_S: Final = (5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 64_800, 64_800, 64_800)
 _PREFIX: Final = "whsec_"
 
 
@@ -39,6 +41,8 @@ class DeliveryStore(Protocol):
 
 class _Typed(msgspec.Struct):
     type: str
+    campaign: str = ""
+    contact: str = ""
 
 
 _TYPED: Final = msgspec.json.Decoder(_Typed)
@@ -92,14 +96,22 @@ class WebhookFeed:
 
     def _deliveries_of(self, message: Message, now: float) -> list[Delivery]:
         try:
-            kind = _TYPED.decode(message.data).type
+            typed = _TYPED.decode(message.data)
             payload = message.data.decode()
         except (msgspec.DecodeError, UnicodeDecodeError):
             return []  # no result of ours; somebody else wrote into the stream
         return [
-            Delivery(id=delivery_id(message.id, webhook.url), url=webhook.url, type=kind, payload=payload, next_at=now)
+            Delivery(
+                id=delivery_id(message.id, webhook.url),
+                url=webhook.url,
+                type=typed.type,
+                payload=payload,
+                next_at=now,
+                subject=f"{typed.campaign}/{typed.contact}" if typed.contact else "",
+                position=position_of(message.id),
+            )
             for webhook in self._webhooks
-            if not webhook.types or kind in webhook.types
+            if not webhook.types or typed.type in webhook.types
         ]
 
 
@@ -116,7 +128,8 @@ def check_webhook(webhook: Webhook) -> None:
     """
     if not webhook.url.startswith(("http://", "https://")):
         raise ConfigError("webhooks: url must begin with http:// or https://")
-    signing_key(webhook.secret)
+    for secret in (webhook.secret, *webhook.previous_secrets):
+        signing_key(secret)
 
 
 def signing_key(secret: str) -> bytes:
@@ -133,8 +146,11 @@ def signing_key(secret: str) -> bytes:
         raise ConfigError("webhooks: what follows whsec_ in the secret must be base64") from error
 
 
-def headers_of(delivery: Delivery, secret: str, now: float) -> Mapping[str, str]:
-    """The headers of one request: id, time and, where there is a secret, the signature over both and the body."""
+def headers_of(delivery: Delivery, secrets: Sequence[str], now: float) -> Mapping[str, str]:
+    """The headers of one request: id, time and, for each secret, a signature over both and the body.
+
+    Several, while a key is being changed: the receiver accepts the request by the one that it knows.
+    """
     timestamp = str(int(now))
     headers = {
         "content-type": "application/json",
@@ -143,10 +159,10 @@ def headers_of(delivery: Delivery, secret: str, now: float) -> Mapping[str, str]
         "webhook-id": delivery.id,
         "webhook-timestamp": timestamp,
     }
-    if secret:
-        signed = f"{delivery.id}.{timestamp}.{delivery.payload}".encode()
-        digest = hmac.digest(signing_key(secret), signed, "sha256")
-        headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
+    signed = f"{delivery.id}.{timestamp}.{delivery.payload}".encode()
+    digests = [hmac.digest(signing_key(secret), signed, "sha256") for secret in secrets if secret]
+    if digests:
+        headers["webhook-signature"] = " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
     return headers
 
 

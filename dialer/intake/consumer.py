@@ -6,14 +6,18 @@ A message that cannot be used is named in `Poison`: the reader reports it on ``r
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
+from dialer.core.campaign import Campaign
 from dialer.core.contact import Contact
 from dialer.core.events import CallDisposed
 from dialer.core.ids import CampaignId, ContactId
+from dialer.core.promise import Promise
+from dialer.errors import InputError
 from dialer.intake.desk import CampaignStore, ContactDesk, verdict_on
 from dialer.intake.messages import (
     Callback,
@@ -35,6 +39,7 @@ from dialer.storage.contacts import ContactState, StoredContact
 _PUBLISH_AT_ONCE: Final = 500
 #: A callback whose time passed so long ago was meant for somebody who waits no more.
 _CALLBACK_LATE_S: Final = 3_600.0
+_REASONS: Final = frozenset(RejectReason)
 #: Key of `Contact.fields` under which a callback's own data stands, for the agent's screen.
 CALLBACK_FIELD: Final = "callback"
 
@@ -103,6 +108,8 @@ class Intake:
         batches: list[ContactBatch] = []
         known: dict[CampaignId, bool] = {}
         for message in messages:
+            # A thousand contacts take tens of milliseconds to read, in which nobody who answers is heard.
+            await asyncio.sleep(0)
             read = read_contacts(message.data, self._phones)
             if isinstance(read, ContactBatch) and not await self._known(read.campaign, known):
                 read = _unknown(read.campaign, read)
@@ -148,7 +155,8 @@ class Intake:
     async def handle_callbacks(self, messages: Sequence[Message]) -> None:
         """Messages of ``callbacks``: the contact waits until the time that was agreed, and its number comes first.
 
-        An agent who was asked for stands in the contact's field `CALLBACK_FIELD`, for everybody to see.
+        It is called with an agent reserved: the one who was asked for, and after a while anybody. A contact that is
+        done is opened again for it. The wish stands in the contact's field `CALLBACK_FIELD`, for everybody to see.
 
         Raises:
             Poison: names the messages that cannot be used; the others are done.
@@ -166,7 +174,8 @@ class Intake:
     async def _schedule(self, callback: Callback, at: float) -> results.Result:
         now = self._now()
         refused: tuple[RejectReason, str] | None = None
-        if not await self._known(callback.campaign, {}):
+        campaign = await self._campaigns.get(callback.campaign)
+        if campaign is None:
             rejected = _unknown(callback.campaign)
             refused = rejected.reason, rejected.problem
         elif callback.at < now - _CALLBACK_LATE_S:
@@ -179,7 +188,9 @@ class Intake:
             elif contact.expires_at is not None and contact.expires_at <= callback.at:
                 refused = RejectReason.INVALID_TIME, "the contact expires before that time"
             else:
-                (offered,) = await self._desk.take([contact], at)
+                promise = _promise(callback, campaign.campaign)
+                attempts = 0 if stored is None else stored.attempts
+                offered = await self._desk.take_promised(contact, promise, at, attempts)
                 verdict = verdict_on(contact, offered)
                 if verdict.reason is not None:
                     refused = verdict.reason, f"the contact {verdict.problem}"
@@ -199,16 +210,20 @@ class Intake:
         """Messages of ``dispositions``: told to the engine, which ends the agent's wrap-up and has them recorded.
 
         Raises:
-            Poison: names the messages that cannot be used; the others are done.
-            StorageError: hand the whole batch in again.
+            Poison: names the messages that cannot be used, or that their campaign does not take; the others are done.
+            StorageError, QueueError: hand the whole batch in again.
         """
         poison: dict[str, Rejected] = {}
         for message in messages:
-            read = read_disposition(message.data)
+            read = read_disposition(message.data, self._phones)
             if isinstance(read, Rejected):
                 poison[message.id] = read
                 continue
-            await self._dispose(read, moment_of(message))
+            try:
+                await self._dispose(read, moment_of(message))
+            except InputError as error:
+                reason = RejectReason(error.word) if error.word in _REASONS else RejectReason.WRONG_VALUE
+                poison[message.id] = Rejected(reason=reason, problem=str(error), ref=read.ref)
         _raise_poison(poison)
 
     async def _dispose(self, read: Disposition, at: float) -> None:
@@ -219,8 +234,11 @@ class Intake:
                 code=read.code,
                 agent=read.agent,
                 amount=read.amount,
+                currency=read.currency,
                 notes=read.notes,
                 ref=read.ref,
+                callback=read.callback,
+                by="crm",
             )
         )
 
@@ -261,6 +279,20 @@ def _with_callback(callback: Callback, known: Contact | None) -> Contact:
         phones=(callback.phone, *others),
         not_before_at=callback.at,
         fields={**fields, CALLBACK_FIELD: wish},
+    )
+
+
+def _promise(callback: Callback, campaign: Campaign) -> Promise:
+    """What was agreed: an agent's own for a while, then anybody's, always with somebody reserved for it."""
+    window_s = campaign.callback_window_s
+    own_s = window_s if campaign.callback_fallback_s is None else min(campaign.callback_fallback_s, window_s)
+    return Promise(
+        campaign=callback.campaign,
+        contact=callback.contact,
+        at=callback.at,
+        agent=callback.agent,
+        fallback_at=callback.at + own_s,
+        until_at=callback.at + window_s,
     )
 
 

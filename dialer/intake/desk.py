@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId
+from dialer.core.promise import Promise
 from dialer.intake.messages import read_contact
 from dialer.intake.phones import PhoneReader
 from dialer.intake.record import Refusal, RejectReason
@@ -38,6 +39,21 @@ class Hopper(Protocol):
 
     async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
         """Upsert up to 1,000 contacts."""
+        ...
+
+    async def promise(self, contact: Contact, promise: Promise, attempts: int = 0) -> Offered:
+        """Offer a contact that is called with an agent reserved."""
+        ...
+
+
+class PromiseStore(Protocol):
+    """Where promises are kept (`dialer.storage.promises.Promises`)."""
+
+    async def keep(self, promise: Promise, made_at: float) -> None:
+        """Put a promise on record."""
+
+    async def drop(self, campaign: CampaignId, contact: ContactId) -> None:
+        """There is no promise to this contact any more."""
 
 
 class CampaignStore(Protocol):
@@ -72,12 +88,16 @@ class ContactDesk:
         contacts: the record.
         hopper: where they wait to be called.
         phones: reads their numbers.
+        promises: the record of those who are called with an agent reserved.
     """
 
-    def __init__(self, contacts: ContactStore, hopper: Hopper, phones: PhoneReader) -> None:
+    def __init__(
+        self, contacts: ContactStore, hopper: Hopper, phones: PhoneReader, promises: PromiseStore | None = None
+    ) -> None:
         self._contacts = contacts
         self._hopper = hopper
         self._phones = phones
+        self._promises = promises
 
     async def take_json(self, campaign: CampaignId, rows: Sequence[bytes], at: float) -> list[Verdict]:
         """Take contacts written as in the messages of the stream; one verdict each, in their order.
@@ -121,6 +141,21 @@ class ContactDesk:
             answers += await self._hopper.offer(contacts[start:end])
             start = end
         return answers
+
+    async def take_promised(self, contact: Contact, promise: Promise, at: float, attempts: int = 0) -> Offered:
+        """Put a contact and what it was promised on record, then into the hopper. Can be repeated.
+
+        Raises:
+            StorageError: the hopper knows nothing of it.
+            QueueError: on record, and not in the hopper; repeat.
+        """
+        assert self._promises is not None, "this desk takes contacts alone"
+        await self._contacts.upsert([contact], at)
+        await self._promises.keep(promise, at)
+        offered = await self._hopper.promise(contact, promise, attempts)
+        if offered in NOT_CALLED:
+            await self._promises.drop(promise.campaign, promise.contact)
+        return offered
 
 
 def verdict_on(contact: Contact, offered: Offered, refused: Sequence[Refusal] = ()) -> Verdict:

@@ -26,18 +26,36 @@ _log = structlog.get_logger(__name__)
 
 IMPORT_LIST: Final = "workers.jobs.imports.import_list"
 CHECK_LIST: Final = "workers.jobs.list_checks.check_list"
+MAKE_REPORT: Final = "workers.jobs.reports.make_report"
 DELIVER_WEBHOOKS: Final = "workers.jobs.webhooks.deliver_due"
+EXCHANGE_WITH_CRM: Final = "workers.jobs.crm.exchange"
 SIMULATE_CELL: Final = "workers.jobs.sweeps.simulate_cell"
 BUILD_REGISTRY: Final = "workers.jobs.registries.build_registry"
+MOVE_RECORDINGS: Final = "workers.jobs.recordings.move_due"
+EXPIRE_RECORDINGS: Final = "workers.jobs.recordings.expire"
+APPLY_RETENTION: Final = "workers.jobs.retention.apply_retention"
 #: Every function that is called by its name.
-FUNCTIONS: Final = (BUILD_REGISTRY, CHECK_LIST, IMPORT_LIST, DELIVER_WEBHOOKS, SIMULATE_CELL)
+FUNCTIONS: Final = (
+    APPLY_RETENTION,
+    BUILD_REGISTRY,
+    CHECK_LIST,
+    IMPORT_LIST,
+    MAKE_REPORT,
+    DELIVER_WEBHOOKS,
+    EXCHANGE_WITH_CRM,
+    SIMULATE_CELL,
+    EXPIRE_RECORDINGS,
+    MOVE_RECORDINGS,
+)
 
 IMPORTS: Final = "cadencia-imports"
 WEBHOOKS: Final = "cadencia-webhooks"
+CRM: Final = "cadencia-crm"
 CHECKS: Final = "cadencia-checks"
 SWEEPS: Final = "cadencia-sweeps"
+RECORDINGS: Final = "cadencia-recordings"
 #: Queues in the order in which a worker looks at them.
-QUEUES: Final = (WEBHOOKS, IMPORTS, CHECKS, SWEEPS)
+QUEUES: Final = (WEBHOOKS, CRM, RECORDINGS, IMPORTS, CHECKS, SWEEPS)
 
 #: Seconds before an import that failed for want of Redis or the database is tried again.
 _IMPORT_RETRIES_S: Final = (5, 15, 60, 300, 900)
@@ -47,8 +65,22 @@ _IMPORT_KEPT_S: Final = 7 * 86_400
 _CHECK_RETRIES_S: Final = (30, 300, 1_800)
 _CHECK_TIMEOUT_S: Final = 2 * 3_600
 _WEBHOOKS_TIMEOUT_S: Final = 120
+#: A turn takes up nothing further after 20 s; what it is at may take some requests more.
+_CRM_TIMEOUT_S: Final = 300
+#: A turn is unique within so many seconds.
+_CRM_SLOT_S: Final = 5
 _REGISTRY_TIMEOUT_S: Final = 4 * 3_600
 _REGISTRY_KEPT_S: Final = 7 * 86_400
+#: Seconds before a report that could not be made or sent is tried again.
+_REPORT_RETRIES_S: Final = (60, 300, 1_800, 7_200)
+_REPORT_TIMEOUT_S: Final = 1_800
+#: Longer than a node that was down makes up for: until then the id tells that it was made.
+_REPORT_KEPT_S: Final = 2 * 86_400
+_RECORDINGS_TIMEOUT_S: Final = 900
+#: One that died holds back the next no longer than this.
+_RECORDINGS_SLOT_S: Final = 60
+_RETENTION_TIMEOUT_S: Final = 6 * 3_600
+_RETENTION_SLOT_S: Final = 86_400
 _SWEEP_TIMEOUT_S: Final = 2 * 3_600
 #: Whoever waits for it takes it within seconds.
 _SWEEP_KEPT_S: Final = 3_600
@@ -159,6 +191,65 @@ def deliver_webhooks(now: float) -> Job:
         queue=WEBHOOKS,
         arguments={},
         timeout_s=_WEBHOOKS_TIMEOUT_S,
+    )
+
+
+def exchange_with_crm(source: str, now: float) -> Job:
+    """Write to a CRM what is due, and ask it for its pending calls."""
+    return Job(
+        id=f"crm-{source}-{int(now // _CRM_SLOT_S)}",
+        function=EXCHANGE_WITH_CRM,
+        queue=CRM,
+        arguments={"source": source},
+        timeout_s=_CRM_TIMEOUT_S,
+    )
+
+
+def make_report(schedule: str, due_at: float) -> Job:
+    """Make the report that was due at that moment (unix seconds), and send it; once, whoever asks for it."""
+    return Job(
+        id=f"report-{schedule}-{int(due_at)}",
+        function=MAKE_REPORT,
+        queue=CHECKS,
+        arguments={"schedule": schedule, "due_at": due_at},
+        timeout_s=_REPORT_TIMEOUT_S,
+        retries_s=_REPORT_RETRIES_S,
+        result_kept_s=_REPORT_KEPT_S,
+        failure_kept_s=_REPORT_KEPT_S,
+    )
+
+
+def move_recordings(now: float) -> Job:
+    """Move finished recordings into their store."""
+    return Job(
+        id=f"recordings-{int(now // _RECORDINGS_SLOT_S)}",
+        function=MOVE_RECORDINGS,
+        queue=RECORDINGS,
+        arguments={},
+        timeout_s=_RECORDINGS_TIMEOUT_S,
+    )
+
+
+def expire_recordings(now: float) -> Job:
+    """Delete recordings whose time is over."""
+    return Job(
+        id=f"recordings-expire-{int(now // _RECORDINGS_SLOT_S)}",
+        function=EXPIRE_RECORDINGS,
+        queue=RECORDINGS,
+        arguments={},
+        timeout_s=_RECORDINGS_TIMEOUT_S,
+    )
+
+
+def apply_retention(now: float) -> Job:
+    """Take people out of records that the law no longer wants kept; once a day, whichever node asks."""
+    return Job(
+        id=f"retention-{int(now // _RETENTION_SLOT_S)}",
+        function=APPLY_RETENTION,
+        queue=CHECKS,
+        arguments={},
+        timeout_s=_RETENTION_TIMEOUT_S,
+        result_kept_s=_RETENTION_SLOT_S,
     )
 
 

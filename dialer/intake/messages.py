@@ -8,13 +8,14 @@ do-not-call entries are read by the gate itself: `dialer.queues.removals`.)
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from dialer.core.contact import Contact
+from dialer.core.events import CallbackWish
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, valid_contact_id, valid_name
 from dialer.intake.phones import PhoneReader
 from dialer.intake.record import (
@@ -105,34 +106,54 @@ class Disposition:
     #: A decimal number, as written.
     amount: str | None
     notes: str
+    currency: str | None = None
+    callback: CallbackWish | None = None
 
 
 _T = TypeVar("_T")
-_AMOUNT: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
 
 
-class _RawBatch(msgspec.Struct):
+class RawBatch(msgspec.Struct):
+    """Contacts for one campaign."""
+
     campaign: str
-    contacts: list[msgspec.Raw]
-    id: str | int | None = None
+    contacts: Annotated[
+        list[msgspec.Raw],
+        Meta(description="Up to 1,000", extra_json_schema={"minItems": 1, "maxItems": MAX_CONTACTS}),
+    ]
+    id: Annotated[str | int | None, Meta(description="Results carry it as ref")] = None
 
 
-class _RawCallback(msgspec.Struct):
-    id: str | int
+class RawCallback(msgspec.Struct):
+    """Call this contact at this time; a contact that is not known is made."""
+
+    id: Annotated[str | int, Meta(description="Results carry it as ref")]
     campaign: str
     contact: str | int
-    at: str
-    phone: str
-    agent: str | None = None
+    at: Annotated[str, Meta(description="RFC 3339 with a zone", extra_json_schema={"format": "date-time"})]
+    phone: Annotated[str, Meta(description="Is called first")]
+    agent: Annotated[str | None, Meta(description="Who is to call; absent: anybody")] = None
 
 
-class _RawDisposition(msgspec.Struct):
-    id: str | int
-    call: str
-    code: str
-    agent: str | None = None
-    amount: str | int | float | None = None
-    notes: str = ""
+class RawWish(msgspec.Struct):
+    """The appointment that a disposition brings."""
+
+    at: Annotated[str, Meta(description="RFC 3339 with a zone", extra_json_schema={"format": "date-time"})]
+    phone: Annotated[str | None, Meta(description="Absent: the number of the call")] = None
+    agent: Annotated[str | None, Meta(description="Who is to call; absent: anybody")] = None
+
+
+class RawDisposition(msgspec.Struct):
+    """A call was closed with a code, or its code is changed."""
+
+    id: Annotated[str | int, Meta(description="Results carry it as ref")]
+    call: Annotated[str, Meta(description="As call.connected gave it")]
+    code: Annotated[str, Meta(description="One of the campaign's, in any case")]
+    agent: Annotated[str | None, Meta(description="Whose code it is; absent: the agent of the call")] = None
+    amount: Annotated[str | int | float | None, Meta(description="0 or more; as text it is kept exactly")] = None
+    currency: Annotated[str | None, Meta(description="Must be that of the campaign")] = None
+    notes: str | None = None
+    callback: RawWish | None = None
 
 
 class _Named(msgspec.Struct):
@@ -141,10 +162,10 @@ class _Named(msgspec.Struct):
     contact: Any = None
 
 
-_BATCH: Final = msgspec.json.Decoder(_RawBatch)
+_BATCH: Final = msgspec.json.Decoder(RawBatch)
 _CONTACT: Final = msgspec.json.Decoder(RawContact)
-_CALLBACK: Final = msgspec.json.Decoder(_RawCallback)
-_DISPOSITION: Final = msgspec.json.Decoder(_RawDisposition)
+_CALLBACK: Final = msgspec.json.Decoder(RawCallback)
+_DISPOSITION: Final = msgspec.json.Decoder(RawDisposition)
 _NAMED: Final = msgspec.json.Decoder(_Named)
 
 
@@ -215,8 +236,8 @@ def read_callback(data: bytes, phones: PhoneReader) -> Callback | Rejected:
     return Callback(ref=ref, campaign=campaign, contact=contact, phone=phone, at=at, agent=agent)
 
 
-def read_disposition(data: bytes) -> Disposition | Rejected:
-    """A message of ``dispositions``."""
+def read_disposition(data: bytes, phones: PhoneReader) -> Disposition | Rejected:
+    """A message of ``dispositions``; whether its campaign takes it is for `dialer.dispositions.meaning_of` to say."""
     raw = _decode(_DISPOSITION, data, MAX_SMALL_MESSAGE_BYTES)
     if isinstance(raw, Rejected):
         return raw
@@ -231,14 +252,35 @@ def read_disposition(data: bytes) -> Disposition | Rejected:
     agent = None if raw.agent is None else _agent(raw.agent, ref)
     if isinstance(agent, Rejected):
         return agent
-    amount = _amount(raw.amount)
-    if isinstance(amount, ValueError):
-        return _rejected(RejectReason.WRONG_VALUE, str(amount), ref)
-    if len(raw.notes) > MAX_NOTES:
+    notes = raw.notes or ""
+    if len(notes) > MAX_NOTES:
         return _rejected(RejectReason.TOO_LARGE, f"notes has more than {MAX_NOTES} characters", ref)
+    wish = None if raw.callback is None else _wish(raw.callback, phones, ref)
+    if isinstance(wish, Rejected):
+        return wish
     return Disposition(
-        ref=ref, call=CallId(raw.call), code=code, agent=agent, amount=amount, notes=raw.notes.replace("\x00", "")
+        ref=ref,
+        call=CallId(raw.call),
+        code=code,
+        agent=agent,
+        amount=amount_text(raw.amount),
+        notes=notes.replace("\x00", ""),
+        currency=raw.currency,
+        callback=wish,
     )
+
+
+def _wish(raw: RawWish, phones: PhoneReader, ref: MessageId) -> CallbackWish | Rejected:
+    at = moment(raw.at)
+    if at is None:
+        return _rejected(RejectReason.INVALID_TIME, f"callback.at {NOT_A_MOMENT}", ref)
+    phone = None if raw.phone is None else _phone(raw.phone, phones, ref)
+    if isinstance(phone, Rejected):
+        return phone
+    agent = None if raw.agent is None else _agent(raw.agent, ref)
+    if isinstance(agent, Rejected):
+        return agent
+    return CallbackWish(at=at, phone=phone, agent=agent)
 
 
 def _decode(decoder: msgspec.json.Decoder[_T], data: bytes, limit: int) -> _T | Rejected:
@@ -321,14 +363,11 @@ def _phone(text: str, phones: PhoneReader, ref: MessageId) -> Phone | Rejected:
     return _rejected(REASON_OF_VERDICT[reading.verdict], f"phone {reading.problem}", ref)
 
 
-def _amount(amount: str | int | float | None) -> str | ValueError | None:
-    """The amount as a decimal number, exactly as far as it was given exactly."""
+def amount_text(amount: str | int | float | None) -> str | None:
+    """The amount as text, exactly as far as it was given exactly; whether it is one is for its currency to say."""
     if amount is None:
         return None
-    text = amount.strip() if isinstance(amount, str) else repr(amount)
-    if _AMOUNT.fullmatch(text):
-        return text
-    return ValueError("amount must be a decimal number with a point, such as 129.90")
+    return amount.strip() if isinstance(amount, str) else repr(amount)
 
 
 def _clipped(text: str, length: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from enum import StrEnum
 from types import ModuleType
 from typing import Final
@@ -39,6 +40,8 @@ class PhoneVerdict(StrEnum):
     PREMIUM_REFUSED = "premium_refused"
     #: Its cost is shared between caller and called, as of 901 and 902 in Spain: a company's; never dialed.
     SHARED_COST_REFUSED = "shared_cost_refused"
+    #: Of somebody who was erased.
+    ERASED = "erased"
 
 
 class PhoneReading(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +62,7 @@ _WRITTEN: Final = re.compile(r"[+＋]?[0-9\s().\-‐‑‒–—−·]*")
 _FILLING: Final = re.compile(r"[\s\-‐‑‒–—−·]+")
 _SCHEME: Final = re.compile(r"(?:tel|callto)\s*:\s*", re.IGNORECASE)
 _MAX_TEXT: Final = 64
+_LIKE_A_NUMBER: Final = re.compile(r"[+＋]?[0-9][0-9 ().\-‐‑‒–—−·]{4,40}[0-9]")
 
 _VALID = PhoneVerdict.VALID
 _EMPTY: Final = PhoneReading(PhoneVerdict.NOT_A_NUMBER, problem="empty")
@@ -73,6 +77,7 @@ _FEW_DIGITS: Final = PhoneReading(PhoneVerdict.NOT_A_NUMBER, problem="has too fe
 _PREMIUM: Final = PhoneReading(
     PhoneVerdict.PREMIUM_REFUSED, kind=NumberKind.PREMIUM, problem="a premium-rate number is never dialed"
 )
+_ERASED: Final = PhoneReading(PhoneVerdict.ERASED, problem="belongs to somebody who was erased, and is never dialed")
 _SHARED_COST: Final = PhoneReading(
     PhoneVerdict.SHARED_COST_REFUSED,
     kind=NumberKind.SHARED_COST,
@@ -85,19 +90,23 @@ _REFUSED: Final = {NumberKind.PREMIUM: _PREMIUM, NumberKind.SHARED_COST: _SHARED
 class PhoneReader:
     """Reads numbers; those without country code belong to `default_region`.
 
-    `accelerate=False` leaves `rphonenumbers` and the compiled plans aside (for comparison).
+    `accelerate=False` leaves `rphonenumbers` and the compiled plans aside (for comparison). `erased` tells of a number
+    in E.164 whether it is of somebody who was erased.
 
     Raises:
         ConfigError: there is no region of that name.
     """
 
-    def __init__(self, default_region: str, *, accelerate: bool = True) -> None:
+    def __init__(
+        self, default_region: str, *, accelerate: bool = True, erased: Callable[[str], bool] | None = None
+    ) -> None:
         if default_region not in phonenumbers.SUPPORTED_REGIONS:
             raise ConfigError(
                 f"default_region {default_region!r} is no region that telephone numbers have; two letters such as ES"
             )
         self.default_region = default_region
         self._accelerate = accelerate
+        self._erased = erased
         code = phonenumbers.country_code_for_region(default_region)
         self._local_prefix = f"+{code}"
         self._local_plan: NumberingPlan | None = plan_of_country_code(code) if accelerate else None
@@ -110,10 +119,23 @@ class PhoneReader:
         """The number, where one look at `text` tells that it may be dialed; None: ask `read`, which knows more."""
         if self._written(text) is None:
             return None
-        return Phone(text if text[0] == "+" else self._local_prefix + text)
+        phone = Phone(text if text[0] == "+" else self._local_prefix + text)
+        return None if self._erased is not None and self._erased(phone) else phone
 
     def read(self, text: str) -> PhoneReading:
         """The verdict on `text`, and the number in E.164 where it is valid."""
+        reading = self._read(text)
+        if self._erased is not None and reading.phone is not None and self._erased(reading.phone):
+            return _ERASED
+        return reading
+
+    def names_erased(self, text: str) -> bool:
+        """Whether a number of somebody who was erased stands somewhere in `text`, which must not be kept then."""
+        if self._erased is None:
+            return False
+        return any(self.read(found[0]).verdict is PhoneVerdict.ERASED for found in _LIKE_A_NUMBER.finditer(text))
+
+    def _read(self, text: str) -> PhoneReading:
         if self._accelerate:
             reading = self._by_plan(text)
             if reading is not None:

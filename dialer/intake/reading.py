@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
 
+from dialer.compliance.suppression import Suppressions
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId
 from dialer.errors import DialerError, InputError
@@ -43,6 +45,8 @@ class ReadOrder(msgspec.Struct, frozen=True, kw_only=True):
     form: ListFormat | None = None
     #: File of `dialer.intake.known_numbers`: rows with numbers of others are rejected; empty: they are taken.
     known: str = ""
+    #: File with the hashes of numbers that were erased, one a line; their key is in the environment (`ERASED_KEY`).
+    erased: str = ""
 
 
 class ReadBatch(msgspec.Struct, tag=True, kw_only=True):
@@ -63,12 +67,16 @@ class ReadEnd(msgspec.Struct, tag=True, kw_only=True):
     encoding: str = ""
 
 
+#: Not an argument of the reading process, which everybody on the machine could see.
+ERASED_KEY: Final = "CADENCIA_COMPLIANCE__SUPPRESSION_KEY"
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(ReadBatch | ReadEnd)
 
 
-async def read_apart(order: ReadOrder) -> AsyncIterator[ReadBatch]:
+async def read_apart(order: ReadOrder, erased_key: str = "") -> AsyncIterator[ReadBatch]:
     """The batches of a file, read by another process that never is more than some batches ahead.
+
+    `erased_key`: that of the hashes in `order.erased`.
 
     Raises:
         InputError: the file cannot be used; says why and what to do.
@@ -79,6 +87,7 @@ async def read_apart(order: ReadOrder) -> AsyncIterator[ReadBatch]:
         "-m",
         "dialer.intake.reading",
         msgspec.json.encode(order).decode(),
+        env={**os.environ, ERASED_KEY: erased_key},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         limit=1024 * 1024,
@@ -109,12 +118,28 @@ async def read_apart(order: ReadOrder) -> AsyncIterator[ReadBatch]:
         process._transport.close()  # type: ignore[attr-defined]  # asyncio has no public way
 
 
+def reading_without(erased: Path, key: str) -> Callable[[ReadOrder], AsyncIterator[ReadBatch]]:
+    """`read_apart` that refuses numbers which were erased.
+
+    Args:
+        erased: file of their hashes, one a line.
+        key: with which they were made.
+    """
+
+    def read(order: ReadOrder) -> AsyncIterator[ReadBatch]:
+        return read_apart(msgspec.structs.replace(order, erased=str(erased)), key)
+
+    return read
+
+
 def read_here(order: ReadOrder, out: BinaryIO) -> None:
     """Read the file and write its frames to `out`."""
     try:
         with open(order.path, "rb") as source:
             known = _known(Path(order.known)) if order.known else None
-            reader = ListReader(source, CampaignId(order.campaign), PhoneReader(order.region), order.form, known)
+            erased = _erased(Path(order.erased)) if order.erased else None
+            phones = PhoneReader(order.region, erased=erased)
+            reader = ListReader(source, CampaignId(order.campaign), phones, order.form, known)
             rows = iter(reader)
             while batch := list(islice(rows, BATCH)):
                 _write(out, _batch(batch, reader.bytes_read))
@@ -125,6 +150,10 @@ def read_here(order: ReadOrder, out: BinaryIO) -> None:
         if isinstance(error, BrokenPipeError):
             raise
         _write(out, ReadEnd(error=f"cannot read {order.path}: {error.strerror}"))
+
+
+def _erased(path: Path) -> Callable[[str], bool]:
+    return Suppressions(path.read_text("ascii").split(), os.environ.get(ERASED_KEY, "")).cover
 
 
 def _known(path: Path) -> KnownNumbers:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta
 
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId, Phone, valid_contact_id
@@ -43,11 +44,16 @@ class RejectReason(StrEnum):
     PHONE_NOT_VALID = "phone_not_valid"
     PHONE_PREMIUM = "phone_premium"
     PHONE_SHARED_COST = "phone_shared_cost"
+    PHONE_ERASED = "phone_erased"
     DUPLICATE_PHONE = "duplicate_phone"
     INVALID_PRIORITY = "invalid_priority"
     INVALID_TIMEZONE = "invalid_timezone"
     INVALID_TIME = "invalid_time"
     UNKNOWN_CAMPAIGN = "unknown_campaign"
+    UNKNOWN_CALL = "unknown_call"
+    UNKNOWN_CODE = "unknown_code"
+    INVALID_AMOUNT = "invalid_amount"
+    MISSING_CALLBACK = "missing_callback"
     REMOVED = "removed"
     FINISHED = "finished"
     DO_NOT_CALL = "do_not_call"
@@ -60,6 +66,7 @@ REASON_OF_VERDICT: Final[Mapping[PhoneVerdict, RejectReason]] = {
     PhoneVerdict.NOT_VALID: RejectReason.PHONE_NOT_VALID,
     PhoneVerdict.PREMIUM_REFUSED: RejectReason.PHONE_PREMIUM,
     PhoneVerdict.SHARED_COST_REFUSED: RejectReason.PHONE_SHARED_COST,
+    PhoneVerdict.ERASED: RejectReason.PHONE_ERASED,
 }
 
 
@@ -76,16 +83,16 @@ class RawContact(msgspec.Struct):
     """A contact as it stands in JSON; null means absent."""
 
     #: A whole number is taken as text: some CRMs number their contacts.
-    id: str | int | None = None
-    phones: list[str] | None = None
-    phone: str | None = None
+    id: Annotated[str | int | None, Meta(description="The CRM's key of the person; 1 to 128 characters")] = None
+    phones: Annotated[list[str] | None, Meta(description="1 to 10, the preferred first")] = None
+    phone: Annotated[str | None, Meta(description="In place of phones: one")] = None
     name: str | None = None
-    priority: int | None = None
-    timezone: str | None = None
-    not_before: str | None = None
-    expires: str | None = None
-    consent: dict[str, Any] | None = None
-    fields: dict[str, Any] | None = None
+    priority: Annotated[int | None, Meta(description="-1000 to 1000, higher is called first")] = None
+    timezone: Annotated[str | None, Meta(description="IANA name; absent: by the number")] = None
+    not_before: Annotated[str | None, Meta(description="RFC 3339 with a zone")] = None
+    expires: Annotated[str | None, Meta(description="RFC 3339 with a zone: not called from then on")] = None
+    consent: Annotated[dict[str, Any] | None, Meta(description="At most 8 KiB")] = None
+    fields: Annotated[dict[str, Any] | None, Meta(description="Shown to the agent, and for the screen pop")] = None
 
 
 NOT_A_MOMENT: Final = "must be a moment with its zone, such as 2026-03-01T16:00:00+01:00"
@@ -211,7 +218,9 @@ def refused_for_phones(refused: Sequence[Refusal], contact_id: ContactId | None)
     """The refusal of a contact without a number that can be called: reason of its first, and what is wrong with all."""
     if not refused:
         return Refusal(RejectReason.MISSING_PHONE, "has no telephone number", contact_id)
-    return Refusal(refused[0].reason, "; ".join(refusal.problem for refusal in refused), contact_id)
+    erased = any(refusal.reason is RejectReason.PHONE_ERASED for refusal in refused)
+    reason = RejectReason.PHONE_ERASED if erased else refused[0].reason
+    return Refusal(reason, "; ".join(refusal.problem for refusal in refused), contact_id)
 
 
 def id_from_phone(phone: Phone) -> ContactId:

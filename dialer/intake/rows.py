@@ -318,7 +318,9 @@ class ListReader:
         return RejectedRow(row=row, reason=reason, message=message, raw=self._raw())
 
     def _raw(self) -> str:
-        return _clean("\n".join(self._lines.record))
+        text = "\n".join(self._lines.record)
+        # What is kept of a row must not bring back whom somebody wanted forgotten.
+        return "" if self._phones.names_erased(text) else _clean(text)
 
 
 def _clean(text: str) -> str:

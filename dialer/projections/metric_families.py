@@ -203,6 +203,37 @@ class CampaignFamilies:
         )
 
 
+class CrmFamilies:
+    """CRMs that are asked for their pending calls, by the campaign that these become contacts of."""
+
+    def __init__(self, r: CollectorRegistry) -> None:
+        self.contacts: Final = Counter(
+            "cadencia_crm_contacts",
+            "Pending calls that CRMs were asked for, by what became of them.",
+            ("campaign", "outcome"),
+            registry=r,
+        )
+        self.updates: Final = Counter(
+            "cadencia_crm_updates",
+            "Updates that were to be written to CRMs, by what became of them.",
+            ("campaign", "outcome"),
+            registry=r,
+        )
+        self.waiting: Final = Gauge("cadencia_crm_updates_waiting", "Updates to be written to CRMs.", _C, registry=r)
+        self.update_lag: Final = Gauge(
+            "cadencia_crm_update_lag_seconds",
+            "Age of the oldest update that is not written to its CRM.",
+            _C,
+            registry=r,
+        )
+        self.pull_lag: Final = Gauge(
+            "cadencia_crm_pull_lag_seconds", "Time since a CRM's pending calls were listed completely.", _C, registry=r
+        )
+        self.failures: Final = Gauge(
+            "cadencia_crm_failures_in_a_row", "Failures of a CRM since it last answered as it should.", _C, registry=r
+        )
+
+
 class NodeFamilies:
     """The floor and the machinery of this node."""
 
@@ -251,6 +282,21 @@ class NodeFamilies:
             queue: Gauge(f"cadencia_{queue}_queue_depth", f"{what} that wait in this node.", registry=r)
             for queue, what in QUEUES.items()
         }
+        self.registry_age: Final = Gauge(
+            "cadencia_registry_age_seconds",
+            "Since the source date of the do-not-call registry in force.",
+            ("registry",),
+            registry=r,
+        )
+        self.registry_entries: Final = Gauge(
+            "cadencia_registry_entries", "Numbers in the do-not-call registry in force.", ("registry",), registry=r
+        )
+        self.registry_usable: Final = Gauge(
+            "cadencia_registry_usable",
+            "1 where campaigns may dial by the registry; 0: it is missing or too old.",
+            ("registry",),
+            registry=r,
+        )
         self.journal_dropped: Final = Counter(
             "cadencia_pacing_journal_dropped_rows", "Rows of the pacing journal that were given up.", registry=r
         )

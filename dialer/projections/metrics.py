@@ -38,7 +38,7 @@ from dialer.core.notices import (
 )
 from dialer.projections.live_entries import CallStage
 from dialer.projections.live_rows import CampaignRow, LiveSnapshot
-from dialer.projections.metric_families import CallFamilies, CampaignFamilies, NodeFamilies, QueueName
+from dialer.projections.metric_families import CallFamilies, CampaignFamilies, CrmFamilies, NodeFamilies, QueueName
 from pacing import Decision
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -55,6 +55,7 @@ class Metrics:
         self._calls: Final = CallFamilies(self.registry)
         self._campaigns: Final = CampaignFamilies(self.registry)
         self._node: Final = NodeFamilies(self.registry)
+        self._crm: Final = CrmFamilies(self.registry)
         self._node.info.labels(node).set(1)
         self._by_campaign: Final[dict[CampaignId, _CampaignChildren]] = {}
         self._reasons: Final[set[str]] = set()
@@ -106,13 +107,20 @@ class Metrics:
 
     # ---- in: what no notice tells
 
+    def purge_applied(self, kind: str, effect: str, latency_s: float) -> None:
+        """A removal ("removal") or do-not-call entry ("dnc") took effect, `latency_s` after it was written."""
+        if kind == "removal":
+            self.removal_applied(effect, latency_s)
+        else:
+            self.do_not_call_applied(effect, latency_s)
+
     def removal_applied(self, outcome: str, latency_s: float) -> None:
         """A removal took effect: applied, cancelled, too_late or not_found, `latency_s` after it was written."""
         self._node.removals.labels(self._known_reason(outcome)).inc()
         self._node.removal_latency.observe(max(0.0, latency_s))
 
     def do_not_call_applied(self, outcome: str, latency_s: float) -> None:
-        """A do-not-call entry took effect: applied or removed, `latency_s` after it was written."""
+        """A do-not-call entry took effect (applied, removed; on a call as above) `latency_s` after it was written."""
         self._node.do_not_call.labels(self._known_reason(outcome)).inc()
         self._node.removal_latency.observe(max(0.0, latency_s))
 
@@ -132,9 +140,33 @@ class Metrics:
         """How many entries wait in a queue."""
         self._node.queues[queue].set(entries)
 
-    def webhook_delivery(self, outcome: str) -> None:
-        """A webhook was delivered, is retried or failed for good."""
-        self._node.webhooks.labels(self._known_reason(outcome)).inc()
+    def do_not_call_registry(self, name: str, *, entries: int, age_s: float | None, usable: bool) -> None:
+        """How a registry of the settings is; `age_s` None: no version of it is in force."""
+        self._node.registry_entries.labels(name).set(entries)
+        self._node.registry_usable.labels(name).set(usable)
+        if age_s is not None:
+            self._node.registry_age.labels(name).set(age_s)
+
+    def webhook_delivery(self, outcome: str, count: int = 1) -> None:
+        """Webhooks were delivered or given up."""
+        self._node.webhooks.labels(self._known_reason(outcome)).inc(count)
+
+    def crm_contacts(self, campaign: CampaignId, outcome: str, count: int) -> None:
+        """So many pending calls of a CRM were accepted, rejected, unchanged, withdrawn, …."""
+        self._crm.contacts.labels(campaign, self._known_reason(outcome)).inc(count)
+
+    def crm_updates(self, campaign: CampaignId, outcome: str, count: int) -> None:
+        """So many updates of a CRM were delivered, put_off, given_up, …."""
+        self._crm.updates.labels(campaign, self._known_reason(outcome)).inc(count)
+
+    def crm_lag(
+        self, campaign: CampaignId, *, waiting: int, update_lag_s: float, pull_lag_s: float, failures: int
+    ) -> None:
+        """How far the exchange with a campaign's CRM is behind."""
+        self._crm.waiting.labels(campaign).set(waiting)
+        self._crm.update_lag.labels(campaign).set(update_lag_s)
+        self._crm.pull_lag.labels(campaign).set(pull_lag_s)
+        self._crm.failures.labels(campaign).set(failures)
 
     def pacing_journal_dropped(self, rows: int) -> None:
         """Rows of the pacing journal were given up: the database was away for too long, or refused them."""
@@ -143,7 +175,7 @@ class Metrics:
     def forget(self, campaign: CampaignId) -> None:
         """Drop the series of a campaign that exists no more."""
         self._by_campaign.pop(campaign, None)
-        for family in (*vars(self._calls).values(), *vars(self._campaigns).values()):
+        for family in (*vars(self._calls).values(), *vars(self._campaigns).values(), *vars(self._crm).values()):
             family.remove_by_labels({"campaign": campaign})
 
     # ---- out

@@ -165,8 +165,15 @@ def subject_of(phone: str, campaign: str, fields: Mapping[str, object], seller: 
     )
 
 
+def who(fields: Mapping[str, object]) -> tuple[str, ...]:
+    """Person, account and subject as the CRM has named them, "" where it has not; nothing where it names none."""
+    if "person" not in fields and "account" not in fields and "subject" not in fields:
+        return ()
+    return _name(fields.get("person")), _name(fields.get("account")), _name(fields.get("subject"))
+
+
 def _name(value: object) -> str:
-    # As caps.lua reads JSON: a text, or a whole number; what is neither is as if it were not there.
+    # A text, or a whole number; what is neither is as if it were not there.
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _WHOLE and value == int(value):

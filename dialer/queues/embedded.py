@@ -29,6 +29,7 @@ from dialer.errors import ConfigError, QueueError
 
 #: Longest path of a unix socket that Linux accepts, without its closing zero byte.
 _MAX_SOCKET_PATH: Final = 107
+#: Without a sign of life.
 _START_TIMEOUT_S: Final = 20.0
 _STOP_TIMEOUT_S: Final = 10.0
 
@@ -236,7 +237,7 @@ class EmbeddedServer:
             "auto-aof-rewrite-min-size 512mb",
             "maxmemory-policy noeviction",
             # Do-not-call numbers are kept in sets of integers: 4 bytes each up to this many.
-            "set-max-intset-entries 2048",
+            "set-max-intset-entries 16384",
             "loglevel notice",
             'logfile ""',
         ]
@@ -251,8 +252,14 @@ class EmbeddedServer:
             while time.monotonic() < until:
                 if self._process.poll() is not None:
                     break
-                with contextlib.suppress(exceptions.ConnectionError, exceptions.BusyLoadingError, OSError):
+                try:
                     client.ping()
+                except exceptions.BusyLoadingError:
+                    # It reads what it kept, however long that takes: a minute for tens of millions of writes.
+                    until = time.monotonic() + _START_TIMEOUT_S
+                except (exceptions.ConnectionError, exceptions.TimeoutError, OSError):
+                    pass
+                else:
                     return
                 time.sleep(0.005)
         finally:

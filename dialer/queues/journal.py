@@ -22,6 +22,8 @@ class JournalEntry:
     #: Unix seconds of the next attempt; None: this contact is done.
     retry_at: float | None
     fencing_token: int
+    #: The next attempt is made with an agent reserved for it.
+    needs_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

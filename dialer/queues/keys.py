@@ -21,6 +21,7 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "dnc": "dnc",
         "callbacks": "callbacks",
         "dispositions": "dispositions",
+        "segments": "segments",
         # dialer -> CRM
         "results": "results",
         # malformed messages, kept aside for a person to look at
@@ -29,15 +30,22 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "attempts": "attempts",
         # refusals with their evidence on their way into SQL
         "refusals": "refusals",
-        # hash: generation, run_id, fence, epoch, push (order of pushes), removals and dnc (cursors of the gate)
+        # hash: generation, run_id, fence, epoch, push (order of pushes), removals and dnc (cursors of the gate),
+        # prefixes (how many beginnings of numbers are on do-not-call lists), suppressions (how often erased)
         "gate": "gate",
         # counts reservations, so that an UNPAUSE that comes late can be told (docs/adr/0004)
         "turn": "gate:turn",
         "campaigns": "campaigns",
-        # per campaign: hash of contacts, sorted sets of those that wait, set of those that are done
+        # per campaign: hash of contacts, sorted sets of those that wait (ready; for their time; due with an agent
+        # reserved), set of those that are done
         "data": "data:",
         "ready": "ready:",
         "later": "later:",
+        "reserved": "reserved:",
+        # per campaign: hash of contacts that are called with an agent reserved (see promises.lua)
+        "promised": "promised:",
+        # campaign TAB contact, for two minutes: attempts made at one that is done, which SQL may not know yet
+        "made": "made:",
         "finished": "finished:",
         # per campaign or "*": set of removed contacts (c<id>) and numbers (p<digits>)
         "removed": "removed:",
@@ -54,15 +62,21 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "live_count": "live:count",
         # calls from before a loss that have been finished since (see finish.lua)
         "ended": "ended",
-        # <scope>:<digits without the last five>: set of integers, the last five
+        # <scope>:<digits without the last five>: set of integers, the last five; account::<the same>: set of the last
+        # five TAB account
         "dnc_set": "dnc:",
-        # hash: scope -> how many numbers; sorted set: scope TAB digits by expiry
+        # <scope>: set of digits with which numbers begin
+        "dnc_prefixes": "dnc-prefixes:",
+        # hash: scope (account: for all accounts) -> how many numbers, with TAB * how many beginnings; sorted set: scope
+        # TAB digits (with a * where numbers begin so) by expiry
         "dnc_counts": "dnc-counts",
         "dnc_expiries": "dnc-expiries",
         # hash: parts of a ledger's key -> by which rules its entries are kept
         "caps_rules": "caps-rules",
         # <parts>:<beginning of a name>: hash of about a hundred ledgers (see caps.lua)
         "caps": "caps:",
+        # hash: name of a ledger -> its calls that are under way
+        "caps_live": "caps-live",
         # sorted set: owner by the moment until which its heartbeat holds
         "nodes": "nodes",
         # stream per owner: removals and do-not-call entries that name its calls

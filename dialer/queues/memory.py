@@ -24,12 +24,14 @@ from dialer.core.contact import Contact
 from dialer.core.events import CallPurged, CallRecovered, PermitsGranted, Refusals
 from dialer.core.ids import CallId, CampaignId, ContactId, MessageId, NodeName, Phone
 from dialer.core.permit import Permit
+from dialer.core.promise import Due, Promise
 from dialer.errors import GateNotReady
 from dialer.queues import results, wire
 from dialer.queues.cap_law import BY_NUMBER, AnyCap, CapLaw, subject_of
 from dialer.queues.journal import JournalEntry, RefusalEntry
 from dialer.queues.port import (
     AsyncRecords,
+    Counted,
     Finish,
     HopperDepth,
     LiveState,
@@ -43,7 +45,18 @@ from dialer.queues.port import (
     Write,
 )
 from dialer.queues.rebuild import HIGHEST_TOKEN, LedgerName, page_ledgers
-from dialer.queues.removals import ALL, DoNotCall, Malformed, Removal, lenient_phone, parse_do_not_call, parse_removal
+from dialer.queues.removals import (
+    ACCOUNT,
+    ALL,
+    DoNotCall,
+    Malformed,
+    Removal,
+    account_of,
+    forms_listed,
+    lenient_phone,
+    parse_do_not_call,
+    parse_removal,
+)
 
 _NUMBER_LIVE_S: Final = 30.0
 #: Results, rejected messages and journal entries that are kept; older ones go.
@@ -62,6 +75,15 @@ class _Waiting:
     @property
     def rank(self) -> tuple[int, int]:
         return (-self.contact.priority, self.pushed)
+
+
+@dataclass(slots=True)
+class _Promised:
+    promise: Promise
+    #: From when on it may be called: of the promise, or of the next attempt to keep it.
+    at: float
+    #: It came while the contact was being called.
+    fresh: bool
 
 
 @dataclass(slots=True)
@@ -89,6 +111,11 @@ class MemoryServer:
         self.data: dict[Key, _Waiting] = {}
         self.ready: dict[str, set[str]] = {}
         self.later: dict[str, dict[str, float]] = {}
+        #: Due, and called only with an agent reserved; all of that kind.
+        self.reserved: dict[str, set[str]] = {}
+        self.promised: dict[Key, _Promised] = {}
+        #: Attempts made at contacts that are done.
+        self.made: dict[Key, int] = {}
         self.finished: set[Key] = set()
         self.removed: set[Key] = set()
         self.do_not_call: dict[Key, float | None] = {}
@@ -125,16 +152,54 @@ class MemoryServer:
     def forget(self, key: Key) -> _Waiting | None:
         """Take a contact out of the hopper."""
         self.unqueue(key)
+        self.promised.pop(key, None)
         return self.data.pop(key, None)
 
     def unqueue(self, key: Key) -> None:
-        """Take a contact off both queues, keeping its data."""
+        """Take a contact off all queues, keeping its data."""
         self.ready.setdefault(key[0], set()).discard(key[1])
+        self.reserved.setdefault(key[0], set()).discard(key[1])
         self.later.setdefault(key[0], {}).pop(key[1], None)
 
-    def listed(self, campaign: str, phone: str) -> bool:
-        """Whether a number is on the list of everybody or on the campaign's."""
-        return (ALL, phone) in self.do_not_call or (campaign, phone) in self.do_not_call
+    def promote(self, campaign: str, now: float) -> None:
+        """Let contacts whose time has come wait where they are looked for."""
+        later = self.later.setdefault(campaign, {})
+        for contact, at in list(later.items()):
+            if at <= now:
+                del later[contact]
+                self.queue((campaign, contact))
+
+    def queue(self, key: Key) -> None:
+        """Let a contact be called from now on."""
+        due = self.reserved if key in self.promised else self.ready
+        due.setdefault(key[0], set()).add(key[1])
+
+    def put_back(self, key: Key, not_before_at: float | None) -> None:
+        """A contact that was reserved and not called waits again; one that was lent is done as before."""
+        promised = self.promised.get(key)
+        if key in self.finished:
+            self.forget(key)
+            return
+        if promised is not None and promised.fresh:
+            promised.fresh, not_before_at = False, promised.at
+        if not_before_at is None:
+            self.queue(key)
+        else:
+            self.later[key[0]][key[1]] = not_before_at
+
+    def listed(self, contact: Contact, phone: Phone) -> dict[str, object]:
+        """Which list forbids to call a number of a contact: scope, and the beginning where it is listed by that."""
+        account = subject_of(phone, contact.campaign, contact.fields, "").account
+        scopes = [ALL, contact.campaign, *([ACCOUNT + account] if account else ())]
+        number, *beginnings = forms_listed(phone)
+        for scope in scopes:
+            if (scope, number) in self.do_not_call:
+                return {"scope": scope}
+        for scope in scopes:
+            for prefix in beginnings:
+                if (scope, prefix) in self.do_not_call:
+                    return {"scope": scope, "prefix": prefix}
+        return {}
 
     def is_removed(self, contact: Contact) -> bool:
         """Whether the contact or one of its numbers was removed."""
@@ -235,14 +300,24 @@ class MemoryServer:
     def _list(self, entry: DoNotCall) -> None:
         if entry.add:
             self.do_not_call[entry.scope, entry.phone] = entry.expires_at
-            live = self.live_call(phone=entry.phone)
-            if live is not None and entry.scope in {ALL, live[1].call.permit.campaign}:
-                self._tell(live[1], "dnc", entry.ref, entry.reason)
+            for live in self.live.values():
+                if self._is_about(entry, live.call.permit):
+                    self._tell(live, "dnc", entry.ref, entry.reason)
         else:
             self.do_not_call.pop((entry.scope, entry.phone), None)
-        campaign = None if entry.scope == ALL else entry.scope
+        account = account_of(entry.scope)
+        campaign = None if entry.scope == ALL or account is not None else entry.scope
         kind = "dnc.applied" if entry.add else "dnc.removed"
-        self.publish(kind, campaign=campaign, phone=entry.phone, ref=entry.ref, reason=entry.reason)
+        self.publish(kind, campaign=campaign, account=account, phone=entry.phone, ref=entry.ref, reason=entry.reason)
+
+    def _is_about(self, entry: DoNotCall, permit: Permit) -> bool:
+        if entry.phone not in forms_listed(permit.phone):
+            return False
+        account = account_of(entry.scope)
+        if account is None:
+            return entry.scope in {ALL, permit.campaign}
+        waiting = self.data.get((permit.campaign, permit.contact))
+        return waiting is not None and account == subject_of("", "", waiting.contact.fields, "").account
 
 
 class MemoryQueues:
@@ -262,6 +337,8 @@ class MemoryQueues:
         server = self._server
         async for page in pages:
             server.token = max(server.token, page.counts.get(HIGHEST_TOKEN, 0))
+            for promise in page.promises:
+                self._promise(promise, agreed=False)
             for scope, listed, expires_at in page.do_not_call:
                 server.do_not_call[scope, listed] = expires_at
             for campaign, name in page.removed:
@@ -315,7 +392,7 @@ class MemoryQueues:
         if key in server.finished:
             server.forget(key)
             return Offered.FINISHED
-        if live is None and all(server.listed(contact.campaign, phone) for phone in contact.phones):
+        if live is None and all(server.listed(contact, phone) for phone in contact.phones):
             server.forget(key)
             return Offered.DO_NOT_CALL
         begins = [moment for moment in (contact.not_before_at, next_at) if moment is not None]
@@ -335,6 +412,9 @@ class MemoryQueues:
                 begin = waits
             turn = old.turn if old.contact.phones == contact.phones else 0
             server.data[key] = _Waiting(contact, max(old.attempts, attempts), turn, old.pushed)
+        if (promised := server.promised.get(key)) is not None:
+            # Whatever the push says; if the gate has put it off since, that holds.
+            begin = max(promised.at, server.later.get(contact.campaign, {}).get(contact.id, promised.at))
         if live is None:
             server.unqueue(key)
             if begin is None:
@@ -354,6 +434,19 @@ class MemoryQueues:
         """See the port."""
         return self._reserve(campaign, calls, now, lease_s, caps)
 
+    def reserve_contact(
+        self,
+        campaign: CampaignId,
+        contact: ContactId,
+        call: CallId,
+        now: float,
+        lease_s: float = 0.05,
+        caps: CapLaw | None = None,
+        phone: Phone | None = None,
+    ) -> AbstractAsyncContextManager[Reservation]:
+        """See the port."""
+        return self._reserve_contact((campaign, contact), call, now, lease_s, caps, phone)
+
     @asynccontextmanager
     async def _reserve(
         self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float, caps: CapLaw | None
@@ -362,9 +455,141 @@ class MemoryQueues:
             self._check_loaded()
             yield self._gate(campaign, calls, now, now + lease_s * 0.9, caps)
 
-    def _gate(
-        self, campaign: CampaignId, calls: Sequence[CallId], now: float, expires_at: float, law: CapLaw | None
+    @asynccontextmanager
+    async def _reserve_contact(
+        self, key: Key, call: CallId, now: float, lease_s: float, caps: CapLaw | None, phone: Phone | None
+    ) -> AsyncGenerator[Reservation, None]:
+        async with self._server.holder:
+            self._check_loaded()
+            yield self._gate_for(key, call, now, now + lease_s * 0.9, caps, phone)
+
+    def _gate_for(
+        self, key: Key, call: CallId, now: float, expires_at: float, law: CapLaw | None, phone: Phone | None
     ) -> Reservation:
+        """The gate for one contact by name."""
+        server = self._server
+        self._refresh(CampaignId(key[0]), now, law)
+        refused: Counter[str] = Counter()
+        permit, retry_at, waited_until = None, None, server.later[key[0]].get(key[1])
+        lent = key in server.finished
+        if server.live_call(key=key) is not None:
+            refused["live"] += 1
+        elif key not in server.data:
+            gone = any((scope, key[1]) in server.removed for scope in (ALL, key[0]))
+            refused["removed" if gone else "finished" if lent else "unknown"] += 1
+        elif phone is not None and phone not in server.data[key].contact.phones:
+            refused["unknown_phone"] += 1
+        else:
+            server.unqueue(key)
+            if phone is not None:
+                server.data[key].turn = server.data[key].contact.phones.index(phone)
+            if phone is not None and len(server.data[key].contact.phones) > 1:
+                permit, retry_at = self._judge_number(key, phone, call, now, expires_at, refused, law, waited_until)
+            else:
+                permit = self._judge(key, call, now, expires_at, refused, law)
+                retry_at = server.later[key[0]].get(key[1])
+            waits = server.later[key[0]].get(key[1])
+            if permit is None and lent:
+                server.forget(key)
+            elif waits is not None and waited_until is not None:
+                # Being asked for does not bring its time forward.
+                server.later[key[0]][key[1]] = max(waits, waited_until)
+        granted = self._answer(CampaignId(key[0]), 1, [] if permit is None else [permit], refused, now)
+        return replace(granted, retry_at=retry_at, lent=lent and permit is not None, waited_until=waited_until)
+
+    def _judge_number(
+        self,
+        key: Key,
+        phone: Phone,
+        call: CallId,
+        now: float,
+        expires_at: float,
+        refused: Counter[str],
+        law: CapLaw | None,
+        waited_until: float | None,
+    ) -> tuple[Permit | None, float | None]:
+        """The same of one number of several: what is said of it says nothing of the others."""
+        server, waiting = self._server, self._server.data[key]
+        whole = waiting.contact
+        if whole.expires_at is not None and whole.expires_at <= now:
+            return self._judge(key, call, now, expires_at, refused, law), None
+        retry_at: float | None = None
+        if listed := server.listed(whole, phone):
+            refused["do_not_call"] += 1
+            self._record_refusal(CallId(""), key, phone, "do_not_call", listed, now)
+        elif server.live_call(phone=phone) is not None:
+            refused["number_live"] += 1
+            retry_at = now + _NUMBER_LIVE_S
+        elif blocked := self._blocked(whole, phone, now, law):
+            last = max(blocked, key=lambda one: one.until)
+            retry_at = None if math.isinf(last.until) else last.until
+            reason = _reason_of(last)
+            refused[reason] += 1
+            self._record_refusal(CallId(""), key, phone, reason, {"rules": _evidence_of(blocked)}, now)
+        else:
+            return self._judge(key, call, now, expires_at, refused, law), None
+        server.put_back(key, waited_until)
+        return None, retry_at
+
+    async def promise(self, contact: Contact, promise: Promise, attempts: int = 0) -> Offered:
+        """See the port."""
+        wire.check(contact)
+        self._check_loaded()
+        self._promise(promise, agreed=True)
+        return self._offer(contact, attempts=max(attempts, self._server.made.get((contact.campaign, contact.id), 0)))
+
+    def _promise(self, promise: Promise, *, agreed: bool) -> None:
+        server, key = self._server, (promise.campaign, promise.contact)
+        if any((scope, promise.contact) in server.removed for scope in (ALL, promise.campaign)):
+            return
+        if not agreed and key in server.finished:
+            return
+        server.finished.discard(key)
+        live = server.live_call(key=key) is not None
+        server.promised[key] = _Promised(promise, promise.at, agreed and live)
+        if key in server.data and not live:
+            server.unqueue(key)
+            server.later[key[0]][key[1]] = promise.at
+
+    async def due_for_agents(self, campaign: CampaignId, now: float, limit: int = 100) -> Sequence[Due]:
+        """See the port."""
+        self._check_loaded()
+        server = self._server
+        server.promote(campaign, now)
+        waiting = [server.promised[campaign, contact] for contact in server.reserved.get(campaign, ())]
+        return [
+            Due(
+                contact=promised.promise.contact,
+                agent=promised.promise.agent if now < promised.promise.fallback_at else None,
+                due_at=promised.at,
+                until_at=promised.promise.until_at,
+            )
+            for promised in sorted(waiting, key=lambda one: (one.at, one.promise.contact))
+        ][:limit]
+
+    async def holders(self, campaign: CampaignId, phone: Phone) -> Sequence[ContactId]:
+        """See the port."""
+        return sorted(
+            ContactId(key[1])
+            for key, waiting in self._server.data.items()
+            if key[0] == campaign and phone in waiting.contact.phones and key not in self._server.finished
+        )
+
+    async def lend(self, contact: Contact, attempts: int = 0) -> Offered:
+        """See the port."""
+        wire.check(contact)
+        self._check_loaded()
+        server, key = self._server, (contact.campaign, contact.id)
+        if server.is_removed(contact):
+            return Offered.REMOVED
+        if server.live_call(key=key) is not None or (key in server.data and key not in server.finished):
+            return Offered.UPDATED
+        server.finished.add(key)
+        server.ready.setdefault(contact.campaign, set())
+        server.data[key] = _Waiting(contact, max(attempts, server.made.get(key, 0)), 0, 0)
+        return Offered.ADDED
+
+    def _refresh(self, campaign: CampaignId, now: float, law: CapLaw | None) -> None:
         server = self._server
         server.drain()
         if law is not None:
@@ -372,12 +597,15 @@ class MemoryQueues:
         for entry, expiry in list(server.do_not_call.items()):
             if expiry is not None and expiry <= now:
                 del server.do_not_call[entry]
-        ready = server.ready.setdefault(campaign, set())
-        later = server.later.setdefault(campaign, {})
-        for contact, at in list(later.items()):
-            if at <= now:
-                del later[contact]
-                ready.add(contact)
+        server.ready.setdefault(campaign, set())
+        server.promote(campaign, now)
+
+    def _gate(
+        self, campaign: CampaignId, calls: Sequence[CallId], now: float, expires_at: float, law: CapLaw | None
+    ) -> Reservation:
+        server = self._server
+        self._refresh(campaign, now, law)
+        ready = server.ready[campaign]
         refused: Counter[str] = Counter()
         permits: list[Permit] = []
         for contact in sorted(ready, key=lambda contact: server.data[campaign, contact].rank):
@@ -386,17 +614,23 @@ class MemoryQueues:
             permit = self._judge((campaign, contact), calls[len(permits)], now, expires_at, refused, law)
             if permit is not None:
                 permits.append(permit)
+        return self._answer(campaign, len(calls), permits, refused, now)
+
+    def _answer(
+        self, campaign: CampaignId, requested: int, permits: Sequence[Permit], refused: Mapping[str, int], now: float
+    ) -> Reservation:
+        server = self._server
         if permits:
             server.heartbeats.setdefault(self, now + 10)
         return Reservation(
             granted=PermitsGranted(
                 at=now,
                 campaign=campaign,
-                requested=len(calls),
+                requested=requested,
                 permits=tuple(permits),
                 refusals=Refusals(counts=tuple(sorted(refused.items()))),
-                ready=len(ready),
-                later=len(later),
+                ready=len(server.ready[campaign]),
+                later=len(server.later[campaign]),
             ),
             purged=self._take_inbox(),
         )
@@ -415,10 +649,10 @@ class MemoryQueues:
             self._reject(key, phones[0], "expired", {"expires_at": contact.expires_at}, now)
             refused["expired"] += 1
             return None
-        callable_ = [phone for phone in phones if not server.listed(key[0], phone)]
+        callable_ = [phone for phone in phones if not server.listed(contact, phone)]
         if not callable_:
             server.forget(key)
-            self._reject(key, phones[0], "do_not_call", {"listed": n}, now)
+            self._reject(key, phones[0], "do_not_call", {"listed": n, **server.listed(contact, phones[0])}, now)
             refused["do_not_call"] += 1
             return None
         free = [phone for phone in callable_ if server.live_call(phone=phone) is None]
@@ -472,11 +706,7 @@ class MemoryQueues:
         """The caps forbid all numbers of a contact; answers the reason."""
         latest = {phone: max(each, key=lambda one: one.until) for phone, each in blocked.items()}
         phone, last = min(latest.items(), key=lambda item: item[1].until)
-        reason = "attempt_cap" if isinstance(last.rule, CapRule) else "cooldown"
-        rules: list[object] = []
-        for one in blocked[phone]:
-            until = {} if math.isinf(one.until) else {"until": one.until}
-            rules.append({"rule": one.rule.version, "count": one.count, **until})
+        reason, rules = _reason_of(last), _evidence_of(blocked[phone])
         if math.isinf(last.until):
             self._server.forget(key)
             self._reject(key, phone, reason, {"rules": rules}, now)
@@ -502,6 +732,16 @@ class MemoryQueues:
             evidence=evidence,
         )
         self._server.refusals.append(entry)
+
+    async def count(self, counted: Counted, now: float) -> None:
+        """See the port."""
+        async with self._server.holder:
+            self._check_loaded()
+            subject = subject_of(counted.phone, counted.campaign, counted.fields, counted.seller)
+            for key in self._server.kept:
+                name = (key, subject.key(key))
+                self._server.ledger(name).count(counted.started_at, counted.facts, over_at=counted.ended_at)
+                self._server.prune(name, now)
 
     async def write(self, writes: Sequence[Write]) -> None:
         """See the port."""
@@ -539,22 +779,50 @@ class MemoryQueues:
                 return
             server.ended.add(attempt.call)
         server.journal.append(
-            JournalEntry(attempt=attempt, retry_at=finish.retry_at, fencing_token=finish.fencing_token)
+            JournalEntry(
+                attempt=attempt,
+                retry_at=finish.retry_at,
+                fencing_token=finish.fencing_token,
+                needs_agent=finish.needs_agent,
+            )
         )
         server.results.append(results.call_ended(attempt, finish.retry_at))
         self._settle(attempt, live)
         key = (attempt.campaign, attempt.contact)
         waiting = server.data.get(key)
-        if finish.retry_at is None:
-            server.forget(key)
-            server.finished.add(key)
-        elif waiting is not None:
-            if attempt.phone in waiting.contact.phones:
-                waiting.turn = waiting.contact.phones.index(attempt.phone) + 1
-            waiting.attempts = max(waiting.attempts, attempt.attempt_number)
-            if server.live_call(key=key) is None:
-                server.unqueue(key)
-                server.later[key[0]][key[1]] = finish.retry_at
+        retry_at, promised = finish.retry_at, server.promised.get(key)
+        fresh = promised is not None and promised.fresh
+        if promised is not None and promised.fresh:
+            # Agreed while this call was under way: that is when the contact is called next.
+            promised.fresh, retry_at = False, promised.at
+        elif key in server.finished:
+            retry_at = None  # lent for this call alone
+        if retry_at is None or waiting is None:
+            if waiting is not None or finish.retry_at is None:
+                server.forget(key)
+                server.finished.add(key)
+            if waiting is not None:
+                server.made[key] = attempt.attempt_number
+            return
+        if fresh:
+            waiting.turn = 0
+        elif attempt.phone in waiting.contact.phones:
+            waiting.turn = waiting.contact.phones.index(attempt.phone) + 1
+        waiting.attempts = max(waiting.attempts, attempt.attempt_number)
+        if promised is not None and not fresh:
+            promised.at = retry_at
+        elif promised is None and finish.needs_agent:
+            promise = Promise(
+                campaign=attempt.campaign,
+                contact=attempt.contact,
+                at=retry_at,
+                fallback_at=retry_at,
+                until_at=retry_at,
+            )
+            server.promised[key] = _Promised(promise, retry_at, fresh=False)
+        if server.live_call(key=key) is None:
+            server.unqueue(key)
+            server.later[key[0]][key[1]] = retry_at
 
     def _settle(self, attempt: Attempt, live: _Live | None) -> None:
         server, facts = self._server, OUTCOME_FACTS[attempt.outcome]
@@ -578,10 +846,7 @@ class MemoryQueues:
                 permit.call, key, permit.phone, release.reason, release.evidence, live.call.reserved_at
             )
         if key in server.data:
-            if release.not_before_at is not None:
-                server.later[key[0]][key[1]] = release.not_before_at
-            else:
-                server.ready[key[0]].add(key[1])
+            server.put_back(key, release.not_before_at)
         self._answer_removals(key, live)
 
     def _refuse(self, refuse: Refuse) -> None:
@@ -599,7 +864,7 @@ class MemoryQueues:
                 if permit.phone in phones:
                     waiting.turn = phones.index(permit.phone)
                 waiting.contact = msgspec.structs.replace(waiting.contact, phones=left)
-                server.ready[key[0]].add(key[1])
+                server.put_back(key, None)
             else:
                 server.forget(key)
                 server.publish(
@@ -681,6 +946,7 @@ class MemoryQueues:
             ready=len(server.ready.get(campaign, ())),
             later=len(server.later.get(campaign, ())),
             live=sum(live.call.permit.campaign == campaign for live in server.live.values()),
+            reserved=len(server.reserved.get(campaign, ())),
         )
 
     async def close(self) -> None:
@@ -693,3 +959,14 @@ class MemoryQueues:
     def _check_loaded(self) -> None:
         if not self._server.loaded:
             raise GateNotReady("the record must be loaded before anybody is dialed")
+
+
+def _reason_of(blocked: Blocked) -> str:
+    return "attempt_cap" if isinstance(blocked.rule, CapRule) else "cooldown"
+
+
+def _evidence_of(blocked: Sequence[Blocked]) -> list[object]:
+    return [
+        {"rule": one.rule.version, "count": one.count, **({} if math.isinf(one.until) else {"until": one.until})}
+        for one in blocked
+    ]

@@ -24,6 +24,7 @@ _READ_AT_ONCE: Final = 65_536
 
 _MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
+_UNWATCH: Final = b"*1\r\n$7\r\nUNWATCH\r\n"
 _UNPAUSE: Final = b"*1\r\n$5\r\nMULTI\r\n*2\r\n$6\r\nCLIENT\r\n$7\r\nUNPAUSE\r\n*1\r\n$4\r\nEXEC\r\n"
 
 
@@ -85,8 +86,11 @@ class PausingConnection:
             await self.close()
             raise as_queue_error(paused) from paused
         if int(replies[5]) != int(answer[1]):
-            # Ours has run out before this answer came, and somebody else holds one: leave it alone.
+            # Ours has run out before this answer came, and somebody else holds one: leave it alone. What is watched for
+            # the end of the pause must not make the next reservation fail; the answer is read before that one's.
             self._holds = False
+            self._writer.write(_UNWATCH)
+            self._unread += 1
         return answer
 
     async def run_all(self, commands: Sequence[Command]) -> list[Any]:

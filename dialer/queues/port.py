@@ -11,16 +11,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from dialer.compliance.caps import Facts
 from dialer.core.attempt import Attempt
 from dialer.core.contact import Contact
 from dialer.core.events import CallPurged, CallRecovered, PermitsGranted
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName
 from dialer.core.outcome import Outcome
 from dialer.core.permit import Permit
+from dialer.core.promise import Due, Promise
 from dialer.queues.cap_law import CapLaw
 
 
@@ -58,6 +60,8 @@ class Finish:
     attempt: Attempt
     fencing_token: int
     retry_at: float | None
+    #: The next attempt is made with an agent reserved for it, whichever.
+    needs_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,8 @@ class HopperDepth:
     ready: int
     later: int
     live: int
+    #: Due, and called only with an agent reserved.
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +133,15 @@ class Reservation:
     granted: PermitsGranted
     #: Removals and do-not-call entries that were found meanwhile and name calls of this node.
     purged: tuple[CallPurged, ...] = ()
+    #: Of a contact asked for by name and refused: when to ask again; None: not while things are as they are.
+    retry_at: float | None = None
+    #: Of a contact asked for by name: it was lent for this call, and is done with it (see `Queues.lend`).
+    lent: bool = False
+    #: Of a contact asked for by name: the time that it waited for, where it did.
+    waited_until: float | None = None
+
+
+_NONE: Final = Facts(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +156,23 @@ class AttemptMade:
     outcome: Outcome
     #: Of the contact: `person`, `account` and `subject`, where the CRM gave them.
     fields: Mapping[str, object] = field(default_factory=dict)
+    #: Facts besides the outcome: that they called us, or want no more calls.
+    more: Facts = _NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Something of a person that caps count and the gate has not seen itself; moments in unix seconds."""
+
+    campaign: CampaignId
+    phone: Phone
+    started_at: float
+    ended_at: float
+    #: What it was; with `Facts.REFUSED` alone: that the person of a call does not want to be called.
+    facts: Facts
+    #: Of the contact: `person`, `account` and `subject`, where the CRM gave them.
+    fields: Mapping[str, object] = field(default_factory=dict)
+    seller: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +182,8 @@ class Record:
     contacts: Sequence[tuple[Contact, int, float | None]] = ()  # contact, attempts made, next attempt at
     finished: Sequence[tuple[CampaignId, ContactId]] = ()
     removed: Sequence[tuple[str, str]] = ()  # campaign or "*", contact id or phone
-    do_not_call: Sequence[tuple[str, Phone, float | None]] = ()  # scope, phone, expiry
+    promises: Sequence[Promise] = ()  # of contacts on this page or a later one
+    do_not_call: Sequence[tuple[str, str, float | None]] = ()  # scope, phone or beginning with *, expiry
     #: Each of them on one page alone.
     attempts_made: Sequence[AttemptMade] = ()
     #: By which caps other than those by number count the attempts of this page.
@@ -196,6 +229,53 @@ class Queues(Protocol):
         Raises:
             GateNotReady: this server has restarted or was emptied since `prepare`; rebuild first.
             QueueError: out of reach; nothing was reserved, or it will be found by `recover`.
+        """
+
+    def reserve_contact(
+        self,
+        campaign: CampaignId,
+        contact: ContactId,
+        call: CallId,
+        now: float,
+        lease_s: float = 0.05,
+        caps: CapLaw | None = None,
+        phone: Phone | None = None,
+    ) -> AbstractAsyncContextManager[Reservation]:
+        """The gate for one contact by name: every check of `reserve` in the same step, and one permit or none.
+
+        With `phone` it is that number or none. Takes it out of wherever it waits. One that is being called ("live"),
+        removed, finished or not known is refused and left alone; one that is refused for now waits until then, or
+        longer where it was to wait longer anyway.
+
+        Raises:
+            GateNotReady, QueueError: as `reserve`.
+        """
+
+    async def promise(self, contact: Contact, promise: Promise, attempts: int = 0) -> Offered:
+        """Offer a contact that is to be called with an agent reserved; one that is done is opened again.
+
+        It waits for the time of the promise, whatever later offers say, until it is done. While it is being called the
+        promise waits for the end of that call, and then counts whatever its outcome. `attempts`: made so far.
+        """
+
+    async def due_for_agents(self, campaign: CampaignId, now: float, limit: int = 100) -> Sequence[Due]:
+        """Contacts that may be called now with an agent reserved, the oldest promise first."""
+
+    async def holders(self, campaign: CampaignId, phone: Phone) -> Sequence[ContactId]:
+        """The contacts of a campaign that have the number and are not done, in the order of their ids."""
+
+    async def lend(self, contact: Contact, attempts: int = 0) -> Offered:
+        """Make a contact that is done, or that no campaign calls by itself, known for one call by `reserve_contact`.
+
+        Answers ADDED, UPDATED where it waits or is being called anyway (which changes nothing), or REMOVED.
+        """
+
+    async def count(self, counted: Counted, now: float) -> None:
+        """Enter it wherever any known rule counts; the same twice is once.
+
+        Raises:
+            GateNotReady: the record has not been loaded.
+            QueueError: out of reach; do it again.
         """
 
     async def write(self, writes: Sequence[Write]) -> None:

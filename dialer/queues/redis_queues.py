@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import repeat
-from typing import Any, Final, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from redis import exceptions
 
-from dialer.compliance.caps import OUTCOME_FACTS
+from dialer.compliance.caps import OUTCOME_FACTS, Facts
 from dialer.compliance.ledger import entry_of
 from dialer.core.contact import Contact
 from dialer.core.events import CallPurged, CallRecovered, PermitsGranted, Refusals
-from dialer.core.ids import CallId, CampaignId, NodeName
+from dialer.core.ids import CallId, CampaignId, ContactId, NodeName, Phone
 from dialer.core.permit import Permit
+from dialer.core.promise import Due, Promise
 from dialer.errors import GateNotReady, QueueError
 from dialer.queues import wire
-from dialer.queues.cap_law import CapLaw
+from dialer.queues.cap_law import CapLaw, subject_of
 from dialer.queues.connection import AsyncRedis, connect, raise_first, redis_errors
 from dialer.queues.encoding import to_json
 from dialer.queues.journal import JournalEntry, RefusalEntry, encode_entry
@@ -28,6 +29,7 @@ from dialer.queues.keys import Keys
 from dialer.queues.pausing import PausingConnection
 from dialer.queues.port import (
     AsyncRecords,
+    Counted,
     Finish,
     HopperDepth,
     MarkLive,
@@ -58,6 +60,22 @@ _OFFERED: Final = {
 }
 
 
+class Suppressed(Protocol):
+    """Who was erased (`dialer.runtime.suppressed.SuppressedNumbers`)."""
+
+    async def bring_up_to(self, version: int) -> None:
+        """Read it anew, where the server has told of other erasures than those known.
+
+        Raises:
+            QueueError: it cannot be known; nobody may be called.
+        """
+
+
+#: Is told what a removal or do-not-call entry did: "removal" or "dnc", its effect (applied, removed, not_found;
+#: cancelled or too_late for a call), and how many seconds after it was written.
+PurgeApplied = Callable[[str, str, float], None]
+
+
 class RedisQueues:
     """`dialer.queues.port.Queues` on Redis.
 
@@ -68,6 +86,8 @@ class RedisQueues:
         strict_gate: hold back other clients' writes while permits are handed over (docs/adr/0004).
         results_keep_s: results older than this are trimmed.
         highest_token: the highest fencing token that the record in SQL knows; a server whose counter is lower is stale.
+        suppressed: who was erased; brought up to date before what was reserved is handed out.
+        purge_applied: is told of removals and do-not-call entries that took effect on who waits.
     """
 
     def __init__(
@@ -79,12 +99,16 @@ class RedisQueues:
         strict_gate: bool = True,
         results_keep_s: float = 7 * 86_400.0,
         highest_token: int = 0,
+        suppressed: Suppressed | None = None,
+        purge_applied: PurgeApplied = lambda kind, effect, waited_s: None,
     ) -> None:
         self.keys = Keys(prefix)
         self._client = client
+        self._purge_applied = purge_applied
         self._node = node
         self._owner = f"{node}#{secrets.token_hex(4)}"
         self._strict = strict_gate
+        self._suppressed = suppressed
         self._keep_ms = int(results_keep_s * 1_000)
         self._highest_token = highest_token
         self._scripts = Scripts(self.keys)
@@ -194,19 +218,45 @@ class RedisQueues:
             raise ValueError("from 1 to 1,000 calls at once")
         return self._reserve(campaign, calls, now, lease_s, caps)
 
+    def reserve_contact(
+        self,
+        campaign: CampaignId,
+        contact: ContactId,
+        call: CallId,
+        now: float,
+        lease_s: float = 0.05,
+        caps: CapLaw | None = None,
+        phone: Phone | None = None,
+    ) -> AbstractAsyncContextManager[Reservation]:
+        """See the port, and `reserve`."""
+        named = (contact,) if phone is None else (contact, phone[1:])
+        return self._reserve(campaign, (call,), now, lease_s, caps, named)
+
     @asynccontextmanager
     async def _reserve(
-        self, campaign: CampaignId, calls: Sequence[CallId], now: float, lease_s: float, caps: CapLaw | None
+        self,
+        campaign: CampaignId,
+        calls: Sequence[CallId],
+        now: float,
+        lease_s: float,
+        caps: CapLaw | None,
+        named: tuple[str, ...] = (),
     ) -> AsyncGenerator[Reservation, None]:
         entered = asyncio.get_running_loop().time()
         async with self._gate_lock:
             try:
-                yield await self._through_gate(campaign, calls, now - entered, lease_s, caps)
+                yield await self._through_gate(campaign, calls, now - entered, lease_s, caps, named)
             finally:
                 await self._gate.unpause()
 
     async def _through_gate(
-        self, campaign: CampaignId, calls: Sequence[CallId], clock_offset: float, lease_s: float, caps: CapLaw | None
+        self,
+        campaign: CampaignId,
+        calls: Sequence[CallId],
+        clock_offset: float,
+        lease_s: float,
+        caps: CapLaw | None,
+        named: tuple[str, ...],
     ) -> Reservation:
         clock = asyncio.get_running_loop().time
         script, refused = self._scripts["gate"], dict[str, int]()
@@ -214,7 +264,7 @@ class RedisQueues:
             await self._settle_doubts()
             while True:
                 asked_at = clock() + clock_offset
-                args = self._gate_args(campaign, calls, asked_at, caps)
+                args = (*self._gate_args(campaign, calls, asked_at, caps), *named)
                 self._doubtful.extend(calls)
                 try:
                     if self._strict:
@@ -224,14 +274,32 @@ class RedisQueues:
                 except GateNotReady:
                     self._doubtful.clear()
                     raise
-                more, _, ready, later, first_token, ids, digits, made, records, refusals, inbox, ledgers = reply
+                (
+                    more,
+                    _,
+                    ready,
+                    later,
+                    first_token,
+                    ids,
+                    digits,
+                    made,
+                    records,
+                    refusals,
+                    inbox,
+                    ledgers,
+                    effects,
+                    erasures,
+                    *told,
+                ) = reply
+                self._tell_effects(effects)
                 self._doubtful.clear()
                 if not more:
                     break
                 # A backlog of removals: nobody is reserved before it is gone.
                 await self._gate.unpause()
-                while (await self._gate.run(self._scripts["drain"], self._drain_args()))[0]:
-                    pass
+                while more:
+                    more, _, effects = await self._gate.run(self._scripts["drain"], self._drain_args())
+                    self._tell_effects(effects)
         for i in range(0, len(refusals), 2):
             refused[refusals[i].decode()] = int(refusals[i + 1])
         # The pause began after `asked_at`, so it lasts longer than this; a tenth is for the coarseness of clocks.
@@ -245,6 +313,9 @@ class RedisQueues:
         self._reserved.update(zip(calls, each, strict=False))
         if granted:
             self._highest_token = max(self._highest_token, granted[-1].fencing_token)
+        if self._suppressed is not None:
+            await self._suppressed.bring_up_to(erasures)
+        retry_at, lent, waited_until = told[0] if told else (b"", 0, b"")
         return Reservation(
             granted=PermitsGranted(
                 at=asked_at,
@@ -256,7 +327,69 @@ class RedisQueues:
                 later=later,
             ),
             purged=self._read_inbox(inbox),
+            retry_at=float(retry_at) if retry_at else None,
+            lent=bool(lent),
+            waited_until=float(waited_until) if waited_until else None,
         )
+
+    async def erase(self, phones: Sequence[Phone]) -> int:
+        """Forget numbers, wherever they stand: calls to them that ring are hung up. How many contacts were forgotten.
+
+        Raises:
+            GateNotReady: the record has not been loaded.
+            QueueError: out of reach; do it again.
+        """
+        digits = [phone[1:] for phone in phones]
+        with redis_errors():
+            return int(await self._run("erase", "", "", self._keep_ms, *digits))
+
+    async def count(self, counted: Counted, now: float) -> None:
+        """See the port."""
+        subject = subject_of(counted.phone, counted.campaign, counted.fields, counted.seller)
+        names = (counted.phone[1:], subject.campaign, subject.person, subject.account, subject.subject, subject.seller)
+        kind = "refusal" if counted.facts == Facts.REFUSED else "call"
+        entry = entry_of(counted.started_at, counted.facts, counted.ended_at)
+        with redis_errors():
+            await self._run("count", *names, kind, *entry, wire.number(now))
+
+    async def promise(self, contact: Contact, promise: Promise, attempts: int = 0) -> Offered:
+        """See the port.
+
+        Raises:
+            InputError: the contact is malformed; nothing was done.
+            QueueError: out of reach; do it again.
+        """
+        wire.check(contact)
+        with redis_errors():
+            made = await self._run("promise", "agreed", promise.campaign, *wire.promise_args(promise))
+        # A call that has just ended is not in SQL yet.
+        (letters,) = await self._offer([wire.pack([contact], [max(attempts, made)])])
+        return _OFFERED[letters[0]]
+
+    async def due_for_agents(self, campaign: CampaignId, now: float, limit: int = 100) -> Sequence[Due]:
+        """See the port."""
+        with redis_errors():
+            rows = await self._run("due", campaign, wire.number(now), limit)
+        return [wire.due(rows[i], rows[i + 1], now) for i in range(0, len(rows), 2)]
+
+    async def holders(self, campaign: CampaignId, phone: Phone) -> Sequence[ContactId]:
+        """See the port."""
+        with redis_errors():
+            lines: Any = await self._client.hget(self.keys["phones"], phone[1:])
+        owners = (line.split("\t", 1) for line in (lines or b"").decode().splitlines())
+        return sorted(ContactId(owner[1]) for owner in owners if owner[0] == campaign)
+
+    async def lend(self, contact: Contact, attempts: int = 0) -> Offered:
+        """See the port.
+
+        Raises:
+            InputError: the contact is malformed.
+            QueueError: out of reach; do it again.
+        """
+        wire.check(contact)
+        with redis_errors():
+            letter = await self._run("lend", contact.campaign, contact.id, attempts, *wire.record_args(contact))
+        return {b"L": Offered.ADDED, b"W": Offered.UPDATED, b"R": Offered.REMOVED}[letter]
 
     def _gate_args(
         self, campaign: CampaignId, calls: Sequence[CallId], now: float, caps: CapLaw | None
@@ -368,7 +501,12 @@ class RedisQueues:
     def _finish_args(self, finish: Finish) -> tuple[Any, ...]:
         attempt = finish.attempt
         known = self._known(attempt.call)
-        entry = JournalEntry(attempt=attempt, retry_at=finish.retry_at, fencing_token=finish.fencing_token)
+        entry = JournalEntry(
+            attempt=attempt,
+            retry_at=finish.retry_at,
+            fencing_token=finish.fencing_token,
+            needs_agent=finish.needs_agent,
+        )
         return (
             self._owner,
             attempt.call,
@@ -384,6 +522,7 @@ class RedisQueues:
             *(("", "") if known is None else (wire.number(known[0]), known[1])),
             *entry_of(attempt.started_at, OUTCOME_FACTS[attempt.outcome], attempt.ended_at),
             wire.number(attempt.ended_at),
+            "1" if finish.needs_agent else "",
         )
 
     async def drain(self) -> tuple[CallPurged, ...]:
@@ -391,7 +530,8 @@ class RedisQueues:
         found: list[CallPurged] = []
         with redis_errors():
             while True:
-                more, inbox = await self._run("drain", *self._drain_args())
+                more, inbox, effects = await self._run("drain", *self._drain_args())
+                self._tell_effects(effects)
                 found += self._read_inbox(inbox)
                 if not more:
                     return tuple(found)
@@ -451,8 +591,9 @@ class RedisQueues:
             pipeline.zcard(self.keys.of("ready", campaign))
             pipeline.zcard(self.keys.of("later", campaign))
             pipeline.hget(self.keys["live_count"], campaign)
-            ready, later, live = await pipeline.execute()
-        return HopperDepth(ready=ready, later=later, live=int(live or 0))
+            pipeline.zcard(self.keys.of("reserved", campaign))
+            ready, later, live, reserved = await pipeline.execute()
+        return HopperDepth(ready=ready, later=later, live=int(live or 0), reserved=reserved)
 
     async def close(self) -> None:
         """See the port."""
@@ -472,8 +613,13 @@ class RedisQueues:
     def _read_inbox(self, inbox: Sequence[bytes]) -> tuple[CallPurged, ...]:
         # What is acknowledged is what has been answered, so nothing is lost with an answer that is.
         if inbox:
-            self._inbox_seen = inbox[-2].decode()
-        return tuple(wire.purged(data) for data in inbox[1::2])
+            self._inbox_seen = inbox[-3].decode()
+        return tuple(wire.purged(data, float(age)) for data, age in zip(inbox[1::3], inbox[2::3], strict=True))
+
+    def _tell_effects(self, effects: Sequence[bytes]) -> None:
+        for i in range(0, len(effects), 2):
+            kind, _, effect = effects[i].decode().partition(".")
+            self._purge_applied(kind, effect, float(effects[i + 1]) / 1_000)
 
     async def _settle_doubts(self) -> None:
         if self._doubtful:

@@ -21,10 +21,15 @@ MAX_MESSAGE_BYTES: Final = 65_536
 #: Every campaign; every scope.
 ALL: Final = "*"
 
+#: Before the name of an account, as the scope of a do-not-call entry.
+ACCOUNT: Final = "account:"
+
 _SCOPE: Final = re.compile(r"\*|[A-Za-z0-9_-]{1,64}", re.ASCII)
+_MAX_ACCOUNT_BYTES: Final = 256
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _FILLING: Final = re.compile("[ \t\n\v\f\r\u00a0.()-]")
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_BEGINNING: Final = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)
 _MOMENT: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
@@ -43,13 +48,18 @@ class Removal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoNotCall:
-    """A number goes on a do-not-call list or off it."""
+    """A number, or all that begin alike, go on a do-not-call list or off it."""
 
     ref: str | None
     add: bool
+    #: "*", a campaign, or "account:" and the name of an account.
     scope: str
-    phone: Phone
+    #: A number in E.164, or the beginning of numbers and a *.
+    phone: str
     reason: str | None
+    #: Where it comes from, and who said it, as far as the message tells.
+    source: str | None
+    by: str | None
     #: Unix seconds from which the entry counts no more.
     expires_at: float | None
 
@@ -68,6 +78,38 @@ def lenient_phone(text: str) -> Phone | None:
     if digits.startswith("00"):
         digits = "+" + digits[2:]
     return Phone(digits) if _NUMBER.fullmatch(digits) else None
+
+
+def lenient_listed(text: str) -> str | None:
+    """What a do-not-call list may have: a number as `lenient_phone` reads it, or the beginning of numbers and a *."""
+    if not text.endswith("*"):
+        return lenient_phone(text)
+    digits = _FILLING.sub("", text[:-1])
+    if digits.startswith("00"):
+        digits = "+" + digits[2:]
+    return digits + "*" if _BEGINNING.fullmatch(digits) else None
+
+
+def listing_scope(text: str) -> str | None:
+    """What is wrong with the scope of a do-not-call entry, for people; None: nothing."""
+    if text.startswith(ACCOUNT) and len(text) > len(ACCOUNT):
+        name = text.removeprefix(ACCOUNT)
+        if len(name.encode("utf-8", "surrogatepass")) > _MAX_ACCOUNT_BYTES or _CONTROL.search(name):
+            return f"scope names an account by at most {_MAX_ACCOUNT_BYTES} bytes, without control characters"
+        return None
+    if _SCOPE.fullmatch(text) is None:
+        return 'scope must be "*", the name of a campaign, or account: and the name of an account'
+    return None
+
+
+def account_of(scope: str) -> str | None:
+    """The account whose list this is; None: it is everybody's or a campaign's."""
+    return scope.removeprefix(ACCOUNT) if scope.startswith(ACCOUNT) else None
+
+
+def forms_listed(phone: str) -> list[str]:
+    """Under what a number may be listed: itself, and each of its beginnings with a *, the longest first."""
+    return [phone, *(f"{phone[:n]}*" for n in range(len(phone), 1, -1))]
 
 
 def parse_removal(data: bytes) -> Removal:
@@ -103,18 +145,26 @@ def parse_do_not_call(data: bytes) -> DoNotCall:
         Malformed: says what to correct.
     """
     message, ref = _object(data)
-    scope, phone, reason = (_text(message.get(key)) for key in ("scope", "phone", "reason"))
+    names = ("scope", "phone", "reason", "source", "by")
+    scope, phone, reason, source, by = (_text(message.get(key)) for key in names)
     if scope is None:
         scope = ALL
-    if scope is False or _SCOPE.fullmatch(scope) is None:
-        raise Malformed('scope must be "*" or the name of a campaign', ref)
+    problem = listing_scope(scope or "")
+    if scope is False or problem is not None:
+        raise Malformed(problem or "", ref)
     if not phone:
         raise Malformed("phone is missing", ref)
-    number = lenient_phone(phone)
-    if number is None:
+    listed = lenient_listed(phone)
+    if listed is None and phone.endswith("*"):
+        raise Malformed("phone must have + and a country code at least before its *", ref)
+    if listed is None:
         raise Malformed("phone is not a number with + and country code", ref)
     if reason is False:
         raise Malformed("reason must be a text", ref)
+    if source is False:
+        raise Malformed("source must be a text", ref)
+    if by is False:
+        raise Malformed("by must be a text", ref)
     expires = message.get("expires")
     expires_at = None
     if expires is not None and expires != "":
@@ -122,9 +172,18 @@ def parse_do_not_call(data: bytes) -> DoNotCall:
         if expires_at is None:
             raise Malformed("expires must be a time of RFC 3339 with zone, such as 2030-01-31T12:00:00Z", ref)
     op = message.get("op")
-    if op not in {"add", "remove"}:
+    if op not in ("add", "remove"):  # a tuple: what cannot be hashed is no op either
         raise Malformed('op must be "add" or "remove"', ref)
-    return DoNotCall(ref=ref, add=op == "add", scope=scope, phone=number, reason=reason, expires_at=expires_at)
+    return DoNotCall(
+        ref=ref,
+        add=op == "add",
+        scope=scope,
+        phone=listed,
+        reason=reason,
+        source=source,
+        by=by,
+        expires_at=expires_at,
+    )
 
 
 def parse_moment(text: str) -> float | None:

@@ -20,6 +20,7 @@ from dialer.core.notices import (
     CallWasAbandoned,
     CallWasAnswered,
     CallWasDisposed,
+    RecordingChanged,
 )
 
 Result = dict[str, object]
@@ -43,7 +44,9 @@ def _result(kind: str, at: float, **values: object) -> Result:
 
 
 #: Notices that the CRM learns of; `CallEnded` is published by `Finish`, with the attempt.
-Told = CallStarted | CallWasAnswered | CallConnected | CallWasAbandoned | CallWasDisposed | CallOptedOut
+Told = (
+    CallStarted | CallWasAnswered | CallConnected | CallWasAbandoned | CallWasDisposed | CallOptedOut | RecordingChanged
+)
 
 
 def notice_result(notice: Told) -> Result:
@@ -113,11 +116,45 @@ def notice_result(notice: Told) -> Result:
                 agent=notice.agent,
                 ref=notice.ref,
                 code=notice.code,
+                category=None if notice.meaning is None else notice.meaning.category.value,
+                is_sale=None if notice.meaning is None else notice.meaning.is_sale,
+                is_contact=None if notice.meaning is None else notice.meaning.is_contact,
                 amount=notice.amount,
+                currency=None if notice.amount is None else notice.currency,
                 notes=notice.notes,
+                by=notice.by,
+            )
+        case RecordingChanged():
+            return _result(
+                "call.recorded",
+                notice.at,
+                campaign=notice.campaign,
+                contact=notice.contact,
+                phone=notice.phone,
+                call=notice.call,
+                agent=notice.agent,
+                recording=notice.recording,
+                started_at=rfc3339(notice.started_at),
+                duration_s=max(0.0, notice.at - notice.started_at),
+                by=notice.by,
+                reason=notice.problem,
             )
         case _:
             assert_never(notice)
+
+
+def screen_popped(notice: CallConnected) -> Result:
+    """The page of the CRM that the agent's screen opens."""
+    return _result(
+        "agent.screen_pop",
+        notice.at,
+        campaign=notice.campaign,
+        contact=notice.contact,
+        phone=notice.phone,
+        call=notice.call,
+        agent=notice.agent,
+        url=notice.screen_pop,
+    )
 
 
 def call_ended(attempt: Attempt, retry_at: float | None = None) -> Result:
@@ -171,6 +208,22 @@ def contact_rejected(
     return _result("contact.rejected", at, campaign=campaign, contact=contact, phone=phone, ref=ref, reason=reason)
 
 
+def segment_accepted(
+    at: float, *, campaign: CampaignId, ref: MessageId, created: bool, started: bool, accepted: int, rejected: int
+) -> Result:
+    """A segment is a campaign now; how many of its contacts were taken, and how many not."""
+    return _result(
+        "segment.accepted",
+        at,
+        campaign=campaign,
+        ref=ref,
+        created=created,
+        started=started,
+        accepted=accepted,
+        rejected=rejected,
+    )
+
+
 def message_rejected(at: float, *, reason: str, ref: str | None = None) -> Result:
     """A message could not be understood, for this reason; it has been kept aside."""
     return _result("message.rejected", at, ref=ref, reason=reason)
@@ -188,3 +241,32 @@ def callback_rejected(
 ) -> Result:
     """A callback cannot be scheduled, for this reason."""
     return _result("callback.rejected", at, campaign=campaign, contact=contact, call=call, ref=ref, reason=reason)
+
+
+def action_requested(
+    at: float,
+    *,
+    id: str,
+    campaign: CampaignId,
+    contact: ContactId,
+    phone: Phone | None,
+    call: CallId | None,
+    rule: str,
+    action: str,
+    template: str,
+    reason: str,
+) -> Result:
+    """The CRM is asked to do something for a contact; `id` is the same where it is asked again."""
+    return _result(
+        "action.requested",
+        at,
+        id=id,
+        campaign=campaign,
+        contact=contact,
+        phone=phone,
+        call=call,
+        rule=rule,
+        action=action,
+        template=template,
+        reason=reason,
+    )

@@ -26,7 +26,9 @@ from dialer.core.ids import (
     valid_phone,
 )
 from dialer.core.permit import Permit
+from dialer.core.promise import Due, Promise
 from dialer.errors import InputError
+from dialer.queues.cap_law import who
 from dialer.queues.encoding import to_json_lines
 from dialer.queues.journal import RefusalEntry, encode_refusal
 from dialer.queues.lazy_fields import LazyFields
@@ -37,6 +39,8 @@ from dialer.queues.removals import parse_moment
 class Payload(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the CRM said of a contact, and the gate need not know."""
 
+    #: Person, account and subject as the caps know them (`cap_law.who`), of which it need know these first.
+    who: tuple[str, ...] = ()
     name: str = ""
     timezone: str | None = None
     consent: Mapping[str, object] = msgspec.field(default_factory=dict)
@@ -129,7 +133,7 @@ def pack(
     columns = _Columns(
         [contact.id for contact in contacts],
         [_digits(contact.phones) for contact in contacts],
-        to_json_lines([Payload(c.name, c.timezone, c.consent, c.fields) for c in contacts]),
+        to_json_lines([Payload(who(c.fields), c.name, c.timezone, c.consent, c.fields) for c in contacts]),
         priorities if any(priorities) else None,
         _moments([contact.expires_at for contact in contacts]),
         _moments([contact.not_before_at for contact in contacts]),
@@ -242,8 +246,32 @@ def permits(
     return made
 
 
-def purged(data: bytes) -> CallPurged:
-    """An entry of an inbox."""
+def record_args(contact: Contact) -> tuple[str, str, str]:
+    """A contact's phones, what the CRM said of it and its expiry, as ``lend.lua`` takes them."""
+    named = who(contact.fields)
+    payload = Payload(named, contact.name, contact.timezone, contact.consent, contact.fields)
+    return _digits(contact.phones), to_json_lines([payload])[0], optional(contact.expires_at)
+
+
+def promise_args(promise: Promise) -> tuple[str, ...]:
+    """A promise as ``promise.lua`` takes it."""
+    moments = (number(promise.fallback_at), number(promise.until_at))
+    return (promise.contact, number(promise.at), promise.agent or "", *moments)
+
+
+def due(contact: bytes, entry: bytes, now: float) -> Due:
+    """A promise that is due, as ``promises.lua`` describes it."""
+    _, at, agent, fallback_at, until_at = entry.decode().split("\t")
+    return Due(
+        contact=ContactId(contact.decode()),
+        agent=AgentId(agent) if agent and now < float(fallback_at) else None,
+        due_at=float(at),
+        until_at=float(until_at),
+    )
+
+
+def purged(data: bytes, age_ms: float) -> CallPurged:
+    """An entry of an inbox, which was written so many milliseconds ago."""
     entry = _INBOX.decode(data)
     return CallPurged(
         at=parse_moment(entry.at) or 0.0,
@@ -251,6 +279,7 @@ def purged(data: bytes) -> CallPurged:
         kind=entry.kind,
         ref=MessageId(entry.ref),
         reason=entry.reason,
+        waited_s=age_ms / 1_000,
     )
 
 

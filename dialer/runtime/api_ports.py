@@ -13,6 +13,7 @@ from dialer.api.ports import (
     ApiKey,
     AttemptQuery,
     DoNotCallEntry,
+    GivenDisposition,
     HealthCheck,
     Role,
     StoredCampaign,
@@ -32,7 +33,7 @@ from dialer.storage.campaigns import Campaigns
 from dialer.storage.cursors import encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.dispositions import Dispositions
-from dialer.storage.do_not_call import DoNotCallList
+from dialer.storage.do_not_call import DoNotCall, DoNotCallList
 from dialer.storage.keys import Keys
 from dialer.storage.pacing_journal import PacingJournal
 from dialer.storage.schema import version
@@ -103,6 +104,25 @@ class StoredAttempts:
         """The latest code that each of these calls was closed with, where it was."""
         return {call: found.code for call, found in (await self._dispositions.latest(calls)).items()}
 
+    async def disposition_history(self, call: CallId) -> Sequence[GivenDisposition]:
+        """All codes that a call was given, the latest first."""
+        return [
+            GivenDisposition(
+                code=found.code,
+                at=found.at,
+                by=found.by,
+                agent=found.agent,
+                amount=found.amount,
+                currency=found.currency,
+                category=found.category,
+                is_sale=found.is_sale,
+                is_contact=found.is_contact,
+                notes=found.notes,
+                ref=found.ref,
+            )
+            for found in await self._dispositions.history(call)
+        ]
+
     async def answer_counts(self, since: float, until: float) -> Mapping[CampaignId, AnswerCounts]:
         """What became of answered calls, of each campaign that had any."""
         return await self._attempts.answer_counts(since, until)
@@ -157,12 +177,18 @@ class StreamPurges:
         """Write to the stream of do-not-call entries."""
         await self._write("dnc", messages)
 
+    async def call_back(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """Write to the stream of callbacks."""
+        await self._write("callbacks", messages)
+
     async def listed(self, phone: Phone) -> Sequence[DoNotCallEntry]:
-        """The do-not-call entries of a number, in every scope."""
-        return [
-            DoNotCallEntry(scope=held.scope, phone=phone, reason=held.reason, expires_at=held.expires_at)
-            for held in await self._held.holding(phone, self._now())
-        ]
+        """The do-not-call entries of a number, in every scope, also by one of its beginnings."""
+        return [_entry(held) for held in await self._held.holding(phone, self._now())]
+
+    async def entries(self, scope: str | None, after: tuple[str, str] | None, limit: int) -> Sequence[DoNotCallEntry]:
+        """Up to `limit` entries of one scope or all, by (scope, phone), those behind `after`."""
+        held = await self._held.after(after, limit, scope=scope, holding_at=self._now())
+        return [_entry(entry) for entry in held]
 
     async def _write(self, stream: str, messages: Sequence[Mapping[str, object]]) -> None:
         with redis_errors():
@@ -170,6 +196,18 @@ class StreamPurges:
             for message in messages:
                 pipeline.xadd(self._keys[stream], {"data": json.dumps(message, ensure_ascii=False)})
             await pipeline.execute()
+
+
+def _entry(held: DoNotCall) -> DoNotCallEntry:
+    return DoNotCallEntry(
+        scope=held.scope,
+        phone=held.phone,
+        reason=held.reason,
+        expires_at=held.expires_at,
+        source=held.source,
+        who=held.who,
+        at=held.at,
+    )
 
 
 class NodeHealth:

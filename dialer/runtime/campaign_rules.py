@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
 
 from dialer.api.ports import BrokenRule, RuleOverride
-from dialer.compliance.campaign_limits import breaches_of
+from dialer.compliance.campaign_limits import breaches_of, registries
 from dialer.compliance.evidence import Evidence, EvidenceKind
+from dialer.compliance.registry import Registries
+from dialer.compliance.registry_demands import demand_problem
 from dialer.compliance.rulebook import RuleBook
+from dialer.compliance.rules import Mark
+from dialer.compliance.screening import terms_of
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId
+from dialer.runtime.rules_aside import OVERRIDDEN, RulesAside
 from dialer.storage.audit import Audit, AuditEntry
 from dialer.storage.evidence import EvidenceStore
 
@@ -18,10 +23,28 @@ from dialer.storage.evidence import EvidenceStore
 class BookedRules:
     """`dialer.api.ports.CampaignRules` on a rule book; overrides go to the audit trail and into the evidence."""
 
-    def __init__(self, book: RuleBook, audit: Audit, evidence: EvidenceStore) -> None:
+    def __init__(
+        self,
+        book: RuleBook,
+        audit: Audit,
+        evidence: EvidenceStore,
+        registries: Callable[[], Registries] | None = None,
+        aside: RulesAside | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            book: the rules.
+            audit: for people.
+            evidence: for good.
+            registries: those in force; None: they are not compared with what the law demands.
+            aside: is told of every rule that is set aside.
+        """
         self._book = book
         self._audit = audit
         self._evidence = evidence
+        self._registries = registries
+        self._aside = aside
 
     def broken(self, campaign: Campaign, now: float) -> Sequence[BrokenRule]:
         """The rules that its settings break today (UTC)."""
@@ -35,7 +58,29 @@ class BookedRules:
                 of_law=breach.of_law,
             )
             for breach in breaches_of(self._book, campaign, today)
-        ]
+        ] + self._demands(campaign, today, now)
+
+    def missing(self, campaign: Campaign, now: float) -> str:
+        """What the registries lack that its jurisdictions demand, and nobody has set aside; empty: nothing."""
+        aside = () if self._aside is None else self._aside.of(campaign.id)
+        today = datetime.fromtimestamp(now, UTC).date()
+        lacking = [b for b in self._demands(campaign, today, now) if b.version not in aside]
+        return "; ".join(broken.says for broken in lacking)
+
+    def _demands(self, campaign: Campaign, today: date, now: float) -> list[BrokenRule]:
+        # Only told when settings are made: a registry may be built later. Without it nothing is started or dialed.
+        if self._registries is None or not campaign.jurisdictions:
+            return []
+        terms = terms_of(campaign)
+        seats = [self._book.named(name) for name in campaign.jurisdictions]
+        found = []
+        for rule in registries(self._book, seats, terms.purpose, terms.party, today, terms.bases):
+            problem = demand_problem(rule, self._registries(), campaign.id, now)
+            if problem and rule.mark is not Mark.POLICY:
+                found.append(
+                    BrokenRule(setting="registries", rule=rule.id, version=rule.version, says=problem, of_law=False)
+                )
+        return found
 
     async def set_aside(self, campaign: CampaignId, broken: BrokenRule, override: RuleOverride, now: float) -> None:
         """Both records are written when this returns; the evidence first, which cannot be changed any more."""
@@ -53,4 +98,6 @@ class BookedRules:
         await self._evidence.append(
             [Evidence(kind=EvidenceKind.OVERRIDE, reference=reference, at=now, facts=facts, personal={})]
         )
-        await self._audit.append(AuditEntry(at=now, who=override.by, what="rule.overridden", details=facts))
+        await self._audit.append(AuditEntry(at=now, who=override.by, what=OVERRIDDEN, details=facts))
+        if self._aside is not None:
+            self._aside.add(campaign, broken.version)

@@ -26,16 +26,27 @@ class CapLaws:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._made: dict[CampaignId, _Made] = {}
+        self._made: dict[tuple[CampaignId, bool], _Made] = {}
 
-    def of(self, campaign: Campaign, now: float) -> CapLaw | None:
-        """The law for a reservation at `now`; None where nothing is counted."""
+    def of(self, campaign: Campaign, now: float, *, agent_reserved: bool = False) -> CapLaw | None:
+        """The law for a reservation at `now`; None where nothing is counted.
+
+        `agent_reserved`: of calls for which an agent is kept, which some rests do not forbid.
+        """
         caps = self._screen.caps(campaign, now)
-        made = self._made.get(campaign.id)
+        made = self._made.get((campaign.id, agent_reserved))
         if made is not None and made.at <= now < made.at + _STANDS_S and made.caps is caps:
             return made.law
         law = None
         if caps.rules:
-            law = cap_law(caps.rules, now, caps.zones, seller=caps.seller, bases=caps.bases, kept=caps.kept)
-        self._made[campaign.id] = _Made(caps, law, now)
+            law = cap_law(
+                caps.rules,
+                now,
+                caps.zones,
+                seller=caps.seller,
+                bases=caps.bases,
+                agent_reserved=agent_reserved,
+                kept=caps.kept,
+            )
+        self._made[campaign.id, agent_reserved] = _Made(caps, law, now)
         return law

@@ -16,7 +16,14 @@ import structlog
 from dialer.core import commands as cmd
 from dialer.core import notices as ntc
 from dialer.core.engine import Engine
-from dialer.core.events import AnyEvent, OriginateHandedOver, OriginateNotSent, PermitsGranted, Refusals
+from dialer.core.events import (
+    AnyEvent,
+    ContactGranted,
+    OriginateHandedOver,
+    OriginateNotSent,
+    PermitsGranted,
+    Refusals,
+)
 from dialer.core.floor import Output
 from dialer.core.ids import CampaignId
 from dialer.queues import results
@@ -48,9 +55,12 @@ class Dispatcher:
         outbox: Outbox,
         now: Callable[[], float],
         projections: Sequence[Projection] = (),
-        permit_requests: asyncio.Queue[cmd.RequestPermits],
+        permit_requests: asyncio.Queue[cmd.PermitRequest],
+        purge_applied: Callable[[str, str, float], None] = lambda kind, effect, waited_s: None,
     ) -> None:
+        """`purge_applied`: is told what a removal or do-not-call entry did to a call, see `Metrics.purge_applied`."""
         self.engine = engine
+        self._purge_applied = purge_applied
         self._switch = switch
         self._outbox = outbox
         self._now = now
@@ -145,27 +155,39 @@ class Dispatcher:
                     self._switch.play_message(output)
                 case cmd.SayGoodbye():
                     self._switch.say_goodbye(output)
+                case cmd.Record():
+                    self._switch.record(output)
                 case cmd.AddDoNotCall():
                     self._object(output)
                 case cmd.CallAgent():
                     self._switch.call_agent(output)
                 case cmd.HangUpAgent():
                     self._switch.hang_up_agent(output)
-                case cmd.RequestPermits():
+                case cmd.RequestPermits() | cmd.RequestContact():
                     self._request(output)
                 case cmd.ReturnPermit():
                     writes.append(Release(permit=output.permit, not_before_at=output.not_before_at))
                 case cmd.FinishCall():
                     writes.append(
-                        Finish(attempt=output.attempt, fencing_token=output.fencing_token, retry_at=output.retry_at)
+                        Finish(
+                            attempt=output.attempt,
+                            fencing_token=output.fencing_token,
+                            retry_at=output.retry_at,
+                            needs_agent=output.needs_agent,
+                        )
                     )
                 case cmd.ReportPurge():
-                    writes.append(Publish(result=results.purge_result(output, self._now())))
+                    # Behind the hang-up that it tells of, which is with the transport by now.
+                    now = self._now()
+                    writes.append(Publish(result=results.purge_result(output, now)))
+                    if output.written_at is not None:
+                        self._purge_applied(output.kind, output.effect, now - output.written_at)
                 case _:
                     writes.extend(_writes_of(output))
                     for projection in self._projections:
                         projection.apply(output)
-        self._outbox.put(writes)
+        # Somebody waits for the page of the person whom they talk with.
+        self._outbox.put(writes, urgent=any(isinstance(output, ntc.CallConnected) for output in outputs))
 
     def _originate(self, command: cmd.Originate) -> None:
         now = self._now()
@@ -180,9 +202,9 @@ class Dispatcher:
         # Ahead of whatever the switch has told from inside the hand-over.
         self._events.insert(before, event)
 
-    def _request(self, command: cmd.RequestPermits) -> None:
+    def _request(self, command: cmd.PermitRequest) -> None:
         if self._outbox.full or self._permit_requests.full():
-            self._events.append(no_permits(command.campaign, command.count, self._now(), "queues are behind"))
+            self._events.append(no_answer(command, self._now(), "queues are behind"))
         else:
             self._permit_requests.put_nowait(command)
 
@@ -192,6 +214,15 @@ class Dispatcher:
         except asyncio.QueueFull:
             # Nobody is told that it was done: the person hears no goodbye.
             _log.error("an objection by key is lost: too many wait to be written", call=command.call)
+
+
+def no_answer(request: cmd.PermitRequest, now: float, reason: str) -> PermitsGranted | ContactGranted:
+    """The answer to a request that could not be put to the gate."""
+    if isinstance(request, cmd.RequestPermits):
+        return no_permits(request.campaign, request.count, now, reason)
+    return ContactGranted(
+        at=now, campaign=request.campaign, contact=request.contact, agent=request.agent, permit=None, reason=reason
+    )
 
 
 def no_permits(campaign: CampaignId, requested: int, now: float, reason: str) -> PermitsGranted:
@@ -219,7 +250,12 @@ def _writes_of(notice: ntc.AnyNotice) -> list[Write]:
             mark = MarkLive(call=notice.call, state=LiveState.ANSWERED, at=notice.at)
         case ntc.CallConnected():
             mark = MarkLive(call=notice.call, state=LiveState.TALKING, at=notice.at, agent=notice.agent)
+            if notice.screen_pop:
+                pop = Publish(result=results.screen_popped(notice))
+                return [mark, pop, Publish(result=results.notice_result(notice))]
         case ntc.CallWasAbandoned() | ntc.CallWasDisposed() | ntc.CallOptedOut():
+            return [Publish(result=results.notice_result(notice))]
+        case ntc.RecordingChanged() if notice.complete:
             return [Publish(result=results.notice_result(notice))]
         case _:
             return []

@@ -6,13 +6,21 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dialer.ami import Action, actions
-from dialer.errors import DialerError
+from dialer.compliance.loader import find_folder, load_rule_book
+from dialer.compliance.registry_store import RegistryStore
+from dialer.compliance.registry_watch import look
+from dialer.core.campaign import Campaign
+from dialer.errors import ConfigError, DialerError
 from dialer.queues.connection import connect, redis_errors
 from dialer.queues.embedded import find_server
+from dialer.runtime.clock import Clock
+from dialer.runtime.node_registries import demands_of
 from dialer.settings import Asterisk, Settings
+from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
 from dialer.storage.schema import version
 from dialer.switch import native
@@ -48,6 +56,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *await _guarded("redis", lambda: _redis(settings)),
         *await _guarded("database", lambda: _database(settings)),
     ]
+    findings += await _guarded("registries", lambda: registries(settings, Clock().now()))
     if not settings.asterisk:
         findings.append(
             Finding(
@@ -119,6 +128,46 @@ async def _database(settings: Settings) -> list[Finding]:
         "has no tables" if found.current is None else f"is at revision {found.current}, this version needs {found.head}"
     )
     return [Finding(part="database", ok=False, says=f"{database.where} {says}", mend="run `cadencia db upgrade`")]
+
+
+async def registries(settings: Settings, now: float) -> list[Finding]:
+    """The do-not-call registries of the settings, and whether those are there that the law of the campaigns demands."""
+    store = RegistryStore(settings.registries_folder, settings.registries.keep)
+    in_force = await asyncio.to_thread(look, store, settings.registries.lists)
+    found = []
+    for status in in_force.status(now):
+        part = f"registry {status.name}"
+        if status.edition is None or status.refuses or status.problem:
+            says = status.refuses or status.problem or "no version is in force"
+            found.append(Finding(part=part, ok=False, says=says, mend=f"cadencia registry build {status.name} FILE …"))
+        else:
+            age = f"{status.age_days:.0f} days old" if status.age_days is not None else "of no age"
+            found.append(Finding(part=part, ok=True, says=f"{status.edition.count:,} numbers, {age}"))
+    try:
+        folder = Path(settings.compliance.rules) if settings.compliance.rules else find_folder(None)
+        book = await asyncio.to_thread(load_rule_book, folder)
+    except ConfigError as error:
+        return [*found, Finding(part="jurisdictions", ok=False, says=str(error))]
+    for demand in demands_of(book, in_force, await _campaigns(settings), now):
+        if demand.problem:
+            mend = "build it, or have a named person set the rule aside (docs/compliance.md)"
+            found.append(Finding(part=f"campaign {demand.campaign}", ok=False, says=demand.problem, mend=mend))
+    return found
+
+
+async def _campaigns(settings: Settings) -> list[Campaign]:
+    """Those on record; none where the database is not there or not ready, which is found elsewhere."""
+    database = Database(settings.database.url)
+    if database.path is not None and not database.path.exists():
+        return []
+    try:
+        if not (await version(database)).ready:
+            return []
+        return [stored.campaign for stored in await Campaigns(database).all()]
+    except DialerError:
+        return []
+    finally:
+        await database.close()
 
 
 async def _asterisk(settings: Settings, server: Asterisk) -> list[Finding]:

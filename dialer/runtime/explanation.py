@@ -11,6 +11,8 @@ from dialer.compliance.zones import Called
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.engine import Engine
 from dialer.core.ids import ContactId, Phone
+from dialer.queues.cap_law import subject_of
+from dialer.queues.removals import ACCOUNT
 from dialer.queues.results import rfc3339
 from dialer.storage.contacts import Contacts, ContactState, StoredContact
 from dialer.storage.database import Database
@@ -57,8 +59,10 @@ class Explanations:
 
     async def _phone(self, campaign: Campaign, stored: StoredContact, phone: Phone, now: float) -> PhoneExplanation:
         entries = await self._do_not_call.holding(phone, now)
-        scopes = tuple(entry.scope for entry in entries if entry.scope in {"*", campaign.id})
         contact = stored.contact
+        account = subject_of(phone, campaign.id, contact.fields, "").account
+        lists = {"*", campaign.id, *([ACCOUNT + account] if account else ())}
+        scopes = tuple(dict.fromkeys(entry.scope for entry in entries if entry.scope in lists))
         called = Called(
             phone=phone,
             country=_text(contact.fields.get("country")),

@@ -16,14 +16,15 @@ import structlog
 
 from dialer.compliance.screening import Admitted, Screen
 from dialer.core.campaign import Campaign
-from dialer.core.commands import RequestPermits
+from dialer.core.commands import PermitRequest, RequestContact, RequestPermits
 from dialer.core.events import CallPurged, PermitsGranted, Refusals
 from dialer.core.ids import CallId, CampaignId, NodeName
 from dialer.core.permit import Permit
 from dialer.errors import GateNotReady, QueueError, StorageError
 from dialer.queues.port import AsyncRecords, Queues, Refuse, Release, Write
 from dialer.runtime.cap_laws import CapLaws
-from dialer.runtime.dispatcher import Dispatcher, no_permits
+from dialer.runtime.contact_answers import NEW_PLACE, answer_of, later_than
+from dialer.runtime.dispatcher import Dispatcher, no_answer
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class Gatekeeper:
         queues: Queues,
         record: Callable[[], AsyncRecords],
         dispatcher: Dispatcher,
-        requests: asyncio.Queue[RequestPermits],
+        requests: asyncio.Queue[PermitRequest],
         screen: Screen,
         give_back: Callable[[Sequence[Write]], None],
         now: Callable[[], float],
@@ -135,7 +136,11 @@ class Gatekeeper:
                 continue
             self._said.pop(run.campaign.id, None)
             for left in reversed(range(_ROUNDS)):
-                if not await self._serve(request, run.campaign, last=left == 0):
+                if isinstance(request, RequestContact):
+                    again = await self._serve_contact(request, run.campaign, last=left == 0)
+                else:
+                    again = await self._serve(request, run.campaign, last=left == 0)
+                if not again:
                     break
 
     async def _serve(self, request: RequestPermits, campaign: Campaign, *, last: bool) -> bool:
@@ -159,6 +164,38 @@ class Gatekeeper:
             if not answered:
                 self._refuse(request, "gate is out of reach")
             return False
+        return again
+
+    async def _serve_contact(self, request: RequestContact, campaign: Campaign, *, last: bool) -> bool:
+        """The same for one contact by name; to be asked for again where what was wrong with it has been put right."""
+        again = False
+        writes: list[Write] = []
+        try:
+            now = self._now()
+            caps = self._caps.of(campaign, now, agent_reserved=True)
+            asked = self._queues.reserve_contact(
+                campaign.id, request.contact, self._next_call(), now, caps=caps, phone=request.phone
+            )
+            async with asked as reservation:
+                screened = self._screened(reservation.granted, campaign)
+                writes = later_than(screened.writes, reservation.waited_until)
+                answer = answer_of(request, reservation, screened.granted, screened.writes)
+                self._feed_all(reservation.purged)
+                if answer.permit is not None:
+                    # Hands the originate over before it returns: the gate is held until then.
+                    self._dispatcher.feed(answer)
+                    return False
+            # It must wait again before anybody is told: they may ask again.
+            await self._queues.write(writes)
+            # A number that must not be called is gone, or the caps of its place are counted by from now on.
+            put_right = answer.reason == NEW_PLACE or any(isinstance(write, Refuse) for write in writes)
+            again = put_right and not (last or reservation.lent or self._closing)
+            if not again:
+                self._dispatcher.feed(answer)
+        except QueueError as error:
+            self._trouble(error)
+            self._give_back(writes)
+            self._refuse(request, "gate is out of reach")
         return again
 
     def _screened(self, granted: PermitsGranted, campaign: Campaign) -> _Screened:
@@ -226,12 +263,14 @@ class Gatekeeper:
             self._shut.set()
         _log.warning("gate", error=str(error), shut=not self.is_open)
 
-    def _refuse(self, request: RequestPermits, reason: str) -> None:
-        self._dispatcher.feed(no_permits(request.campaign, request.count, self._now(), reason))
+    def _refuse(self, request: PermitRequest, reason: str) -> None:
+        self._dispatcher.feed(no_answer(request, self._now(), reason))
 
     def _feed_all(self, purged: tuple[CallPurged, ...]) -> None:
+        now = self._now()
         for event in purged:
-            self._dispatcher.feed(event)
+            # Our clock from here on: how long ago it was written does not depend on how well the clocks agree.
+            self._dispatcher.feed(replace(event, at=now))
 
     def _next_call(self) -> CallId:
         self._sequence += 1

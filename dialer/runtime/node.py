@@ -22,6 +22,8 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from dialer.actions.loader import load_rules
+from dialer.actions.rules import RuleSet
 from dialer.api.app import create_app
 from dialer.api.broadcast import Broadcast
 from dialer.api.idempotency import RedisIdempotency
@@ -31,19 +33,23 @@ from dialer.compliance.loader import find_folder, load_rule_book
 from dialer.compliance.registry_store import RegistryStore
 from dialer.compliance.registry_watch import RegistryWatch
 from dialer.compliance.screening import Screening
-from dialer.core.campaign import AbandonmentWindow, CampaignState
-from dialer.core.commands import RequestPermits
+from dialer.console.routes import router as console_pages
+from dialer.console.sessions import kept_secret
+from dialer.console.site import Console
+from dialer.core.campaign import AbandonmentWindow, Campaign, CampaignState
+from dialer.core.commands import PermitRequest
 from dialer.core.engine import Engine
 from dialer.core.events import CampaignConfigured, HangupAsked, HopperSeen
 from dialer.core.floor import Server
-from dialer.core.ids import NodeName, ServerName, TrunkName
+from dialer.core.ids import CampaignId, NodeName, ServerName, TrunkName
 from dialer.core.trunks import TrunkLimits
 from dialer.crm.webhooks import WebhookFeed
 from dialer.errors import QueueError, StorageError
 from dialer.intake.consumer import Intake
 from dialer.intake.desk import ContactDesk
-from dialer.intake.jobs import JobOutbox, deliver_webhooks
+from dialer.intake.jobs import JobOutbox, apply_retention, deliver_webhooks
 from dialer.intake.phones import PhoneReader
+from dialer.intake.segments import SegmentDesk, SegmentIntake
 from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
 from dialer.projections.metric_families import QueueName
@@ -56,21 +62,39 @@ from dialer.queues.rebuild import HIGHEST_TOKEN
 from dialer.queues.redis_queues import RedisQueues
 from dialer.queues.reopening import Reopening
 from dialer.queues.streams import Message, StreamReader
+from dialer.reporting.schedule import read_schedules
 from dialer.runtime import lag, results_feed
+from dialer.runtime.action_view import ActionView
+from dialer.runtime.agent_time_recorder import AgentTimeRecorder
 from dialer.runtime.api_ports import NodeHealth, StoredAttempts, StoredCampaigns, StoredKeys, StoredPacing, StreamPurges
 from dialer.runtime.caller_id_counts import CallerIdCounts
 from dialer.runtime.campaign_rules import BookedRules
+from dialer.runtime.click_to_call import CallAnswers, ClickToCall
 from dialer.runtime.clock import Clock
 from dialer.runtime.contact_intake import NodeIntake
 from dialer.runtime.control import NodeControl
+from dialer.runtime.counting import Counting
+from dialer.runtime.crm import CrmExchanges
+from dialer.runtime.deliveries import StoredDeliveries, count_webhooks
 from dialer.runtime.dispatcher import Dispatcher, Projection
+from dialer.runtime.disposing import DispositionDesk
+from dialer.runtime.due_contacts import DueContacts
+from dialer.runtime.erasing import NodeErasures
 from dialer.runtime.explanation import Explanations
 from dialer.runtime.gatekeeper import Gatekeeper
+from dialer.runtime.laws_on_record import laws_on_record
+from dialer.runtime.next_actions import NextActions, RecentCalls
+from dialer.runtime.node_registries import NodeRegistries
 from dialer.runtime.opt_outs import OptOutWriter
 from dialer.runtime.outbox import Outbox
 from dialer.runtime.pacing_recorder import PacingRecorder
 from dialer.runtime.record_keeper import RecordKeeper
+from dialer.runtime.recordings import RecordingKeeper, node_recordings
 from dialer.runtime.recycling import NodeRecycling
+from dialer.runtime.report_clock import ReportClock
+from dialer.runtime.reports import Histories, Reports
+from dialer.runtime.rules_aside import RulesAside
+from dialer.runtime.suppressed import SuppressedNumbers
 from dialer.runtime.tasks import Tasks
 from dialer.runtime.worker_process import WorkerProcess
 from dialer.settings import Settings
@@ -89,11 +113,13 @@ from dialer.storage.keys import Keys
 from dialer.storage.list_checks import ListChecks
 from dialer.storage.lists import Lists
 from dialer.storage.pacing_journal import PacingJournal
-from dialer.storage.record import RecordPages
+from dialer.storage.promises import Promises
+from dialer.storage.record import ATTEMPTS_SINCE_S, RecordPages
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
 from dialer.storage.recycling import Recycling
 from dialer.storage.refusal_writer import RefusalWriter
 from dialer.storage.stream_consumer import StreamConsumer
+from dialer.storage.suppressions import SuppressionStore
 from dialer.storage.webhooks import Webhooks
 from dialer.switch.asterisk import AsteriskSwitch
 
@@ -107,6 +133,7 @@ _FLUSH_S = 10.0
 _JOURNAL_FLUSH_S = 2.0
 _MARK_EVERY_S = 5.0
 _SAMPLE_EVERY_S = 1.0
+_RETENTION_EVERY_S = 3_600.0
 #: A second or so of the database's time for a million contacts.
 _PENETRATION_EVERY_S = 300.0
 #: A transaction costs the same for one row as for fifty: what has ended goes into SQL together, a second later.
@@ -134,6 +161,7 @@ class Node:
         self.live = LiveView()
         self.metrics = Metrics(settings.node)
         self.results = Broadcast()
+        self.call_answers = CallAnswers()
         self.database = Database(settings.database.url)
         self.embedded: EmbeddedServer | None = None
         self.api_url = ""
@@ -173,6 +201,8 @@ class Node:
         redis_url = await self._open_redis()
         self.keys = QueueKeys(settings.redis.prefix)
         self.redis = connect(redis_url, name=f"cadencia-{settings.node}")
+        self.suppressed = SuppressedNumbers(SuppressionStore(self.database), settings.compliance.suppression_key)
+        await self.suppressed.read()
         mark = await GateMarks(self.database).get(settings.redis.prefix)
         self._token = 0 if mark is None else mark.fencing_token
         self.queues = RedisQueues.from_url(
@@ -182,6 +212,8 @@ class Node:
             strict_gate=settings.redis.strict_gate,
             results_keep_s=settings.redis.results_keep_days * 86_400.0,
             highest_token=self._token,
+            suppressed=self.suppressed,
+            purge_applied=self.metrics.purge_applied,
         )
         self.switch = AsteriskSwitch(settings, now=now, random=random.Random(secrets.randbits(64)))
         self.keeper = RecordKeeper(self.database)
@@ -192,17 +224,28 @@ class Node:
             keep_days=settings.pacing.journal_keep_days,
             dropped=self.metrics.pacing_journal_dropped,
         )
+        self.agent_time = AgentTimeRecorder(self.database, now=now, keep_days=settings.reports.agent_time_keep_days)
+        self.recording_keeper = RecordingKeeper(self.database, settings.node, now)
+        self.action_rules = load_rules(Path(settings.actions.rules)) if settings.actions.rules else RuleSet()
+        self.recent_calls = RecentCalls(self.action_rules, now)
+        self.schedules = read_schedules(settings)
         self.outbox = Outbox(self.queues)
         self.screening = await self._open_rules()
-        requests: asyncio.Queue[RequestPermits] = asyncio.Queue(maxsize=1_000)
+        requests: asyncio.Queue[PermitRequest] = asyncio.Queue(maxsize=1_000)
         self.dispatcher = Dispatcher(
             engine=self._engine(),
             switch=self.switch,
             outbox=self.outbox,
             now=now,
-            projections=(self.live, self.metrics, self.keeper, self.pacing, *self._extra),
+            projections=(
+                *(self.live, self.metrics, self.keeper, self.pacing, self.recording_keeper),
+                *(self.agent_time, self.recent_calls, self.call_answers),
+                *self._extra,
+            ),
             permit_requests=requests,
+            purge_applied=self.metrics.purge_applied,
         )
+        self.recordings = node_recordings(settings, self.recording_keeper, self.database, self.dispatcher, now)
         self.gatekeeper = Gatekeeper(
             node=NodeName(settings.node),
             boot=self._boot,
@@ -216,13 +259,21 @@ class Node:
         )
         self.purges = StreamPurges(self.redis, self.keys, DoNotCallList(self.database), now)
         self.opt_outs = OptOutWriter(self.purges, self.dispatcher.do_not_call, self.dispatcher.feed, now)
+        self.counting = Counting(self.database, self.queues, self._campaign, self.keeper.recently_ended, self.clock.now)
+        self.keeper.disposed = self.counting.disposed
         attempts = Attempts(self.database)
         self.control = NodeControl(
             dispatcher=self.dispatcher,
             live=self.live,
-            outbox=self.outbox,
-            keeper=self.keeper,
-            attempts=attempts,
+            dispositions=DispositionDesk(
+                dispatcher=self.dispatcher,
+                keeper=self.keeper,
+                attempts=attempts,
+                campaigns=Campaigns(self.database),
+                streams=self.purges,
+                outbox=self.outbox,
+                now=now,
+            ),
             now=now,
             zone=ZoneInfo(settings.pacing.timezone),
         )
@@ -234,14 +285,21 @@ class Node:
         start("engine", self.dispatcher.failure())
         start("outbox", self.outbox.run())
         start("opt-outs", self.opt_outs.run())
+        start("refusals", self.counting.run())
         start("record", self.keeper.run())
         start("pacing journal", self.pacing.run())
         start("pacing journal ends", self.pacing.clean())
+        start("time of agents", self.agent_time.run())
+        start("time of agents ends", self.agent_time.clean())
+        start("recordings", self.recording_keeper.run())
         start("gate", self.gatekeeper.run())
         start("permits", self.gatekeeper.serve_permits())
         start("purges", self.gatekeeper.watch_purges())
         start("registries", self.registries.run())
+        start("erasures", self.suppressed.run())
+        start("rules set aside", self.aside.run())
         start("heartbeat", self.gatekeeper.heartbeat())
+        start("due", DueContacts(self.queues, self.dispatcher, self.gatekeeper.wait_open, now).run())
         start("marks", self._keep_marks())
         start("loop lag", lag.watch(self.metrics.event_loop_lag))
         start("samples", self._sample())
@@ -249,6 +307,7 @@ class Node:
         start("penetration", self._keep_penetration(Recycling(self.database)))
         start("results", results_feed.follow(self.redis, self.keys["results"], self.results))
         self._start_streams()
+        self._start_actions()
         start("switch", self._run_switch())
         start("switch events", self._pump())
         await self._start_api(attempts, redis_url)
@@ -283,7 +342,9 @@ class Node:
         store = RegistryStore(settings.registries_folder, settings.registries.keep)
         self.registries = RegistryWatch(store, settings.registries.lists, settings.registries.poll_s)
         await asyncio.to_thread(self.registries.refresh)
-        return Screening(book, lambda: self.registries.registries)
+        self.aside = RulesAside(Audit(self.database))
+        await self.aside.read()
+        return Screening(book, lambda: self.registries.registries, self.suppressed, self.aside.of)
 
     def _engine(self) -> Engine:
         servers = [Server(name=ServerName(a.name), weight=a.weight) for a in self.settings.asterisk]
@@ -332,10 +393,13 @@ class Node:
             "removals": RemovalRecorder(self.database, reader("removals", "record"), now, linger_s=_RECORD_EVERY_S),
             "dnc": DoNotCallRecorder(self.database, reader("dnc", "record"), now, linger_s=_RECORD_EVERY_S),
         }
+        for consumer in self.consumers.values():
+            if isinstance(consumer, AttemptWriter | RemovalRecorder | DoNotCallRecorder):
+                consumer.erased = self.suppressed.cover
         self._writers = [self._tasks.start(name, c.run(self._stop)) for name, c in self.consumers.items()]
-        phones = PhoneReader(self.settings.default_region)
+        phones = PhoneReader(self.settings.default_region, erased=self.suppressed.cover)
         contacts = Contacts(self.database)
-        self.desk = ContactDesk(contacts, self.queues, phones)
+        self.desk = ContactDesk(contacts, self.queues, phones, Promises(self.database))
         intake = Intake(
             desk=self.desk,
             campaigns=Campaigns(self.database),
@@ -345,13 +409,44 @@ class Node:
             phones=phones,
             now=now,
         )
+        self.rules = BookedRules(
+            self.screening.book,
+            Audit(self.database),
+            EvidenceStore(self.database),
+            lambda: self.registries.registries,
+            self.aside,
+        )
+        self.segments = SegmentDesk(
+            templates=self.settings.templates,
+            campaigns=Campaigns(self.database),
+            contacts=self.desk,
+            engine=self.control,
+            broken=self.rules.broken,
+            state=self.live.campaign_state,
+            now=now,
+        )
         handlers: dict[str, Callable[[Sequence[Message]], Awaitable[None]]] = {
             "contacts": intake.handle_contacts,
             "callbacks": intake.handle_callbacks,
             "dispositions": intake.handle_dispositions,
+            "segments": SegmentIntake(self.segments, self.queues, now).handle,
         }
         for stream, handler in handlers.items():
             self._tasks.start(stream, self._when_open(partial(reader(stream, "intake").run, handler)))
+
+    def _start_actions(self) -> None:
+        if self.action_rules.rules:
+            actions = NextActions(
+                self.action_rules,
+                self.recent_calls,
+                database=self.database,
+                desk=self.desk,
+                streams=self.purges,
+                results=self.queues,
+                zone=ZoneInfo(self.settings.pacing.timezone),
+                now=self.clock.now,
+            )
+            self._tasks.start("next actions", self._when_open(actions.run))
 
     def _intake(self, redis_url: str) -> NodeIntake:
         settings = self.settings
@@ -369,6 +464,12 @@ class Node:
             self._tasks.start("worker", worker.run())
         self._jobs = JobOutbox(redis_url)
         self._tasks.start("jobs", self._jobs.run())
+        if settings.compliance.apply_retention:
+            self._tasks.start("retention", self._keep_retention())
+        wake = worker.wake if worker is not None else lambda: None
+        folders = any(server.recordings for server in settings.asterisk)
+        self._tasks.start("recordings move", self.recordings.run(self._jobs.put, wake, folders=folders))
+        self._tasks.start("reports", ReportClock(self.schedules, self._jobs, wake, self.clock.now).run())
         if settings.webhooks:
             feed = WebhookFeed(settings.webhooks, Webhooks(self.database), self._deliver_soon, self.clock.now)
             if worker is not None:
@@ -384,6 +485,9 @@ class Node:
             )
             self._tasks.start("webhooks", self._when_open(partial(reader.run, feed.handle_results)))
             self._tasks.start("webhook retries", feed.wake_regularly())
+            self._tasks.start("webhook figures", count_webhooks(self.database, self.metrics, self.clock.now))
+        if settings.crm.pull:
+            self._start_crm(worker)
         return NodeIntake(
             desk=self.desk,
             lists=Lists(self.database),
@@ -393,6 +497,17 @@ class Node:
             folder=self._data / "uploads",
             now=self.clock.now,
         )
+
+    def _start_crm(self, worker: WorkerProcess | None) -> None:
+        settings, now = self.settings, self.clock.now
+        exchanges = CrmExchanges(settings, self.database, self._jobs.put, self.metrics, now)
+        reader = StreamReader(
+            self.redis, self.keys, stream="results", group="crm", consumer=settings.node, now=now, trim=False
+        )
+        for name, work in exchanges.tasks(reader.run).items():
+            self._tasks.start(name, self._when_open(work))
+        if worker is not None:
+            worker.wake()
 
     def _deliver_soon(self) -> None:
         with contextlib.suppress(QueueError):  # what is due stays on record, and the next result asks again
@@ -409,11 +524,21 @@ class Node:
             control=self.control,
             campaigns=StoredCampaigns(Campaigns(self.database)),
             intake=intake,
+            call_requests=ClickToCall(
+                dispatcher=self.dispatcher,
+                answers=self.call_answers,
+                queues=self.queues,
+                contacts=Contacts(self.database),
+                phones=PhoneReader(settings.default_region),
+                now=self.clock.now,
+            ),
             recycling=NodeRecycling(
                 Recycling(self.database), Reopening(self.redis, self.keys, self.queues), self.clock.now
             ),
             purges=self.purges,
-            campaign_rules=BookedRules(self.screening.book, Audit(self.database), EvidenceStore(self.database)),
+            campaign_rules=self.rules,
+            segments=self.segments,
+            history=results_feed.ResultHistory(self.redis, self.keys["results"]),
             attempts=StoredAttempts(attempts, Dispositions(self.database)),
             explanations=Explanations(self.database, self.screening, self.dispatcher.engine, self.clock.now),
             pacing=StoredPacing(PacingJournal(self.database)),
@@ -426,10 +551,23 @@ class Node:
                 consumers=self.consumers,
             ),
             metrics=self.metrics,
+            deliveries=StoredDeliveries(self.database, self.clock.now),
+            recordings=self.recordings,
+            reports=Reports(self.database, settings, self.clock.now),
+            histories=Histories(self.database),
+            actions=ActionView(self.action_rules, self.database),
+            registries=NodeRegistries(self.screening.book, self.registries, self.dispatcher.engine.floor),
+            calls_elsewhere=self.counting,
+            erasures=NodeErasures(
+                self.database, self.queues, self.suppressed, settings.compliance.suppression_key, self.clock.now
+            ),
         )
-        self._api = ApiServer(create_app(ports, settings), settings.api.host, settings.api.port)
+        console = Console(ports, kept_secret(self._data))
+        app = create_app(ports, settings, [console_pages(console)])
+        self._api = ApiServer(app, settings.api.host, settings.api.port)
         self.api_url = self._api.bind()
         self._api_task = self._tasks.start("api", self._api.run())
+        self._tasks.start("console", console.run())
         async with asyncio.timeout(_API_START_TIMEOUT_S):
             await self._api.wait_started()
 
@@ -442,6 +580,7 @@ class Node:
     async def _run_switch(self) -> None:
         # What an earlier process left behind must be known before the servers tell which channels they have.
         await self.gatekeeper.wait_open()
+        await self.recordings.resume()
         await self.switch.run()
 
     async def _pump(self) -> None:
@@ -451,8 +590,22 @@ class Node:
     async def _record(self) -> AsyncIterator[Record]:
         await self.keeper.record_recent()
         yield Record(counts={HIGHEST_TOKEN: self._token + _TOKEN_MARGIN})
-        async for page in RecordPages(self.database, self.clock.now(), gate=self.settings.redis.prefix):
+        now = self.clock.now()
+        campaigns = [run.campaign for run in self.dispatcher.engine.floor.campaigns.values()]
+        laws = await laws_on_record(self.database, self.screening, campaigns, now - ATTEMPTS_SINCE_S, now)
+        async for page in RecordPages(self.database, now, gate=self.settings.redis.prefix, laws=laws):
             yield page
+
+    def _campaign(self, campaign: CampaignId) -> Campaign | None:
+        run = self.dispatcher.engine.floor.campaigns.get(campaign)
+        return None if run is None else run.campaign
+
+    async def _keep_retention(self) -> None:
+        """Ask for it often: a day's job is done once, and one that found no worker is asked for again."""
+        while True:
+            with contextlib.suppress(QueueError):
+                self._jobs.put(apply_retention(self.clock.now()))
+            await asyncio.sleep(_RETENTION_EVERY_S)
 
     async def _keep_marks(self) -> None:
         """Note the highest fencing token, so that an emptied Redis goes on above it."""
@@ -478,6 +631,13 @@ class Node:
             self.metrics.queue_depth(QueueName.RESULTS, len(self.outbox))
             self.metrics.queue_depth(QueueName.JOBS, len(self._jobs))
             self.metrics.queue_depth(QueueName.PACING, len(self.pacing))
+            for registry in self.registries.registries.status(self.clock.now()):
+                self.metrics.do_not_call_registry(
+                    registry.name,
+                    entries=0 if registry.edition is None else registry.edition.count,
+                    age_s=None if registry.age_days is None else registry.age_days * 86_400.0,
+                    usable=not registry.refuses,
+                )
             self.metrics.queue_depth(QueueName.ATTEMPTS, self.consumers["attempts"].status.waiting)
             for status in self.switch.status().values():
                 if status.round_trip_s is not None:
@@ -524,10 +684,12 @@ class Node:
             await self.opt_outs.flush(_FLUSH_S)
             and await self.outbox.flush(_FLUSH_S)
             and await self.keeper.flush(_FLUSH_S)
+            and await self.recording_keeper.flush(_FLUSH_S)
         )
         if not written:
             _log.error("not everything could be written down", redis=len(self.outbox), database=len(self.keeper))
         await self.pacing.flush(_JOURNAL_FLUSH_S)
+        await self.agent_time.flush(_JOURNAL_FLUSH_S)
         self._stop.set()
         if self._writers:
             await asyncio.wait(self._writers, timeout=_FLUSH_S)

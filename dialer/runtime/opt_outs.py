@@ -94,4 +94,5 @@ def message_of(command: AddDoNotCall) -> dict[str, object]:
         "scope": command.scope,
         "reason": command.reason,
         "source": "key",
+        "by": f"call {command.call}",
     }

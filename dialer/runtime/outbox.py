@@ -7,6 +7,7 @@ calls under way are bounded themselves, and so is what they add.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 
@@ -33,6 +34,7 @@ class Outbox:
         self._soft_limit = soft_limit
         self._waiting: deque[Write] = deque()
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._flushing = False
@@ -45,12 +47,14 @@ class Outbox:
         """Whether no call may be started until some of this is written."""
         return len(self._waiting) >= self._soft_limit
 
-    def put(self, writes: Sequence[Write]) -> None:
-        """Add writes behind those that wait."""
+    def put(self, writes: Sequence[Write], *, urgent: bool = False) -> None:
+        """Add writes behind those that wait; with `urgent` all of them are written at once."""
         if writes:
             self._waiting.extend(writes)
             self._idle.clear()
             self._wake.set()
+            if urgent:
+                self._hurry.set()
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -58,7 +62,10 @@ class Outbox:
         while True:
             await self._wake.wait()
             if len(self._waiting) < _BATCH and not self._flushing:
-                await asyncio.sleep(_LINGER_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LINGER_S):
+                        await self._hurry.wait()
+            self._hurry.clear()
             batch = [self._waiting[i] for i in range(min(_BATCH, len(self._waiting)))]
             if not batch:
                 self._wake.clear()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 import structlog
 
@@ -45,6 +46,8 @@ class RecordKeeper:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        #: Is told of every code that is on record.
+        self.disposed: Callable[[Disposition], None] = lambda _: None
 
     def __len__(self) -> int:
         return len(self._states) + len(self._disposed)
@@ -69,6 +72,11 @@ class RecordKeeper:
                         notes=notice.notes,
                         agent=notice.agent,
                         ref=notice.ref,
+                        currency=None if notice.amount is None else notice.currency,
+                        by=notice.by,
+                        category=None if notice.meaning is None else notice.meaning.category.value,
+                        is_sale=None if notice.meaning is None else notice.meaning.is_sale,
+                        is_contact=None if notice.meaning is None else notice.meaning.is_contact,
                     )
                 )
             case _:
@@ -138,6 +146,7 @@ class RecordKeeper:
             disposition = self._disposed[0]
             try:
                 await self._dispositions.add(disposition)
+                self.disposed(disposition)
             except RowRefused as refused:
                 _log.error("disposition cannot be stored", call=disposition.call, error=str(refused))
             self._disposed.popleft()

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from dialer.queues.connection import redis_errors
 
 _log = structlog.get_logger(__name__)
 
@@ -20,7 +22,7 @@ _BLOCK_MS = 1_000
 _COUNT = 500
 _RETRY_S = 1.0
 #: Between two reads: listeners are people's screens, and one read for many results costs what one for each would.
-EVERY_S = 0.05
+EVERY_S = 0.02
 
 
 class Audience(Protocol):
@@ -32,8 +34,40 @@ class Audience(Protocol):
     async def listened(self) -> None:
         """Wait until there is somebody."""
 
-    def publish(self, result: Mapping[str, object]) -> None:
-        """Hand them a result."""
+    def begin(self, position: str) -> None:
+        """Tell them where in the stream it begins: they hear all that is behind it."""
+
+    def publish(self, result: Mapping[str, object], id: str) -> None:
+        """Hand them a result, with its id in the stream."""
+
+
+class ResultHistory:
+    """What the stream of results holds (`dialer.api.ports.ResultHistory`)."""
+
+    def __init__(self, client: Redis, stream: str) -> None:
+        self._client = client
+        self._stream = stream
+
+    async def between(self, after: str, until: str, count: int) -> Sequence[tuple[str, Mapping[str, object]]]:
+        """Up to `count` results behind the id `after` and up to `until`, the oldest first.
+
+        Raises:
+            QueueError: Redis is out of reach.
+        """
+        with redis_errors():
+            entries: Any = await self._client.xrange(self._stream, min=f"({after}", max=until, count=count)
+        # What is no result of ours has an id all the same, from which the next page goes on.
+        return [(_text(entry_id), _result(fields) or {}) for entry_id, fields in entries]
+
+    async def oldest(self) -> str | None:
+        """The id of the oldest result that is kept.
+
+        Raises:
+            QueueError: Redis is out of reach.
+        """
+        with redis_errors():
+            entries: Any = await self._client.xrange(self._stream, count=1)
+        return _text(entries[0][0]) if entries else None
 
 
 async def follow(client: Redis, stream: str, audience: Audience) -> None:
@@ -50,6 +84,7 @@ async def follow(client: Redis, stream: str, audience: Audience) -> None:
             if last is None:
                 newest: Any = await client.xrevrange(stream, count=1)
                 last = newest[0][0] if newest else "0-0"
+                audience.begin(_text(last))
             answer: Any = await client.xread({stream: last}, count=_COUNT, block=_BLOCK_MS)
         except (RedisError, OSError) as error:
             _log.warning("results are not being followed", error=str(error))
@@ -58,10 +93,20 @@ async def follow(client: Redis, stream: str, audience: Audience) -> None:
         for _, entries in answer or ():
             for entry_id, fields in entries:
                 last = entry_id
-                try:
-                    result = json.loads((fields or {})[b"data"])
-                except (KeyError, ValueError):
-                    continue  # somebody else wrote to our stream
-                if isinstance(result, dict):
-                    audience.publish(result)
+                result = _result(fields)
+                if result is not None:
+                    audience.publish(result, _text(entry_id))
         await asyncio.sleep(EVERY_S)
+
+
+def _result(fields: Any) -> dict[str, Any] | None:
+    """The result that an entry holds; None where somebody else wrote to our stream."""
+    try:
+        result = json.loads((fields or {})[b"data"])
+    except (KeyError, ValueError):
+        return None
+    return result if isinstance(result, dict) else None
+
+
+def _text(entry_id: bytes | str) -> str:
+    return entry_id.decode() if isinstance(entry_id, bytes) else entry_id

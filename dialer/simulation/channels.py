@@ -9,6 +9,7 @@ from enum import IntEnum, IntFlag, StrEnum, auto
 from typing import Final
 
 from dialer.simulation.records import CallRecord
+from dialer.simulation.tape import Tape
 from dialer.simulation.world import Fate
 
 #: ITU-T Q.850 causes in Asterisk's words (main/channel.c).
@@ -148,7 +149,9 @@ class Channel:
     #: When they press the key that the message offers.
     presses_at: float = math.inf
     room: Room | None = None
+    #: What records it (MixMonitor), and what is written of it where anything is.
     recording: bool = False
+    tape: Tape | None = None
     #: OriginateResponse has not been sent yet.
     response_due: bool = True
     record: CallRecord | None = None

@@ -39,6 +39,8 @@ _MODULES: Final = frozenset(
         "res_timing_timerfd",
     }
 )
+#: What may be recorded to: below the folder for recordings.
+_FILE: Final = re.compile(r"(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.wav", re.ASCII)
 _C = EventClass
 
 
@@ -92,7 +94,8 @@ class Commands:
             "setvar": Command(_C.CALL, self._set_variable),
             "getvar": Command(_C.CALL | _C.REPORTING, self._get_variable),
             "command": Command(_C.COMMAND, self._command),
-            "mixmonitor": Command(_C.SYSTEM | _C.CALL, self._record),
+            "mixmonitor": Command(_C.SYSTEM, self._record),
+            "mixmonitormute": Command(_C.SYSTEM | _C.CALL, self._mute_recording),
             "stopmixmonitor": Command(_C.SYSTEM | _C.CALL, self._stop_recording),
             "confbridgelist": Command(_C.REPORTING | _C.CALL, self._list_room),
             "confbridgekick": Command(_C.CALL, self._kick),
@@ -192,8 +195,21 @@ class Commands:
 
     def _record(self, message: Message, _now: float, answer: Answer) -> None:
         channel = self._channel(message, missing="No channel specified")
-        self._switchboard.start_recording(channel)
+        file = _value(message, "File")
+        if _FILE.fullmatch(file) is None:
+            # Asterisk would write anywhere; nothing that this dialer sends may ask for that.
+            raise ActionFailed("Could not start monitoring channel")
+        self._switchboard.start_recording(channel, file)
         answer.headers()
+
+    def _mute_recording(self, message: Message, _now: float, answer: Answer) -> None:
+        channel = self._channel(message, missing="Channel not specified.")
+        state, direction = _value(message, "State"), _value(message, "Direction")
+        if state not in {"0", "1"} or direction != "both":
+            raise ActionFailed("Must specify state and direction both")
+        if not self._switchboard.mute_recording(channel, muted=state == "1"):
+            raise ActionFailed("Cannot set mute flag")
+        answer.success("")
 
     def _stop_recording(self, message: Message, _now: float, answer: Answer) -> None:
         channel = self._channel(message, missing="No channel specified")

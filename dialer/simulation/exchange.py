@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Final, Self
 
 from dialer.errors import ConfigError
@@ -90,6 +91,7 @@ class Exchange:
         auth_timeout_s: float = 10.0,
         tls: ssl.SSLContext | None = None,
         log_limit: int = 100_000,
+        recordings: Path | None = None,
     ) -> None:
         """An exchange that does not listen yet.
 
@@ -108,6 +110,7 @@ class Exchange:
             auth_timeout_s: a connection that has not logged in by then is closed.
             tls: speak TLS.
             log_limit: how many originates `log` remembers.
+            recordings: folder in which recorded calls are written as WAV files; None: nothing is written.
         """
         self.world = world
         self.faults = faults if faults is not None else Faults()
@@ -126,6 +129,7 @@ class Exchange:
             trunks=trunks,
             phones=phones,
             log_limit=log_limit,
+            recordings=recordings,
         )
         self.commands = Commands(self.switchboard, self.faults, clock=self._clock, started=self._started_text)
         self._started_at = self._clock()
@@ -427,6 +431,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--username", default="cadencia")
     parser.add_argument("--profile", default="demo", help=", ".join(sorted(PROFILES)))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--recordings", type=Path, help="folder in which recorded calls are written")
     parser.add_argument("--print-port", action="store_true", help="print the port as the first line")
     parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
     return parser.parse_args(argv)
@@ -441,7 +446,13 @@ async def _serve(arguments: argparse.Namespace, secret: str) -> None:
     if arguments.until_eof:
         loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4096) else stop.set())
     exchange = Exchange(
-        world, secret=secret, username=arguments.username, host=arguments.host, port=arguments.port, log_limit=1_000
+        world,
+        secret=secret,
+        username=arguments.username,
+        host=arguments.host,
+        port=arguments.port,
+        log_limit=1_000,
+        recordings=arguments.recordings,
     )
     async with exchange:
         if arguments.print_port:

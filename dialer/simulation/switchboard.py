@@ -9,6 +9,7 @@ Each channel has exactly one timer; whatever happens to it makes the former one 
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import math
@@ -16,18 +17,21 @@ import re
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from dialer.simulation.channels import Channel, ChannelState, EventClass, Phase, Room
 from dialer.simulation.event_writer import EventWriter, Publish
 from dialer.simulation.faults import Faults
 from dialer.simulation.records import CallRecord, Counts, OriginateRequest
+from dialer.simulation.tape import Tape
 from dialer.simulation.world import Fate, Reaction, World
 
 #: Contexts of the dialplan; those for whom the extension names a room or a sound take any that begins like a name.
 _START: Final = frozenset({"cadencia-wait", "cadencia-amd", "cadencia-goodbye"})
 _NAMED: Final = frozenset({"cadencia-agent", "cadencia-connect", "cadencia-message"})
 _FIRST: Final = re.compile(r"[0-9A-Za-z_]", re.ASCII)
+_UNNAMED: Final = re.compile(r"[^0-9A-Za-z_-]", re.ASCII)
 _NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 #: BridgeWait(…S(10)) of the dialplan: nobody is left on a silent line.
 WAIT_LIMIT_S: Final = 10.0
@@ -70,6 +74,7 @@ class Switchboard:
         trunks: Collection[str] | None = None,
         phones: Collection[str] | None = None,
         log_limit: int = 100_000,
+        recordings: Path | None = None,
     ) -> None:
         """An empty switchboard.
 
@@ -82,6 +87,7 @@ class Switchboard:
             trunks: names of endpoints that lead out; None: any.
             phones: names of endpoints that are agents' phones; None: any.
             log_limit: records that `log` keeps.
+            recordings: folder in which recordings are written; None: they are not.
         """
         self.world = world
         self.faults = faults
@@ -90,6 +96,7 @@ class Switchboard:
         self.counts = Counts()
         self.channels: dict[str, Channel] = {}
         self.rooms: dict[str, Room] = {}
+        self._recordings = recordings
         self._clock = clock
         self._tell = EventWriter(publish, clock=clock, system_name=system_name)
         self._trunks = trunks
@@ -236,17 +243,34 @@ class Switchboard:
         channel.variables[name] = value
         self._tell.variable(channel, name, value)
 
-    def start_recording(self, channel: Channel) -> None:
+    def start_recording(self, channel: Channel, file: str) -> None:
         """MixMonitor."""
         channel.recording = True
+        if self._recordings is not None:
+            channel.tape = Tape(path=self._recordings / file, since=self._clock())
         self._tell.channel("MixMonitorStart", channel)
+
+    def mute_recording(self, channel: Channel, *, muted: bool) -> bool:
+        """MixMonitorMute; False where nothing is being recorded."""
+        if channel.tape is not None:
+            channel.tape.mute(self._clock(), muted=muted)
+        if channel.recording:
+            self._tell.channel("MixMonitorMute", channel, f"Direction: both\r\nState: {int(muted)}\r\n")
+        return channel.recording
 
     def stop_recording(self, channel: Channel) -> bool:
         """StopMixMonitor; False where nothing was being recorded."""
         was, channel.recording = channel.recording, False
         if was:
             self._tell.channel("MixMonitorStop", channel)
+            self._end_tape(channel)
         return was
+
+    def _end_tape(self, channel: Channel) -> None:
+        tape, channel.tape = channel.tape, None
+        if tape is not None:
+            with contextlib.suppress(OSError):  # Asterisk goes on without the file too, and says so in its log alone
+                tape.end(self._clock())
 
     def user_event(self, name: str, headers: tuple[tuple[str, str], ...]) -> None:
         """The action UserEvent: no channel."""
@@ -259,6 +283,7 @@ class Switchboard:
             channel.epoch += 1
         self._timers.clear()
         for channel in self.channels.values():
+            self._end_tape(channel)
             self._write_down(channel, None, None, "crash")
         self.channels.clear()
         self._by_uniqueid.clear()
@@ -402,9 +427,12 @@ class Switchboard:
             self._end(channel, 21, now, by="dialplan")
         elif channel.context == "cadencia-connect" and not self._has_agent(channel.exten):
             self._tell.user(channel, "CadenciaNoAgent", ("Room", channel.exten))
+            channel.variables.pop("CADENCIA_RECORD", None)
             channel.change(context="cadencia-wait", exten="s", priority=1)
             self._wait(channel, now)
         else:
+            if channel.context == "cadencia-connect":
+                self._record(channel)
             self._join(channel, now)
         self._respond_late(channel)
 
@@ -531,6 +559,12 @@ class Switchboard:
             ("Default", "yes" if default else "no"),
         )
 
+    def _record(self, channel: Channel) -> None:
+        recording = channel.variables.pop("CADENCIA_RECORD", "")
+        if recording:
+            self.start_recording(channel, f"cadencia/{_UNNAMED.sub('', recording)}.wav")
+            self._tell.user(channel, "CadenciaRecording", ("Recording", recording))
+
     def _join(self, channel: Channel, now: float) -> None:
         profile = "cadencia_agent" if channel.context == "cadencia-agent" else "cadencia_customer"
         channel.change(
@@ -558,11 +592,12 @@ class Switchboard:
         if record is not None and record.joined_at is None:
             record.joined_at, record.room = self._clock(), room.name
             self.counts.joined += not channel.is_agent
-        channel.joined_at = now
+        # Who is sent through the dialplan once more goes on with the same talk.
+        channel.joined_at = channel.joined_at or now
         if channel.is_agent:
             channel.epoch += 1
         else:
-            gone = min(now + channel.fate.talk_s, channel.answered_at + channel.fate.machine_s)
+            gone = min(channel.joined_at + channel.fate.talk_s, channel.answered_at + channel.fate.machine_s)
             self._after(channel, max(now, gone), self._customer_leaves)
 
     def _has_agent(self, name: str) -> bool:
@@ -636,6 +671,7 @@ class Switchboard:
 
     def _remove(self, channel: Channel, cause: int | None, sip_code: int | None, by: str) -> None:
         channel.epoch += 1
+        self._end_tape(channel)
         self.channels.pop(channel.name, None)
         self._by_uniqueid.pop(channel.uniqueid, None)
         self._tell.device(

@@ -27,6 +27,8 @@ LEAN_EXCLUDES: Final = frozenset(
         "DeviceStateChange",
         "ExtensionStatus",
         "MusicOnHoldStart",
+        "MixMonitorMute",
+        "MixMonitorStart",
         "MusicOnHoldStop",
         "SoftHangupRequest",
         "DialBegin",

@@ -15,7 +15,8 @@ from dialer.storage.tables import attempts, dispositions
 
 _C: Final = attempts.c
 _LIVE: Final = sorted(outcome.value for outcome in LIVE)
-_LATE: Final = _C.connected_at - _C.answered_at > func.coalesce(_C.connect_within_s, LEGAL_LIMIT_S)
+#: As `dialer.core.attempt.is_late`, in SQL.
+LATE: Final = _C.connected_at - _C.answered_at > func.coalesce(_C.connect_within_s, LEGAL_LIMIT_S)
 
 
 async def answer_counts(database: Database, since: float, until: float) -> dict[CampaignId, AnswerCounts]:
@@ -29,7 +30,7 @@ async def answer_counts(database: Database, since: float, until: float) -> dict[
             _C.campaign,
             func.sum(case((_C.outcome.in_(_LIVE), 1), else_=0)).label("live"),
             func.sum(
-                case((_C.outcome == Outcome.ABANDONED.value, 1), (and_(_C.outcome.in_(_LIVE), _LATE), 1), else_=0)
+                case((_C.outcome == Outcome.ABANDONED.value, 1), (and_(_C.outcome.in_(_LIVE), LATE), 1), else_=0)
             ).label("lost"),
             func.sum(case((_C.outcome == Outcome.MACHINE.value, 1), else_=0)).label("machines"),
         )
@@ -37,7 +38,7 @@ async def answer_counts(database: Database, since: float, until: float) -> dict[
         .group_by(_C.campaign)
     )
     codes = (
-        select(_C.campaign, _C.call, _C.answered_at, _C.connected_at, _LATE.label("late"), dispositions.c.code)
+        select(_C.campaign, _C.call, _C.answered_at, _C.connected_at, LATE.label("late"), dispositions.c.code)
         .join(dispositions, dispositions.c.call == _C.call)
         .where(window, _C.machine_sampled, _C.connected_at.is_not(None))
         .order_by(dispositions.c.at, dispositions.c.id)

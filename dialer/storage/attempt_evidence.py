@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from dialer.compliance.evidence import Evidence, EvidenceKind
+from dialer.compliance.suppression import ERASED
 from dialer.core.attempt import Attempt
 from dialer.queues.journal import RefusalEntry
 from dialer.storage.text import from_json, storable, to_json
@@ -48,8 +49,13 @@ def refusal_evidence(refusal: RefusalEntry, entry: str) -> Evidence:
             "reason": storable(refusal.reason),
             "verdict": from_json(to_json(refusal.evidence)),
         },
-        personal={"contact": storable(refusal.contact), "phone": storable(refusal.phone)},
+        # Who was erased is not put on record again by being refused for it.
+        personal={} if refusal.reason == ERASED else _person(refusal),
     )
+
+
+def _person(refusal: RefusalEntry) -> dict[str, object]:
+    return {"contact": storable(refusal.contact), "phone": storable(refusal.phone)}
 
 
 def _plain(value: object) -> object:

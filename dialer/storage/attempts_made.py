@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import and_, func, select, tuple_
+from sqlalchemy import and_, exists, func, select, tuple_
 
+from dialer.compliance.caps import Facts
+from dialer.core.disposition import DispositionCategory
 from dialer.core.ids import CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
 from dialer.queues.port import AttemptMade
 from dialer.storage.database import Database
-from dialer.storage.tables import attempts, contacts
+from dialer.storage.tables import attempts, contacts, dispositions
 
 #: Of what the CRM said of a contact, the names that caps count by.
 _NAMES: Final = ("person", "account", "subject")
@@ -60,11 +62,15 @@ async def _of_campaign(
         select(
             *(made.call, made.campaign, made.contact, made.phone, made.started_at, made.ended_at, made.outcome),
             contacts.c.fields,
+            exists()
+            .where(dispositions.c.call == made.call, dispositions.c.category == DispositionCategory.REFUSED.value)
+            .label("refused"),
         )
         .select_from(
             attempts.outerjoin(contacts, and_(contacts.c.campaign == made.campaign, contacts.c.id == made.contact))
         )
-        .where(made.campaign == campaign)
+        # Of people who were erased it is not known whom a call counts for, and they are not called again.
+        .where(made.campaign == campaign, made.phone != "")
         .order_by(made.ended_at, made.call)
         .limit(limit)
     )
@@ -86,6 +92,7 @@ async def _of_campaign(
                 ended_at=row.ended_at,
                 outcome=Outcome(row.outcome),
                 fields=_names(row.fields),
+                more=Facts.REFUSED if row.refused else Facts(0),
             ),
         )
         for row in rows

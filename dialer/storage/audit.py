@@ -36,6 +36,17 @@ class Audit:
         async with self._database.write() as connection:
             await connection.execute(insert(audit), values)
 
+    async def of_kind(self, what: str) -> list[AuditEntry]:
+        """All entries of one kind, the first added first.
+
+        Raises:
+            StorageError: the database refused or is out of reach.
+        """
+        statement = select(audit).where(audit.c.what == what).order_by(audit.c.id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [AuditEntry(at=row.at, who=row.who, what=row.what, details=row.details) for row in rows]
+
     async def page(self, *, cursor: str | None = None, limit: int = 100) -> Page[AuditEntry]:
         """Entries, the latest added first.
 

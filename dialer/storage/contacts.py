@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
-from sqlalchemy import Row, and_, func, select, tuple_
+from sqlalchemy import Row, and_, func, select, tuple_, update
 
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId, Phone
@@ -93,6 +93,24 @@ class Contacts:
         async with self._database.read() as connection:
             row = (await connection.execute(statement)).one_or_none()
         return None if row is None else stored_contact(row)
+
+    async def finish(self, campaign: CampaignId, contact: ContactId) -> None:
+        """A contact that waits is done: no campaign calls it by itself.
+
+        Raises:
+            StorageError: nothing was written.
+        """
+        statement = (
+            update(contacts)
+            .where(
+                contacts.c.campaign == campaign,
+                contacts.c.id == contact,
+                contacts.c.state == ContactState.WAITING.value,
+            )
+            .values(state=ContactState.FINISHED.value)
+        )
+        async with self._database.write() as connection:
+            await connection.execute(statement)
 
     async def page(
         self,

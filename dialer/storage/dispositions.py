@@ -27,6 +27,13 @@ class Disposition:
     agent: AgentId | None = None
     #: Of the message that brought it.
     ref: MessageId | None = None
+    currency: str | None = None
+    #: Who gave it: an agent, the name of a key, or "crm".
+    by: str = ""
+    #: What the code meant when it was given; None where its campaign did not say.
+    category: str | None = None
+    is_sale: bool | None = None
+    is_contact: bool | None = None
 
 
 class Dispositions:
@@ -45,6 +52,11 @@ class Dispositions:
             notes=disposition.notes,
             agent=disposition.agent,
             at=disposition.at,
+            currency=disposition.currency,
+            by=disposition.by,
+            category=disposition.category,
+            is_sale=disposition.is_sale,
+            is_contact=disposition.is_contact,
         )
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount == 1
@@ -78,4 +90,9 @@ def _disposition(row: Row[Any]) -> Disposition:
         notes=row.notes,
         agent=None if row.agent is None else AgentId(row.agent),
         ref=None if row.ref is None else MessageId(row.ref),
+        currency=row.currency,
+        by=row.by,
+        category=row.category,
+        is_sale=row.is_sale,
+        is_contact=row.is_contact,
     )

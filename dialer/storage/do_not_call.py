@@ -1,4 +1,4 @@
-"""Do-not-call entries: numbers that nobody may dial, or one campaign may not, for a time or for good."""
+"""Do-not-call entries: numbers that nobody may dial, or one campaign, or about one account, for a time or for good."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import Row, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialer.core.ids import Phone
+from dialer.queues.removals import forms_listed
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.inserts import upsert
@@ -21,17 +22,20 @@ EVERYWHERE: Final = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoNotCall:
-    """One number in one scope, and whether it is on the list."""
+    """One number in one scope, or all that begin alike, and whether it is on the list."""
 
-    #: A campaign, or "*".
+    #: A campaign, "*", or "account:" and the name of an account.
     scope: str
-    phone: Phone
+    #: E.164, or the beginning of numbers and a *.
+    phone: str
     at: float
     #: False: taken off the list by a later message.
     active: bool = True
     reason: str = ""
-    #: Who put it there: stream, api, import, a registry.
+    #: Where it came from: stream, api, cli, key (of a phone), agent, or what the CRM says.
     source: str = ""
+    #: By whose word: an agent, the id of an API key, a name.
+    who: str = ""
     #: Unix seconds from which on it no longer holds; None: for good.
     expires_at: float | None = None
     #: Place in the stream it came by; empty: that of `at`. The later place counts, in whichever order they come.
@@ -61,13 +65,16 @@ class DoNotCallList:
                 await record(self._database, connection, batch)
 
     async def holding(self, phone: Phone, now: float) -> list[DoNotCall]:
-        """The entries, of any scope, that forbid `phone` at `now`."""
+        """The entries, of any scope, that forbid `phone` at `now`, be it by one of its beginnings."""
         column = do_not_call.c
         statement = select(do_not_call).where(
-            column.phone == phone, column.active, or_(column.expires_at.is_(None), column.expires_at > now)
+            column.phone.in_(forms_listed(phone)),
+            column.active,
+            or_(column.expires_at.is_(None), column.expires_at > now),
         )
+        statement = statement.order_by(column.scope, column.phone)
         async with self._database.read() as connection:
-            return [_entry(row) for row in (await connection.execute(statement.order_by(column.scope))).all()]
+            return [_entry(row) for row in (await connection.execute(statement)).all()]
 
     async def page(self, scope: str | None = None, *, cursor: str | None = None, limit: int = 1_000) -> Page[DoNotCall]:
         """Active entries by scope and number, expired ones included.
@@ -98,6 +105,18 @@ class DoNotCallList:
         async with self._database.read() as connection:
             return [_entry(row) for row in (await connection.execute(statement)).all()]
 
+    async def listed_after(
+        self, key: tuple[str, str] | None, limit: int, *, holding_at: float
+    ) -> list[tuple[str, Phone, float | None]]:
+        """As `after`, but what the gate has to know alone: scope, number or beginning, expiry. For millions of them."""
+        column = do_not_call.c
+        statement = select(column.scope, column.phone, column.expires_at).order_by(column.scope, column.phone)
+        statement = statement.where(column.active, or_(column.expires_at.is_(None), column.expires_at > holding_at))
+        if key is not None:
+            statement = statement.where(tuple_(column.scope, column.phone) > key)
+        async with self._database.read() as connection:
+            return [tuple(row) for row in (await connection.execute(statement.limit(limit))).all()]
+
 
 async def record(database: Database, connection: AsyncConnection, batch: Sequence[DoNotCall]) -> None:
     """`DoNotCallList.put` inside a transaction of the caller."""
@@ -108,6 +127,7 @@ async def record(database: Database, connection: AsyncConnection, batch: Sequenc
             "phone": entry.phone,
             "reason": entry.reason,
             "source": entry.source,
+            "who": entry.who,
             "expires_at": entry.expires_at,
             "at": entry.at,
             "position": entry.position or position_of(str(int(entry.at * 1_000))),
@@ -124,11 +144,12 @@ async def record(database: Database, connection: AsyncConnection, batch: Sequenc
 def _entry(row: Row[Any]) -> DoNotCall:
     return DoNotCall(
         scope=row.scope,
-        phone=Phone(row.phone),
+        phone=row.phone,
         at=row.at,
         active=row.active,
         reason=row.reason,
         source=row.source,
+        who=row.who,
         expires_at=row.expires_at,
         position=row.position,
     )

@@ -7,11 +7,11 @@ gaps and every record names the one before it, however many nodes write.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, select, update
+from sqlalchemy import Row, and_, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialer.compliance.evidence import (
@@ -124,31 +124,58 @@ class EvidenceStore:
                 yield link
             after = links[-1].number
 
-    async def erase(self, phone: Phone, *, at: float, who: str, suppression: str) -> int:
-        """Erase the personal part of every record of a number, and put on record that it was done.
+    async def erase_person(
+        self,
+        phones: Sequence[Phone],
+        contacts: Sequence[tuple[str, str]],
+        *,
+        at: float,
+        who: str,
+        suppressions: Sequence[str],
+        rows: Mapping[str, int],
+    ) -> dict[str, int]:
+        """Erase the personal part of every record of a person, and put on record that it was done.
 
         Args:
-            phone: whose.
+            phones: theirs.
+            contacts: theirs, by campaign and id.
             at: unix seconds.
             who: by whose order.
-            suppression: what is kept of the number (`dialer.compliance.evidence.suppression_key`).
+            suppressions: what is kept of the numbers (`dialer.compliance.evidence.suppression_key`).
+            rows: what was erased from other tables.
 
         Returns:
-            How many records had one.
+            How many records had one (`evidence`); where nothing was left to erase anywhere, nothing is put on record.
         """
+        mine = evidence.c
+        theirs = [mine.phone.in_(phones)]
+        if contacts:
+            theirs.append(tuple_(mine.campaign, mine.contact).in_(contacts))
         async with self._database.write() as connection:
             head = await _locked_head(connection, self._database)
             erased = await connection.execute(
-                update(evidence)
-                .where(evidence.c.phone == phone)
-                .values(personal=None, salt=None, phone=None, contact=None)
+                update(evidence).where(or_(*theirs)).values(personal=None, salt=None, phone=None, contact=None)
             )
-            facts = {"records": erased.rowcount, "who": who, "suppression": suppression}
+            if not erased.rowcount and not rows:
+                return {}
+            facts = {"records": erased.rowcount, "who": who, "suppressions": list(suppressions), "rows": dict(rows)}
             note = Evidence(
-                kind=EvidenceKind.ERASURE, reference=f"{suppression}@{at!r}", at=at, facts=facts, personal={}
+                kind=EvidenceKind.ERASURE, reference=f"{suppressions[0]}@{at!r}", at=at, facts=facts, personal={}
             )
             await _append(connection, head, [note])
-            return erased.rowcount
+        return {"evidence": erased.rowcount} if erased.rowcount else {}
+
+    async def expire(self, numbers: Sequence[int]) -> int:
+        """Erase the personal part of records by their place in the chain; how many still had one.
+
+        Raises:
+            StorageError: the database refused or is out of reach; none was erased.
+        """
+        mine = evidence.c
+        gone = {"personal": None, "salt": None, "phone": None, "contact": None}
+        async with self._database.write() as connection:
+            statement = update(evidence).where(mine.number.in_(numbers), mine.personal.is_not(None)).values(**gone)
+            return int((await connection.execute(statement)).rowcount)
 
     async def _links(self, *conditions: Any) -> list[Link]:
         statement = select(evidence).where(and_(*conditions)).order_by(evidence.c.number).limit(_PAGE)

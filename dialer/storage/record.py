@@ -9,14 +9,18 @@ from dialer.core.ids import CampaignId
 from dialer.queues.cap_law import CapLaw
 from dialer.queues.port import Record
 from dialer.storage.attempts_made import attempts_made
+from dialer.storage.calls_elsewhere import CallsElsewhere
 from dialer.storage.contacts import Contacts, ContactState
 from dialer.storage.database import Database
 from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.gate_marks import GateMarks
+from dialer.storage.promises import Promises
 from dialer.storage.removals import Removals
 
 #: As many as `Queues.offer` takes at once.
 PAGE: Final = 1_000
+#: Do-not-call entries a page for each row of others: there may be tens of millions, and each is small.
+LISTED_TIMES: Final = 20
 #: The longest window of the caps that are shipped, but for rests after a refusal, and a day.
 ATTEMPTS_SINCE_S: Final = 31 * 86_400.0
 
@@ -76,15 +80,24 @@ class RecordPages:
             totals["removed"] += len(removed)
             yield Record(removed=[(removal.campaign, removal.subject) for removal in removed])
         phone_key: tuple[str, str] | None = None
-        while held := await DoNotCallList(self._database).after(phone_key, self._page, holding_at=self._now):
-            phone_key = (held[-1].scope, held[-1].phone)
+        listed_page = self._page * LISTED_TIMES
+        while held := await DoNotCallList(self._database).listed_after(phone_key, listed_page, holding_at=self._now):
+            phone_key = held[-1][:2]
             totals["do_not_call"] += len(held)
-            yield Record(do_not_call=[(entry.scope, entry.phone, entry.expires_at) for entry in held])
+            yield Record(do_not_call=held)
         attempt_key: tuple[str, float, str] | None = None
         while made := await attempts_made(self._database, self._attempts_since, attempt_key, self._page):
             attempt_key = made[-1].key
             totals["attempts_made"] += len(made)
             yield Record(attempts_made=[row.attempt for row in made], laws=self._laws)
+        call_key: tuple[float, str] | None = None
+        while calls := await CallsElsewhere(self._database).after(self._attempts_since, call_key, self._page):
+            call_key = (calls[-1].made.ended_at, calls[-1].id)
+            yield Record(attempts_made=[call.made for call in calls], laws=self._laws)
+        promise_key: tuple[str, str] | None = None
+        while promised := await Promises(self._database).after(promise_key, self._page):
+            promise_key = (promised[-1].campaign, promised[-1].contact)
+            yield Record(promises=promised)
         contact_key: tuple[str, str] | None = None
         states = (ContactState.WAITING, ContactState.FINISHED)
         while known := await Contacts(self._database).after(contact_key, self._page, states=states):

@@ -6,7 +6,7 @@ The gate does not wait for this: it reads the same streams by itself, by the sam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dialer.core.ids import MessageId
 from dialer.errors import InputError
@@ -17,17 +17,23 @@ from dialer.storage.set_aside import SetAside
 from dialer.storage.stream_consumer import Entry, StreamConsumer
 
 
+def nobody(phone: str) -> bool:
+    """That a number was erased, where none ever was."""
+    return False
+
+
 class RemovalRecorder(StreamConsumer):
-    """Keeps removals."""
+    """Keeps removals, but of numbers that were erased: those are called by nobody, and must not be on record again."""
 
     stream = "removals"
+    erased: Callable[[str], bool] = staticmethod(nobody)
 
     async def _store(self, entries: Sequence[Entry]) -> Sequence[SetAside]:
         aside: list[SetAside] = []
         batch: list[Removal] = []
         for entry, data in entries:
             try:
-                batch += removals_of(entry, data)
+                batch += [found for found in removals_of(entry, data) if not self.erased(found.subject)]
             except InputError as error:
                 aside.append(self._aside(entry, data, str(error)))
         await Removals(self._database).add(batch)
@@ -35,16 +41,19 @@ class RemovalRecorder(StreamConsumer):
 
 
 class DoNotCallRecorder(StreamConsumer):
-    """Keeps do-not-call entries."""
+    """Keeps do-not-call entries, but of numbers that were erased."""
 
     stream = "dnc"
+    erased: Callable[[str], bool] = staticmethod(nobody)
 
     async def _store(self, entries: Sequence[Entry]) -> Sequence[SetAside]:
         aside: list[SetAside] = []
         batch: list[DoNotCall] = []
         for entry, data in entries:
             try:
-                batch.append(do_not_call_of(entry, data))
+                found = do_not_call_of(entry, data)
+                if not self.erased(found.phone):
+                    batch.append(found)
             except InputError as error:
                 aside.append(self._aside(entry, data, str(error)))
         await DoNotCallList(self._database).put(batch)
@@ -87,7 +96,8 @@ def do_not_call_of(entry: str, data: bytes) -> DoNotCall:
         at=at,
         active=message.add,
         reason=message.reason or "",
-        source="stream",
+        source=message.source or "stream",
+        who=message.by or "",
         expires_at=message.expires_at,
         position=position_of(entry),
     )

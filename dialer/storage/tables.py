@@ -210,6 +210,12 @@ dispositions: Final = Table(
     Column("notes", StorableText, nullable=False),
     Column("agent", StorableText),
     Column("at", Double, nullable=False),
+    Column("currency", StorableText),
+    Column("by", StorableText, nullable=False, server_default=text("''")),
+    # What the code meant when it was given; null where its campaign did not say.
+    Column("category", StorableText),
+    Column("is_sale", Boolean),
+    Column("is_contact", Boolean),
     UniqueConstraint("call", "ref"),
 )
 
@@ -229,7 +235,9 @@ removals: Final = Table(
 do_not_call: Final = Table(
     "do_not_call",
     metadata,
+    #: "*", a campaign, or "account:" and the name of an account.
     Column("scope", StorableText, primary_key=True),
+    #: A number in E.164, or the beginning of numbers and a *.
     Column("phone", StorableText, primary_key=True),
     Column("reason", StorableText, nullable=False),
     Column("source", StorableText, nullable=False),
@@ -238,7 +246,37 @@ do_not_call: Final = Table(
     #: Place in the stream, in a form that sorts: a later entry is never undone by an earlier one read again.
     Column("position", StorableText, nullable=False),
     Column("active", Boolean, nullable=False, server_default=true()),
+    Column("who", StorableText, nullable=False, server_default=text("''")),
     Index(None, "phone"),
+)
+
+#: Calls that a CRM made itself: caps count them, reports do not.
+calls_elsewhere: Final = Table(
+    "calls_elsewhere",
+    metadata,
+    #: The CRM's name of it.
+    Column("id", StorableText, primary_key=True),
+    Column("campaign", StorableText, nullable=False),
+    Column("phone", StorableText, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double, nullable=False),
+    Column("outcome", StorableText, nullable=False),
+    #: They called us.
+    Column("inbound", Boolean, nullable=False),
+    #: They want no more calls about it.
+    Column("refused", Boolean, nullable=False),
+    #: person, account and subject, where the CRM gave them.
+    Column("fields", JSON, nullable=False),
+    Index(None, "ended_at"),
+)
+
+#: Numbers of people who were erased: nobody calls them any more, and nobody can read them here.
+suppressions: Final = Table(
+    "suppressions",
+    metadata,
+    #: `dialer.compliance.evidence.suppression_key` of the number.
+    Column("hash", StorableText, primary_key=True),
+    Column("at", Double, nullable=False),
 )
 
 agents: Final = Table(
@@ -281,7 +319,76 @@ webhook_deliveries: Final = Table(
     Column("payload", StorableText, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    #: Campaign and contact, joined by a slash: what is told of one contact is told in its order. Empty: of nobody.
+    Column("subject", StorableText, nullable=False, server_default=text("''")),
+    #: Place in the stream, in a form that sorts.
+    Column("position", StorableText, nullable=False, server_default=text("''")),
     Index(None, "state", "next_at"),
+    Index(None, "url", "subject", "position"),
+)
+
+#: How far each CRM has been asked for its pending calls.
+crm_sources: Final = Table(
+    "crm_sources",
+    metadata,
+    Column("name", StorableText, primary_key=True),
+    #: The listing under way, or the last one: counted from 1.
+    Column("round", Integer, nullable=False),
+    # Text: JSON of `dialer.crm.rounds.Listing`; empty between two listings.
+    Column("place", StorableText, nullable=False),
+    #: From where the next listing of changes begins; empty: from the beginning.
+    Column("cursor", StorableText, nullable=False),
+    Column("started_at", Double),
+    #: End of the last complete listing.
+    Column("completed_at", Double),
+    Column("next_at", Double, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("last_error", StorableText, nullable=False),
+    Column("lease_owner", StorableText, nullable=False),
+    Column("lease_until", Double, nullable=False),
+    #: Contacts and updates by what became of them, since the beginning.
+    Column("counts", JSON, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+crm_contacts: Final = Table(
+    "crm_contacts",
+    metadata,
+    Column("source", StorableText, primary_key=True),
+    Column("contact", StorableText, primary_key=True),
+    #: Of the CRM's record, such as its ETag, as last seen.
+    Column("version", StorableText),
+    #: Of what was taken last; empty: nothing was yet.
+    Column("digest", StorableText, nullable=False),
+    #: The latest listing that had it, and how many complete ones since had it not.
+    Column("round", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    Column("state", StorableText, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index(None, "source", "round"),
+)
+
+#: What is to be written to a CRM: a row for each result of a call whose contact came from there.
+crm_updates: Final = Table(
+    "crm_updates",
+    metadata,
+    #: Also the idempotency key that the CRM sees.
+    Column("id", StorableText, primary_key=True),
+    Column("source", StorableText, nullable=False),
+    Column("contact", StorableText, nullable=False),
+    Column("type", StorableText, nullable=False),
+    #: Place in the stream of results, in a form that sorts.
+    Column("position", StorableText, nullable=False),
+    Column("state", StorableText, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Double, nullable=False),
+    Column("last_error", StorableText, nullable=False),
+    # Text: the result as it stood on the stream.
+    Column("result", StorableText, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index(None, "state", "next_at"),
+    Index(None, "source", "contact", "position"),
 )
 
 gate_marks: Final = Table(
@@ -316,7 +423,7 @@ set_aside: Final = Table(
     Column("at", Double, nullable=False),
 )
 
-# Append-only: only `EvidenceStore.erase` ever changes a row, and of that only what tells of a person.
+# Append-only: `EvidenceStore.erase_person` and `expire` alone change rows, and of these only what tells of a person.
 evidence: Final = Table(
     "evidence",
     metadata,
@@ -346,4 +453,90 @@ evidence_head: Final = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("number", BigInteger, nullable=False),
     Column("hash", StorableText, nullable=False),
+)
+
+#: Never over the edge of a quarter of an hour, so that each row is in one hour of every zone (`dialer.core.agent_spell`).
+agent_time: Final = Table(
+    "agent_time",
+    metadata,
+    Column("agent", StorableText, primary_key=True),
+    Column("began_at", Double, primary_key=True),
+    #: Empty: of an agent who had none.
+    Column("campaign", StorableText, primary_key=True),
+    Column("state", StorableText, nullable=False),
+    Column("ended_at", Double, nullable=False),
+    #: The campaign's share, where an agent waits for several of them.
+    Column("ms", BigInteger, nullable=False),
+    Column("call", StorableText),
+    Column("reason", StorableText, nullable=False),
+    Index(None, "began_at"),
+)
+
+#: What the rules of the next best action did. The key is the promise that each does it once for a contact.
+action_firings: Final = Table(
+    "action_firings",
+    metadata,
+    Column("rule", StorableText, primary_key=True),
+    Column("campaign", StorableText, primary_key=True),
+    Column("contact", StorableText, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("action", StorableText, nullable=False),
+    Column("call", StorableText),
+    Column("why", StorableText, nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("state", StorableText, nullable=False),
+    Column("problem", StorableText, nullable=False),
+    Index(None, "campaign", "contact"),
+    Index(None, "at"),
+    Index(None, "state"),
+)
+
+recordings: Final = Table(
+    "recordings",
+    metadata,
+    Column("id", StorableText, primary_key=True),
+    Column("call", StorableText, nullable=False),
+    Column("campaign", StorableText, nullable=False),
+    Column("contact", StorableText, nullable=False),
+    Column("agent", StorableText),
+    Column("server", StorableText, nullable=False),
+    Column("node", StorableText, nullable=False),
+    #: Who asked for it.
+    Column("by", StorableText, nullable=False),
+    Column("state", StorableText, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    #: Seconds from its beginning, in pairs; an open one has no end.
+    Column("pauses", JSON, nullable=False),
+    Column("duration_s", Double),
+    Column("bytes", BigInteger),
+    Column("sha256", StorableText),
+    #: Key in the store of recordings, once it is there.
+    Column("place", StorableText),
+    Column("encrypted", Boolean, nullable=False, server_default=false()),
+    #: Of being moved into the store.
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", Double),
+    Column("problem", StorableText, nullable=False, server_default=text("''")),
+    Column("retain_until", Double),
+    Column("deleted_at", Double),
+    Column("updated_at", Double, nullable=False),
+    Index(None, "call"),
+    Index(None, "campaign", "contact"),
+    Index(None, "state", "next_at"),
+    Index(None, "started_at"),
+    Index(None, "retain_until"),
+)
+
+#: Contacts that are called with an agent reserved for them: callbacks that were agreed, and people who were abandoned.
+promises: Final = Table(
+    "promises",
+    metadata,
+    Column("campaign", StorableText, primary_key=True),
+    Column("contact", StorableText, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("agent", StorableText),
+    Column("fallback_at", Double, nullable=False),
+    Column("until_at", Double, nullable=False),
+    Column("made_at", Double, nullable=False),
 )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from random import Random
 
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, SayGoodbye
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, Record, SayGoodbye
 from dialer.core.events import SwitchEvent
 from dialer.core.ids import ServerName
 from dialer.settings import Settings
@@ -84,6 +84,12 @@ class AsteriskSwitch:
         server = self._servers.get(command.server)
         if server is not None:
             server.hang_up_agent(command)
+
+    def record(self, command: Record) -> None:
+        """Start, pause, resume or stop a recording; `RecordingAnswered` follows."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.record(command)
 
     def status(self) -> Mapping[ServerName, ServerStatus]:
         """How each server is doing."""

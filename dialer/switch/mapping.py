@@ -16,6 +16,8 @@ CONTEXT_DETECT: Final = "cadencia-amd"
 CONTEXT_CONNECT: Final = "cadencia-connect"
 CONTEXT_MESSAGE: Final = "cadencia-message"
 CONTEXT_GOODBYE: Final = "cadencia-goodbye"
+#: Channel variable with the id of the recording that begins with the next move into a room.
+RECORD_VARIABLE: Final = "CADENCIA_RECORD"
 #: Channel variable with the key that the message offers.
 KEY_VARIABLE: Final = "CADENCIA_OPT_OUT"
 

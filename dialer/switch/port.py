@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, SayGoodbye
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, Record, SayGoodbye
 from dialer.core.events import SwitchEvent
 from dialer.core.ids import ServerName
 
@@ -74,6 +74,9 @@ class Switch(Protocol):
 
     def hang_up_agent(self, command: HangUpAgent) -> None:
         """End an agent's leg; `AgentPhoneGone` follows where there was one."""
+
+    def record(self, command: Record) -> None:
+        """Start, pause, resume or stop a recording; `RecordingAnswered` follows, also where nothing could be sent."""
 
     def status(self) -> Mapping[ServerName, ServerStatus]:
         """How each server is doing."""

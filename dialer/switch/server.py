@@ -19,12 +19,13 @@ from random import Random
 import structlog
 
 from dialer.ami import Action, Message, actions
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, SayGoodbye
-from dialer.core.events import AgentPhoneGone, ServerLost, SwitchEvent
+from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, Record, SayGoodbye
+from dialer.core.events import AgentPhoneGone, RecordingAnswered, ServerLost, SwitchEvent
 from dialer.core.ids import ServerName, valid_name
+from dialer.core.recording import RecordingOrder, valid_recording_id
 from dialer.errors import LocalProtocolError, SwitchError
 from dialer.settings import Ami, Asterisk
-from dialer.switch import mapping, native, pyst2
+from dialer.switch import mapping, native, pyst2, recordings
 from dialer.switch.backoff import Backoff
 from dialer.switch.link import Answer, Link
 from dialer.switch.port import HandOver, ServerStatus
@@ -311,6 +312,8 @@ class AsteriskServer:
     def connect_call(self, command: ConnectCall) -> None:
         """Move a customer into an agent's room."""
         channel = self._tracker.channel(command.call)
+        if command.recording is not None and valid_recording_id(command.recording):
+            self._send(actions.setvar(channel, mapping.RECORD_VARIABLE, command.recording))
         self._send(actions.redirect(channel, context=mapping.CONTEXT_CONNECT, exten=command.agent))
 
     def play_message(self, command: PlayMessage) -> None:
@@ -326,6 +329,41 @@ class AsteriskServer:
         """Tell somebody who has objected that it is done, and hang up."""
         channel = self._tracker.channel(command.call)
         self._send(actions.redirect(channel, context=mapping.CONTEXT_GOODBYE, exten="s"))
+
+    def record(self, command: Record) -> None:
+        """Change the recording of a customer's channel, which holds both sides of the talk."""
+
+        def answered(answer: Answer) -> None:
+            if answer.ok and command.order is RecordingOrder.START:
+                return  # it has been sent to the dialplan, which will say so
+            said = answer.problem if answer.message is None else answer.message.get("Message", "refused")
+            self._recording_answered(command, "" if answer.ok else said, certain=answer.message is not None)
+
+        link = self._actions
+        if link is None or not link.ready:
+            self._recording_answered(command, "the server is not connected", certain=True)
+            return
+        try:
+            *before, last = recordings.actions_for(command, self._tracker.channel(command.call))
+            for action in before:
+                link.send(action)
+            link.send(last, None, answered)
+        except LocalProtocolError as error:
+            self._recording_answered(command, str(error), certain=True)
+
+    def _recording_answered(self, command: Record, problem: str, *, certain: bool) -> None:
+        self._deliver(
+            [
+                RecordingAnswered(
+                    at=self._now(),
+                    call=command.call,
+                    recording=command.recording,
+                    order=command.order,
+                    problem=problem,
+                    certain=certain,
+                )
+            ]
+        )
 
     def _hand_over(self, action: Action, uniqueid: str) -> HandOver:
         link = self._actions

@@ -34,10 +34,13 @@ from dialer.core.events import (
     MachineDetected,
     MessagePlayed,
     OriginateFailed,
+    RecordingAnswered,
+    RecordingStopped,
     ServerConnected,
     SwitchEvent,
 )
-from dialer.core.ids import AgentId, CallId, ServerName
+from dialer.core.ids import AgentId, CallId, RecordingId, ServerName
+from dialer.core.recording import RecordingOrder, valid_recording_id
 from dialer.switch import mapping
 from dialer.switch.remote_clock import RemoteClock
 
@@ -215,6 +218,11 @@ class Tracker:
                 return self._on_join(message, now)
             case "ConfbridgeLeave":
                 return self._on_leave(message)
+            case "MixMonitorStop":
+                leg = self._legs.get(message.get("Uniqueid", ""))
+                if leg is None or leg.agent is not None:
+                    return []
+                return [RecordingStopped(at=self._at(message, now), call=CallId(leg.uniqueid))]
             case "HangupRequest":
                 return self._on_hangup_request(message)
             case "Hangup":
@@ -285,6 +293,13 @@ class Tracker:
             case "CadenciaOptOut":
                 key = mapping.key_of(message.get("Key", ""))
                 return [] if key is None else [CustomerOptedOut(at=at, call=call, key=key)]
+            case "CadenciaRecording":
+                recording = message.get("Recording", "")
+                if not valid_recording_id(recording):
+                    return []
+                return [
+                    RecordingAnswered(at=at, call=call, recording=RecordingId(recording), order=RecordingOrder.START)
+                ]
             case "CadenciaNoAgent":
                 agent = AgentId(message.get("Room", ""))
                 current = self._agent_legs.get(agent)

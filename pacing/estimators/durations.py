@@ -8,6 +8,7 @@ heavy tails, fixed wrap-up times, a third of the talks over in five seconds.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -49,9 +50,32 @@ def bin_of(ages: FloatArray) -> IntArray:
     return places
 
 
-def bin_counts(ages: FloatArray) -> FloatArray:
-    """How many of these elapsed times (seconds) fall into each bin."""
-    return np.bincount(bin_of(ages), minlength=BINS).astype(np.float64)
+class _Ahead:
+    """Where the middle of each bin and some seconds more lies among the edges; the same at every refit.
+
+    Args:
+        horizons_s: The seconds more.
+    """
+
+    def __init__(self, horizons_s: FloatArray) -> None:
+        later = (MIDDLES_S[:, None] + horizons_s[None, :]).ravel()
+        self._places: IntArray = np.minimum(np.searchsorted(EDGES_S, later, side="right") - 1, BINS - 1)
+        # Beyond the last edge the hazard goes on as in the last bin, counted from its end.
+        self._since: FloatArray = np.minimum(later, EDGES_S[-1]) - EDGES_S[self._places]
+        self._beyond: FloatArray = np.maximum(later - EDGES_S[-1], 0.0)
+
+    def hazards(self, cumulative: FloatArray) -> FloatArray:
+        """The cumulative hazard there, shape (bins, horizons)."""
+        slopes = np.diff(cumulative) / _WIDTHS
+        found = slopes.take(self._places) * self._since + cumulative.take(self._places)
+        found += self._beyond * slopes[-1]
+        return found.reshape(BINS, -1)
+
+
+@lru_cache(maxsize=8)
+def _ahead(horizons_s: bytes) -> _Ahead:
+    """One for all models that ask the same: the horizons are those of a ring time-out and a grace."""
+    return _Ahead(np.frombuffer(horizons_s))
 
 
 class DurationModel:
@@ -72,8 +96,8 @@ class DurationModel:
         self._base: FloatArray = np.zeros(BINS + 1)
         self._base_list: list[float] = self._base.tolist()
         self._cumulative: FloatArray = np.zeros(BINS + 1)
-        # What was asked last since the last refit, and the answer.
-        self._remaining: tuple[FloatArray, FloatArray] | None = None
+        # The horizons asked last since the last refit, and the answer.
+        self._remaining: tuple[bytes, FloatArray] | None = None
         self.ended_count = 0
         # Mean duration; the tail beyond the longest bin is taken as exponential.
         self.mean_s = prior_mean_s
@@ -95,16 +119,18 @@ class DurationModel:
     def refit(self, now: float, ages: FloatArray) -> None:
         """Derive the distribution from everything known, given the ages of those running now."""
         elapsed_s = 0.0 if self._refitted_at is None else max(now - self._refitted_at, 0.0)
+        places = bin_of(ages)
+        since = np.minimum(ages, _LONGEST_S - 1.0) - EDGES_S[places]
         if len(ages):
             before = np.zeros_like(ages) if self._refitted_at is None else np.maximum(ages - elapsed_s, 0.0)
-            self._pace.expected(self._base_sum(ages) - self._base_sum(before))
+            self._pace.expected(self._base_sum(places, since) - self._base_sum_to(before))
         self._pace.fade(elapsed_s)
         kept = keep(elapsed_s, _TIME_CONSTANT_S, float(self._ends.sum()), _LEAST_ENDS)
         if kept < 1.0:
             self._ends *= kept
             self._exposure_s *= kept
         self._refitted_at = now
-        self._derive(_exposure_of(ages))
+        self._derive(_exposure_of(places, since))
 
     def survival(self, elapsed_s: FloatArray) -> FloatArray:
         """Chance to last longer than each of these."""
@@ -113,12 +139,12 @@ class DurationModel:
 
     def remaining(self, horizons_s: FloatArray) -> FloatArray:
         """Chance that one at the middle of each bin lasts each horizon more: shape (bins, horizons)."""
-        if self._remaining is not None and np.array_equal(self._remaining[0], horizons_s):
+        asked = horizons_s.astype(np.float64).tobytes()
+        if self._remaining is not None and self._remaining[0] == asked:
             return self._remaining[1]
         now = self._hazard_to(MIDDLES_S)
-        later = self._hazard_to((MIDDLES_S[:, None] + horizons_s[None, :]).ravel()).reshape(BINS, len(horizons_s))
-        chances: FloatArray = np.exp(now[:, None] - later)
-        self._remaining = (horizons_s, chances)
+        chances: FloatArray = np.exp(now[:, None] - _ahead(asked).hazards(self._cumulative))
+        self._remaining = (asked, chances)
         return chances
 
     def _hazard_to(self, elapsed_s: FloatArray) -> FloatArray:
@@ -158,12 +184,15 @@ class DurationModel:
         since = 0.0 if self._refitted_at is None else max(elapsed_s - max(now - self._refitted_at, 0.0), 0.0)
         self._pace.expected(self._base_to(elapsed_s) - self._base_to(since))
 
-    def _base_sum(self, elapsed_s: FloatArray) -> float:
+    def _base_sum_to(self, elapsed_s: FloatArray) -> float:
         """The sum of the slow cumulative hazard to each elapsed time."""
         places = bin_of(elapsed_s)
-        inside = np.minimum(elapsed_s, _LONGEST_S - 1.0) - EDGES_S[places]
+        return self._base_sum(places, np.minimum(elapsed_s, _LONGEST_S - 1.0) - EDGES_S[places])
+
+    def _base_sum(self, places: IntArray, since_s: FloatArray) -> float:
+        """The same by the bin of each and the seconds since it began."""
         hazards = np.diff(self._base) / _WIDTHS
-        return float(self._base[places].sum() + inside @ hazards[places])
+        return float(self._base.take(places).sum() + since_s @ hazards.take(places))
 
     def _base_to(self, elapsed_s: float) -> float:
         """The slow cumulative hazard at one elapsed time."""
@@ -175,16 +204,14 @@ class DurationModel:
         return base[place] + share * (base[place + 1] - base[place])
 
 
-def _exposure_of(ages: FloatArray) -> FloatArray:
-    """Seconds that running intervals of these ages have spent in each bin."""
-    if not len(ages):
+def _exposure_of(places: IntArray, since_s: FloatArray) -> FloatArray:
+    """Seconds that running intervals, so long after the beginning of these bins, have spent in each bin."""
+    if not len(places):
         return np.zeros(BINS)
-    counts = bin_counts(ages)
+    counts = np.bincount(places, minlength=BINS).astype(np.float64)
     reached = np.cumsum(counts[::-1])[::-1]
     exposure: FloatArray = (reached - counts) * _WIDTHS
-    seconds = np.minimum(ages, _LONGEST_S - 1.0)
-    places = _BIN_OF_SECOND[seconds.astype(np.int64)]
-    exposure += np.bincount(places, weights=np.maximum(seconds - EDGES_S[places], 0.0), minlength=BINS)
+    exposure += np.bincount(places, weights=np.maximum(since_s, 0.0), minlength=BINS)
     return exposure
 
 

@@ -46,6 +46,8 @@ class Forecast:
         bins = ringing.bins
         moments, weights = _answer_moments(ringing.incidence)
         by = moments + 0.5 + grace_s
+        # By then all but a few of the answers to calls started now have come.
+        self.ahead_s = float(moments[-1]) + 1.0
         calls, fresh = _answered_by(ringing, moments, grace_s, handling)
         talking, wrapping = handling.talking_by(by), handling.wrapping_by(by)
         if not elapsed_times:

@@ -61,6 +61,10 @@ class Predictive(Rule):
         self._standing_dial = 0
         self._standing: Proposal | None = None
 
+    @property
+    def ahead_s(self) -> float:
+        return self._learned.forecast.ahead_s
+
     # What happens ------------------------------------------------------------------------------------------------
 
     def on_agent(self, now: float, before: AgentState, after: AgentState, elapsed_s: float) -> None:

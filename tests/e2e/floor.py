@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace as changed
+
 from dialer.campaigns import parse_campaign
 from dialer.core.campaign import CampaignState
 from dialer.core.events import AgentSignedIn, CampaignConfigured, CampaignOrdered
@@ -19,7 +21,7 @@ from dialer.core.notices import AnyNotice, CallEnded, CallStarted
 from dialer.queues.connection import AsyncRedis, connect
 from dialer.queues.embedded import EmbeddedServer
 from dialer.runtime.node import Node
-from dialer.settings import Ami, Api, Asterisk, Compliance, Database, Redis, Settings, Trunk
+from dialer.settings import Ami, Api, Asterisk, Compliance, Database, Recordings, Redis, Settings, Trunk
 from dialer.simulation import OPEN_RULES
 from dialer.simulation.exchange import Exchange
 from dialer.simulation.profiles import FAST
@@ -94,6 +96,8 @@ class Floor:
         *,
         trunk: Mapping[str, Any] | None = None,
         rules: Path = OPEN_RULES,
+        recordings: Recordings | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.server = server
@@ -107,15 +111,18 @@ class Floor:
             api=Api(port=0, open_metrics=True),
             compliance=Compliance(rules=str(rules)),
             ami=Ami(reconnect_min_s=0.05, reconnect_max_s=0.2),
+            recordings=recordings or Recordings(),
             asterisk=(
                 Asterisk(
                     name="pbx",
                     port=exchange.port,
                     secret=SECRET,
                     trunks=(Trunk(name="carrier", **{"max_calls_per_second": 100.0, **(trunk or {})}),),
+                    recordings=str(folder / "monitor"),
                 ),
             ),
         )
+        self.settings = changed(self.settings, **(more or {}))
         self.node = Node(self.settings, projections=(self.notices,))
         self.client: AsyncRedis = connect(server.url, name="crm")
         self.seen: list[dict[str, Any]] = []
@@ -255,11 +262,17 @@ async def floor(
     fates: Mapping[int, Fate] | None = None,
     trunk: Mapping[str, Any] | None = None,
     rules: Path = OPEN_RULES,
+    recordings: Recordings | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Floor]:
-    """A node that runs; `fates` are those of `phone(n)`."""
+    """A node that runs; `fates` are those of `phone(n)`. What is recorded lies in `monitor` below `folder`.
+
+    `more`: further settings of the node.
+    """
     scripted = {phone(number).removeprefix("+"): fate for number, fate in (fates or {}).items()}
-    async with Exchange(World(profile, seed=1, scripted=scripted), secret=SECRET) as exchange:
-        made = Floor(folder, server, exchange, trunk=trunk, rules=rules)
+    world = World(profile, seed=1, scripted=scripted)
+    async with Exchange(world, secret=SECRET, recordings=folder / "monitor") as exchange:
+        made = Floor(folder, server, exchange, trunk=trunk, rules=rules, recordings=recordings, more=more)
         try:
             async with made.node:
                 yield made

@@ -27,8 +27,8 @@ T = TypeVar("T")
 class ExchangeThread:
     """The exchange on an event loop of its own: it goes on whatever the test waits for."""
 
-    def __init__(self, world: World) -> None:
-        self.exchange = Exchange(world, secret=SECRET)
+    def __init__(self, world: World, *, recordings: Path | None = None) -> None:
+        self.exchange = Exchange(world, secret=SECRET, recordings=recordings)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="exchange", daemon=True)
 

@@ -142,7 +142,22 @@ def test_do_not_call_from_entry_to_removal(site: Site) -> None:
     site.cadencia("dnc", "remove", phone, other).ok()
     wait_for(lambda: site.cadencia("dnc", "check", phone, other).ok().output.count("not listed") == 2, "both taken off")
     site.cadencia("dnc", "add", "12").failed(1, "phone")
+    site.cadencia("dnc", "add", "34*").failed(1, "country code")
     site.cadencia("dnc", "add").failed(2)
+
+
+def test_do_not_call_by_account_and_by_how_numbers_begin(site: Site) -> None:
+    said = ("--scope", "account:D-77", "--by", "Eva", "--reason", "moved", "--expires", "2036-01-31T12:00:00Z")
+    site.cadencia("dnc", "add", "+34 60033 4*", *said).ok()
+    wait_for(lambda: "not listed" not in site.cadencia("dnc", "check", "+34600334001").ok().output, "the entry")
+    [entry] = site.cadencia("dnc", "list", "--scope", "account:D-77", "--json").ok().json()
+    assert (entry["phone"], entry["reason"], entry["source"], entry["by"]) == ("+34600334*", "moved", "cli", "Eva")
+    assert entry["expires"].startswith("2036-01-31T12:00:00")
+    site.cadencia("dnc", "add", "+34600334001", "--scope", "no such scope").failed(1, "account:")
+
+
+def test_nobody_is_erased_without_a_key_to_remember_them_by(site: Site) -> None:
+    site.cadencia("erase", "+34600334001", "--who", "Eva").failed(1, "suppression_key")
 
 
 def test_a_do_not_call_file_without_numbers_is_refused(site: Site) -> None:

@@ -63,7 +63,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Joined]:
 
 
 def test_demo_json_is_for_its_owner_only_and_names_everything(demo: Joined) -> None:
-    assert {"redis_url", "api_url", "api_key", "metrics_url", "campaign"} <= set(demo.details)
+    named = {"redis_url", "api_url", "api_key", "metrics_url", "campaign", "console_url", "console_key"}
+    assert named <= set(demo.details)
     assert (demo.directory / "demo.json").stat().st_mode & 0o077 == 0
     assert demo.details["redis_url"].startswith("redis://")
 

@@ -271,6 +271,9 @@ async def test_removal_while_ringing_hangs_up(tmp_path: Path, own_valkey: Embedd
         (record,) = site.exchange.dialed
         assert record.ended_by == "dialer"
         assert record.answered_at is None
+        told = site.node.metrics.render().decode()
+        assert 'cadencia_removals_applied_total{outcome="cancelled"} 1.0' in told
+        assert "cadencia_removal_latency_seconds_count 1.0" in told
         await site.settle()
 
 

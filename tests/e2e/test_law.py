@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from dialer.api.ports import Explanation
 from dialer.compliance.evidence import EvidenceKind
+from dialer.core.contact import Contact
 from dialer.core.ids import ContactId
 from dialer.queues.embedded import EmbeddedServer
+from dialer.runtime.erasing import NodeErasures
 from dialer.runtime.explanation import Explanations
+from dialer.settings import Compliance
 from dialer.simulation.world import Fate, Reaction
 from dialer.storage.evidence import EvidenceFilter, EvidenceStore
+from dialer.storage.tables import metadata
 from tests.e2e.floor import CAMPAIGN, QUICK, Floor, floor, phone, until
 
 pytestmark = pytest.mark.slow
@@ -187,3 +192,28 @@ async def test_whoever_asks_why_is_told_what_stands_in_the_way(tmp_path: Path, o
         assert later.says == "waits for its next attempt at 2099-01-01T00:00:00.000000Z"
         assert await why(99) is None
         await site.settle()
+
+
+async def test_who_was_erased_is_in_no_table_and_never_called_again(tmp_path: Path, own_valkey: EmbeddedServer) -> None:
+    law = Compliance(rules=str(rules(tmp_path)), suppression_key="k" * 32)
+    async with floor(tmp_path, own_valkey, more={"compliance": law}) as site:
+        await site.begin(agents=3)
+        await site.push([1, 2])
+        await evidence(site, EvidenceKind.ATTEMPT, 2)
+        node = site.node
+        erasures = NodeErasures(node.database, node.queues, node.suppressed, "k" * 32, node.clock.now)
+        erased = await erasures.erase([phone(1)], who="Eva", all_numbers=False)
+        assert (erased.numbers, erased.rows["contacts"], erased.rows["attempts"]) == (1, 1, 1)
+        await site.push([1, 2, 3])
+        told = await site.wait("contact.rejected", contact="crm-1")
+        assert told["reason"].startswith("phone_erased")
+        await evidence(site, EvidenceKind.ATTEMPT, 3)
+        # As if it had come in before anybody knew: what is in the hopper all the same is refused by the last look.
+        await node.queues.offer([Contact(campaign=CAMPAIGN, id=ContactId("late"), phones=(phone(1),))])
+        [refused] = await evidence(site, EvidenceKind.REFUSAL, 1)
+        assert (refused["reason"], refused.get("phone")) == ("erased", None)
+        rung = [record.number for record in site.exchange.dialed]
+        assert rung.count(phone(1)[1:]) == 1, "before it was erased"
+        async with node.database.read() as connection:
+            for table in metadata.sorted_tables:
+                assert phone(1)[1:] not in repr((await connection.execute(select(table))).all()), table.name

@@ -49,6 +49,7 @@ port = 0
 name = "pbx"
 port = {lab.layout.ami_port}
 secret = "file:{lab.layout.secret_file}"
+recordings = "{lab.layout.run / "dialer" / "spool" / "monitor"}"
 [[asterisk.trunks]]
 name = "carrier"
 dial = "PJSIP/{{number}}@carrier"

@@ -35,10 +35,14 @@ class Recorded:
 
     def __init__(self) -> None:
         self._rules = BookedRules(shipped_book(), None, None)  # type: ignore[arg-type]  # nothing is written here
+        self.lacking = ""
         self.aside: list[tuple[CampaignId, str, RuleOverride]] = []
 
     def broken(self, campaign: Campaign, now: float) -> Sequence[BrokenRule]:
         return self._rules.broken(campaign, NOW)
+
+    def missing(self, campaign: Campaign, now: float) -> str:
+        return self.lacking
 
     async def set_aside(self, campaign: CampaignId, broken: BrokenRule, override: RuleOverride, now: float) -> None:
         self.aside.append((campaign, broken.rule, override))

@@ -13,17 +13,19 @@ from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone
 from dialer.core.outcome import Outcome
-from dialer.errors import StorageError
+from dialer.errors import InputError, StorageError
 from dialer.projections.live import LiveView
 from dialer.queues.port import Publish
 from dialer.runtime import record_keeper
 from dialer.runtime.control import NodeControl
+from dialer.runtime.disposing import DispositionDesk
 from dialer.runtime.record_keeper import RecordKeeper
 from dialer.runtime.tasks import Tasks
 from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
 from dialer.storage.dispositions import Disposition, Dispositions
+from dialer.testing import FakePurges
 from tests.runtime_floor import CAMPAIGN, RuntimeFloor
 
 ENDED = CallId("n1-boot-0000000009")
@@ -122,9 +124,15 @@ class Site:
         self.control = NodeControl(
             dispatcher=self.floor.dispatcher,
             live=self.live,
-            outbox=self.floor.outbox,
-            keeper=keeper,
-            attempts=Attempts(database),
+            dispositions=DispositionDesk(
+                dispatcher=self.floor.dispatcher,
+                keeper=keeper,
+                attempts=Attempts(database),
+                campaigns=Campaigns(database),
+                streams=FakePurges(),
+                outbox=self.floor.outbox,
+                now=lambda: NOW,
+            ),
             now=lambda: NOW,
         )
 
@@ -173,7 +181,8 @@ async def test_a_code_for_a_call_of_long_ago_is_looked_up(site: Site, database: 
 
 
 async def test_a_code_for_no_call_is_rejected_in_words(site: Site) -> None:
-    assert await site.dispose(CallId("unheard-of")) == [("message.rejected", "m1")]
+    with pytest.raises(InputError, match="there is no call 'unheard-of'"):
+        await site.dispose(CallId("unheard-of"))
     assert len(site.keeper) == 0
 
 

@@ -86,7 +86,9 @@ async def test_who_is_erased_is_gone_and_the_chain_is_whole(database: Database) 
     store = await _filled(database)
     phone = Phone("+34600000003")
     hidden = suppression_key(phone, b"k" * 32)
-    assert await store.erase(phone, at=1_800_000_000.0, who="compliance", suppression=hidden) == 1
+    said = {"at": 1_800_000_000.0, "who": "compliance", "suppressions": [hidden], "rows": {}}
+    assert await store.erase_person([phone], [], **said) == {"evidence": 1}
+    assert await store.erase_person([phone], [], **said) == {}, "and nothing is put on record twice"
     assert [link async for link in store.find(EvidenceFilter(phone=phone))] == []
     async with database.read() as connection:
         everything = str((await connection.execute(text("SELECT * FROM evidence"))).all())
@@ -95,7 +97,7 @@ async def test_who_is_erased_is_gone_and_the_chain_is_whole(database: Database) 
     verified = await store.verify()
     assert (verified.intact, verified.erased, verified.problem) == (31, 1, "")
     [note] = [link async for link in store.find(EvidenceFilter(kind=EvidenceKind.ERASURE))]
-    assert json.loads(note.facts) == {"records": 1, "suppression": hidden, "who": "compliance"}
+    assert json.loads(note.facts) == {"records": 1, "rows": {}, "suppressions": [hidden], "who": "compliance"}
 
 
 async def test_records_are_found_by_number_contact_and_period(database: Database) -> None:

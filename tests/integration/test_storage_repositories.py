@@ -137,24 +137,25 @@ async def test_key_itself_is_not_in_the_database(database: Database) -> None:
     assert all(secret.removeprefix("cad_") not in str(value) for value in row)
 
 
+HOOK = "https://crm.example/hook"
+
+
 def _delivery(number: int, next_at: float = 10.0) -> Delivery:
-    return Delivery(
-        id=f"d{number}", url="https://crm.example/hook", type="call.ended", payload='{"é": 1}', next_at=next_at
-    )
+    return Delivery(id=f"d{number}", url=HOOK, type="call.ended", payload='{"é": 1}', next_at=next_at)
 
 
 async def test_delivery_is_claimed_by_one(database: Database) -> None:
     webhooks = Webhooks(database)
     await webhooks.add([_delivery(i) for i in range(20)], now=1.0)
     await webhooks.add([_delivery(0, next_at=99.0)], now=2.0)
-    claims = await asyncio.gather(*(webhooks.claim(now=10.0, limit=7, lease_s=30.0) for _ in range(4)))
+    claims = await asyncio.gather(*(webhooks.claim(HOOK, now=10.0, limit=7, lease_s=30.0) for _ in range(4)))
     claimed = [delivery.id for claim in claims for delivery in claim]
     assert len(claimed) == len(set(claimed))
-    claimed += [delivery.id for delivery in await webhooks.claim(now=10.0, limit=20, lease_s=30.0)]
+    claimed += [delivery.id for delivery in await webhooks.claim(HOOK, now=10.0, limit=20, lease_s=30.0)]
     assert sorted(claimed) == sorted(f"d{i}" for i in range(20))
-    assert await webhooks.claim(now=39.0, limit=20, lease_s=30.0) == []
+    assert await webhooks.claim(HOOK, now=39.0, limit=20, lease_s=30.0) == []
     # Those who claimed them died.
-    assert len(await webhooks.claim(now=41.0, limit=50, lease_s=30.0)) == 20
+    assert len(await webhooks.claim(HOOK, now=41.0, limit=50, lease_s=30.0)) == 20
 
 
 async def test_delivery_through_failures(database: Database) -> None:
@@ -166,16 +167,16 @@ async def test_delivery_through_failures(database: Database) -> None:
     assert (stored.state, stored.attempts, stored.next_at) == (DeliveryState.WAITING, 1, 60.0)
     assert len(stored.last_error) == 500
     await webhooks.failed("d1", "410", now=61.0, retry_at=None)
-    assert await webhooks.claim(now=1e9, limit=1, lease_s=1.0) == []
-    assert await webhooks.again("d1", now=70.0)
-    (claimed,) = await webhooks.claim(now=70.0, limit=1, lease_s=1.0)
+    assert await webhooks.claim(HOOK, now=1e9, limit=1, lease_s=1.0) == []
+    assert await webhooks.again(["d1"], now=70.0) == 1
+    (claimed,) = await webhooks.claim(HOOK, now=70.0, limit=1, lease_s=1.0)
     assert claimed.payload == '{"é": 1}'
     await webhooks.delivered("d1", now=71.0)
     await webhooks.failed("d1", "late", now=72.0, retry_at=80.0)
     stored = await webhooks.get("d1")
     assert stored is not None
     assert (stored.state, stored.last_error) == (DeliveryState.DELIVERED, "")
-    assert not await webhooks.again("d1", now=73.0)
+    assert await webhooks.again(["d1"], now=73.0) == 0
     assert await webhooks.forget(before=71.0) == 0
     assert await webhooks.forget(before=72.0) == 1
     assert await count(database, "webhook_deliveries") == 0

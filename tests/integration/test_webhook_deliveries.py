@@ -7,7 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,15 @@ class Receiver:
         self.answers: list[web.Response] = []
         self.url = ""
         self.delay_s = 0.0
+        self.refuse: Callable[[Any], bool] | None = None
 
     async def handle(self, request: web.Request) -> web.Response:
-        self.requests.append(({k.lower(): v for k, v in request.headers.items()}, await request.text()))
-        await asyncio.sleep(self.delay_s)
+        headers = {k.lower(): v for k, v in request.headers.items()} | {"x-query": request.query_string}
+        body = await request.text()
+        self.requests.append((headers, body))
+        await asyncio.sleep(3.0 if "slow" in request.query else self.delay_s)
+        if self.refuse is not None and self.refuse(json.loads(body)):
+            return web.Response(status=500)
         return self.answers.pop(0) if self.answers else web.Response()
 
 
@@ -46,7 +51,7 @@ async def receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
     application = web.Application()
     application.router.add_post("/hook", receiver.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -68,8 +73,9 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Writes the settings file that jobs read."""
 
-    def write(*webhooks: Webhook) -> None:
+    def write(*webhooks: Webhook, internal: Sequence[str] = ("127.0.0.0/8", "::1")) -> None:
         lines = [f'[database]\nurl = "sqlite:///{tmp_path}/record.db"\n[redis]\nurl = "redis://127.0.0.1:1/0"']
+        lines.append(f"[outbound]\ninternal = {json.dumps(list(internal))}")
         lines += [
             f'[[webhooks]]\nurl = "{hook.url}"\nsecret = "{hook.secret}"\ntimeout_s = {hook.timeout_s}'
             for hook in webhooks
@@ -181,6 +187,96 @@ async def test_a_receiver_that_is_not_there_or_never_answers_is_told_without_its
     assert errors[1] == "no answer within 0.2 s"
 
 
+async def test_what_is_told_of_one_contact_comes_in_order_and_holds_back_nobody_else(
+    database: Database, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    webhook = Webhook(url=receiver.url)
+    configure(webhook)
+
+    def told(number: int, contact: str) -> Message:
+        data = {"type": "t", "campaign": "winter", "contact": contact, "n": number}
+        return Message(id=f"1000-{number}", data=json.dumps(data).encode())
+
+    messages = [told(n, "a" if n % 2 else "b") for n in range(20)]
+    await feed(database, webhook).handle_results(messages[::-1])  # read in whatever order
+    receiver.refuse = lambda body: body["n"] == 5
+    assert await deliver() == {"delivered": 12, "put_off": 1}
+    numbers = [json.loads(body)["n"] for _, body in receiver.requests]
+    assert [n for n in numbers if n % 2 == 0] == list(range(0, 20, 2))
+    assert [n for n in numbers if n % 2] == [1, 3, 5]
+    receiver.requests.clear()
+    receiver.refuse = None
+    record = Webhooks(database)
+    await record.failed(delivery_id("1000-5", receiver.url), "before", now=0.0, retry_at=0.0)
+    assert await deliver() == {"delivered": 8}
+    assert [json.loads(body)["n"] for _, body in receiver.requests] == list(range(5, 20, 2))
+
+
+async def test_a_slow_receiver_takes_nothing_from_the_others(
+    database: Database, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    slow, quick = Webhook(url=f"{receiver.url}?slow=1", timeout_s=0.8), Webhook(url=receiver.url)
+    configure(slow, quick)
+    messages = [Message(id=f"{n}-0", data=json.dumps({"type": "t", "n": n}).encode()) for n in range(16)]
+    await feed(database, slow, quick).handle_results(messages)
+    late = asyncio.ensure_future(deliver())
+    # Told while the slow one is being waited for, in the very same job.
+    async with asyncio.timeout(20):
+        while len(receiver.requests) < 24:  # noqa: ASYNC110 - 16 quick ones, and 8 that hang
+            await asyncio.sleep(0.01)
+    await feed(database, quick).handle_results([Message(id="99-0", data=b'{"type": "t", "n": 99}')])
+    assert await late == {"delivered": 17, "put_off": 16}
+    bodies = [json.loads(body)["n"] for headers, body in receiver.requests if headers["x-query"] == ""]
+    assert sorted(bodies) == [*range(16), 99]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+async def test_an_internal_address_is_refused_unless_it_is_allowed(
+    database: Database, receiver: Receiver, configure: Callable[..., None], host: str
+) -> None:
+    webhook = Webhook(url=receiver.url.replace("127.0.0.1", host))
+    configure(webhook, internal=["10.0.0.0/8"])
+    await feed(database, webhook).handle_results([result(1)])
+    assert await deliver() == {"put_off": 1}
+    assert not receiver.requests
+    record = Webhooks(database)
+    (delivery,) = (await record.page(DeliveryState.WAITING)).items
+    assert "internal address" in delivery.last_error
+    if "ffff" not in host:  # the receiver listens on IPv4 alone
+        configure(webhook)
+        await record.failed(delivery.id, "before", now=0.0, retry_at=0.0)
+        assert await deliver() == {"delivered": 1}
+
+
+async def test_keys_are_changed_without_a_gap(
+    database: Database, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    delivery = Delivery(id="d", url="", type="t", payload="{}", next_at=0.0)
+    (old,) = headers_of(delivery, ["old"], 1_000.0)["webhook-signature"].split()
+    (new,) = headers_of(delivery, ["new"], 1_000.0)["webhook-signature"].split()
+    assert headers_of(delivery, ["new", "old"], 1_000.0)["webhook-signature"].split() == [new, old]
+    assert "webhook-signature" not in headers_of(delivery, [""], 1_000.0)
+
+
+async def test_what_was_given_up_is_taken_up_again(
+    database: Database, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    configure()
+    await feed(database, Webhook(url=receiver.url)).handle_results([result(1), result(2)])
+    assert await deliver() == {"given_up": 2}
+    record = Webhooks(database)
+    first = await record.page(DeliveryState.FAILED, limit=1)
+    second = await record.page(DeliveryState.FAILED, limit=1, cursor=first.next)
+    assert second.next is None
+    assert {first.items[0].last_error, second.items[0].last_error} == {"this webhook is no longer in the settings"}
+    configure(Webhook(url=receiver.url))
+    assert await record.again([first.items[0].id, "nobody"], 0.0) == 1
+    assert await deliver() == {"delivered": 1}
+    assert await record.again(None, 0.0) == 1
+    assert await deliver() == {"delivered": 1}
+    assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 2
+
+
 async def test_what_fails_for_days_is_given_up_and_kept(
     database: Database, receiver: Receiver, configure: Callable[..., None]
 ) -> None:
@@ -218,7 +314,8 @@ async def test_each_webhook_gets_the_types_it_wants_and_garbage_goes_nowhere(dat
         Message(id="2-0", data=b'{"type": 17}'),
     ]
     await feed(database, everything, ends).handle_results(messages)
-    due = await Webhooks(database).claim(2_000.0, 100, 10.0)
+    record = Webhooks(database)
+    due = [d for hook in (everything, ends) for d in await record.claim(hook.url, 2_000.0, 100, 10.0)]
     assert [(d.url, d.type) for d in sorted(due, key=lambda d: (d.url, d.id))] == [
         ("http://a.example/", "call.ended"),
         ("http://a.example/", "call.started"),
@@ -272,5 +369,5 @@ def test_the_signature_is_that_of_the_standard() -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     payload = '{"test": 2432232314}'
     delivery: Any = Delivery(id="msg_p5jXN8AQM9LWM0D4loKWxJek", url="", type="", payload=payload, next_at=0.0)
-    headers = headers_of(delivery, secret, 1_614_265_330.0)
+    headers = headers_of(delivery, [secret], 1_614_265_330.0)
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="

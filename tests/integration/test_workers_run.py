@@ -50,7 +50,7 @@ class Place:
     def environment(self, webhook: str = "") -> dict[str, str]:
         lines = [f'[database]\nurl = "sqlite:///{self.folder}/record.db"\n[redis]\nurl = "{self.url}"']
         if webhook:
-            lines.append(f'[[webhooks]]\nurl = "{webhook}"')
+            lines.append(f'[outbound]\ninternal = ["127.0.0.0/8"]\n[[webhooks]]\nurl = "{webhook}"')
         path = self.folder / "cadencia.toml"
         path.write_text("\n".join(lines), encoding="utf-8")
         return os.environ | {"CADENCIA_CONFIG": str(path)}

@@ -97,6 +97,12 @@ def test_it_has_every_module_script_and_migration(names: set[str]) -> None:
     assert versions <= names
 
 
+def test_it_has_the_mappings_of_crms(names: set[str]) -> None:
+    shipped = {f"dialer/crm/mappings/{path.name}" for path in (CONFIG / "crm").glob("*.toml")}
+    assert len(shipped) >= 6
+    assert shipped <= names
+
+
 def test_it_has_the_jurisdictions_and_can_be_asked_why(names: set[str], installed: Path, tmp_path: Path) -> None:
     shipped = {f"dialer/compliance/jurisdictions/{path.name}" for path in (CONFIG / "jurisdictions").glob("*.toml")}
     assert {name for name in names if name.endswith(".toml")} == shipped | {

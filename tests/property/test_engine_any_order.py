@@ -2,6 +2,7 @@
 
 - every call that started ends exactly once, with one FinishCall;
 - an agent is given one call at a time, and only while idle;
+- an agent is kept for one contact at a time, and every wish for a call is answered once;
 - channels of trunks, unanswered counts and deadlines go back to nothing when all is over;
 - the same events give the same outputs.
 """
@@ -19,7 +20,9 @@ from dialer.core import notices as ntc
 from dialer.core.agent import AgentState
 from dialer.core.campaign import Campaign, CampaignState, MachineDetection
 from dialer.core.floor import Output
-from dialer.core.ids import AgentId, CallId, MessageId
+from dialer.core.hold import HoldState
+from dialer.core.ids import AgentId, CallId, ContactId, MessageId
+from dialer.core.promise import Due
 from tests.engine_harness import CAMPAIGN, PBX, Harness
 
 AGENTS = ("anna", "ben", "carla")
@@ -30,7 +33,7 @@ steps = st.lists(
             [
                 "ring", "answer", "machine", "human", "join", "hang_up", "fail", "message", "purge", "advance",
                 "ready", "pause", "sign_out", "sign_in", "phone_gone", "phone_up", "agent_hangs_up", "dispose",
-                "server_lost", "server_back", "order",
+                "server_lost", "server_back", "order", "due", "ask", "hold_back", "answer_late",
             ]
         ),
         st.integers(min_value=0, max_value=7),
@@ -69,6 +72,25 @@ def perform(h: Harness, what: str, call: CallId, agent: AgentId, which: int, sec
     match what:
         case "advance":
             return h.advance(seconds)
+        case "hold_back":
+            h.grant = not h.grant
+            return []
+        case "answer_late":
+            requests = h.of(cmd.RequestContact)
+            if not requests:
+                return []
+            h.refused = {"crm-2": "hours"} if which % 2 else {}
+            event = h.answer_to(requests[-1 - which % len(requests)], lent=which % 3 == 0)
+        case "due":
+            due = [
+                Due(contact=ContactId(f"crm-{n}"), agent=whose, due_at=at - n, until_at=at + 60)
+                for n, whose in enumerate((None, agent, AgentId(AGENTS[0]))[: which % 4])
+            ]
+            event = ev.ContactsDue(at=at, campaign=CAMPAIGN, due=tuple(due))
+        case "ask":
+            ref = MessageId(f"ask-{len(h.wishes)}")
+            h.wishes.append(ref)
+            event = ev.CallAsked(at=at, agent=agent, campaign=CAMPAIGN, contact=ContactId(f"crm-{which}"), ref=ref)
         case "ring":
             event = ev.CallRinging(at=at, call=call)
         case "answer":
@@ -129,9 +151,19 @@ def check_reservations(
             busy[output.agent] = output.call
     owners = Counter(c.agent for c in h.engine.floor.calls.values() if c.agent is not None)
     talking = {a.id: a.call for a in h.engine.floor.roster if a.state in {AgentState.RESERVED, AgentState.TALKING}}
-    for agent, call in talking.items():
-        assert call is not None, f"{agent} talks with nobody"
-    assert len({call for call in talking.values() if call in h.engine.floor.calls}) <= sum(owners.values())
+    for one in h.engine.floor.roster:
+        if one.hold is not None:
+            assert one.state is AgentState.RESERVED, f"{one.id} is kept for somebody and {one.state}"
+            assert one.hold.state is not HoldState.OVER
+            assert (one.hold.call is None) is (one.hold.state is HoldState.ASKING)
+        elif one.id in talking:
+            assert one.call is not None, f"{one.id} talks with nobody"
+    kept = [one.hold.contact for one in h.engine.floor.roster if one.hold is not None and one.hold.ref is None]
+    assert len(kept) == len(set(kept)), "two agents are kept for one contact that is due"
+    calls = [one.hold.call for one in h.engine.floor.roster if one.hold is not None and one.hold.call is not None]
+    assert len(calls) == len(set(calls))
+    own = {call for call in talking.values() if call is not None and call in h.engine.floor.calls}
+    assert len(own) <= sum(owners.values())
 
 
 def finish(h: Harness) -> None:
@@ -161,7 +193,9 @@ def test_every_started_call_ends_once_and_nothing_is_left(
     assert set(floor.trunks.channels().values()) == {0}
     run = floor.campaigns[CAMPAIGN]
     assert (run.unanswered.total(), len(run.calls), len(run.waiting)) == (0, 0, 0)
-    assert all(kind != "ring" for kind, _ in floor.timers._at)
+    assert all(kind not in {"ring", "hold"} for kind, _ in floor.timers._at)
+    assert all(agent.hold is None for agent in floor.roster)
+    assert Counter(answer.ref for answer in h.of(ntc.CallRequestAnswered)) == Counter(h.wishes)
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -13,14 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from dialer.compliance.rules import KeyPart, Span
-from dialer.core.ids import CallId, CampaignId
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId
 from dialer.core.outcome import Outcome
 from dialer.core.permit import Permit
-from dialer.queues.cap_law import AnyCap, cap_law
+from dialer.core.promise import Promise
+from dialer.queues.cap_law import AnyCap, CapLaw, cap_law
 from dialer.queues.connection import connect
 from dialer.queues.embedded import EmbeddedServer
 from dialer.queues.journal import RefusalEntry
-from dialer.queues.port import LiveState, MarkLive, Queues, Refuse, Release
+from dialer.queues.port import LiveState, MarkLive, Queues, Refuse, Release, Reservation
 from tests.compliance_rules import cap_rule, cooldown_rule
 from tests.queue_worlds import NOW, MemoryWorld, RedisWorld, contact, finish, phone
 
@@ -31,8 +34,11 @@ CAMPAIGNS = st.sampled_from([CampaignId("c1a"), CampaignId("c2b")])
 IDS = st.integers(1, 12)
 PHONES = st.integers(1, 8)
 SCOPES = st.sampled_from(["c1a", "c2b", "*"])
+LISTS = st.sampled_from(["c1a", "c2b", "*", "account:a1", "account:7"])
+#: What follows a number's digits on a list: nothing, or all of this many numbers are meant.
+CUTS = st.sampled_from([0, 0, 1, 2, 9])
 DELAYS = st.sampled_from([0.0, 5.0, 40.0])
-PERSONS = st.sampled_from([{}, {"person": "p1"}, {"person": 2}])
+PERSONS = st.sampled_from([{}, {"person": "p1"}, {"person": 2, "account": 7}, {"account": "a1"}])
 OUTCOMES = st.sampled_from([Outcome.BUSY, Outcome.ABANDONED, Outcome.FAILED])
 #: Windows end between the moments at which anything is asked, which are all multiples of five seconds: the scripts know
 #: the time of a reservation to some milliseconds, and round it up.
@@ -67,6 +73,17 @@ ODD = st.one_of(
             b'{"op":"remove","phone":"+0600000001"}',
             '{"id":"ñ","campaign":"c1a","contact":"c2","reason":"pagó"}'.encode(),
             b'{"id":"\xed\xa0\x80"}',
+            b'{"op":"add","phone":"0034 600 00*","scope":"c1a","source":"key","by":7}',
+            b'{"op":"add","phone":"+34 60 000*","expires":"2027-01-15T08:00:20.5Z"}',
+            b'{"op":"add","phone":"*"}',
+            b'{"op":"add","phone":"+*"}',
+            b'{"op":"add","phone":"+34*6*"}',
+            b'{"op":"add","phone":"+1234567890123456*"}',
+            b'{"op":"add","phone":"+34600000001","scope":"account:"}',
+            b'{"op":"add","phone":"+34600000001","scope":"account:a\\u0009b"}',
+            b'{"op":"add","phone":"+34600000001","scope":"account:\\ud800"}',
+            b'{"op":"add","phone":"+34600000001","source":[]}',
+            b'{"op":"add","phone":"+34600000001","by":{}}',
         ]
     ),
 )
@@ -126,21 +143,61 @@ class GateModel(RuleBasedStateMachine):
             ]
             assert self.run(redis.offer(offered)) == self.run(memory.offer(offered))
 
+    @rule(campaign=CAMPAIGNS, n=IDS, number=PHONES, after=DELAYS, agent=st.sampled_from([None, AgentId("ana")]),
+          made=st.integers(0, 2))  # fmt: skip
+    def promise(
+        self, campaign: CampaignId, n: int, number: int, after: float, agent: AgentId | None, made: int
+    ) -> None:
+        at = self.now + after
+        promised = Promise(
+            campaign=campaign, contact=ContactId(f"c{n}"), at=at, agent=agent, fallback_at=at + 5, until_at=at + 40
+        )
+        offered = contact(n, number, campaign=campaign, not_before_at=at)
+        memory, redis = self.nodes[0]
+        assert self.run(redis.promise(offered, promised, made)) == self.run(memory.promise(offered, promised, made))
+
+    @rule(campaign=CAMPAIGNS, n=IDS, number=PHONES)
+    def lend(self, campaign: CampaignId, n: int, number: int) -> None:
+        memory, redis = self.nodes[0]
+        lent = contact(n, number, campaign=campaign)
+        assert self.run(redis.lend(lent)) == self.run(memory.lend(lent))
+
+    @rule(campaign=CAMPAIGNS, node=st.integers(0, 1), n=IDS, rules=LAWS, number=st.none() | PHONES)
+    def reserve_contact(
+        self, campaign: CampaignId, node: int, n: int, rules: tuple[AnyCap, ...], number: int | None
+    ) -> None:
+        asked = None if number is None else phone(number)
+        self.calls += 1
+        call, named = CallId(f"k{self.calls - 1}"), ContactId(f"c{n}")
+        self.reserve_in_both(
+            node,
+            rules,
+            lambda queues, law: queues.reserve_contact(campaign, named, call, self.now, caps=law, phone=asked),
+        )
+
     @rule(campaign=CAMPAIGNS, node=st.integers(0, 1), count=st.integers(1, 6), rules=LAWS)
     def reserve(self, campaign: CampaignId, node: int, count: int, rules: tuple[AnyCap, ...]) -> None:
-        law = cap_law(rules, self.now, ["Europe/Madrid"]) if rules else None
         calls = [CallId(f"k{self.calls + k}") for k in range(count)]
         self.calls += count
+        self.reserve_in_both(node, rules, lambda queues, law: queues.reserve(campaign, calls, self.now, caps=law))
+
+    def reserve_in_both(
+        self,
+        node: int,
+        rules: tuple[AnyCap, ...],
+        ask: Callable[[Queues, CapLaw | None], AbstractAsyncContextManager[Reservation]],
+    ) -> None:
+        law = cap_law(rules, self.now, ["Europe/Madrid"]) if rules else None
 
         async def through(queues: Queues) -> Any:
-            async with queues.reserve(campaign, calls, self.now, caps=law) as reservation:
+            async with ask(queues, law) as reservation:
                 return reservation
 
         memory, redis = (self.run(through(queues)) for queues in self.nodes[node])
         seen = [
             (
                 [(p.call, p.contact, p.phone, p.attempt_number, p.name) for p in r.granted.permits],
-                (r.granted.refusals, r.granted.ready, r.granted.later),
+                (r.granted.refusals, r.granted.ready, r.granted.later, r.lent, r.retry_at is None),
                 [(p.call, p.kind, p.ref, p.reason) for p in r.purged],
             )
             for r in (memory, redis)
@@ -163,14 +220,14 @@ class GateModel(RuleBasedStateMachine):
                 self.run(queues.write([done]))
         del self.permits[before:]
 
-    @rule(data=st.data(), retry=st.none() | DELAYS, twice=st.booleans(), outcome=OUTCOMES)
-    def finish(self, data: st.DataObject, retry: float | None, twice: bool, outcome: Outcome) -> None:
+    @rule(data=st.data(), retry=st.none() | DELAYS, twice=st.booleans(), outcome=OUTCOMES, needs=st.booleans())
+    def finish(self, data: st.DataObject, retry: float | None, twice: bool, outcome: Outcome, needs: bool) -> None:
         if self.permits:
             node, *permits = self.permits.pop(data.draw(st.integers(0, len(self.permits) - 1)))
             for queues, permit in zip(self.nodes[node], permits, strict=True):
                 retry_at = None if retry is None else self.now + retry
                 done = finish(permit, retry_at=retry_at, outcome=outcome, at=self.now - 5)
-                self.run(queues.write([done] * (1 + twice)))
+                self.run(queues.write([replace(done, needs_agent=needs)] * (1 + twice)))
 
     @rule(data=st.data(), later=st.none() | DELAYS, dialed=st.booleans(), how=st.sampled_from(["", "hours", "refused"]))
     def release(self, data: st.DataObject, later: float | None, dialed: bool, how: str) -> None:
@@ -203,9 +260,10 @@ class GateModel(RuleBasedStateMachine):
             message["phone"] = phone(number)
         self.push("removals", message)
 
-    @rule(scope=SCOPES, number=PHONES, op=st.sampled_from(["add", "remove"]))
-    def list_number(self, scope: str, number: int, op: str) -> None:
-        self.push("dnc", {"id": f"d{self.calls}", "op": op, "phone": phone(number), "scope": scope})
+    @rule(scope=LISTS, number=PHONES, cut=CUTS, op=st.sampled_from(["add", "remove", "remove"]))
+    def list_number(self, scope: str, number: int, cut: int, op: str) -> None:
+        listed = f"{phone(number)[:-cut]}*" if cut else phone(number)
+        self.push("dnc", {"id": f"d{self.calls}", "op": op, "phone": listed, "scope": scope})
 
     @rule(stream=st.sampled_from(["removals", "dnc"]), data=ODD)
     def write_oddly(self, stream: str, data: bytes) -> None:
@@ -238,6 +296,10 @@ class GateModel(RuleBasedStateMachine):
         for campaign in (CampaignId("c1a"), CampaignId("c2b")):
             memory, redis = (self.run(queues.depth(campaign)) for queues in self.nodes[0])
             assert redis == memory
+            holders = [self.run(queues.holders(campaign, phone(1))) for queues in self.nodes[0]]
+            assert holders[1] == holders[0]
+            due = [self.run(queues.due_for_agents(campaign, self.now)) for queues in self.nodes[0]]
+            assert due[1] == due[0]
         said = [[_told(result) for result in self.run(world.results())] for world in (self.memory, self.redis)]
         assert said[1] == said[0]
         assert self.run(self.redis.rejected()) == self.run(self.memory.rejected())

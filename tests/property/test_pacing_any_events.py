@@ -22,6 +22,7 @@ EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("agent_changed"), MOMENTS, SMALL_IDS, STATES),
         st.tuples(st.just("agent_leaving"), MOMENTS, SMALL_IDS, st.booleans()),
+        st.tuples(st.just("agent_leaving"), MOMENTS, SMALL_IDS, st.booleans(), MOMENTS),
         st.tuples(st.just("call_started"), MOMENTS, SMALL_IDS),
         st.tuples(st.just("call_started"), MOMENTS, SMALL_IDS, st.sampled_from([None, "cold", ("hour", 9), 3])),
         st.tuples(st.just("call_ended"), MOMENTS, SMALL_IDS, OUTCOMES),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +15,10 @@ from pacing.callees import Callees
 from pacing.contract import Outcome
 from pacing.distributions import Exponential, Fixed, LogNormal, Mixture, Observed, Uniform
 from pacing.erlang import erlang_b, progressive_occupancy
-from pacing.floor import Breaks, Ending, Floor, Shift, Steps, markov
+from pacing.floor import Breaks, ContactList, Ending, Floor, Segment, Shift, Steps, markov
 from pacing.optimum import MarkovModel, evaluate
 from pacing.simulate import Day, simulate
+from pacing.watched import Watched
 
 
 class DialUpTo:
@@ -32,7 +35,7 @@ class DialUpTo:
         else:
             self._talking.discard(agent)
 
-    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True, at: float | None = None) -> None:
         """The model knows no leaving."""
 
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
@@ -149,6 +152,89 @@ def test_shifts_and_breaks_change_who_is_there() -> None:
     without = simulate(Floor(shifts=floor.shifts, answer=floor.answer, hours=1.0), build("progressive"), seed=1)
     assert without.staffed_s == pytest.approx(4 * 3_600.0 + 4 * 900.0, rel=0.03)
     assert day.staffed_s < 0.95 * without.staffed_s
+
+
+class Listener(Watched):
+    """Notes what a pacer is told besides the calls themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(build("ratio", ratio=2.0))
+        self.ends: list[tuple[Hashable, float]] = []
+        self.segments: list[Hashable] = []
+        self.of_call: dict[Hashable, Hashable] = {}
+        self.answers: Counter[Hashable] = Counter()
+
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True, at: float | None = None) -> None:
+        if at is not None:
+            self.ends.append((agent, at))
+
+    def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
+        self.segments.append(segment)
+        self.of_call[call] = segment
+        super().call_started(now, call, segment)
+
+    def call_answered(self, now: float, call: Hashable) -> None:
+        self.answers[self.of_call[call]] += 1
+        super().call_answered(now, call)
+
+
+PARTS = (Segment(name="warm", share=1.0, factor=1.5), Segment(name="cold", share=3.0, factor=0.5))
+
+
+def test_segments_are_told_with_each_call_and_answer_as_they_should() -> None:
+    floor = Floor(shifts=(Shift(agents=20),), answer=Steps(0.4), talk=Exponential(20.0), segments=PARTS, hours=1.0)
+    listener = Listener()
+    simulate(floor, listener, seed=1)
+    called = Counter(listener.segments)
+    assert called["warm"] / called.total() == pytest.approx(0.25, abs=0.03)
+    for segment, rate in (("warm", 0.6), ("cold", 0.2)):
+        assert listener.answers[segment] / called[segment] == pytest.approx(rate, abs=0.05)
+
+
+def test_a_sorted_list_has_runs_of_one_segment() -> None:
+    floor = Floor(shifts=(Shift(agents=20),), answer=Steps(0.4), segments=PARTS, segment_run=64, hours=0.5)
+    listener = Listener()
+    simulate(floor, listener, seed=1)
+    assert len(listener.segments) > 256
+    assert all(len(set(listener.segments[first : first + 64])) == 1 for first in (0, 64, 128, 192))
+    assert len(set(listener.segments)) == 2
+
+
+def test_attempts_of_a_list_are_told_with_each_call() -> None:
+    contacts = ContactList(contacts=60, attempts=2, retry_after_s=60.0)
+    floor = Floor(shifts=(Shift(agents=5),), answer=Steps(0.2), contacts=contacts, segments=PARTS, hours=2.0)
+    listener = Listener()
+    simulate(floor, listener, seed=1)
+    attempts = Counter(segment[0] for segment in listener.segments if isinstance(segment, tuple))
+    assert attempts[1] == 60
+    assert 20 < attempts[2] < 60
+
+
+def test_segments_that_are_all_alike_change_nobody() -> None:
+    plain = Floor(shifts=(Shift(agents=5),), answer=Steps(0.3), hours=0.5)
+    alike = replace(plain, segments=(Segment(name="all", share=1.0, factor=1.0),))
+    days = [simulate(floor, build("progressive"), seed=3) for floor in (plain, alike)]
+    assert days[0].busy_s == days[1].busy_s
+    assert days[0].dialed == days[1].dialed
+
+
+def test_only_announced_ends_of_shifts_are_told() -> None:
+    shifts = (Shift(agents=1), Shift(agents=2, ends_s=600.0), Shift(agents=2, ends_s=900.0, announced=True))
+    listener = Listener()
+    simulate(Floor(shifts=shifts, answer=Steps(0.3), hours=0.5), listener, seed=1)
+    assert listener.ends == [(3, 900.0), (4, 900.0)]
+
+
+def test_nobody_is_called_on_the_strength_of_agents_about_to_go_home() -> None:
+    """With everybody gone after half an hour, whoever is answered afterwards can only be lost."""
+    lost = []
+    for announced in (False, True):
+        shifts = (Shift(agents=20, ends_s=1_800.0, announced=announced),)
+        floor = Floor(shifts=shifts, answer=Steps(0.6), talk=Exponential(30.0), wrapup=None, hours=0.6)
+        days = [simulate(floor, build("ratio", ratio=1.5), seed=seed) for seed in range(4)]
+        lost.append(sum(float(day.slice_abandoned[1]) for day in days))
+    assert lost[0] > 10
+    assert lost[1] < 0.5 * lost[0]
 
 
 def test_a_step_in_the_answer_rate_and_the_talk_shows_in_the_day() -> None:

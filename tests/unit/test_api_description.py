@@ -41,6 +41,8 @@ def test_every_route_is_described_with_its_errors(description: dict[str, Any]) -
         assert "500" in statuses, where
         if path not in {"/healthz", "/readyz"}:
             assert {"401", "403", "429"} <= statuses, where
+        if method in {"POST", "PUT", "PATCH"} and "415" in statuses:
+            assert operation["requestBody"]["content"], where
         if "requestBody" in operation:
             assert {"400", "413", "415", "422"} <= statuses, where
         if "{" in path and not path.startswith("/api/v1/agents"):

@@ -189,10 +189,11 @@ def test_a_late_verdict_is_recorded_and_does_not_cut_off_the_talk() -> None:
 # ---- purges
 
 
-def test_a_removal_hangs_up_a_ringing_call_and_the_contact_is_never_retried() -> None:
+@pytest.mark.parametrize("kind", ["removal", "dnc"])
+def test_a_removal_hangs_up_a_ringing_call_and_the_contact_is_never_retried(kind: str) -> None:
     h = started("anna", retries={o: RetryRule(delay_s=1, max_attempts=9) for o in Outcome})
     (call,) = h.calls()
-    out = h.feed(ev.CallPurged(at=h.now, call=call, kind="removal", ref=MessageId("m1"), reason="paid"))
+    out = h.feed(ev.CallPurged(at=h.now, call=call, kind=kind, ref=MessageId("m1"), reason="paid"))
     assert h.of(cmd.HangUp, out) == [cmd.HangUp(call=call, server=PBX)]
     assert [r.effect for r in h.of(cmd.ReportPurge, out)] == ["cancelled"]
     h.hang_up(call, cause=16, by=ev.HungUpBy.DIALER)
@@ -209,12 +210,13 @@ def test_a_hang_up_that_overtakes_its_originate_is_asked_for_again() -> None:
     assert not h.of(cmd.HangUp, h.advance(5.0))
 
 
-def test_a_removal_leaves_a_talk_alone_and_says_so() -> None:
+@pytest.mark.parametrize("kind", ["removal", "dnc"])
+def test_a_removal_leaves_a_talk_alone_and_says_so(kind: str) -> None:
     h = started("anna")
     (call,) = h.calls()
     h.answer(call)
     h.join(call)
-    out = h.feed(ev.CallPurged(at=h.now, call=call, kind="removal", ref=MessageId("m1"), reason="paid"))
+    out = h.feed(ev.CallPurged(at=h.now, call=call, kind=kind, ref=MessageId("m1"), reason="paid"))
     assert not h.of(cmd.HangUp, out)
     assert [r.effect for r in h.of(cmd.ReportPurge, out)] == ["too_late"]
 

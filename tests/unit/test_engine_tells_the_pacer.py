@@ -34,7 +34,7 @@ class Told:
     def agent_changed(self, now: float, agent: Hashable, state: str) -> None:
         self.agents[agent] = state
 
-    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True) -> None:
+    def agent_leaving(self, now: float, agent: Hashable, leaving: bool = True, at: float | None = None) -> None:
         self.leaving.append((agent, leaving))
 
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:

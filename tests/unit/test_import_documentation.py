@@ -20,6 +20,8 @@ from dialer.intake.messages import (
 from dialer.intake.phones import PhoneReader
 from dialer.intake.record import RejectReason
 from dialer.intake.rows import ListReader
+from dialer.intake.segments import read_segment
+from dialer.queues.removals import parse_do_not_call, parse_removal
 
 DOCS = Path(__file__).parents[2] / "docs"
 PHONES = PhoneReader("ES")
@@ -51,8 +53,13 @@ def test_the_command_line_example() -> None:
 def test_the_examples_of_callbacks_and_dispositions() -> None:
     (callback,) = blocks("crm/messages.md", "json callbacks")
     assert isinstance(read_callback(callback.encode(), PHONES), Callback)
-    (disposition,) = blocks("crm/messages.md", "json dispositions")
-    assert isinstance(read_disposition(disposition.encode()), Disposition)
+    for disposition in blocks("crm/messages.md", "json dispositions"):
+        assert isinstance(read_disposition(disposition.encode(), PHONES), Disposition)
+
+
+def test_the_example_of_segments() -> None:
+    (example,) = blocks("crm/messages.md", "json segments")
+    assert read_segment(example.encode()).campaign == "loyalty-7"
 
 
 def test_the_example_list() -> None:
@@ -76,3 +83,11 @@ def test_the_delays_of_webhooks_are_those_of_the_page() -> None:
     assert told is not None
     delays = [int(n) * units[unit] for n, unit in re.findall(r"(\d+) (s|min|h)\b", told[1])]
     assert tuple(delays) == RETRIES_S
+
+
+def test_the_examples_of_removals_and_do_not_call() -> None:
+    (removal,) = blocks("crm/messages.md", "json removals")
+    assert parse_removal(removal.encode()).contact == "crm-17"
+    (entry,) = blocks("crm/messages.md", "json dnc")
+    listed = parse_do_not_call(entry.encode())
+    assert (listed.add, listed.phone, listed.source, listed.by) == (True, "+34600111222", "letters", "Eva")

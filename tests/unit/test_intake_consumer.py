@@ -13,7 +13,8 @@ import pytest
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.contact import Contact
 from dialer.core.events import CallDisposed
-from dialer.core.ids import CampaignId, ContactId, Phone
+from dialer.core.ids import AgentId, CampaignId, ContactId, Phone
+from dialer.core.promise import Promise
 from dialer.errors import QueueError
 from dialer.intake.consumer import Intake
 from dialer.intake.desk import ContactDesk
@@ -37,10 +38,11 @@ class World:
         self.results: list[dict[str, Any]] = []
         self.disposed: list[CallDisposed] = []
         self.steps: list[str] = []
+        self.promises: dict[str, Promise] = {}
         self.queue_error: QueueError | None = None
         phones = PhoneReader("ES")
         self.intake = Intake(
-            desk=ContactDesk(self, self, phones),
+            desk=ContactDesk(self, self, phones, self),
             campaigns=Campaigns(),
             contacts=self,
             writer=self,
@@ -73,6 +75,17 @@ class World:
         assert len(set(ids)) == len(ids) <= 1_000
         self.offers.append(ids)
         return [self.answers.get(id, Offered.ADDED) for id in ids]
+
+    async def promise(self, contact: Contact, promise: Promise, attempts: int = 0) -> Offered:
+        (offered,) = await self.offer([contact])
+        return offered
+
+    async def keep(self, promise: Promise, made_at: float) -> None:
+        self.steps.append("promised")
+        self.promises[promise.contact] = promise
+
+    async def drop(self, campaign: CampaignId, contact: ContactId) -> None:
+        self.promises.pop(contact, None)
 
     async def write(self, writes: Sequence[Write]) -> None:
         self.steps.append("published")
@@ -215,6 +228,17 @@ async def test_a_callback_waits_for_its_time_and_its_number_comes_first(world: W
     )
     await world.upsert([known], 0.0)
     await world.intake.handle_callbacks([message(callback(agent="agent01"))])
+    assert world.steps[-4:] == ["stored", "promised", "offered", "published"]
+    assert world.promises == {
+        "a": Promise(
+            campaign=WINTER,
+            contact=ContactId("a"),
+            at=NOW + 86_400,
+            agent=AgentId("agent01"),
+            fallback_at=NOW + 86_400 + 900,
+            until_at=NOW + 86_400 + 3_600,
+        )
+    }
     assert world.stored["a"].contact == msgspec.structs.replace(
         known,
         phones=(Phone("+34600333444"), Phone("+34600111222")),
@@ -263,6 +287,7 @@ async def test_callbacks_that_cannot_be_made_are_rejected(world: World, changes:
     assert result["type"] == "callback.rejected"
     assert result["reason"].startswith(f"{reason}: ")
     assert result["ref"] == "m-1"
+    assert world.promises == {}
 
 
 async def test_dispositions_are_told_to_the_engine(world: World) -> None:

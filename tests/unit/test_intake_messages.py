@@ -199,7 +199,7 @@ def test_callbacks() -> None:
 )
 def test_dispositions_keep_the_amount_as_it_was_written(amount: object, kept: str | None) -> None:
     message = {"id": "m", "call": "c-1", "code": "SALE", "amount": amount, "notes": "two\nlines"}
-    disposition = read_disposition(json.dumps(message).encode())
+    disposition = read_disposition(json.dumps(message).encode(), PHONES)
     assert isinstance(disposition, Disposition)
     assert (disposition.amount, disposition.code, disposition.notes) == (kept, "SALE", "two\nlines")
 
@@ -207,9 +207,10 @@ def test_dispositions_keep_the_amount_as_it_was_written(amount: object, kept: st
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"amount": "a lot"},
-        {"amount": 1e300},
-        {"amount": "1,5"},
+        {"amount": [1]},
+        {"callback": {"at": "tomorrow"}},
+        {"callback": {"at": "2026-03-01T16:00:00Z", "phone": "no"}},
+        {"callback": {"at": "2026-03-01T16:00:00Z", "agent": "a b"}},
         {"code": " "},
         {"code": "x" * 65},
         {"code": "A\nB"},
@@ -220,4 +221,4 @@ def test_dispositions_keep_the_amount_as_it_was_written(amount: object, kept: st
 )
 def test_dispositions_that_cannot_be_used(wrong: dict[str, Any]) -> None:
     message = {"id": "m", "call": "c-1", "code": "SALE"} | wrong
-    assert isinstance(read_disposition(json.dumps(message).encode()), Rejected)
+    assert isinstance(read_disposition(json.dumps(message).encode(), PHONES), Rejected)

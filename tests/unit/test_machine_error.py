@@ -96,3 +96,12 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 )  # fmt: skip
 def test_what_a_disposition_says(code: str, machine: bool) -> None:
     assert says_machine(code) is machine
+
+
+@given(drops=st.integers(0, 500), machines=st.integers(0, 500), people=st.integers(1, 500))
+def test_drops_less_the_machines_that_agents_see_give_the_share_as_counted(
+    drops: int, machines: int, people: int
+) -> None:
+    counted = AnswerCounts(live_answers=drops + machines + people, abandoned=drops)
+    real = drops * (1 - machines / (machines + people))
+    assert counted.ratio == pytest.approx(real / (real + people))

@@ -118,11 +118,15 @@ def full() -> Metrics:
         metrics.apply(notice)
         view.apply(notice)
     metrics.removal_applied("cancelled", 0.003)
+    metrics.do_not_call_registry("national", entries=7, age_s=86_400.0, usable=True)
     metrics.do_not_call_applied("applied", 0.004)
     metrics.list_progress(W, loaded=200, called=50)
     metrics.ami_round_trip(0.001)
     metrics.event_loop_lag(0.002)
     metrics.webhook_delivery("delivered")
+    metrics.crm_contacts(W, "accepted", 3)
+    metrics.crm_updates(W, "delivered", 2)
+    metrics.crm_lag(W, waiting=1, update_lag_s=2.0, pull_lag_s=30.0, failures=0)
     metrics.pacing_journal_dropped(2)
     for queue in QueueName:
         metrics.queue_depth(queue, 3)
@@ -144,7 +148,7 @@ def test_names_units_and_labels(text: str) -> None:
         assert family.samples, family.name
         assert not re.search(r"_(ms|milliseconds|minutes|percent|pct)\b", family.name), family.name
         for sample in family.samples:
-            assert set(sample.labels) <= {"campaign", "outcome", "state", "reason", "node", "le"}, sample
+            assert set(sample.labels) <= {"campaign", "outcome", "state", "reason", "node", "registry", "le"}, sample
             assert not sample.name.endswith("_created")
 
 

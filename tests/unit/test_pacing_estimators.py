@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pacing.distributions import Fixed, LogNormal
-from pacing.estimators.durations import BINS, EDGES_S, MIDDLES_S, DurationModel, Fork, bin_counts
+from pacing.estimators.durations import BINS, EDGES_S, MIDDLES_S, DurationModel, Fork, bin_of
 from pacing.estimators.memory import Pace, keep
 from pacing.estimators.ringing import RingingModel
 from pacing.intervals import FloatArray
@@ -107,6 +109,20 @@ def test_the_rest_of_a_lognormal_talk_depends_on_the_time_elapsed() -> None:
     assert model.mean_s == pytest.approx(120.0, rel=0.12)
 
 
+@given(
+    durations=st.lists(st.floats(0.1, 20_000.0), min_size=1, max_size=40),
+    horizons=st.lists(st.floats(0.0, 200.0), min_size=1, max_size=8),
+)
+def test_what_remains_is_what_the_chances_to_last_say(durations: list[float], horizons: list[float]) -> None:
+    model = DurationModel(prior_mean_s=100.0, prior_ends=3.0)
+    for seconds in durations:
+        model.ended(0.0, seconds)
+    model.refit(1.0, np.array([30.0, 14_300.0]))
+    for more in (np.array(horizons), np.array([*horizons, 5.0])):
+        whole = model.survival(MIDDLES_S[:, None] + more[None, :])
+        np.testing.assert_allclose(model.remaining(more) * model.survival(MIDDLES_S)[:, None], whole, rtol=1e-9)
+
+
 def test_a_fixed_wrapup_is_known_to_end_when_it_ends() -> None:
     model = DurationModel(prior_mean_s=60.0, prior_ends=3.0)
     _finish(model, Fixed(20.5).sample(np.random.default_rng(1), 500))
@@ -138,7 +154,7 @@ def test_talks_cut_off_by_a_sign_out_are_not_taken_for_ends() -> None:
 
 def test_no_duration_falls_outside_the_bins() -> None:
     ages = np.array([0.0, 0.5, 39.9, 40.0, 100.0, 1e6])
-    assert bin_counts(ages).sum() == len(ages)
+    assert np.all((bin_of(ages) >= 0) & (bin_of(ages) < BINS))
     assert len(EDGES_S) == BINS + 1
     model = DurationModel(prior_mean_s=100.0, prior_ends=3.0)
     model.ended(1e6, 1e6)

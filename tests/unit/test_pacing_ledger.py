@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 
 from pacing.contract import AgentState, Outcome
 from pacing.ledger import Ledger
 from pacing.rule import Rule
+from pacing.shifts import ShiftEnds
 
 
 class Recorder(Rule):
@@ -182,6 +184,88 @@ def test_leaving_can_be_taken_back_and_means_nothing_for_agents_who_are_away() -
     ledger.agent_leaving(7.0, "anna", leaving=False)
     assert (ledger.leaving, ledger.talking) == (0, 1)
     assert ledger.agent_ages(10.0, AgentState.TALKING).tolist() == [5.0]
+
+
+def _at_the_end_of_a_shift() -> Ledger:
+    """Anna's shift ends after 100 s, Ben's does not."""
+    ledger, _ = _ledger()
+    ledger.agent_leaving(0.0, "anna", leaving=True, at=100.0)  # before she is there
+    for agent in ("anna", "ben"):
+        ledger.agent_changed(0.0, agent, "idle")
+    return ledger
+
+
+def test_an_agent_is_not_counted_on_shortly_before_the_end_of_the_shift() -> None:
+    ledger = _at_the_end_of_a_shift()
+    ledger.agent_changed(10.0, "anna", "away")  # a break moves nothing
+    ledger.agent_changed(40.0, "anna", "idle")
+    ledger.sweep(80.0)
+    assert (ledger.idle, ledger.leaving) == (2, 0)
+    ledger.sweep(90.0)
+    assert (ledger.idle, ledger.staffed, ledger.leaving) == (1, 1, 1)
+    ledger.agent_changed(101.0, "anna", "away")
+    assert ledger.leaving == 0
+    ledger.sweep(200.0)
+    ledger.agent_changed(300.0, "anna", "idle")  # another shift
+    ledger.sweep(400.0)
+    assert (ledger.idle, ledger.leaving) == (2, 0)
+
+
+def test_whoever_stays_after_the_shift_is_counted_on_again() -> None:
+    ledger = _at_the_end_of_a_shift()
+    ledger.sweep(90.0)
+    ledger.sweep(150.0)
+    assert ledger.leaving == 1
+    ledger.sweep(161.0)  # idle for a minute since the end
+    assert (ledger.idle, ledger.leaving) == (2, 0)
+
+    ledger = _at_the_end_of_a_shift()
+    ledger.agent_changed(50.0, "anna", "talking")
+    for now in (90.0, 200.0, 300.0):
+        ledger.sweep(now)
+    assert (ledger.talking, ledger.leaving) == (0, 1)  # that talk is taken to be the last
+    ledger.agent_changed(310.0, "anna", "idle")
+    assert (ledger.idle, ledger.leaving) == (2, 0)
+
+
+def test_the_end_of_a_shift_can_be_moved_and_taken_back() -> None:
+    ledger = _at_the_end_of_a_shift()
+    ledger.agent_leaving(50.0, "anna", leaving=True, at=500.0)
+    ledger.sweep(95.0)
+    assert ledger.leaving == 0
+    ledger.sweep(495.0)
+    assert ledger.leaving == 1
+    ledger.agent_leaving(496.0, "anna", leaving=False)
+    assert (ledger.leaving, ledger.ignored_events) == (0, 0)
+    ledger.agent_leaving(497.0, "ben", leaving=True, at=600.0)
+    ledger.agent_leaving(498.0, "ben", leaving=False)
+    ledger.sweep(595.0)
+    assert (ledger.leaving, ledger.ignored_events) == (0, 0)
+
+
+def test_an_end_that_cannot_be_changes_nothing() -> None:
+    ledger = _at_the_end_of_a_shift()
+    ledger.sweep(10.0)
+    for at in (math.nan, math.inf, -math.inf, 5.0, 10.0, 100.0):  # no moment, past, known
+        ledger.agent_leaving(10.0, "anna", leaving=True, at=at)
+    ledger.agent_leaving(10.0, "ben", leaving=False, at=20.0)  # says nothing
+    assert ledger.ignored_events == 7
+    ledger.sweep(60.0)
+    assert ledger.leaving == 0
+
+
+def test_ends_of_shifts_are_bounded() -> None:
+    ends = ShiftEnds(3)
+    assert [ends.tell(agent, 100.0 + agent, 0.0) for agent in range(4)] == [True, True, True, False]
+    assert ends.tell(2, 50.0, 0.0)  # a known agent's may be moved all the same
+    assert ends.soon_over(100.0) == [0, 2]
+    assert ends.soon_over(100.0) == []
+    assert ends.over(2, 60.0)
+    assert not ends.over(1, 60.0)
+    assert not ends.tell(9, 200.0, 60.0)
+    assert ends.forget(0)
+    assert not ends.forget(0)
+    assert ends.tell(9, 200.0, 60.0)
 
 
 def test_each_ringing_call_keeps_its_segment() -> None:

@@ -196,6 +196,19 @@ def test_agents_who_leave_are_not_counted_on() -> None:
     assert decision.dial < plain.decide(now + 1.0).dial
 
 
+def test_agents_whose_shift_ends_before_an_answer_can_come_are_not_counted_on() -> None:
+    def dial(ends_in_s: float | None) -> int:
+        pacer = build("predictive")
+        now = _trained(pacer)
+        for agent in range(8):
+            if ends_in_s is not None:
+                pacer.agent_leaving(now, agent, at=now + 2.0 + ends_in_s)
+        return pacer.decide(now + 2.0).dial
+
+    assert dial(2.0) < dial(None)
+    assert dial(600.0) == dial(None)
+
+
 @pytest.mark.parametrize("part", [field.name for field in dataclasses.fields(Parts)])
 def test_an_ablation_changes_what_is_decided(part: str) -> None:
     floor = Floor(shifts=(Shift(agents=8),), answer=Steps(0.5), talk=LogNormal(40.0, 0.9), hours=0.5)

@@ -12,6 +12,7 @@ import pytest
 from dialer.twin.files import read_toml, scenario_of
 from pacing.contract import Outcome
 from pacing.distributions import Exponential, Gamma, LogNormal, Mixture, Observed
+from pacing.floor import Segment
 from pacing.scenario import read_scenario
 from pacing.tables import MissingKey, ScenarioError, UnknownKey
 
@@ -45,6 +46,7 @@ def test_every_key_finds_its_place() -> None:
         """
         starts_at = "08:00"
         hours = 10
+        segment_run = 40
         [[shifts]]
         agents = 5
         from = "08:30"
@@ -52,6 +54,13 @@ def test_every_key_finds_its_place() -> None:
         [[shifts]]
         agents = 3
         from = "12:00"
+        announced = true
+        [[segments]]
+        share = 3
+        factor = 0.5
+        [[segments]]
+        name = "warm"
+        factor = 2
         [answer]
         rate = 0.2
         by_hour = { "10:00" = 0.3, "12:00" = 0.1 }
@@ -84,6 +93,12 @@ def test_every_key_finds_its_place() -> None:
     floor = scenario.floor
     assert [(shift.begins_s, shift.ends_s) for shift in floor.shifts] == [(1_800.0, 28_800.0), (14_400.0, float("inf"))]
     assert scenario.agents == 8
+    assert [shift.announced for shift in floor.shifts] == [False, True]
+    assert floor.segments == (
+        Segment(name="segment 1", share=3.0, factor=0.5),
+        Segment(name="warm", share=1.0, factor=2.0),
+    )
+    assert floor.segment_run == 40
     assert [floor.answer.at(hour * 3_600.0) for hour in (0, 2, 5)] == [0.2, 0.3, 0.1]
     assert floor.mix == ((18_000.0, (5.0, 1.0)),)
     assert floor.endings[0].outcome is Outcome.MACHINE
@@ -143,6 +158,10 @@ def test_every_key_finds_its_place() -> None:
         ("[list]\nattempts = 3", "list.contacts", "is missing"),
         ('[list]\ncontacts = 5\nwhen_through = "stop"', "list.when_through", "one of end, idle"),
         ("[breaks]\nevery = 5", "breaks.every", "a table"),
+        ("[[shifts]]\nagents = 1\nannounced = 1", "shifts[0].announced", "true or false"),
+        ("segment_run = 0", "segment_run", "a whole number from 1"),
+        ("[[segments]]\nshare = -1", "segments[0].share", "from 0"),
+        ("[[segments]]\nshare = 0", "segments.share", "a positive number"),
     ],
 )
 def test_an_error_names_the_key_and_what_it_may_be(text: str, key: str, says: str) -> None:

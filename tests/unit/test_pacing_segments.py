@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pacing import Pacer, build
 from pacing.segments import MOST_SEGMENTS, SegmentRates, SegmentSlots
@@ -19,28 +21,65 @@ def test_a_hint_keeps_its_number_and_the_oldest_makes_room() -> None:
     assert slots.slot(("hour", 0)) == (1, False)
 
 
+def _ratio(rates: SegmentRates, segment: int) -> float:
+    return float(rates.of(np.array([segment]))[0])
+
+
 def test_a_segment_speaks_for_itself_as_far_as_it_has_been_heard() -> None:
     rates = SegmentRates()
     for _ in range(10):
         rates.resolved(1, 0.2, answered=True)
-    few = float(rates.ratios[1])
-    assert 1.5 < few < 3.0  # ten of ten, where two were expected: five times as often, shrunk
-    for place in range(1_000):
+    few = _ratio(rates, 1)
+    assert 1.3 < few < 3.0  # ten of ten, where two were expected: five times as often, shrunk
+    for _ in range(200):
+        rates.resolved(0, 0.2, answered=False)
+        for place in range(5):
+            rates.resolved(2, 0.2, answered=place < 1)
+    assert _ratio(rates, 2) == pytest.approx(_ratio(rates, 0))  # one in five, like all of them
+    for place in range(4_000):
         rates.resolved(2, 0.2, answered=place % 10 < 1)
-    assert float(rates.ratios[2]) == pytest.approx(0.5, abs=0.06)
-    rates.resolved(0, 0.2, answered=True)
-    assert rates.of(np.array([0, 1, 3])).tolist() == [1.0, few, 1.0]
+        rates.resolved(0, 0.2, answered=place % 10 < 3)
+    assert 0.3 < _ratio(rates, 2) / _ratio(rates, 0) < 0.65
+    assert _ratio(rates, 3) == _ratio(rates, 0)
     rates.forget(1)
-    assert float(rates.ratios[1]) == 1.0
+    assert _ratio(rates, 1) == _ratio(rates, 0)
 
 
 def test_a_segment_that_changes_is_followed() -> None:
     rates = SegmentRates()
-    for place in range(5_000):
-        rates.resolved(1, 0.2, answered=place % 10 < 1)
-    for place in range(5_000):
-        rates.resolved(1, 0.2, answered=place % 10 < 4)
-    assert float(rates.ratios[1]) == pytest.approx(2.0, abs=0.15)
+    for share in (1, 4):
+        for place in range(5_000):
+            rates.resolved(1, 0.2, answered=place % 10 < share)
+            rates.resolved(0, 0.2, answered=place % 10 < 4 - share)
+    # Nearly four in ten against none.
+    assert _ratio(rates, 1) / _ratio(rates, 0) > 1.7
+
+
+def test_the_rate_of_a_campaign_is_that_of_the_segments_called_lately() -> None:
+    rates = SegmentRates()
+    for place in range(4_000):
+        rates.started(1 + place % 2)
+        rates.resolved(1 + place % 2, 0.25, answered=place % 5 < 2 if place % 2 else place % 20 == 0)
+    apart = _ratio(rates, 2) / _ratio(rates, 1)
+    assert apart > 2.5  # .4 against .1
+    # Now the poor ones alone: the campaign's rate falls to theirs, and a ratio to it must not count that twice.
+    for place in range(2_000):
+        rates.started(1)
+        rates.resolved(1, 0.1, answered=place % 10 == 0)
+    assert _ratio(rates, 1) == pytest.approx(1.0, abs=0.05)
+    assert rates.mix == pytest.approx(1.0, abs=0.05)
+    assert _ratio(rates, 2) > 2.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0.0, 1.0), st.booleans()), max_size=300))
+def test_ratios_stay_within_reason(resolved: list[tuple[int, float, bool]]) -> None:
+    rates = SegmentRates()
+    for segment, rate, answered in resolved:
+        rates.started(segment)
+        rates.resolved(segment, rate, answered=answered)
+        ratios = rates.of(np.arange(6))
+        assert np.all((ratios >= 0.01) & (ratios <= 60.0))
+        assert 0.01 <= rates.mix <= 60.0
 
 
 def _trained(pacer: Pacer) -> float:

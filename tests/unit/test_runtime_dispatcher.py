@@ -9,7 +9,7 @@ import pytest
 from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
-from dialer.core.ids import AgentId, CallId, ContactId, Phone
+from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone
 from dialer.core.permit import Permit
 from dialer.queues.port import Finish, LiveState, MarkLive, Publish, Release
 from dialer.switch.port import HandOver
@@ -125,6 +125,36 @@ async def test_every_command_reaches_its_door(floor: RuntimeFloor) -> None:
     ]  # fmt: skip
     kinds = [w.result["type"] for w in floor.outbox._waiting if isinstance(w, Publish)]
     assert kinds == ["call.started", "call.answered", "call.connected", "removal.too_late", "call.disposed"]
+    floor.dispatcher.close()
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_how_long_a_removal_took_is_told_when_the_hang_up_is_with_the_switch(
+    floor: RuntimeFloor, answered: bool
+) -> None:
+    told: list[tuple[str, str, float]] = []
+    hung_up: list[int] = []
+
+    def applied(kind: str, effect: str, latency_s: float) -> None:
+        told.append((kind, effect, latency_s))
+        hung_up.append(len(floor.switch.of(cmd.HangUp)))
+
+    floor.dispatcher._purge_applied = applied
+    floor.work("anna")
+    floor.dispatcher.feed(granted(floor))
+    if answered:
+        floor.dispatcher.feed(ev.CallAnswered(at=floor.clock.now(), call=CALL))
+        floor.dispatcher.feed(ev.CallJoined(at=floor.clock.now(), call=CALL, agent=AgentId("anna")))
+    purge = ev.CallPurged(
+        at=floor.clock.now(), call=CALL, kind="removal", ref=MessageId("m1"), reason="", waited_s=0.25
+    )
+    floor.dispatcher.feed(purge)
+    ((kind, effect, latency_s),) = told
+    assert (kind, effect) == ("removal", "too_late" if answered else "cancelled")
+    assert latency_s >= 0.25
+    assert hung_up == [0 if answered else 1]
+    floor.dispatcher.feed(ev.CallPurged(at=purge.at, call=CALL, kind="removal", ref=MessageId("m2"), reason=""))
+    assert len(told) == 1, "when that one was written is not known"
     floor.dispatcher.close()
 
 

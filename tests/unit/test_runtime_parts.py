@@ -217,6 +217,8 @@ class Listeners:
 
     def __init__(self, count: int = 1) -> None:
         self.heard: list[Mapping[str, object]] = []
+        self.ids: list[str] = []
+        self.began: list[str] = []
         self._count = count
         self._came = asyncio.Event()
         self.come(count)
@@ -236,9 +238,14 @@ class Listeners:
         """Wait for the first."""
         await self._came.wait()
 
-    def publish(self, result: Mapping[str, object]) -> None:
+    def begin(self, position: str) -> None:
+        """Hear where it begins."""
+        self.began.append(position)
+
+    def publish(self, result: Mapping[str, object], id: str) -> None:
         """Hear a result."""
         self.heard.append(result)
+        self.ids.append(id)
 
 
 async def test_results_are_read_only_while_somebody_listens_and_from_that_moment_on(
@@ -281,6 +288,7 @@ async def test_results_are_followed_over_an_outage_and_past_what_is_none(monkeyp
         tasks.start("results", results_feed.follow(cast("Redis", redis), "results", audience))
         await eventually(lambda: len(redis.asked) == 5)
     assert [result["type"] for result in audience.heard] == ["call.started", "call.ended"]
+    assert (audience.began, audience.ids) == (["0-9"], ["1-0", "6-0"])
     assert redis.asked == [b"0-9", b"0-9", b"4-0", b"4-0", b"6-0"], (
         "begins behind what was there, and goes on from there"
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
+from dialer.compliance.evidence import suppression_key
 from dialer.compliance.registry import Consulted, Edition, Registries
 from dialer.compliance.rules import Basis
 from dialer.compliance.screening import Admitted, Screening, TurnedAway, terms_of
+from dialer.compliance.suppression import Suppressions
 from dialer.compliance.zones import Called
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CallId, CampaignId, ContactId, Phone
@@ -55,6 +58,7 @@ class Policy:
     name = "robinson"
     max_age_days: float | None = 30.0
     campaigns: Sequence[str] = ("*",)
+    answers: Sequence[str] = ("ES-robinson",)
 
 
 def screening(listed: Mapping[int, str] | None = None, source_date: date = date(2026, 11, 20)) -> Screening:
@@ -107,7 +111,7 @@ def test_a_verdict_does_not_outlast_the_hours() -> None:
 
 
 def test_opt_in_needs_consent_and_says_which_it_was() -> None:
-    desk = screening()
+    desk = screening({})
     refused = judged(desk, permit(), SALES, OPEN)
     assert isinstance(refused, TurnedAway)
     assert (refused.reason, refused.retry_at) == ("consent", OPEN + 6 * 3_600.0)
@@ -121,7 +125,7 @@ def test_opt_in_needs_consent_and_says_which_it_was() -> None:
 def test_a_claim_lifts_a_rule_and_is_kept() -> None:
     claimed = Campaign(id=CampaignId("own"), purpose="marketing", bases=frozenset({"existing_customer"}))
     assert terms_of(claimed).bases == {Basis.EXISTING_CUSTOMER}
-    answer = judged(screening(), permit(), claimed, OPEN)
+    answer = judged(screening({}), permit(), claimed, OPEN)
     assert isinstance(answer, Admitted)
     assert json.loads(answer.verdict)["bases"] == ["existing_customer"]
 
@@ -190,3 +194,66 @@ def test_whoever_asks_why_gets_the_whole_verdict() -> None:
     verdict = screening().explain(Called(phone=Phone("+34600111222")), SALES, SUNDAY, {})
     assert not verdict.permit
     assert {finding.step for finding in verdict.findings if not finding.ok} == {"consent", "hours"}
+
+
+def test_who_was_erased_is_turned_away_for_good_and_not_named() -> None:
+    hashes = [suppression_key("+34600111222", b"k" * 32)]
+    screen = Screening(shipped_book(), lambda: Registries([], {}), Suppressions(hashes, "k" * 32))
+    assert screen.judge(permit(), DEBT, OPEN) == TurnedAway("erased", None, {})
+    assert screen.judge(permit("+34600111223"), DEBT, OPEN) != TurnedAway("erased", None, {})
+    assert screen.problem(DEBT, OPEN) == ""
+    lost = Screening(shipped_book(), lambda: Registries([], {}), Suppressions(hashes))
+    assert "suppression_key" in lost.problem(DEBT, OPEN)
+
+
+ASIDE = "ES-robinson@2020-01-01"
+
+
+@pytest.mark.parametrize(
+    ("listed", "campaign", "source_date", "aside", "says"),
+    [
+        (None, SALES, date(2026, 11, 20), (), 'answers = ["ES-robinson"]'),
+        (None, replace(SALES, jurisdictions=("ES",)), date(2026, 11, 20), (), 'answers = ["ES-robinson"]'),
+        (None, SALES, date(2026, 11, 20), (ASIDE,), ""),
+        (None, DEBT, date(2026, 11, 20), (), ""),
+        ({}, SALES, date(2026, 11, 20), (), ""),
+        ({}, SALES, date(2026, 10, 1), (), "56 days old"),
+        ({}, replace(SALES, id=CampaignId("other")), date(2026, 11, 20), (), ""),
+    ],
+)
+def test_a_registry_that_the_law_demands_is_asked_or_nobody_is_called(
+    listed: Mapping[int, str] | None, campaign: Campaign, source_date: date, aside: Sequence[str], says: str
+) -> None:
+    made = screening(listed, source_date)
+    desk = Screening(shipped_book(), made._registries, aside=lambda _: aside)
+    answer = judged(desk, permit(consent=CONSENT), campaign, OPEN)
+    problem = desk.problem(campaign, OPEN)
+    if not says:
+        assert isinstance(answer, Admitted)
+        assert problem == ""
+        return
+    assert isinstance(answer, TurnedAway)
+    assert answer.retry_at is not None, "somebody may build it"
+    if campaign.jurisdictions:
+        assert says in problem
+    elif listed is None:
+        assert answer.reason == "registry_missing"
+        assert says in str(answer.evidence)
+        assert problem == "", "elsewhere it may call"
+
+
+def test_a_registry_must_be_as_young_as_the_law_wants_whatever_the_settings_say() -> None:
+    class Patient(Policy):
+        name = "AU-dncr"
+        max_age_days = None
+        answers: Sequence[str] = ()
+
+    consulted = Consulted(registry="AU-dncr", version="v1", source_date=date(2026, 10, 1))
+    edition = Edition(consulted=consulted, numbers=_Numbers({}), count=0)
+    registries = Registries([Patient()], {"AU-dncr": edition})
+    desk = Screening(shipped_book(), lambda: registries)
+    campaign = replace(SALES, jurisdictions=("AU",))
+    assert "56 days old, and the rule allows 30" in desk.problem(campaign, OPEN)
+    young = replace(edition, consulted=replace(consulted, source_date=date(2026, 11, 20)))
+    registries = Registries([Patient()], {"AU-dncr": young})
+    assert desk.problem(campaign, OPEN) == "", "a new version is seen at once"

@@ -8,8 +8,9 @@ import pytest
 
 from dialer.core import agent as agents
 from dialer.core import call as calls
+from dialer.core import hold as holds
 from dialer.core.campaign import ORDERS, Campaign, CampaignState
-from dialer.core.ids import AgentId, CampaignId, ServerName
+from dialer.core.ids import AgentId, CampaignId, ContactId, ServerName
 from dialer.core.roster import Agent
 from dialer.errors import InvalidTransition
 from tests.engine_harness import Harness
@@ -42,6 +43,19 @@ def test_call_table(state: calls.CallState, step: calls.CallStep) -> None:
     else:
         call.take(step)
         assert call.state is expected
+
+
+@pytest.mark.parametrize(("state", "step"), list(itertools.product(holds.HoldState, holds.HoldStep)))
+def test_hold_table(state: holds.HoldState, step: holds.HoldStep) -> None:
+    hold = holds.Hold(campaign=CampaignId("c"), contact=ContactId("crm-1"), state=state)
+    expected = holds.TRANSITIONS.get((state, step))
+    if expected is None:
+        with pytest.raises(InvalidTransition):
+            hold.take(step)
+        assert hold.state is state
+    else:
+        hold.take(step)
+        assert hold.state is expected
 
 
 @pytest.mark.parametrize(("state", "step"), list(itertools.product(agents.AgentState, agents.AgentStep)))

@@ -24,6 +24,7 @@ from workers.settings import load_settings
 EXAMPLES = [
     jobs.import_list(list_id="l-1", campaign="winter", path="/tmp/x.csv", name="x", delete=True),
     jobs.deliver_webhooks(now=1_000.0),
+    jobs.make_report("daily", 1_000.0),
 ]
 
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -14,8 +15,9 @@ from rq import get_current_job
 
 from dialer.core.ids import CampaignId, NodeName
 from dialer.errors import GateNotReady, InputError
-from dialer.intake.importer import Importer, ImportOrder, ImportProgress
+from dialer.intake.importer import Importer, ImportOrder, ImportProgress, Read
 from dialer.intake.jobs import check_list, enqueue
+from dialer.intake.reading import read_apart, reading_without
 from dialer.queues.redis_queues import RedisQueues
 from dialer.runtime.clock import Clock
 from dialer.settings import Settings
@@ -23,6 +25,7 @@ from dialer.storage.contact_scan import ContactScan
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
 from dialer.storage.lists import Lists
+from dialer.storage.suppressions import SuppressionStore
 from workers.settings import load_settings
 
 _META_EVERY_S: Final = 0.5
@@ -80,17 +83,25 @@ async def _run(settings: Settings, order: ImportOrder) -> ImportProgress:
         try:
             if not await queues.prepare():
                 raise GateNotReady("no node has loaded the record into Redis yet: start one (cadencia serve)")
-            importer = Importer(Contacts(database), Lists(database), queues, clock.now, numbers=ContactScan(database))
-            order = replace(
-                order,
-                region=settings.default_region,
-                tried_again=job is not None and bool(job.retries_left),
-            )
-            return await importer.run(order, _telling(clock))
+            with TemporaryDirectory(prefix="cadencia-erased-") as folder:
+                read: Read = read_apart
+                if erased := await SuppressionStore(database).all():
+                    file = Path(folder) / "hashes"
+                    file.write_text("\n".join(erased), "ascii")
+                    read = reading_without(file, settings.compliance.suppression_key)
+                importer = Importer(
+                    Contacts(database), Lists(database), queues, clock.now, read, numbers=ContactScan(database)
+                )
+                return await importer.run(_order(settings, order), _telling(clock))
         finally:
             await queues.close()
     finally:
         await database.close()
+
+
+def _order(settings: Settings, order: ImportOrder) -> ImportOrder:
+    job = get_current_job()
+    return replace(order, region=settings.default_region, tried_again=job is not None and bool(job.retries_left))
 
 
 def _telling(clock: Clock) -> Callable[[ImportProgress], None]:

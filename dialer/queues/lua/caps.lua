@@ -4,8 +4,9 @@
 -- campaign, seller). Its entries have eight bytes, as in dialer/compliance/ledger.py: second of the start, seconds until the
 -- end, facts. It is a field of a hash of about a hundred, which costs little more than its bytes.
 --
--- The ledger of a number has the calls that have ended: the one under way stands in `live`, and there is no other. All
--- others have calls under way as well, from the reservation on, under the second of the reservation.
+-- Ledgers have calls that have ended. A call of a number that is under way stands in `live`, and there is no other. Those of
+-- all other ledgers stand in `caps_live` under the ledger's name, from the reservation on, by the second of it: one hash, in
+-- which a whole batch is entered by one command.
 
 local UNDER_WAY = 4096
 local band, unpack_entry, pack_entry = bit.band, struct.unpack, struct.pack
@@ -110,31 +111,42 @@ local function write_ledger(key, field, packed, keep)
   end
 end
 
--- Enters what has become of a call (nil: it was never made) in place of what stands there since it was reserved ('': nothing).
-local function settle(key, field, block, reserved, entry, now)
+-- How a call under way stands in its ledgers, by the moment of its reservation.
+local function under_way(reserved) return pack_entry('>I4I2I2', ceil(tonumber(reserved)), 0, UNDER_WAY) end
+
+-- Enters a call that has ended.
+local function settle(key, field, block, entry, now)
   local entries = entries_of(call('HGET', key, field) or '')
-  if reserved ~= '' then
-    local mine = pack_entry('>I4I2I2', ceil(tonumber(reserved)), 0, UNDER_WAY)
-    for i, one in ipairs(entries) do
-      if one[4] == mine then
-        table.remove(entries, i)
-        break
-      end
-    end
-  end
-  if entry then
-    local at, lasted, facts = unpack_entry('>I4I2I2', entry)
-    entries[#entries + 1] = {at, lasted, facts, entry}
-  end
+  local at, lasted, facts = unpack_entry('>I4I2I2', entry)
+  entries[#entries + 1] = {at, lasted, facts, entry}
   local out = {}
   for i, one in ipairs(pruned(entries, block, now)) do out[i] = one[4] end
   write_ledger(key, field, concat(out), keep_of(block))
 end
 
--- The same in all ledgers that a call stands in, by their names with commas.
-local function settle_all(names, rules, reserved, entry, now)
+-- A call is under way no more, in all ledgers that it stands in, by their names with commas.
+local function leave_ledgers(names, reserved)
+  if names == '' or reserved == '' then return end
+  local mine = under_way(reserved)
+  for name in string.gmatch(names, '[^,]+') do
+    local all = call('HGET', K.caps_live, name)
+    if all == mine then
+      call('HDEL', K.caps_live, name)
+    elseif all then
+      for p = 1, #all, 8 do
+        if sub(all, p, p + 7) == mine then
+          call('HSET', K.caps_live, name, sub(all, 1, p - 1) .. sub(all, p + 8))
+          break
+        end
+      end
+    end
+  end
+end
+
+-- Enters a call that has ended in the same ledgers.
+local function settle_all(names, rules, entry, now)
   for name in string.gmatch(names, '[^,]+') do
     local key, field = by_name(name)
-    settle(key, field, rules[match(name, '^%a+')] or '', reserved, entry, now)
+    settle(key, field, rules[match(name, '^%a+')] or '', entry, now)
   end
 end

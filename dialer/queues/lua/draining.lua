@@ -1,5 +1,21 @@
 -- Reads the CRM's removals and do-not-call entries from where the gate last stood. In front of gate.lua and drain.lua.
 
+-- When the entry that is being read was written, by this server's clock in milliseconds, as its id has it; and what entries
+-- did: types of results, each followed by the milliseconds until now.
+local written_ms
+local effects = {}
+
+local function age_of(written)
+  rfc3339()
+  return format('%.3f', math.max(0, clock_s * 1000 + clock_us / 1000 - tonumber(written)))
+end
+
+local function tell_crm(result)
+  publish(result)
+  effects[#effects + 1] = result.type
+  effects[#effects + 1] = age_of(written_ms)
+end
+
 local function set_aside(stream, entry, raw, why, ref)
   call('XADD', K.rejected, 'MAXLEN', '~', 10000, '*', 'stream', stream, 'entry', entry, 'reason', why, 'data', raw or '')
   publish({type = 'message.rejected', ref = ref, reason = stream .. ' ' .. entry .. ': ' .. why})
@@ -41,11 +57,12 @@ local function text(value)
   return false
 end
 
-local function digits_of(phone)
+-- Digits of a number with + and country code; of the beginning of one where `least` is fewer than seven.
+local function digits_of(phone, least)
   local s = gsub(gsub(phone, '\194\160', ''), '[%s%-%.%(%)]', '')
   if sub(s, 1, 2) == '00' then s = '+' .. sub(s, 3) end
-  local digits = match(s, '^%+([1-9]%d+)$')
-  if digits and #digits >= 7 and #digits <= 15 then return digits end
+  local digits = match(s, '^%+([1-9]%d*)$')
+  if digits and #digits >= (least or 7) and #digits <= 15 then return digits end
   return nil
 end
 
@@ -69,7 +86,7 @@ end
 
 -- The call is told of a removal or do-not-call entry, through the inbox of the node that has it.
 local function tell(id, owner, kind, ref, reason)
-  local entry = cjson.encode({call = id, kind = kind, ref = ref, reason = reason, at = rfc3339()})
+  local entry = cjson.encode({call = id, kind = kind, ref = ref, reason = reason, at = rfc3339(), written = written_ms})
   local told = call('HGET', K.live_purged, id)
   call('HSET', K.live_purged, id, told and told .. '\n' .. entry or entry)
   call('XADD', K.inbox .. owner, '*', 'data', entry)
@@ -90,7 +107,7 @@ local function withdraw(campaign, contact, ref, reason, phone)
     return true
   end
   if not record and call('SISMEMBER', K.finished .. campaign, contact) == 0 then return false end
-  publish({type = 'removal.applied', campaign = campaign, contact = contact, phone = phone, ref = ref, reason = reason})
+  tell_crm({type = 'removal.applied', campaign = campaign, contact = contact, phone = phone, ref = ref, reason = reason})
   return true
 end
 
@@ -153,41 +170,69 @@ local function remove(m, ref)
     end
   end
   if not known then
-    publish({type = 'removal.not_found', campaign = campaign, contact = contact, phone = phone, ref = ref, reason = reason})
+    tell_crm({type = 'removal.not_found', campaign = campaign, contact = contact, phone = phone, ref = ref, reason = reason})
   end
   return nil
+end
+
+-- The calls under way that an entry is about are told of it.
+local function tell_listed(scope, digits, ref, reason)
+  local account = account_in(scope)
+  local function about(live)
+    local id, owner, _, _, _, _, _, _, _, _, _, name, _, contact = match(live, LIVE)
+    local its = scope == '*' or name == scope
+    if account then its = account_of(call('HGET', K.data .. name, contact)) == account end
+    if its then tell(id, owner, 'dnc', ref, reason) end
+  end
+  if sub(digits, -1) ~= '*' then
+    local live = live_at(digits)
+    if live then about(live) end
+    return
+  end
+  local all, begin = call('HGETALL', K.live), sub(digits, 1, -2)
+  for i = 1, #all, 2 do
+    if sub(all[i], 1, #begin) == begin then about(live_record(match(all[i], '^%d+'), all[i + 1])) end
+  end
 end
 
 local function do_not_call(m, ref)
   local scope, phone, reason, expires = text(m.scope), text(m.phone), text(m.reason), m.expires
   if scope == nil then scope = '*' end
-  if not scope or (scope ~= '*' and (#scope > 64 or find(scope, '[^%w_%-]'))) then
-    return 'scope must be "*" or the name of a campaign'
+  local account = scope and match(scope, '^account:(.+)$')
+  if account and (#account > 256 or find(account, '[%c\127]')) then
+    return 'scope names an account by at most 256 bytes, without control characters'
+  end
+  if not scope or (scope ~= '*' and not account and (#scope > 64 or find(scope, '[^%w_%-]'))) then
+    return 'scope must be "*", the name of a campaign, or account: and the name of an account'
   end
   if not phone then return 'phone is missing' end
-  local digits = digits_of(phone)
-  if not digits then return 'phone is not a number with + and country code' end
+  local begin = match(phone, '^(.*)%*$')
+  local digits = digits_of(begin or phone, begin and 1)
+  if not digits then
+    return begin and 'phone must have + and a country code at least before its *' or 'phone is not a number with + and country code'
+  end
+  if begin then digits = digits .. '*' end
   if reason == false then return 'reason must be a text' end
+  if text(m.source) == false then return 'source must be a text' end
+  if text(m.by) == false then return 'by must be a text' end
   if expires == cjson.null or expires == '' then expires = nil end
   if expires ~= nil then
     expires = type(expires) == 'string' and moment(expires)
     if not expires then return 'expires must be a time of RFC 3339 with zone, such as 2030-01-31T12:00:00Z' end
   end
-  local campaign = scope ~= '*' and scope or nil
+  local said = {phone = '+' .. digits, account = account, ref = ref, reason = reason}
+  if scope ~= '*' and not account then said.campaign = scope end
   if m.op == 'add' then
     dnc_add(scope, digits, expires and format('%.6f', expires))
-    local live = live_at(digits)
-    if live then
-      local id, owner, _, _, _, _, _, _, _, _, _, name = match(live, LIVE)
-      if scope == '*' or name == scope then tell(id, owner, 'dnc', ref, reason) end
-    end
-    publish({type = 'dnc.applied', campaign = campaign, phone = '+' .. digits, ref = ref, reason = reason})
+    tell_listed(scope, digits, ref, reason)
+    said.type = 'dnc.applied'
   elseif m.op == 'remove' then
     dnc_remove(scope, digits)
-    publish({type = 'dnc.removed', campaign = campaign, phone = '+' .. digits, ref = ref, reason = reason})
+    said.type = 'dnc.removed'
   else
     return 'op must be "add" or "remove"'
   end
+  tell_crm(said)
   return nil
 end
 
@@ -216,14 +261,17 @@ local function drain(limit, removals, dnc)
     local key, entries = stream[1], stream[2]
     local name = key == K.removals and 'removals' or 'dnc'
     local apply = key == K.removals and remove or do_not_call
-    for _, entry in ipairs(entries) do take(name, entry[1], entry[2], apply) end
+    for _, entry in ipairs(entries) do
+      written_ms = match(entry[1], '^%d+')
+      take(name, entry[1], entry[2], apply)
+    end
     call('HSET', K.gate, name, entries[#entries][1])
     if #entries >= tonumber(limit) then more = true end
   end
   return more
 end
 
--- What waits in the owner's inbox behind `seen`, which it has dealt with.
+-- What waits in the owner's inbox behind `seen`, which it has dealt with: id, entry, milliseconds since it was written.
 local function inbox(owner, seen)
   local key = K.inbox .. owner
   if seen ~= '' then
@@ -234,6 +282,7 @@ local function inbox(owner, seen)
   for _, entry in ipairs(call('XRANGE', key, '-', '+', 'COUNT', 200)) do
     out[#out + 1] = entry[1]
     out[#out + 1] = entry[2][2]
+    out[#out + 1] = age_of(match(entry[2][2], '"written":"(%d+)"'))
   end
   return out
 end

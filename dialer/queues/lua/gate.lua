@@ -1,13 +1,16 @@
 -- The gate: drain what the CRM has said, then reserve contacts of one campaign. One step, nothing in between.
 -- generation, owner, campaign, now, inbox seen, results kept for (ms), drain at most, put off by (s), how many,
--- call ids joined by new lines (one argument is much cheaper than many), the law of caps or '' (see law.lua).
+-- call ids joined by new lines (one argument is much cheaper than many), the law of caps or '' (see law.lua), and where one
+-- contact is asked for by name (with one call id), that name, and its number where it must be that one.
 -- Answers {more to drain?, turn, ready, later, first token, ids joined by a character that they cannot have, digits by
--- commas, attempts made before by commas, records, refused, inbox, ledgers joined as the ids or ''}.
+-- commas, attempts made before by commas, records, refused, inbox, ledgers joined as the ids or '', effects (see
+-- draining.lua), how often numbers were erased, and of a contact asked for by name when to ask again or '', 1 where it was
+-- lent for this call, and the time it waited for or ''}.
 
 local generation, owner, campaign, now_text = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 keep_ms = tonumber(ARGV[6])
 local put_off_s = tonumber(ARGV[8])
-local gate = call('HMGET', K.gate, 'generation', 'removals', 'dnc', 'fence')
+local gate = call('HMGET', K.gate, 'generation', 'removals', 'dnc', 'fence', 'prefixes', 'suppressions')
 if not gate[1] then return not_ready('the record has not been loaded') end
 if gate[1] ~= generation then return not_ready('the record was loaded anew') end
 
@@ -17,25 +20,15 @@ local ready, later, data = K.ready .. campaign, K.later .. campaign, K.data .. c
 local now = tonumber(now_text)
 
 local over = call('ZRANGEBYSCORE', K.dnc_expiries, '-inf', now_text, 'LIMIT', 0, 100)
-for _, entry in ipairs(over) do dnc_remove(match(entry, '^([^\t]*)\t(%d+)$')) end
+for _, entry in ipairs(over) do dnc_remove(match(entry, '^([^\t]*)\t(%d+%*?)$')) end
 
-local due = call('ZRANGEBYSCORE', later, '-inf', now_text, 'LIMIT', 0, 200)
-if #due > 0 then
-  local args = {}
-  for i, record in ipairs(call('HMGET', data, unpack(due))) do
-    if record then
-      args[#args + 1] = match(record, SCORE)
-      args[#args + 1] = due[i]
-    end
-  end
-  if #args > 0 then call('ZADD', ready, unpack(args)) end
-  call('ZREM', later, unpack(due))
-end
+promote(campaign, now_text)
 
 local law = ARGV[11] ~= '' and read_law(ARGV[11])
 local ids_out, records_out, numbers_out, made_out, counts, asides = {}, {}, {}, {}, {}, {}
 local ledgers_out = {}
-local taken, listed = {}, nil
+local taken, listed, begun = {}, nil, nil
+if (prefixes or tonumber(gate[5] or 0)) > 0 then listed, begun = dnc_lists(campaign) end
 local function refuse(why) counts[why] = (counts[why] or 0) + 1 end
 
 -- A contact that may not be called, now or for good, because of the law.
@@ -44,6 +37,8 @@ local function put_on_record(id, digits, why, evidence)
   record_refusal(now_text, cjson.encode(said))
 end
 
+-- Of a contact asked for by name: the number that it must be, and when to ask for that again.
+local only, ask_again = ARGV[13], nil
 -- The number at which a contact may be called, attempts made and ledgers, where that is not plain: what the record says has
 -- to be asked about, its first number is being called, or there is a law. nil where there is none; then it has been put
 -- where it belongs.
@@ -61,7 +56,9 @@ local function number_of(id, record, busy)
   end
   busy = busy or taken[digits]
   if to_ask or busy then listed = listed or dnc_lists(campaign) end
-  local on_list = to_ask and listed(digits)
+  local scope, prefix
+  if to_ask or begun then scope, prefix = listed(digits, record) end
+  local on_list = scope ~= nil
   local first, hit, ledgers = digits, nil, nil
   if not on_list and not busy then
     if law then hit, ledgers = law_says(law, campaign, digits, record, now) end
@@ -71,10 +68,21 @@ local function number_of(id, record, busy)
   local some_busy = busy and not on_list
   local _, _, _, index, _, phones = match(record, HEAD)
   local list = phones_of(phones)
+  if only and #list > 1 then
+    -- Nothing has been said of its other numbers.
+    ask_again = ''
+    if some_busy then
+      ask_again = format('%.6f', now + put_off_s)
+      return refuse('number_live')
+    end
+    if hit and hit.till < huge then ask_again = format('%.6f', hit.till) end
+    put_on_record(id, digits, hit and hit.why or 'do_not_call', hit and {rules = hit.rules} or {scope = scope, prefix = prefix})
+    return refuse(hit and hit.why or 'do_not_call')
+  end
   if #list > 1 then listed = listed or dnc_lists(campaign) end
   for k = 1, #list - 1 do
     digits = list[(index + k) % #list + 1]
-    if not listed(digits) then
+    if not listed(digits, record) then
       if taken[digits] or call('HEXISTS', K.live, digits) == 1 then
         some_busy = true
       else
@@ -104,25 +112,79 @@ local function number_of(id, record, busy)
   end
   forget(campaign, id, record)
   publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'do_not_call'})
-  put_on_record(id, first, 'do_not_call', {listed = #list})
+  put_on_record(id, first, 'do_not_call', {listed = #list, scope = scope, prefix = prefix})
   return refuse('do_not_call')
 end
 
+-- A contact asked for by name, taken out of wherever it waits; none, and the reason told, where it does not.
+local lent, waited = false, nil
+local function take_named(contact)
+  local record = call('HGET', data, contact)
+  if live_call_of(campaign, contact, record) then
+    refuse('live')
+    return {}
+  end
+  local done = call('SISMEMBER', K.finished .. campaign, contact) == 1
+  if not record then
+    local gone = call('SISMEMBER', K.removed .. campaign, 'c' .. contact) == 1
+      or call('SISMEMBER', K.removed .. '*', 'c' .. contact) == 1
+    refuse(gone and 'removed' or done and 'finished' or 'unknown')
+    return {}
+  end
+  if done then
+    -- Lent: its numbers are in no index, by which a removal by number would have found it.
+    local _, _, _, _, _, phones = match(record, HEAD)
+    for _, digits in ipairs(phones_of(phones)) do
+      if call('SISMEMBER', K.removed .. campaign, 'p' .. digits) == 1 or call('SISMEMBER', K.removed .. '*', 'p' .. digits) == 1 then
+        forget(campaign, contact, record)
+        refuse('removed')
+        return {}
+      end
+    end
+  end
+  if only then
+    local _, attempts, expires, _, score, phones, not_before, payload = match(record, HEAD)
+    local place
+    for i, digits in ipairs(phones_of(phones)) do
+      if digits == only then place = i - 1 end
+    end
+    if not place then
+      refuse('unknown_phone')
+      return {}
+    end
+    if sub(expires, 1, 1) ~= '!' then expires = '!' .. expires end
+    record = head(attempts, expires, place, score, phones, not_before) .. sub(record, payload)
+    call('HSET', data, contact, record)
+  end
+  lent = done
+  waited = call('ZSCORE', later, contact)
+  call('ZREM', ready, contact)
+  call('ZREM', later, contact)
+  call('ZREM', K.reserved .. campaign, contact)
+  return {contact}
+end
+
+local named, named_out = ARGV[12], nil
 local given = 0
 local token = (floor(tonumber(gate[4] or 0) / SPAN) + 1) * SPAN
 -- What goes into `live`, where it is known before the end.
 local live
-local by_number_rows, others = law and law.by_number, law and law.others
+local others = law and law.others
 -- With a backlog of removals nobody is reserved: it must be gone first.
 local want = more and 0 or tonumber(ARGV[9])
 local examined, bound = 0, want * 2 + 100
 while given < want and examined < bound do
   -- ZRANGE and ZREMRANGEBYRANK take half the time of ZPOPMIN, which also has to write out the scores.
-  local ids = call('ZRANGE', ready, 0, want - given - 1)
+  local ids = named and take_named(named) or call('ZRANGE', ready, 0, want - given - 1)
   local n = #ids
   if n == 0 then break end
-  call('ZREMRANGEBYRANK', ready, 0, n - 1)
-  examined = examined + n
+  if named then
+    -- Once, whatever becomes of it.
+    examined = bound
+  else
+    call('ZREMRANGEBYRANK', ready, 0, n - 1)
+    examined = examined + n
+  end
   local records = call('HMGET', data, unpack(ids))
   local firsts, made = {}, {}
   for i = 1, n do
@@ -136,23 +198,22 @@ while given < want and examined < bound do
     firsts[i], made[i] = digits, attempts
   end
   local busy = call('HMGET', K.live, unpack(firsts))
-  if given == 0 and not others then
+  if given == 0 and not named then
     live = {}
     for i = 1, n do
       local digits = firsts[i]
-      if not made[i] or busy[i] or taken[digits] then
+      if not made[i] or busy[i] or taken[digits] or (begun and begun(digits, records[i])) then
         live, taken = nil, {}
         break
       end
-      if by_number_rows then
-        local ledger = call('HGET', by_number(digits))
-        if ledger and may_forbid(law, ledger) and judge(by_number_rows, ledger, now) then
-          live, taken = nil, {}
-          break
-        end
-      end
       taken[digits] = true
       live[i * 2 - 1], live[i * 2] = digits, token + i - 1
+    end
+    local entered = live and law and enter_all(law, campaign, firsts, records, now)
+    if entered then
+      ledgers_out = entered
+    elseif law then
+      live, taken = nil, {}
     end
   else
     live = nil
@@ -163,16 +224,29 @@ while given < want and examined < bound do
   else
     for i = 1, n do
       local digits, attempts, ledgers = firsts[i], made[i], nil
-      if law or not attempts or busy[i] or taken[digits] then
+      if law or begun or not attempts or busy[i] or taken[digits] then
         digits, attempts, ledgers = number_of(ids[i], records[i], busy[i])
       end
       if digits then
         given = given + 1
-        if others then ledgers_out[given] = enter(law, ledgers, now) end
+        if others then ledgers_out[given] = enter(ledgers, now) end
         taken[digits] = true
         ids_out[given], records_out[given], numbers_out[given], made_out[given] = ids[i], records[i], digits, attempts
       end
     end
+  end
+end
+if named then
+  named_out = {ask_again or asides[1] or '', lent and given > 0 and 1 or 0, waited or ''}
+  -- Being asked for does not bring its time forward.
+  if waited and asides[1] and tonumber(asides[1]) < tonumber(waited) then asides[1] = waited end
+  if lent and given == 0 then
+    -- It was known for this call alone, which is not made.
+    local record = call('HGET', data, named)
+    if record then forget(campaign, named, record) end
+    asides = {}
+  elseif ask_again then
+    put_back(campaign, named, call('HGET', data, named), waited or '')
   end
 end
 if #asides > 0 then call('ZADD', later, unpack(asides)) end
@@ -206,5 +280,5 @@ for why, n in pairs(counts) do
 end
 return {
   more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, ids_text, concat(numbers_out, ','), made_text,
-  records_out, refused, inbox(owner, ARGV[5]), ledgers_text,
+  records_out, refused, inbox(owner, ARGV[5]), ledgers_text, effects, tonumber(gate[6] or 0), named_out,
 }

@@ -1,10 +1,23 @@
 -- What the caps of a request say of a number. In front of gate.lua; dialer/queues/cap_law.py makes the law.
 
-local huge = math.huge
+local huge, sha1hex = math.huge, redis.sha1hex
+
+-- A ledger's rows, and what they need at least to forbid anything: so many calls, or such facts.
+local function with_rows(ledger, rows)
+  ledger.rows, ledger.least, ledger.rest_after = rows, huge, 0
+  for _, row in ipairs(rows or {}) do
+    if row[1] == 'rest' then
+      ledger.rest_after = bit.bor(ledger.rest_after, row[2])
+    elseif row[4] < ledger.least then
+      ledger.least = row[4]
+    end
+  end
+  return ledger
+end
 
 -- The law: seller, and for each list of key parts: by which rules its ledgers are kept, and the rows that apply.
--- Remembers what rules there are, so that every call is entered where any of them counts. Answers the rows by number with
--- what they need at least to forbid anything (so many calls, or such facts), and all other ledgers.
+-- Remembers what rules there are, so that every call is entered where any of them counts. Answers the ledger of the number
+-- where any row is about it, and all others, with or without rows.
 local function read_law(packed)
   local seller, ledgers = unpack(cmsgpack.unpack(packed), 1, 2)
   local kept, rows, others = kept_rules(), {}, {}
@@ -21,17 +34,9 @@ local function read_law(packed)
     end
   end
   for parts, block in pairs(kept) do
-    if parts ~= 'n' then others[#others + 1] = {parts = parts, keep = keep_of(block), rows = rows[parts]} end
+    if parts ~= 'n' then others[#others + 1] = with_rows({parts = parts}, rows[parts]) end
   end
-  local law = {seller = seller, by_number = rows.n, others = #others > 0 and others, least = huge, rest_after = 0}
-  for _, row in ipairs(rows.n or {}) do
-    if row[1] == 'rest' then
-      law.rest_after = bit.bor(law.rest_after, row[2])
-    elseif row[4] < law.least then
-      law.least = row[4]
-    end
-  end
-  return law
+  return {seller = seller, by_number = rows.n and with_rows({}, rows.n), others = #others > 0 and others}
 end
 
 -- What the rows of one ledger forbid, added to what others do: until when, by which kind of rule, and all of them.
@@ -80,82 +85,117 @@ local function judge(rows, packed, now, found)
   return found
 end
 
--- Whether the rows by number may forbid what a ledger has: most ledgers are read no further.
-local function may_forbid(law, packed)
-  if #packed >= law.least * 8 then return true end
-  if law.rest_after ~= 0 then
+-- Whether its rows may forbid what a ledger has: most ledgers are read no further.
+local function may_forbid(ledger, packed)
+  if #packed >= ledger.least * 8 then return true end
+  if ledger.rest_after ~= 0 then
     for p = 7, #packed, 8 do
-      if band(unpack_entry('>I2', packed, p), law.rest_after) ~= 0 then return true end
+      if band(unpack_entry('>I2', packed, p), ledger.rest_after) ~= 0 then return true end
     end
   end
   return false
 end
 
--- A name that the CRM gave: a text, or a whole number; nil where there is none.
-local function name_of(value)
-  if type(value) == 'string' and value ~= '' then return value end
-  if type(value) == 'number' and value == floor(value) and value > -9007199254740992 and value < 9007199254740992 then
-    return value == 0 and '0' or format('%.0f', value)
-  end
-  return nil
-end
+-- Who a contact is, as wire.Payload begins where the CRM has said so: person, account, subject.
+local WHO = '^{"who":%["([^"\\]*)","([^"\\]*)","([^"\\]*)"%]'
 
-local function names_in(record, at)
-  local ok, data = pcall(cjson.decode, sub(record, at))
-  local fields = ok and type(data) == 'table' and data.fields
-  return type(fields) == 'table' and fields or {}
-end
-
--- The names of the other ledgers of a contact, see cap_law.ledger_name, and what is in them.
-local function ledgers_of(law, campaign, digits, record)
-  local _, _, _, _, _, _, _, at = match(record, HEAD)
-  local said = {}
-  if find(record, '"person"', at, true) or find(record, '"account"', at, true) or find(record, '"subject"', at, true) then
-    said = names_in(record, at)
+-- The names of the other ledgers of a contact, see cap_law.ledger_name.
+local function ledger_names(law, campaign, digits, record)
+  local at = find(record, '\n', 1, true) + 1
+  local person, account, subject = match(record, WHO, at)
+  if not person and find(record, '"who":', at, true) then
+    -- With characters that JSON writes in another way.
+    local ok, data = pcall(cjson.decode, sub(record, at))
+    if ok and type(data) == 'table' and type(data.who) == 'table' then person, account, subject = unpack(data.who, 1, 3) end
   end
-  local number = '+' .. digits
-  local part = {
-    n = number, p = name_of(said.person) or number, a = name_of(said.account) or campaign,
-    s = name_of(said.subject) or campaign, c = campaign, e = law.seller,
-  }
-  local out = {}
-  for i, ledger in ipairs(law.others) do
-    local parts, text = ledger.parts, ''
-    for k = 1, #parts do
-      local name = part[sub(parts, k, k)]
-      text = text .. #name .. ':' .. name
+  if not person or person == '' then person = '+' .. digits end
+  local names, part, others = {}, nil, law.others
+  for i = 1, #others do
+    local parts, text = others[i].parts, ''
+    if parts == 'p' then
+      -- Most laws count by person, if by anything but the number.
+      text = #person .. ':' .. person
+    else
+      part = part or {
+        n = '+' .. digits, p = person, a = account and account ~= '' and account or campaign,
+        s = subject and subject ~= '' and subject or campaign, c = campaign, e = law.seller,
+      }
+      for k = 1, #parts do
+        local name = part[sub(parts, k, k)]
+        text = text .. #name .. ':' .. name
+      end
     end
-    local name = parts .. ':' .. sub(redis.sha1hex(text), 1, 20)
-    local key, field = by_name(name)
-    out[i] = {name, key, field, call('HGET', key, field)}
+    names[i] = parts .. ':' .. sub(sha1hex(text), 1, 20)
   end
-  return out
+  return names
 end
 
--- What the law forbids of a number of a contact (nil: nothing), and its other ledgers.
+-- What the law forbids of a number of a contact (nil: nothing), and the names of its other ledgers.
 local function law_says(law, campaign, digits, record, now)
-  local found, others
+  local found, names
   if law.by_number then
     local packed = call('HGET', by_number(digits))
-    if packed and may_forbid(law, packed) then found = judge(law.by_number, packed, now, nil) end
+    if packed and may_forbid(law.by_number, packed) then found = judge(law.by_number.rows, packed, now, nil) end
   end
   if law.others then
-    others = ledgers_of(law, campaign, digits, record)
-    for i, ledger in ipairs(others) do
-      local rows = law.others[i].rows
-      if rows and ledger[4] then found = judge(rows, ledger[4], now, found) end
+    names = ledger_names(law, campaign, digits, record)
+    for i, ledger in ipairs(law.others) do
+      if ledger.rows then
+        local packed = (call('HGET', by_name(names[i])) or '') .. (call('HGET', K.caps_live, names[i]) or '')
+        if may_forbid(ledger, packed) then found = judge(ledger.rows, packed, now, found) end
+      end
     end
   end
   if found then found.digits = digits end
-  return found, others
+  return found, names
 end
 
--- Enters a call that is reserved now into the other ledgers; answers their names.
-local function enter(law, ledgers, now)
-  local entry, names = pack_entry('>I4I2I2', ceil(now), 0, UNDER_WAY), {}
-  for i, ledger in ipairs(ledgers) do
-    names[i] = ledger[1]
-    write_ledger(ledger[2], ledger[3], (ledger[4] or '') .. entry, law.others[i].keep)
+-- Enters a call that is reserved now into the other ledgers; answers their names by commas.
+local function enter(names, now)
+  local mine = under_way(now)
+  for _, name in ipairs(names) do
+    call('HSET', K.caps_live, name, (call('HGET', K.caps_live, name) or '') .. mine)
   end
   return concat(names, ',')
+end
+
+-- As law_says and enter do for each, for all contacts of a batch at once; nil, and nothing is entered, where the law forbids
+-- any of them. Answers the names of the other ledgers of each by commas; none have any where there are no such ledgers.
+local function enter_all(law, campaign, numbers, records, now)
+  if law.by_number then
+    for _, digits in ipairs(numbers) do
+      local packed = call('HGET', by_number(digits))
+      if packed and may_forbid(law.by_number, packed) and judge(law.by_number.rows, packed, now) then return nil end
+    end
+  end
+  if not law.others then return {} end
+  local out, all, n = {}, {}, #law.others
+  for i, digits in ipairs(numbers) do
+    local names = ledger_names(law, campaign, digits, records[i])
+    if n == 1 then
+      all[i] = names[1]
+    else
+      out[i] = concat(names, ',')
+      for k = 1, n do all[#all + 1] = names[k] end
+    end
+  end
+  if n == 1 then out = all end
+  -- As many values as Lua hands to a command.
+  if #all > 3500 then return nil end
+  local live, mine, entered = {}, under_way(now), {}
+  for k, packed in ipairs(call('HMGET', K.caps_live, unpack(all))) do live[all[k]] = packed or '' end
+  for k, name in ipairs(all) do
+    local ledger = law.others[(k - 1) % n + 1]
+    if ledger.rows then
+      local packed = call('HGET', by_name(name))
+      packed = packed and packed .. live[name] or live[name]
+      if packed ~= '' and may_forbid(ledger, packed) and judge(ledger.rows, packed, now) then return nil end
+    end
+    -- The next of the same person is judged with this one under way.
+    live[name] = live[name] .. mine
+    entered[k * 2 - 1] = name
+  end
+  for k, name in ipairs(all) do entered[k * 2] = live[name] end
+  call('HSET', K.caps_live, unpack(entered))
+  return out
 end

@@ -1,5 +1,6 @@
 -- Load a page of the record that is no contact to be called: what, campaign or scope, items...
--- "finished": contact ids; "removed": c<id> or p<digits>; "dnc": pairs of digits and expiry or ''; "rules": pairs of parts of
+-- "finished": contact ids; "removed": c<id> or p<digits>; "dnc": pairs of digits and expiry or ''; "numbers", which are listed
+-- for good: for each shard its digits, how many, and the members (see lists.lua); "rules": pairs of parts of
 -- a ledger's key and its rules; "calls", with the present moment for a campaign: how long they are kept at least, then for
 -- each ledger its name (see caps.lua) or digits, and its entries. A ledger has what is in both.
 
@@ -36,6 +37,23 @@ elseif what == 'calls' then
   end
 elseif what == 'dnc' then
   for i = 3, #ARGV, 2 do dnc_add(campaign, ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1]) end
+elseif what == 'numbers' then
+  -- Contacts come last: in a server that was emptied there is nobody yet to be marked, and none of them expires.
+  local waiting, expiring = call('HLEN', K.phones) > 0, call('ZCARD', K.dnc_expiries) > 0
+  local i, added = 3, 0
+  while i < #ARGV do
+    local shard, first, last = ARGV[i], i + 2, i + 1 + tonumber(ARGV[i + 1])
+    added = added + call('SADD', K.dnc_set .. campaign .. ':' .. shard, unpack(ARGV, first, last))
+    if waiting or expiring then
+      for k = first, last do
+        local digits = shard .. format('%05d', ARGV[k])
+        if waiting then dnc_mark(campaign, digits) end
+        if expiring then call('ZREM', K.dnc_expiries, campaign .. '\t' .. digits) end
+      end
+    end
+    i = last + 1
+  end
+  if added > 0 then call('HINCRBY', K.dnc_counts, dnc_counted(campaign, ''), added) end
 else
   local key = (what == 'finished' and K.finished or K.removed) .. campaign
   for i = 3, #ARGV do

@@ -64,6 +64,8 @@ if records ~= NONE and call('EXISTS', K.live) == 1 then
   end
 end
 local listed = dnc_lists(campaign)
+-- Those that are called with an agent reserved wait for what was promised, see promises.lua.
+local promised = call('EXISTS', K.promised .. campaign) == 1 and call('HMGET', K.promised .. campaign, unpack(ids)) or NONE
 
 -- The index of phones, read at once and written at once: lines by number, of those that change here.
 local read = call('HMGET', K.phones, unpack(all))
@@ -108,7 +110,7 @@ for i = 1, n do
   end
   if not gone and finished[i] ~= 1 then
     for j = from, to do
-      if not listed(all[j]) then callable = true break end
+      if not listed(all[j], payloads[i], 1) then callable = true break end
       to_ask = true
     end
   end
@@ -123,6 +125,10 @@ for i = 1, n do
       call('HDEL', data, id)
       call('ZREM', ready, id)
       call('ZREM', later, id)
+    end
+    if promised[i] then
+      call('HDEL', K.promised .. campaign, id)
+      call('ZREM', K.reserved .. campaign, id)
     end
     out[i] = gone and 'R' or finished[i] == 1 and 'F' or 'D'
   else
@@ -165,6 +171,13 @@ for i = 1, n do
           -- It waits for its next attempt: only a time that is news, as of a callback, comes instead.
           begin = waits
         end
+      end
+      if promised[i] then
+        -- Whatever the push says; if the gate has put it off since, that holds.
+        local waits = call('ZSCORE', later, id)
+        begin = match(promised[i], '^%d\t([^\t]*)')
+        if waits and tonumber(waits) > tonumber(begin) then begin = waits end
+        call('ZREM', K.reserved .. campaign, id)
       end
       if begin ~= '' then
         l = l + 2

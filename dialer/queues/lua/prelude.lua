@@ -188,49 +188,7 @@ local function forget(campaign, contact, record, live)
   call('HDEL', K.data .. campaign, contact)
   call('ZREM', K.ready .. campaign, contact)
   call('ZREM', K.later .. campaign, contact)
-end
-
-local function dnc_shard(scope, digits)
-  return K.dnc_set .. scope .. ':' .. sub(digits, 1, -6), tonumber(sub(digits, -5))
-end
-
--- Marks the waiting contacts that have the number: the gate asks the lists about those alone (see offer.lua, finish.lua).
-local function dnc_add(scope, digits, expires)
-  local key, member = dnc_shard(scope, digits)
-  if call('SADD', key, member) == 1 then call('HINCRBY', K.dnc_counts, scope, 1) end
-  for line in string.gmatch(call('HGET', K.phones, digits) or '', '[^\n]+') do
-    local campaign, contact = match(line, '^([^\t]*)\t(.*)$')
-    local record = (scope == '*' or scope == campaign) and call('HGET', K.data .. campaign, contact)
-    if record then
-      local before, rest = match(record, '^(%d+\t%d+\t)([^!].*)$')
-      if before then call('HSET', K.data .. campaign, contact, before .. '!' .. rest) end
-    end
-  end
-  if expires then
-    call('ZADD', K.dnc_expiries, expires, scope .. '\t' .. digits)
-  else
-    call('ZREM', K.dnc_expiries, scope .. '\t' .. digits)
-  end
-end
-
-local function dnc_remove(scope, digits)
-  local key, member = dnc_shard(scope, digits)
-  if call('SREM', key, member) == 1 then call('HINCRBY', K.dnc_counts, scope, -1) end
-  call('ZREM', K.dnc_expiries, scope .. '\t' .. digits)
-end
-
--- A function that tells whether a number is on the list of everybody or on that of the campaign.
-local function dnc_lists(campaign)
-  local counts = call('HMGET', K.dnc_counts, '*', campaign)
-  local everybody = counts[1] and tonumber(counts[1]) > 0 and K.dnc_set .. '*:'
-  local own = counts[2] and tonumber(counts[2]) > 0 and K.dnc_set .. campaign .. ':'
-  if not everybody and not own then return function() return false end end
-  local one = everybody or own
-  local other = everybody and own
-  return function(digits)
-    local shard, member = sub(digits, 1, -6), tonumber(sub(digits, -5))
-    return call('SISMEMBER', one .. shard, member) == 1 or (other and call('SISMEMBER', other .. shard, member) == 1)
-  end
+  if call('HDEL', K.promised .. campaign, contact) == 1 then call('ZREM', K.reserved .. campaign, contact) end
 end
 
 -- Puts a refusal on record: JSON without its moment, which is unix seconds.

@@ -15,7 +15,7 @@ if live ~= token then
   reserved, ledgers = its_reserved, its
 end
 unlive(field, entry, campaign, contact)
-if ledgers ~= '' then settle_all(ledgers, kept_rules(), reserved, nil, tonumber(reserved)) end
+leave_ledgers(ledgers, reserved)
 record_refusal(ARGV[10], ARGV[11])
 
 local record = call('HGET', K.data .. campaign, contact)
@@ -36,7 +36,7 @@ if record then
       record = head(attempts, expires, place % #left, score, concat(left, ','), not_before) .. sub(record, payload)
       call('HSET', K.data .. campaign, contact, record)
     end
-    call('ZADD', K.ready .. campaign, score, contact)
+    put_back(campaign, contact, record, '')
   end
 end
 answer_removals(id, campaign, contact)

@@ -6,7 +6,6 @@ local owner = ARGV[1]
 keep_ms = tonumber(ARGV[2])
 if call('HEXISTS', K.gate, 'generation') == 0 then return not_ready('the record has not been loaded') end
 local n = 0
-local rules
 for i = 3, #ARGV, 9 do
   local id, token, not_before, campaign, contact = ARGV[i], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local live, field, entry = live_call(id, ARGV[i + 1], token)
@@ -21,19 +20,10 @@ for i = 3, #ARGV, 9 do
   if ours then
     n = n + 1
     unlive(field, entry, campaign, contact)
-    if ledgers and ledgers ~= '' then
-      rules = rules or kept_rules()
-      settle_all(ledgers, rules, reserved, nil, tonumber(reserved))
-    end
+    if ledgers then leave_ledgers(ledgers, reserved) end
     if ARGV[i + 8] ~= '' then record_refusal(ARGV[i + 7], ARGV[i + 8]) end
     local record = call('HGET', K.data .. campaign, contact)
-    if record then
-      if not_before ~= '' then
-        call('ZADD', K.later .. campaign, not_before, contact)
-      else
-        call('ZADD', K.ready .. campaign, match(record, SCORE), contact)
-      end
-    end
+    if record then put_back(campaign, contact, record, not_before) end
     answer_removals(id, campaign, contact)
   end
 end

@@ -2,7 +2,6 @@
 -- call, token, attempt, state, reserved, started, answered, connected, server, agent, campaign, digits, contact, ledgers.
 
 local owner = ARGV[1]
-local rules = kept_rules()
 for i = 2, #ARGV, 14 do
   local id, campaign, digits, contact = ARGV[i], ARGV[i + 10], ARGV[i + 11], ARGV[i + 12]
   if not live_call(id, digits, ARGV[i + 1]) and call('SISMEMBER', K.ended, id) == 0 then
@@ -12,10 +11,12 @@ for i = 2, #ARGV, 14 do
     call('HSET', K.live, field, concat(f, '\t'))
     call('HSETNX', K.live_contacts, campaign .. '\t' .. contact, field)
     call('HINCRBY', K.live_count, campaign, 1)
-    local under_way = pack_entry('>I4I2I2', ceil(tonumber(ARGV[i + 4])), 0, UNDER_WAY)
-    settle_all(ARGV[i + 13], rules, '', under_way, tonumber(ARGV[i + 4]))
+    for name in string.gmatch(ARGV[i + 13], '[^,]+') do
+      call('HSET', K.caps_live, name, (call('HGET', K.caps_live, name) or '') .. under_way(ARGV[i + 4]))
+    end
     call('ZREM', K.ready .. campaign, contact)
     call('ZREM', K.later .. campaign, contact)
+    call('ZREM', K.reserved .. campaign, contact)
   end
 end
 return 1

@@ -1,0 +1,1 @@
+"""Next best action: rules over the history of a contact that say what becomes of it. All but the loader is pure."""

@@ -1,0 +1,35 @@
+"""Registries that a rule demands, held against those of the settings: which is missing or too old, and what to do."""
+
+from __future__ import annotations
+
+from dialer.compliance.registry import Registries
+from dialer.compliance.rules import RegistryRule
+from dialer.core.ids import CampaignId
+
+
+def demand_problem(rule: RegistryRule, registries: Registries, campaign: CampaignId, now: float) -> str:
+    """Why `campaign` does not meet the rule at unix second `now`; empty where it does.
+
+    One registry that answers the rule, is asked by the campaign and is as young as the rule wants is enough.
+    """
+    states = {state.name: state for state in registries.status(now)}
+    answering = registries.answering(rule.id, campaign)
+    demand = f"{rule.version} ({rule.mark}) demands that {rule.registry} is asked"
+    if not answering:
+        return (
+            f"{demand}, and no registry of the settings answers it for this campaign: add [[registries.lists]] with "
+            f'answers = ["{rule.id}"], and build it with cadencia registry build'
+        )
+    problems: list[str] = []
+    for name in answering:
+        state = states[name]
+        if state.refuses:
+            problems.append(state.refuses)
+        elif rule.max_age_days is not None and state.age_days is not None and state.age_days > rule.max_age_days:
+            problems.append(
+                f"registry {name} is {state.age_days:.0f} days old, and the rule allows {rule.max_age_days}: "
+                "build a new version with cadencia registry build"
+            )
+        else:
+            return ""
+    return f"{demand}: {'; '.join(problems)}"

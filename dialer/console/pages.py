@@ -1,0 +1,128 @@
+"""Templates into HTML: everything that comes from outside is escaped, and what is missing is an error, not a blank."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dialer.console.texts import Texts
+from dialer.core.campaign import ORDERS, CampaignState
+from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot
+
+#: State that an order leads to -> the name of the order.
+_ORDER_NAMES: Final[Mapping[CampaignState, str]] = {
+    CampaignState.RUNNING: "start",
+    CampaignState.PAUSED: "pause",
+    CampaignState.DRAINING: "drain",
+    CampaignState.STOPPED: "stop",
+}
+#: The order in which agents' states are shown: those who can take a call first.
+AGENT_STATES: Final = ("idle", "reserved", "talking", "wrapup", "paused", "connecting", "lost")
+CALL_STATES: Final = ("dialing", "ringing", "answered", "machine", "waiting", "connected")
+#: Agents on one page; more are told as a number.
+MOST_AGENTS: Final = 600
+
+
+def orders(state: str) -> list[str]:
+    """What can be ordered of a campaign in this state."""
+    possible = ORDERS[CampaignState(state)]
+    return [name for to, name in _ORDER_NAMES.items() if to in possible]
+
+
+def alarms(view: LiveSnapshot) -> list[tuple[str, dict[str, object]]]:
+    """What somebody should look at now: (key of the text, its values)."""
+    found: list[tuple[str, dict[str, object]]] = [
+        ("alarm.server", {"server": server.id, "reason": server.reason})
+        for server in view.servers
+        if not server.connected
+    ]
+    for row in view.campaigns:
+        lost = row.abandonment
+        if lost.legal_live_answers and lost.legal_ratio > lost.max_ratio:
+            found.append(("alarm.over_limit", {"campaign": row.id}))
+        elif row.state == "running" and lost.budget_left <= 0 and lost.legal_abandoned:
+            found.append(("alarm.no_budget", {"campaign": row.id}))
+        if row.state == "running" and not row.hopper.ready and not row.hopper.later:
+            found.append(("alarm.no_contacts", {"campaign": row.id}))
+    gone = sum(agent.state == "lost" for agent in view.agents)
+    if gone:
+        found.append(("alarm.phones", {"count": gone}))
+    return found
+
+
+def pace_words(row: CampaignRow, texts: Texts) -> str:
+    """Why the campaign dials as it does, in the visitor's language."""
+    if row.pace is None:
+        return texts("pace.none")
+    key = f"pace.because.{row.pace.limit}"
+    if texts.language == "en" or not texts.has(key):
+        return row.pace.explanation
+    calls = texts("pace.calls.none" if row.pace.dial == 0 else "pace.calls.one" if row.pace.dial == 1 else
+                  "pace.calls.many", count=row.pace.dial)  # fmt: skip
+    return calls + texts(
+        key,
+        risk=texts.percent(row.pace.expected_abandonment),
+        limit=texts.percent(row.pace.threshold),
+        budget="–" if row.pace.budget_left is None else texts.number(row.pace.budget_left),
+    )
+
+
+def by_state(agents: tuple[AgentRow, ...]) -> list[AgentRow]:
+    """Agents as the table shows them: by state, and who has been in it longest first."""
+    order = {state: place for place, state in enumerate(AGENT_STATES)}
+    return sorted(agents, key=lambda agent: (order.get(agent.state, len(order)), agent.since, agent.id))
+
+
+def span(seconds: float) -> str:
+    """``0:07``, ``12:30`` or ``3:05:00``."""
+    minutes, second = divmod(max(0, int(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+class Pages:
+    """All templates, with the addresses of what they load."""
+
+    def __init__(self) -> None:
+        self.static: Final = _versions()
+        self._environment: Final = Environment(
+            loader=PackageLoader("dialer.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals.update(
+            agent_states=AGENT_STATES,
+            call_states=CALL_STATES,
+            most_agents=MOST_AGENTS,
+            static=self._address,
+            orders=orders,
+            alarms=alarms,
+            pace_words=pace_words,
+            by_state=by_state,
+        )
+        self._environment.filters["span"] = span
+
+    def render(self, name: str, texts: Texts, **values: Any) -> str:
+        """A page or a part of one."""
+        return self._environment.get_template(f"{name}.html").render(t=texts, **values)
+
+    def _address(self, path: str) -> str:
+        return f"/console/static/{self.static[path]}/{path}"
+
+
+def _versions() -> dict[str, str]:
+    """The content's hash of every file under `static`: it is part of its address, so browsers may keep it for good."""
+    root = resources.files("dialer.console") / "static"
+    found: dict[str, str] = {}
+    for folder, before in ((root, ""), (root / "vendor", "vendor/")):
+        for file in folder.iterdir():
+            if file.is_file() and file.name.endswith((".js", ".css")):
+                found[before + file.name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return found

@@ -1,0 +1,85 @@
+"""A visit to the console: whose session it is, what their role lets them do, and in which language they read."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+
+from dialer.api.auth import Authenticator
+from dialer.api.errors import ApiError
+from dialer.api.ports import ApiKey, Role
+from dialer.console.sessions import COOKIE, Session, Sessions
+from dialer.console.texts import COOKIE as LANGUAGE_COOKIE
+from dialer.console.texts import Texts, chosen, texts
+from dialer.errors import DialerError
+
+#: Who may look at the console. Agents have a page of their own; programs have the API.
+ROLES: Final = frozenset({Role.MANAGER, Role.SUPERVISOR})
+CSRF_FIELD: Final = "csrf"
+CSRF_HEADER: Final = "x-csrf-token"
+
+
+class NotSignedIn(DialerError):
+    """There is no session, or it has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Who asks for a page."""
+
+    key: ApiKey
+    session: Session
+    texts: Texts
+
+
+class Door:
+    """Lets people in."""
+
+    def __init__(self, sessions: Sessions, authenticator: Authenticator) -> None:
+        self.sessions: Final = sessions
+        self._authenticator: Final = authenticator
+
+    async def visit(self, request: ASGIConnection[Any, Any, Any, Any]) -> Visit:
+        """Whose visit a request is.
+
+        Raises:
+            NotSignedIn: there is no session, it has ended, or its key is not valid any more.
+        """
+        session = self.sessions.read(request.cookies.get(COOKIE))
+        key = None if session is None else await self._authenticator.known(session.digest)
+        if session is None or key is None or key.role not in ROLES:
+            raise NotSignedIn("sign in first")
+        return Visit(key=key, session=session, texts=language(request))
+
+    async def sign_in(self, key: str, address: str) -> str:
+        """A cookie for whoever has this key.
+
+        Raises:
+            ApiError: 401 where it is not valid, 403 where its role has no business here, 429 after too many wrong ones.
+        """
+        found = await self._authenticator.authenticate(f"Bearer {key}", address)
+        if found is None or found.role not in ROLES:
+            raise ApiError(403, "the console is for managers and supervisors")
+        return self.sessions.begin(key)
+
+
+def language(request: ASGIConnection[Any, Any, Any, Any]) -> Texts:
+    """The texts that a visitor reads."""
+    cookie = request.cookies.get(LANGUAGE_COOKIE)
+    return texts(chosen(cookie, request.headers.get("accept-language", "")))
+
+
+async def check_csrf(request: Request[Any, Any, Any], visit: Visit, form: Mapping[str, Any] | None = None) -> None:
+    """Make sure that a write comes from a page of ours.
+
+    Raises:
+        ApiError: 403.
+    """
+    given = request.headers.get(CSRF_HEADER) or str((form or {}).get(CSRF_FIELD, ""))
+    if not hmac.compare_digest(given.encode(), visit.session.csrf.encode()):
+        raise ApiError(403, "this page is out of date; load it again")

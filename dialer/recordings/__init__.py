@@ -1,0 +1,1 @@
+"""Where the sound of calls is kept: moved there from the Asterisk servers, sealed, played by links that expire."""

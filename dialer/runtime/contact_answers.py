@@ -1,0 +1,60 @@
+"""What the gate and the screen have said of one contact that was asked for by name, as the engine is told; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from dialer.core.commands import RequestContact
+from dialer.core.events import ContactGranted, PermitsGranted
+from dialer.queues.port import Release, Reservation, Write
+
+#: The screen has met a place for the first time (`dialer.compliance.screening`): asked again, it answers.
+NEW_PLACE: Final = "new_place"
+
+
+def later_than(writes: Sequence[Write], waited_until: float | None) -> list[Write]:
+    """The same writes, none of which lets a contact be called before the time that it waited for anyway."""
+    if waited_until is None:
+        return list(writes)
+    return [
+        replace(write, not_before_at=max(write.not_before_at or waited_until, waited_until))
+        if isinstance(write, Release)
+        else write
+        for write in writes
+    ]
+
+
+def answer_of(
+    request: RequestContact, reservation: Reservation, screened: PermitsGranted, writes: Sequence[Write]
+) -> ContactGranted:
+    """The answer to a request.
+
+    Args:
+        request: what was asked for.
+        reservation: the gate's answer.
+        screened: what the screen has left of it.
+        writes: what becomes of a contact that the screen has turned away.
+    """
+    permit = screened.permits[0] if screened.permits else None
+    reason, retry_at = "", None
+    if permit is None:
+        # Where the node is stopping nobody has said why.
+        reason = next((why for why, _ in screened.refusals.counts), "stopping")
+        retry_at = reservation.retry_at
+        if writes and isinstance(writes[0], Release):
+            retry_at = writes[0].not_before_at
+    return ContactGranted(
+        at=screened.at,
+        campaign=request.campaign,
+        contact=request.contact,
+        agent=request.agent,
+        permit=permit,
+        reason=reason,
+        retry_at=retry_at,
+        lent=reservation.lent,
+        waited_until=reservation.waited_until,
+        ready=screened.ready,
+        later=screened.later,
+    )

@@ -1,0 +1,279 @@
+"""The console on the real server with a real HTTP client: who gets in, what they see, and what they can do."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from typer.testing import CliRunner, Result
+
+from dialer.api.app import create_app
+from dialer.api.ports import Role, StoredCampaign
+from dialer.api.server import ApiServer
+from dialer.cli.application import app
+from dialer.console import routes
+from dialer.console.sessions import COOKIE, Sessions
+from dialer.console.site import Console
+from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.events import CampaignConfigured, CampaignOrdered
+from dialer.core.ids import CampaignId
+from dialer.errors import DialerError
+from dialer.settings import Settings
+from dialer.testing import FakeNode
+
+SECRET = b"s" * 32
+VENDORED = Path(routes.__file__).parent / "static" / "vendor"
+
+
+class Visitor:
+    """A browser without a screen."""
+
+    def __init__(self, node: FakeNode, http: aiohttp.ClientSession, url: str) -> None:
+        self.node = node
+        self.http = http
+        self.url = url
+
+    async def page(self, path: str, status: int = 200, **options: object) -> str:
+        async with self.http.get(self.url + path, allow_redirects=False, **options) as answer:  # type: ignore[arg-type]
+            text = await answer.text()
+            assert answer.status == status, text
+            return text
+
+    async def sign_in(self, key: str = "boss") -> aiohttp.ClientResponse:
+        async with self.http.post(f"{self.url}/console/login", data={"key": key}, allow_redirects=False) as answer:
+            await answer.read()
+            return answer
+
+    async def order(self, campaign: str, verb: str, csrf: str) -> tuple[int, str]:
+        path = f"{self.url}/console/campaigns/{campaign}/{verb}"
+        async with self.http.post(path, headers={"X-CSRF-Token": csrf}) as answer:
+            return answer.status, await answer.text()
+
+    async def add_campaign(self, name: str, state: CampaignState = CampaignState.DRAFT) -> None:
+        campaign = Campaign(id=CampaignId(name))
+        now = self.node.clock.now()
+        self.node.campaigns.rows[campaign.id] = StoredCampaign(campaign=campaign, state=state, updated_at=now)
+        await self.node.control.submit(CampaignConfigured(at=now, campaign=campaign, state=state))
+
+
+def csrf_of(page: str) -> str:
+    found = re.search(r'<meta name="csrf" content="([0-9a-f]{64})">', page)
+    assert found is not None
+    return found[1]
+
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[Visitor]:
+    node = FakeNode(folder)
+    for name, role in (("boss", Role.MANAGER), ("eyes", Role.SUPERVISOR), ("sync", Role.CRM), ("eva", Role.AGENT)):
+        node.keys.issue(name, role)
+    console = Console(node.ports, SECRET)
+    server = ApiServer(create_app(node.ports, Settings(), [routes.router(console)]), "127.0.0.1", 0)
+    url = server.bind()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.run())
+        await server.wait_started()
+        try:
+            jar = aiohttp.CookieJar(unsafe=True)
+            async with aiohttp.ClientSession(cookie_jar=jar, headers={"Accept-Language": "en"}) as http:
+                yield Visitor(node, http, url)
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+async def visitor(tmp_path: Path) -> AsyncIterator[Visitor]:
+    async with serving(tmp_path) as found:
+        yield found
+
+
+# ---- who gets in
+
+
+@pytest.mark.parametrize("path", ["/console/", "/console/agents", "/console/campaigns/winter"])
+async def test_without_a_session_every_page_leads_to_the_form(visitor: Visitor, path: str) -> None:
+    async with visitor.http.get(visitor.url + path, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["location"]) == (303, "/console/login")
+
+
+@pytest.mark.parametrize("path", ["/console/stream/wallboard", "/console/series/winter"])
+async def test_without_a_session_a_script_is_told_so(visitor: Visitor, path: str) -> None:
+    await visitor.page(path, 401)
+
+
+async def test_a_supervisors_key_opens_the_wallboard(visitor: Visitor) -> None:
+    answer = await visitor.sign_in("eyes")
+    assert answer.status == 303
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "eyes" not in cookie
+    assert "There is no campaign yet" in await visitor.page("/console/")
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "says"),
+    [("nonsense", 401, "not valid"), ("sync", 403, "for supervisors"), ("eva", 403, "for supervisors"), ("", 401, "")],
+)
+async def test_other_keys_open_nothing(visitor: Visitor, key: str, status: int, says: str) -> None:
+    async with visitor.http.post(f"{visitor.url}/console/login", data={"key": key}) as answer:
+        assert answer.status == status
+        assert says in await answer.text()
+        assert COOKIE not in answer.cookies
+    await visitor.page("/console/", 303)
+
+
+async def test_whoever_guesses_must_wait(visitor: Visitor) -> None:
+    for _ in range(20):
+        assert (await visitor.sign_in("wrong")).status == 401
+    assert (await visitor.sign_in("wrong")).status == 429
+
+
+async def test_a_key_that_ends_ends_its_sessions(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    await visitor.page("/console/")
+    visitor.node.keys.keys.clear()
+    visitor.node.clock.advance(6.0)  # a found key is trusted for five seconds
+    await visitor.page("/console/", 303)
+
+
+async def test_a_forged_or_cut_cookie_is_no_session(visitor: Visitor) -> None:
+    digest = hashlib.sha256(b"boss").hexdigest()
+    forged = Sessions(b"x" * 32).begin("boss")
+    for cookie in (forged, digest, "", "a.b.c", "x" * 5_000, Sessions(SECRET).begin("boss")[:-3]):
+        await visitor.page("/console/", 303, headers={"Cookie": f"{COOKIE}={cookie}"})
+
+
+async def test_signing_out_needs_our_own_page(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    token = csrf_of(await visitor.page("/console/"))
+    for sent, status in (("nonsense", 403), (token, 303)):
+        async with visitor.http.post(
+            f"{visitor.url}/console/logout", data={"csrf": sent}, allow_redirects=False
+        ) as answer:
+            assert answer.status == status
+    await visitor.page("/console/", 303)
+
+
+# ---- what they see
+
+
+async def test_no_page_runs_or_loads_what_is_not_ours(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    await visitor.add_campaign("winter")
+    for path in ("/console/", "/console/agents", "/console/campaigns/winter", "/console/login"):
+        async with visitor.http.get(visitor.url + path) as answer:
+            page = await answer.text()
+            policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\bon\w+=|style=|https?://", page)
+        for address in re.findall(r'(?:src|href)="(/console/static/[^"]+)"', page):
+            async with visitor.http.get(visitor.url + address) as file:
+                assert file.status == 200
+                assert "immutable" in file.headers["cache-control"]
+
+
+async def test_files_have_addresses_of_their_content_alone(visitor: Visitor) -> None:
+    for path in ("x/console.css", "0/../pages.py", "0/vendor/SHA256SUMS"):
+        await visitor.page(f"/console/static/{path}", 404)
+
+
+async def test_both_languages_show_the_wallboard(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    await visitor.add_campaign("winter")
+    assert '<html lang="en">' in await visitor.page("/console/")
+    assert "borrador" in await visitor.page("/console/", headers={"Accept-Language": "es-MX,es;q=0.9,en;q=0.8"})
+    await visitor.page("/console/language/es", 303)
+    assert '<html lang="es">' in await visitor.page("/console/")
+    await visitor.page("/console/language/xx", 404)
+
+
+async def test_what_comes_from_outside_is_text(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    await visitor.add_campaign("winter")
+    hostile = "<script>alert(1)</script>"
+    page = await visitor.page("/console/campaigns/winter", params={"contact": hostile})
+    assert "&lt;script&gt;alert(1)" in page
+    assert hostile not in page
+    assert hostile not in await visitor.page(f"/console/campaigns/{hostile.replace('/', '')}", 404)
+
+
+async def test_live_parts_come_when_something_changes(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    await visitor.add_campaign("winter")
+    async with visitor.http.get(f"{visitor.url}/console/stream/wallboard") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        assert "winter" in await _event(stream)
+        await visitor.add_campaign("autumn")
+        visitor.node.clock.advance(1.5)
+        assert "autumn" in await _event(stream)
+    await visitor.page("/console/stream/nonsense", 404)
+    await visitor.page("/console/stream/campaign?campaign=nonsense", 404)
+
+
+async def _event(stream: aiohttp.ClientResponse) -> str:
+    lines = []
+    async with asyncio.timeout(10):
+        while True:
+            line = (await stream.content.readline()).decode()
+            if line.startswith("data: "):
+                lines.append(line.removeprefix("data: "))
+            elif line == "\n" and lines:
+                return "".join(lines)
+
+
+# ---- what they can do
+
+
+async def test_orders_are_given_from_our_own_page_alone(visitor: Visitor) -> None:
+    await visitor.sign_in("eyes")
+    await visitor.add_campaign("winter")
+    token = csrf_of(await visitor.page("/console/"))
+    assert (await visitor.order("winter", "start", "nonsense"))[0] == 403
+    assert (await visitor.order("winter", "start", ""))[0] == 403
+    assert (await visitor.order("winter", "start", token))[0] == 204
+    given = [event for event in visitor.node.control.events if isinstance(event, CampaignOrdered)]
+    assert [(event.campaign, event.state) for event in given] == [("winter", CampaignState.RUNNING)]
+    status, says = await visitor.order("winter", "explode", token)
+    assert status == 404
+    status, says = await visitor.order("summer", "start", token)
+    assert (status, "no campaign" in says) == (404, True)
+
+
+async def test_an_order_that_is_not_possible_says_what_is(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    await visitor.add_campaign("winter")
+    token = csrf_of(await visitor.page("/console/"))
+    status, says = await visitor.order("winter", "pause", token)
+    assert status == 409
+    assert "it can become running, stopped" in says
+
+
+async def test_the_wallboard_in_a_terminal(visitor: Visitor) -> None:
+    await visitor.add_campaign("winter")
+
+    async def look(key: str, *words: str) -> Result:
+        arguments = ["live", *words, "--api-url", visitor.url, "--api-key", key]
+        return await asyncio.to_thread(lambda: CliRunner().invoke(app, arguments))
+
+    seen = await look("eyes")
+    assert seen.exit_code == 0
+    assert "winter  draft" in seen.output
+    assert json.loads((await look("eyes", "--json")).output)["campaigns"][0]["id"] == "winter"
+    assert isinstance((await look("eva")).exception, DialerError)
+
+
+def test_vendored_files_are_those_that_were_checked() -> None:
+    sums = dict(line.split()[::-1] for line in (VENDORED / "SHA256SUMS").read_text().splitlines())
+    files = {path.name for path in VENDORED.iterdir() if path.suffix in {".js", ".css"}}
+    assert sums.keys() == files
+    for name, digest in sums.items():
+        assert hashlib.sha256((VENDORED / name).read_bytes()).hexdigest() == digest

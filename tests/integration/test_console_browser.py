@@ -1,0 +1,94 @@
+"""The console in a real browser: it moves by itself, obeys, speaks two languages, and breaks no rule of its own policy.
+
+Runs where Chromium is installed (Debian: the package chromium).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from dialer.core.campaign import CampaignState
+from dialer.core.events import CampaignOrdered
+from tests.integration.test_console import Visitor, serving
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: the package chromium)")
+
+
+class Screen:
+    """A page of a browser, the server behind it, and whatever the browser complained about."""
+
+    def __init__(self, page: Page, visitor: Visitor) -> None:
+        self.page = page
+        self.visitor = visitor
+        self.complaints: list[str] = []
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    async def sign_in(self) -> None:
+        await self.page.goto(f"{self.visitor.url}/console/")
+        await self.page.get_by_label("Your key").fill("boss")
+        await self.page.get_by_role("button", name="Sign in").click()
+
+    async def tick(self) -> None:
+        """A second passes for the server, so that it looks again."""
+        self.visitor.node.clock.advance(1.5)
+
+
+@pytest.fixture
+async def screen(tmp_path: Path) -> AsyncIterator[Screen]:
+    async with serving(tmp_path) as visitor, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = await browser.new_page(locale="en-GB", color_scheme="light")
+        page.set_default_timeout(15_000)
+        found = Screen(page, visitor)
+        yield found
+        await browser.close()
+    assert found.complaints == []
+
+
+async def test_a_supervisor_watches_and_orders(screen: Screen) -> None:
+    page = screen.page
+    await screen.visitor.add_campaign("winter")
+    await screen.sign_in()
+    await expect(page.get_by_role("heading", name="winter")).to_be_visible()
+
+    await screen.visitor.add_campaign("autumn")  # comes by itself, without a click
+    await screen.tick()
+    await expect(page.get_by_role("heading", name="autumn")).to_be_visible()
+
+    await page.locator("#campaign-winter").get_by_role("button", name="Start").click()
+    await page.wait_for_function("!document.querySelector('#campaign-winter [data-order$=start]')?.disabled")
+    ordered = [event for event in screen.visitor.node.control.events if isinstance(event, CampaignOrdered)]
+    assert [(event.campaign, event.state) for event in ordered] == [("winter", CampaignState.RUNNING)]
+
+    await page.get_by_role("link", name="Español").click()
+    await expect(page.get_by_role("link", name="Panel")).to_be_visible()
+
+    before = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    await page.locator("#theme").click()
+    await page.reload()  # the choice is kept
+    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+
+    await page.get_by_role("link", name="winter").click()
+    await expect(page.locator(".uplot canvas").first).to_be_visible()
+
+    await page.get_by_role("button", name="Cerrar sesión").click()
+    await expect(page.get_by_label("Su clave")).to_be_visible()
+
+
+async def test_a_hostile_id_is_shown_and_not_run(screen: Screen) -> None:
+    page = screen.page
+    await screen.visitor.add_campaign("winter")
+    await screen.sign_in()
+    await page.get_by_role("link", name="winter").click()
+    await page.get_by_label("Contact id").fill('"><img src=x onerror=alert(1)>')
+    await page.get_by_role("button", name="Ask").click()
+    await expect(page.locator(".bad").last).to_contain_text("<img src=x onerror=alert(1)>")
+    assert await page.locator("img").count() == 0
