@@ -10,6 +10,7 @@
     │   └── GateNotReady       Redis came back empty or stale: nobody is dialed until the record has been loaded again
     ├── MailError              a mail server refused or is out of reach (``retryable``)
     ├── StorageError           the database refused or is out of reach (``retryable``)
+    ├── StoreError             the store of recordings refused or is out of reach (``retryable``)
     ├── CrmError               a CRM refused, failed or is out of reach (``retryable``, ``wait_s``)
     ├── InputError             a row, message or request from outside cannot be used; the text says what to correct
     └── InvalidTransition      a state machine was asked for a step that its table does not have: a bug
@@ -68,6 +69,10 @@ class MailError(RetryableError):
 
 class StorageError(RetryableError):
     """The database refused, timed out or is out of reach."""
+
+
+class StoreError(RetryableError):
+    """The store of recordings refused, timed out or is out of reach."""
 
 
 class CrmError(RetryableError):

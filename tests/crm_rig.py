@@ -157,7 +157,7 @@ async def crm_rig(
 ) -> AsyncIterator[CrmRig]:
     """A campaign whose contacts come from `server`."""
     asked = CrmPull(name="crm", campaign=CAMPAIGN, mapping=mapping, url=server.url, access=access)
-    asked = changed(asked, timeout_s=2.0, withdrawn_after=1)
+    asked = changed(asked, timeout_s=20.0, withdrawn_after=1)
     asked = changed(asked, **pull)
     settings = Settings(
         database=DatabaseSettings(url=database_url),

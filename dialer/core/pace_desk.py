@@ -33,7 +33,6 @@ BATCH = 100
 REQUEST_TIMEOUT_S = 10.0
 
 
-
 class PaceDesk:
     """Turns the pacers' decisions into requests for permits, and permits into calls."""
 

@@ -20,9 +20,7 @@ def needs_agent(campaign: Campaign, outcome: Outcome) -> bool:
     return rule is not None and rule.needs_agent
 
 
-def retry_at(
-    campaign: Campaign, attempt: Attempt, permit: Permit, promised_until: float | None = None
-) -> float | None:
+def retry_at(campaign: Campaign, attempt: Attempt, permit: Permit, promised_until: float | None = None) -> float | None:
     """Unix seconds of the next attempt; None: this contact is done.
 
     The delay of the campaign's rule for the outcome, times its growth for each attempt made so far. An outcome

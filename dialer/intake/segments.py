@@ -34,12 +34,8 @@ class RawSegment(msgspec.Struct):
     """A segment of the CRM becomes a campaign."""
 
     id: Annotated[str | int, Meta(description="The same segment has the same id; results carry it as ref")]
-    template: Annotated[
-        str, Meta(description="A template of the settings, or a campaign to be like")
-    ]
-    campaign: Annotated[str | None, Meta(description="That it becomes; absent: the segment's id")] = (
-        None
-    )
+    template: Annotated[str, Meta(description="A template of the settings, or a campaign to be like")]
+    campaign: Annotated[str | None, Meta(description="That it becomes; absent: the segment's id")] = None
     name: Annotated[str | None, Meta(description="For people")] = None
     settings: Annotated[dict[str, Any] | None, Meta(description="What differs from the template")] = None
     contacts: Annotated[

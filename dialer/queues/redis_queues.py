@@ -140,6 +140,10 @@ class RedisQueues:
         """The highest fencing token that was seen; kept in SQL, it tells a stale server."""
         return self._highest_token
 
+    def heard_of(self, token: int) -> None:
+        """Another node was given permits up to this token: a server that knows of fewer is stale, whoever asks it."""
+        self._highest_token = max(self._highest_token, token)
+
     async def prepare(self) -> bool:
         """See the port.
 

@@ -20,9 +20,9 @@ from dialer.core.attempt import Attempt
 from dialer.core.ids import CallId, RecordingId, ServerName
 from dialer.core.kept_recording import Keeping, StoredRecording
 from dialer.core.recording import FOLDER, file_of, valid_recording_id
-from dialer.errors import InputError
+from dialer.errors import InputError, StoreError
 from dialer.recordings.sealing import seal, sealed_bytes
-from dialer.recordings.store import RecordingStore, StoreError, key_for
+from dialer.recordings.store import RecordingStore, key_for
 from dialer.recordings.wav import Sound, read_sound
 from dialer.storage.audit import Audit, AuditEntry
 from dialer.storage.recordings import Kept, Recordings

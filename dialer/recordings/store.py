@@ -17,7 +17,7 @@ from obstore.store import LocalStore, S3Store
 
 from dialer.core.ids import RecordingId
 from dialer.core.recording import valid_recording_id
-from dialer.errors import ConfigError, RetryableError
+from dialer.errors import ConfigError, StoreError
 from dialer.settings import Recordings
 
 #: What `key_for` makes; nothing else is ever asked of a store.
@@ -25,10 +25,6 @@ _KEY: Final = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[A-Za-z0-9_-]{1,200}\.wav(
 _RETRIES: Final = 2
 _RETRY_TIMEOUT: Final = timedelta(seconds=20)
 _TIMEOUT: Final = timedelta(seconds=30)
-
-
-class StoreError(RetryableError):
-    """The store refused or is out of reach."""
 
 
 class NotInStore(StoreError):

@@ -94,11 +94,14 @@ class StoredCampaigns:
 
 
 class StoredAttempts:
-    """`Attempts` on SQL."""
+    """`Attempts` on SQL; what has just ended and is not there yet is known from `recent`."""
 
-    def __init__(self, attempts: Attempts, dispositions: Dispositions) -> None:
+    def __init__(
+        self, attempts: Attempts, dispositions: Dispositions, recent: Callable[[CallId], Attempt | None]
+    ) -> None:
         self._attempts = attempts
         self._dispositions = dispositions
+        self._recent = recent
 
     async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
         """The latest code that each of these calls was closed with, where it was."""
@@ -129,7 +132,7 @@ class StoredAttempts:
 
     async def get(self, call: CallId) -> Attempt | None:
         """One ended call."""
-        return await self._attempts.get(call)
+        return self._recent(call) or await self._attempts.get(call)
 
     async def page(self, query: AttemptQuery, before: tuple[float, CallId] | None, limit: int) -> Sequence[Attempt]:
         """Up to `limit` ended calls, newest first, those older than `before`."""

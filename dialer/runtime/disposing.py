@@ -23,7 +23,7 @@ from dialer.dispositions import meaning_of
 from dialer.errors import InputError
 from dialer.queues import results
 from dialer.queues.port import Publish
-from dialer.runtime.dispatcher import Dispatcher
+from dialer.runtime.dispatcher import Dispatcher, Projection
 from dialer.runtime.outbox import Outbox
 from dialer.runtime.record_keeper import RecordKeeper
 from dialer.storage.attempts import Attempts
@@ -64,6 +64,7 @@ class DispositionDesk:
         streams: where do-not-call entries and callbacks go.
         outbox: takes results.
         now: the clock.
+        listener: hears of codes for calls that are over, of which the engine does not tell; None: nobody does.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class DispositionDesk:
         streams: CrmStreams,
         outbox: Outbox,
         now: Callable[[], float],
+        listener: Projection | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._keeper = keeper
@@ -83,6 +85,7 @@ class DispositionDesk:
         self._campaigns = campaigns
         self._streams = streams
         self._outbox = outbox
+        self._listener = listener
         self._now = now
 
     async def dispose(self, event: CallDisposed) -> None:
@@ -171,6 +174,8 @@ class DispositionDesk:
             meaning=event.meaning,
         )
         self._keeper.apply(notice)
+        if self._listener is not None:
+            self._listener.apply(notice)
         self._outbox.put([Publish(result=results.notice_result(notice))])
 
 

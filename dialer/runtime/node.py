@@ -273,6 +273,7 @@ class Node:
                 streams=self.purges,
                 outbox=self.outbox,
                 now=now,
+                listener=self.recent_calls,
             ),
             now=now,
             zone=ZoneInfo(settings.pacing.timezone),
@@ -539,7 +540,7 @@ class Node:
             campaign_rules=self.rules,
             segments=self.segments,
             history=results_feed.ResultHistory(self.redis, self.keys["results"]),
-            attempts=StoredAttempts(attempts, Dispositions(self.database)),
+            attempts=StoredAttempts(attempts, Dispositions(self.database), self.keeper.recently_ended),
             explanations=Explanations(self.database, self.screening, self.dispatcher.engine, self.clock.now),
             pacing=StoredPacing(PacingJournal(self.database)),
             results=self.results,
@@ -614,15 +615,18 @@ class Node:
             await self._mark_token()
 
     async def _mark_token(self) -> None:
-        token = self.queues.highest_token
-        if token <= self._token:
-            return
+        token, marks, prefix = self.queues.highest_token, GateMarks(self.database), self.settings.redis.prefix
         try:
-            await GateMarks(self.database).raise_token(self.settings.redis.prefix, token, self.clock.now())
+            if token > self._token:
+                await marks.raise_token(prefix, token, self.clock.now())
+            elif mark := await marks.get(prefix):
+                # Of another node's permits: where we dial little, a server set back by an hour would look right to us.
+                token = max(token, mark.fencing_token)
+                self.queues.heard_of(token)
         except StorageError as error:
             _log.warning("fencing token is not on record", error=str(error))
         else:
-            self._token = token
+            self._token = max(self._token, token)
 
     async def _sample(self) -> None:
         """Figures that no notice carries: depths of queues, round trips, what waits in the hopper."""

@@ -46,7 +46,8 @@ SETTLED_S: Final = 0.5
 #: How often it is looked for recordings to be moved, for those whose end nobody heard, and for those out of time.
 _LOOK_EVERY_S: Final = 2.0
 _RECONCILE_EVERY_S: Final = 60.0
-_EXPIRE_EVERY_S: Final = 600.0
+_FIRST_EXPIRY_S: Final = 60.0
+_EXPIRE_EVERY_S: Final = 3_600.0
 #: Longer than Asterisk takes by far, and than the time-out of the action.
 _ORDER_TIMEOUT_S: Final = 6.0
 
@@ -247,7 +248,8 @@ class NodeRecordings:
             wake: there is work for the worker of this node.
             folders: recordings of some server are seen here, and are to be looked through.
         """
-        reconcile_at = expire_at = self._now()
+        reconcile_at = self._now()
+        expire_at = reconcile_at + _FIRST_EXPIRY_S
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             now = self._now()
@@ -259,9 +261,10 @@ class NodeRecordings:
                     if await self._record.waiting(now):
                         put(move_recordings(now))
                         wake()
-                    if now >= expire_at and (folders or await self._record.expired(now, 1)):
-                        put(expire_recordings(now))
-                        wake()
+                    if now >= expire_at:
+                        if folders or await self._record.expired(now, 1):
+                            put(expire_recordings(now))
+                            wake()
                         expire_at = now + _EXPIRE_EVERY_S
             except StorageError as error:
                 _log.warning("recordings are not being looked after", error=str(error))

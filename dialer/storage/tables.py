@@ -455,7 +455,7 @@ evidence_head: Final = Table(
     Column("hash", StorableText, nullable=False),
 )
 
-#: Never over the edge of a quarter of an hour, so that each row is in one hour of every zone (`dialer.core.agent_spell`).
+#: Never over the edge of a quarter of an hour, so each row is in one hour of every zone (`dialer.core.agent_spell`).
 agent_time: Final = Table(
     "agent_time",
     metadata,

@@ -13,7 +13,7 @@ from dialer.core import events as ev
 from dialer.core import notices as ntc
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.commands import RequestPermits
+from dialer.core.commands import PermitRequest, RequestPermits
 from dialer.core.engine import Engine
 from dialer.core.floor import Server
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, NodeName, Phone, ServerName, TrunkName
@@ -49,7 +49,7 @@ class Floor:
         self.clock = Clock()
         self.switch = AsteriskSwitch(settings, now=self.clock.now, random=Random(1))
         self.notices = Notices()
-        self.requests: asyncio.Queue[RequestPermits] = asyncio.Queue(maxsize=100)
+        self.requests: asyncio.Queue[PermitRequest] = asyncio.Queue(maxsize=100)
         limits = TrunkLimits(server=PBX, name=TrunkName("trunk"), max_channels=10, max_calls_per_second=100.0)
         memory = MemoryQueues(MemoryServer(self.clock.now), node=NodeName("n1"))
         self.dispatcher = Dispatcher(
@@ -103,6 +103,7 @@ class Floor:
         ]
         while left:
             request = await asyncio.wait_for(self.requests.get(), PATIENCE_S)
+            assert isinstance(request, RequestPermits)
             permits, left = tuple(left[: request.count]), left[request.count :]
             self.feed(
                 ev.PermitsGranted(

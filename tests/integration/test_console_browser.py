@@ -5,6 +5,7 @@ Runs where Chromium is installed (Debian: the package chromium).
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +19,10 @@ from tests.integration.test_console import Visitor, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: the package chromium)")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and not os.environ.get("CADENCIA_REQUIRE_BROWSER"),
+    reason="needs Chromium (Debian: the package chromium)",
+)
 
 
 class Screen:

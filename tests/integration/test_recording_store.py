@@ -24,10 +24,10 @@ from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, Recor
 from dialer.core.kept_recording import Keeping, RecordingFilter, StoredRecording
 from dialer.core.outcome import Outcome
 from dialer.core.recording import recording_id
-from dialer.errors import ConfigError, InputError
+from dialer.errors import ConfigError, InputError, StoreError
 from dialer.recordings.mover import MISSING_AFTER_S, UNFINISHED_FOR_S
 from dialer.recordings.player import play
-from dialer.recordings.store import NotInStore, ObjectRecordings, StoreError, open_store
+from dialer.recordings.store import NotInStore, ObjectRecordings, open_store
 from dialer.recordings.wav import read_sound
 from dialer.settings import Recordings as RecordingSettings
 from dialer.simulation.tape import Tape
@@ -224,8 +224,9 @@ async def test_a_store_that_is_down_loses_nothing(
 
 
 async def test_a_mover_that_dies_half_way_is_followed_by_another(
-    database: Database, record: Recordings, store: ObjectRecordings, clock: ManualClock, tmp_path: Path
+    database: Database, record: Recordings, clock: ManualClock, tmp_path: Path
 ) -> None:
+    store = open_store(RecordingSettings(), tmp_path)
     source = tape(tmp_path / "monitor")
     plain = source.read_bytes()
     # it has claimed, and has put part of it or all of it into the store
@@ -244,8 +245,9 @@ async def test_a_mover_that_dies_half_way_is_followed_by_another(
 
 
 async def test_what_is_not_there_and_what_is_not_ready(
-    database: Database, record: Recordings, store: ObjectRecordings, clock: ManualClock, tmp_path: Path
+    database: Database, record: Recordings, clock: ManualClock, tmp_path: Path
 ) -> None:
+    store = open_store(RecordingSettings(), tmp_path)
     work = mover(database, store, tmp_path / "monitor", clock.now)
     assert (await work.move_due(budget_s=1.0, lease_s=60.0)).put_off == 1
     found = await record.get(ID)
@@ -280,9 +282,8 @@ async def test_what_is_not_there_and_what_is_not_ready(
     assert found.problem == "Asterisk did not finish this file"
 
 
-async def test_a_file_without_a_record_is_found(
-    database: Database, store: ObjectRecordings, clock: ManualClock, tmp_path: Path
-) -> None:
+async def test_a_file_without_a_record_is_found(database: Database, clock: ManualClock, tmp_path: Path) -> None:
+    store = open_store(RecordingSettings(), tmp_path)
     attempt = Attempt(
         call=CALL,
         campaign=CampaignId("winter"),

@@ -116,9 +116,20 @@ async def test_the_line_of_codes_is_bounded(database: Database, monkeypatch: pyt
 # ---- codes from outside, at every age of a call
 
 
+class Ear:
+    """A projection that hears of codes for calls that are over."""
+
+    def __init__(self) -> None:
+        self.heard: list[ntc.AnyNotice] = []
+
+    def apply(self, notice: ntc.AnyNotice) -> None:
+        self.heard.append(notice)
+
+
 class Site:
     def __init__(self, keeper: RecordKeeper, database: Database) -> None:
         self.floor = RuntimeFloor()
+        self.ear = Ear()
         self.live = LiveView()
         self.keeper = keeper
         self.control = NodeControl(
@@ -132,6 +143,7 @@ class Site:
                 streams=FakePurges(),
                 outbox=self.floor.outbox,
                 now=lambda: NOW,
+                listener=self.ear,
             ),
             now=lambda: NOW,
         )
@@ -178,6 +190,10 @@ async def test_a_code_for_a_call_of_long_ago_is_looked_up(site: Site, database: 
     assert await site.keeper.flush(5)
     (kept,) = await Dispositions(database).history(ENDED)
     assert (kept.code, kept.agent) == ("SALE", "anna")
+    # The engine does not tell of it, so whoever acts on codes hears of it here.
+    (told,) = site.ear.heard
+    assert isinstance(told, ntc.CallWasDisposed)
+    assert (told.call, told.code) == (ENDED, "SALE")
 
 
 async def test_a_code_for_no_call_is_rejected_in_words(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -86,7 +87,7 @@ async def test_who_is_erased_is_gone_and_the_chain_is_whole(database: Database) 
     store = await _filled(database)
     phone = Phone("+34600000003")
     hidden = suppression_key(phone, b"k" * 32)
-    said = {"at": 1_800_000_000.0, "who": "compliance", "suppressions": [hidden], "rows": {}}
+    said: dict[str, Any] = {"at": 1_800_000_000.0, "who": "compliance", "suppressions": [hidden], "rows": {}}
     assert await store.erase_person([phone], [], **said) == {"evidence": 1}
     assert await store.erase_person([phone], [], **said) == {}, "and nothing is put on record twice"
     assert [link async for link in store.find(EvidenceFilter(phone=phone))] == []

@@ -6,6 +6,9 @@
 keep_ms = tonumber(ARGV[3])
 if call('HEXISTS', K.gate, 'generation') == 0 then return not_ready('the record has not been loaded') end
 call('HINCRBY', K.gate, 'suppressions', 1)
+-- What a node is told of its calls was written now.
+local time = call('TIME')
+written_ms = format('%.0f', tonumber(time[1]) * 1000 + floor(tonumber(time[2]) / 1000))
 local campaigns, forgotten = call('SMEMBERS', K.campaigns), 0
 for i = 4, #ARGV do
   local digits = ARGV[i]
