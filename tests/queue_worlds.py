@@ -14,7 +14,8 @@ from dialer.core.permit import Permit
 from dialer.queues.cap_law import CapLaw
 from dialer.queues.connection import AsyncRedis, connect
 from dialer.queues.journal import JournalEntry, RefusalEntry, decode_entry, decode_refusal
-from dialer.queues.memory import MemoryQueues, MemoryServer
+from dialer.queues.memory import MemoryQueues
+from dialer.queues.memory_server import MemoryServer
 from dialer.queues.port import Finish, Queues, Record, Reservation
 from dialer.queues.redis_queues import RedisQueues
 

@@ -14,7 +14,8 @@ from dialer.core.engine import Engine
 from dialer.core.floor import Server
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, NodeName, Phone, ServerName, TrunkName
 from dialer.core.trunks import TrunkLimits
-from dialer.queues.memory import MemoryQueues, MemoryServer
+from dialer.queues.memory import MemoryQueues
+from dialer.queues.memory_server import MemoryServer
 from dialer.queues.port import Record
 from dialer.runtime.clock import Clock
 from dialer.runtime.dispatcher import Dispatcher

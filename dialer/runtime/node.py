@@ -26,8 +26,6 @@ from dialer.actions.loader import load_rules
 from dialer.actions.rules import RuleSet
 from dialer.api.app import create_app
 from dialer.api.broadcast import Broadcast
-from dialer.api.idempotency import RedisIdempotency
-from dialer.api.ports import ApiPorts
 from dialer.api.server import ApiServer
 from dialer.compliance.loader import find_folder, load_rule_book
 from dialer.compliance.registry_store import RegistryStore
@@ -36,10 +34,10 @@ from dialer.compliance.screening import Screening
 from dialer.console.routes import router as console_pages
 from dialer.console.sessions import kept_secret
 from dialer.console.site import Console
-from dialer.core.campaign import AbandonmentWindow, Campaign, CampaignState
+from dialer.core.campaign import AbandonmentWindow, Campaign
 from dialer.core.commands import PermitRequest
 from dialer.core.engine import Engine
-from dialer.core.events import CampaignConfigured, HangupAsked, HopperSeen
+from dialer.core.events import CampaignConfigured, HangupAsked
 from dialer.core.floor import Server
 from dialer.core.ids import CampaignId, NodeName, ServerName, TrunkName
 from dialer.core.trunks import TrunkLimits
@@ -52,7 +50,6 @@ from dialer.intake.phones import PhoneReader
 from dialer.intake.segments import SegmentDesk, SegmentIntake
 from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
-from dialer.projections.metric_families import QueueName
 from dialer.projections.metrics import Metrics
 from dialer.queues.connection import connect
 from dialer.queues.embedded import EmbeddedServer
@@ -60,39 +57,34 @@ from dialer.queues.keys import Keys as QueueKeys
 from dialer.queues.port import Record
 from dialer.queues.rebuild import HIGHEST_TOKEN
 from dialer.queues.redis_queues import RedisQueues
-from dialer.queues.reopening import Reopening
 from dialer.queues.streams import Message, StreamReader
 from dialer.reporting.schedule import read_schedules
 from dialer.runtime import lag, results_feed
-from dialer.runtime.action_view import ActionView
 from dialer.runtime.agent_time_recorder import AgentTimeRecorder
-from dialer.runtime.api_ports import NodeHealth, StoredAttempts, StoredCampaigns, StoredKeys, StoredPacing, StreamPurges
+from dialer.runtime.api_ports import StreamPurges
 from dialer.runtime.caller_id_counts import CallerIdCounts
 from dialer.runtime.campaign_rules import BookedRules
-from dialer.runtime.click_to_call import CallAnswers, ClickToCall
+from dialer.runtime.click_to_call import CallAnswers
 from dialer.runtime.clock import Clock
 from dialer.runtime.contact_intake import NodeIntake
 from dialer.runtime.control import NodeControl
 from dialer.runtime.counting import Counting
 from dialer.runtime.crm import CrmExchanges
-from dialer.runtime.deliveries import StoredDeliveries, count_webhooks
+from dialer.runtime.deliveries import count_webhooks
 from dialer.runtime.dispatcher import Dispatcher, Projection
 from dialer.runtime.disposing import DispositionDesk
 from dialer.runtime.due_contacts import DueContacts
-from dialer.runtime.erasing import NodeErasures
-from dialer.runtime.explanation import Explanations
 from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.runtime.laws_on_record import laws_on_record
 from dialer.runtime.next_actions import NextActions, RecentCalls
-from dialer.runtime.node_registries import NodeRegistries
+from dialer.runtime.node_figures import keep_penetration, sample
+from dialer.runtime.node_ports import api_ports
 from dialer.runtime.opt_outs import OptOutWriter
 from dialer.runtime.outbox import Outbox
 from dialer.runtime.pacing_recorder import PacingRecorder
 from dialer.runtime.record_keeper import RecordKeeper
 from dialer.runtime.recordings import RecordingKeeper, node_recordings
-from dialer.runtime.recycling import NodeRecycling
 from dialer.runtime.report_clock import ReportClock
-from dialer.runtime.reports import Histories, Reports
 from dialer.runtime.rules_aside import RulesAside
 from dialer.runtime.suppressed import SuppressedNumbers
 from dialer.runtime.tasks import Tasks
@@ -105,14 +97,11 @@ from dialer.storage.audit import Audit
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
-from dialer.storage.dispositions import Dispositions
 from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.evidence import EvidenceStore
 from dialer.storage.gate_marks import GateMarks
-from dialer.storage.keys import Keys
 from dialer.storage.list_checks import ListChecks
 from dialer.storage.lists import Lists
-from dialer.storage.pacing_journal import PacingJournal
 from dialer.storage.promises import Promises
 from dialer.storage.record import ATTEMPTS_SINCE_S, RecordPages
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
@@ -132,10 +121,7 @@ _FLUSH_S = 10.0
 #: Nobody waits long for the pacing journal.
 _JOURNAL_FLUSH_S = 2.0
 _MARK_EVERY_S = 5.0
-_SAMPLE_EVERY_S = 1.0
 _RETENTION_EVERY_S = 3_600.0
-#: A second or so of the database's time for a million contacts.
-_PENETRATION_EVERY_S = 300.0
 #: A transaction costs the same for one row as for fifty: what has ended goes into SQL together, a second later.
 _RECORD_EVERY_S = 1.0
 #: A calendar month, and the hour by which autumn makes one longer.
@@ -303,9 +289,9 @@ class Node:
         start("due", DueContacts(self.queues, self.dispatcher, self.gatekeeper.wait_open, now).run())
         start("marks", self._keep_marks())
         start("loop lag", lag.watch(self.metrics.event_loop_lag))
-        start("samples", self._sample())
+        start("samples", sample(self))
         start("caller ids", self.caller_ids.run())
-        start("penetration", self._keep_penetration(Recycling(self.database)))
+        start("penetration", keep_penetration(self, Recycling(self.database)))
         start("results", results_feed.follow(self.redis, self.keys["results"], self.results))
         self._start_streams()
         self._start_actions()
@@ -463,14 +449,14 @@ class Node:
                 }
             )
             self._tasks.start("worker", worker.run())
-        self._jobs = JobOutbox(redis_url)
-        self._tasks.start("jobs", self._jobs.run())
+        self.jobs = JobOutbox(redis_url)
+        self._tasks.start("jobs", self.jobs.run())
         if settings.compliance.apply_retention:
             self._tasks.start("retention", self._keep_retention())
         wake = worker.wake if worker is not None else lambda: None
         folders = any(server.recordings for server in settings.asterisk)
-        self._tasks.start("recordings move", self.recordings.run(self._jobs.put, wake, folders=folders))
-        self._tasks.start("reports", ReportClock(self.schedules, self._jobs, wake, self.clock.now).run())
+        self._tasks.start("recordings move", self.recordings.run(self.jobs.put, wake, folders=folders))
+        self._tasks.start("reports", ReportClock(self.schedules, self.jobs, wake, self.clock.now).run())
         if settings.webhooks:
             feed = WebhookFeed(settings.webhooks, Webhooks(self.database), self._deliver_soon, self.clock.now)
             if worker is not None:
@@ -493,7 +479,7 @@ class Node:
             desk=self.desk,
             lists=Lists(self.database),
             checks=ListChecks(self.database),
-            outbox=self._jobs,
+            outbox=self.jobs,
             worker=worker,
             folder=self._data / "uploads",
             now=self.clock.now,
@@ -501,7 +487,7 @@ class Node:
 
     def _start_crm(self, worker: WorkerProcess | None) -> None:
         settings, now = self.settings, self.clock.now
-        exchanges = CrmExchanges(settings, self.database, self._jobs.put, self.metrics, now)
+        exchanges = CrmExchanges(settings, self.database, self.jobs.put, self.metrics, now)
         reader = StreamReader(
             self.redis, self.keys, stream="results", group="crm", consumer=settings.node, now=now, trim=False
         )
@@ -512,57 +498,13 @@ class Node:
 
     def _deliver_soon(self) -> None:
         with contextlib.suppress(QueueError):  # what is due stays on record, and the next result asks again
-            self._jobs.put(deliver_webhooks(self.clock.now()))
+            self.jobs.put(deliver_webhooks(self.clock.now()))
 
     async def _start_api(self, attempts: Attempts, redis_url: str) -> None:
         settings = self.settings
         intake = self._intake(redis_url)
         await intake.resume()
-        ports = ApiPorts(
-            clock=self.clock,
-            keys=StoredKeys(Keys(self.database), self.clock.now),
-            idempotency=RedisIdempotency(self.redis, settings.redis.prefix),
-            control=self.control,
-            campaigns=StoredCampaigns(Campaigns(self.database)),
-            intake=intake,
-            call_requests=ClickToCall(
-                dispatcher=self.dispatcher,
-                answers=self.call_answers,
-                queues=self.queues,
-                contacts=Contacts(self.database),
-                phones=PhoneReader(settings.default_region),
-                now=self.clock.now,
-            ),
-            recycling=NodeRecycling(
-                Recycling(self.database), Reopening(self.redis, self.keys, self.queues), self.clock.now
-            ),
-            purges=self.purges,
-            campaign_rules=self.rules,
-            segments=self.segments,
-            history=results_feed.ResultHistory(self.redis, self.keys["results"]),
-            attempts=StoredAttempts(attempts, Dispositions(self.database), self.keeper.recently_ended),
-            explanations=Explanations(self.database, self.screening, self.dispatcher.engine, self.clock.now),
-            pacing=StoredPacing(PacingJournal(self.database)),
-            results=self.results,
-            health=NodeHealth(
-                database=self.database,
-                client=self.redis,
-                gatekeeper=self.gatekeeper,
-                switch=self.switch,
-                consumers=self.consumers,
-            ),
-            metrics=self.metrics,
-            deliveries=StoredDeliveries(self.database, self.clock.now),
-            recordings=self.recordings,
-            reports=Reports(self.database, settings, self.clock.now),
-            histories=Histories(self.database),
-            actions=ActionView(self.action_rules, self.database),
-            registries=NodeRegistries(self.screening.book, self.registries, self.dispatcher.engine.floor),
-            calls_elsewhere=self.counting,
-            erasures=NodeErasures(
-                self.database, self.queues, self.suppressed, settings.compliance.suppression_key, self.clock.now
-            ),
-        )
+        ports = api_ports(self, intake, attempts)
         console = Console(ports, kept_secret(self._data))
         app = create_app(ports, settings, [console_pages(console)])
         self._api = ApiServer(app, settings.api.host, settings.api.port)
@@ -605,7 +547,7 @@ class Node:
         """Ask for it often: a day's job is done once, and one that found no worker is asked for again."""
         while True:
             with contextlib.suppress(QueueError):
-                self._jobs.put(apply_retention(self.clock.now()))
+                self.jobs.put(apply_retention(self.clock.now()))
             await asyncio.sleep(_RETENTION_EVERY_S)
 
     async def _keep_marks(self) -> None:
@@ -627,51 +569,6 @@ class Node:
             _log.warning("fencing token is not on record", error=str(error))
         else:
             self._token = max(self._token, token)
-
-    async def _sample(self) -> None:
-        """Figures that no notice carries: depths of queues, round trips, what waits in the hopper."""
-        while True:
-            await asyncio.sleep(_SAMPLE_EVERY_S)
-            self.metrics.queue_depth(QueueName.RESULTS, len(self.outbox))
-            self.metrics.queue_depth(QueueName.JOBS, len(self._jobs))
-            self.metrics.queue_depth(QueueName.PACING, len(self.pacing))
-            for registry in self.registries.registries.status(self.clock.now()):
-                self.metrics.do_not_call_registry(
-                    registry.name,
-                    entries=0 if registry.edition is None else registry.edition.count,
-                    age_s=None if registry.age_days is None else registry.age_days * 86_400.0,
-                    usable=not registry.refuses,
-                )
-            self.metrics.queue_depth(QueueName.ATTEMPTS, self.consumers["attempts"].status.waiting)
-            for status in self.switch.status().values():
-                if status.round_trip_s is not None:
-                    self.metrics.ami_round_trip(status.round_trip_s)
-            floor = self.dispatcher.engine.floor
-            self.caller_ids.set_day()
-            for campaign, run in floor.campaigns.items():
-                self.live.caller_ids(campaign, floor.caller_ids.standing(run.campaign.pool, floor.now))
-            try:
-                for campaign, run in list(floor.campaigns.items()):
-                    depth = await self.queues.depth(campaign)
-                    self.live.hopper(campaign, ready=depth.ready, later=depth.later)
-                    if run.dry:
-                        self.dispatcher.feed(HopperSeen(at=self.clock.now(), campaign=campaign, ready=depth.ready))
-            except QueueError:
-                continue  # the gatekeeper says so
-
-    async def _keep_penetration(self, record: Recycling) -> None:
-        """How far the lists of running campaigns have been called; a look reads all contacts of a campaign."""
-        while True:
-            for campaign, run in list(self.dispatcher.engine.floor.campaigns.items()):
-                if run.state is CampaignState.RUNNING:
-                    try:
-                        found = await record.penetration(campaign)
-                    except StorageError as error:
-                        _log.warning("penetration is not known", campaign=campaign, error=str(error))
-                        continue
-                    called, loaded = sum(each.called for each in found), sum(each.contacts for each in found)
-                    self.metrics.list_progress(campaign, loaded=loaded, called=called)
-            await asyncio.sleep(_PENETRATION_EVERY_S)
 
     # ---- stop
 

@@ -16,7 +16,8 @@ from dialer.core import notices as ntc
 from dialer.core.ids import CallId, CampaignId, NodeName, Phone
 from dialer.errors import GateNotReady, QueueError
 from dialer.queues.cap_law import CapLaw
-from dialer.queues.memory import MemoryQueues, MemoryServer
+from dialer.queues.memory import MemoryQueues
+from dialer.queues.memory_server import MemoryServer
 from dialer.queues.port import Reservation, Write
 from dialer.runtime import gatekeeper
 from dialer.runtime.tasks import Tasks

@@ -21,7 +21,8 @@ from dialer.core.outcome import Outcome
 from dialer.core.permit import Permit
 from dialer.core.ringing import SETUP_S
 from dialer.core.trunks import TrunkLimits
-from dialer.queues.memory import MemoryQueues, MemoryServer
+from dialer.queues.memory import MemoryQueues
+from dialer.queues.memory_server import MemoryServer
 from dialer.runtime.clock import Clock
 from dialer.runtime.dispatcher import Dispatcher
 from dialer.runtime.opt_outs import OptOutWriter

@@ -22,7 +22,8 @@ from dialer.core.outcome import Outcome
 from dialer.errors import QueueError
 from dialer.intake.desk import ContactDesk
 from dialer.intake.phones import PhoneReader
-from dialer.queues.memory import MemoryQueues, MemoryServer
+from dialer.queues.memory import MemoryQueues
+from dialer.queues.memory_server import MemoryServer
 from dialer.queues.port import Publish, Write
 from dialer.runtime.action_view import ActionView, dry_run
 from dialer.runtime.next_actions import NextActions, RecentCalls

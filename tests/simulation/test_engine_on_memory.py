@@ -27,7 +27,8 @@ from dialer.core.floor import Output, Server
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, NodeName, Phone, ServerName, TrunkName
 from dialer.core.outcome import LIVE, Outcome
 from dialer.core.trunks import TrunkLimits
-from dialer.queues.memory import MemoryQueues, MemoryServer
+from dialer.queues.memory import MemoryQueues
+from dialer.queues.memory_server import MemoryServer
 from dialer.queues.port import AsyncRecords, Finish, Record, Release, Write
 
 CAMPAIGN = CampaignId("winter")

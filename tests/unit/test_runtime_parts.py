@@ -15,7 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from dialer.core.ids import NodeName
 from dialer.errors import QueueError
-from dialer.queues.memory import MemoryQueues, MemoryServer
+from dialer.queues.memory import MemoryQueues
+from dialer.queues.memory_server import MemoryServer
 from dialer.queues.port import Publish, Write
 from dialer.runtime import outbox as outbox_module
 from dialer.runtime import results_feed

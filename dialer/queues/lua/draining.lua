@@ -282,7 +282,7 @@ local function inbox(owner, seen)
   for _, entry in ipairs(call('XRANGE', key, '-', '+', 'COUNT', 200)) do
     out[#out + 1] = entry[1]
     out[#out + 1] = entry[2][2]
-    out[#out + 1] = age_of(match(entry[2][2], '"written":"(%d+)"'))
+    out[#out + 1] = age_of(match(entry[2][2], '"written":"(%d+)"') or match(entry[1], '^%d+'))
   end
   return out
 end
