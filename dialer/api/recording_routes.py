@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 from msgspec import Meta, Struct
 
-from dialer.api.auth import own_agent, requires
+from dialer.api.auth import own_agent, requires, unauthorized
 from dialer.api.byte_range import byte_range
 from dialer.api.errors import BODY, KEYED, ApiError, ErrorBody, documented
 from dialer.api.ports import ApiKey, ApiPorts, Role
@@ -210,6 +210,8 @@ async def play_recording(
     signature: Annotated[str, QueryParameter(max_length=100)] = "",
 ) -> Stream:
     """Play a recording by the link that its description gave; no key is needed. Ranges are served. Logged."""
+    if not signature:
+        raise unauthorized("a recording is played by the link that its description gives")
     recordings = _recordings(ports)
     fault = await recordings.judge(recording, holder, expires, signature)
     if fault == "expired":

@@ -84,6 +84,7 @@ async def test_the_goodbye_comes_after_the_write_has_returned() -> None:
             "scope": "*",
             "reason": "opt-out by key",
             "source": "key",
+            "by": f"call {call}",
         }
 
 
