@@ -84,6 +84,15 @@ class Broadcast:
         self._position = position
         self._begun.set()
 
+    @property
+    def following(self) -> bool:
+        """Whether the stream is being read."""
+        return self._begun.is_set()
+
+    def end(self) -> None:
+        """Nothing is read any more, since nobody listens: whoever comes now waits for the next `begin`."""
+        self._begun.clear()
+
     async def position(self) -> str:
         """The place of the stream up to which results have been published to whoever listens; waits for the first."""
         await self._begun.wait()
@@ -103,7 +112,6 @@ class Broadcast:
         self._listeners.pop(listener, None)
         if not self._listeners:
             self._listened.clear()
-            self._begun.clear()
 
     async def listened(self) -> None:
         """Wait until somebody listens."""

@@ -37,6 +37,9 @@ class Audience(Protocol):
     def begin(self, position: str) -> None:
         """Tell them where in the stream it begins: they hear all that is behind it."""
 
+    def end(self) -> None:
+        """Tell them that nothing is read until somebody listens."""
+
     def publish(self, result: Mapping[str, object], id: str) -> None:
         """Hand them a result, with its id in the stream."""
 
@@ -78,6 +81,8 @@ async def follow(client: Redis, stream: str, audience: Audience) -> None:
     last: bytes | str | None = None
     while True:
         if not len(audience):
+            # Only here: somebody who leaves and comes back during a read finds that it goes on.
+            audience.end()
             await audience.listened()
             last = None
         try:

@@ -220,6 +220,7 @@ class Listeners:
         self.heard: list[Mapping[str, object]] = []
         self.ids: list[str] = []
         self.began: list[str] = []
+        self.ended = 0
         self._count = count
         self._came = asyncio.Event()
         self.come(count)
@@ -242,6 +243,10 @@ class Listeners:
     def begin(self, position: str) -> None:
         """Hear where it begins."""
         self.began.append(position)
+
+    def end(self) -> None:
+        """Hear that it ends."""
+        self.ended += 1
 
     def publish(self, result: Mapping[str, object], id: str) -> None:
         """Hear a result."""
@@ -271,6 +276,7 @@ async def test_results_are_read_only_while_somebody_listens_and_from_that_moment
         audience.come(2)
         await eventually(lambda: len(redis.asked) > asked)
     assert redis.asked[0] == redis.asked[asked] == b"0-9", "each time from the newest entry on"
+    assert (audience.ended, len(audience.began)) == (2, 2)
 
 
 async def test_results_are_followed_over_an_outage_and_past_what_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
