@@ -181,9 +181,9 @@ async def test_database_locked_for_a_while(tmp_path: Path, own_valkey: EmbeddedS
         await site.begin()
         await site.push(range(100))
         await under_way(site)
-        other = sqlite3.connect(tmp_path / "cadencia.db", isolation_level=None)
+        other = sqlite3.connect(tmp_path / "cadencia.db", isolation_level=None, timeout=60.0)
+        other.execute("BEGIN EXCLUSIVE")
         try:
-            other.execute("BEGIN EXCLUSIVE")
             ended = len(site.notices.ended)
             await until(lambda: len(site.notices.ended) > ended + 20, "calls go on without the database")
             recorded = len(await site.attempts())

@@ -169,7 +169,7 @@ async def test_an_agent_records_pauses_and_a_supervisor_plays(tmp_path: Path, ow
             assert (await anybody.get(one["url"], Range=f"bytes={len(plain)}-"))[0] == 416
             assert (await anybody.get(one["url"].replace("holder=", "holder=x")))[0] == 403
             assert (await anybody.get(one["url"].replace("-r1/", "-r2/")))[0] == 403
-            assert (await anybody.get(f"/api/v1/recordings/{call}-r1/audio"))[0] == 403
+            assert (await anybody.get(f"/api/v1/recordings/{call}-r1/audio"))[0] == 401
         played = tmp_path / "played.wav"
         played.write_bytes(sound)
         assert loudness(played, 0.05, pause[0] - 0.05) > AUDIBLE
