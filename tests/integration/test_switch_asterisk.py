@@ -225,7 +225,7 @@ async def test_asterisk_reads_back_what_we_escape(
                 found[variable] = answer.message.get("Value", "")
                 if found[variable]:
                     break
-            await asyncio.sleep(0.01)  # the channel is made, and then given its variables, by another thread of Asterisk
+            await asyncio.sleep(0.01)  # another thread of Asterisk makes it and sets them
     await link.ask(actions.hangup(call))
     await link.close()
     assert found == values
