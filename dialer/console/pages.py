@@ -88,7 +88,7 @@ class Pages:
     """All templates, with the addresses of what they load."""
 
     def __init__(self) -> None:
-        self.static: Final = _versions()
+        self.static: Final = _static()
         self._environment: Final = Environment(
             loader=PackageLoader("dialer.console"),
             autoescape=True,
@@ -114,15 +114,16 @@ class Pages:
         return self._environment.get_template(f"{name}.html").render(t=texts, **values)
 
     def _address(self, path: str) -> str:
-        return f"/console/static/{self.static[path]}/{path}"
+        return f"/console/static/{self.static[path][0]}/{path}"
 
 
-def _versions() -> dict[str, str]:
-    """The content's hash of every file under `static`: it is part of its address, so browsers may keep it for good."""
+def _static() -> dict[str, tuple[str, bytes]]:
+    """Files under `static` by name, each with its hash: that is part of its address, so browsers may keep it for good."""
     root = resources.files("dialer.console") / "static"
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, bytes]] = {}
     for folder, before in ((root, ""), (root / "vendor", "vendor/")):
         for file in folder.iterdir():
             if file.is_file() and file.name.endswith((".js", ".css")):
-                found[before + file.name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+                data = file.read_bytes()
+                found[before + file.name] = (hashlib.sha256(data).hexdigest()[:16], data)
     return found

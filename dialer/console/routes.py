@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from importlib import resources
 from typing import Any, Final
 
 from litestar import Request, Response, Router, get, post
@@ -198,9 +197,9 @@ async def give_order(
 async def static(console: Site, version: FromPath[str], path: FromPath[str]) -> Response[bytes]:
     """A script or a style sheet; its address names its content, so it may be kept for good."""
     name = str(path).lstrip("/")
-    if console.pages.static.get(name) != version:
+    known, data = console.pages.static.get(name, ("", b""))
+    if not known or known != version:
         raise ApiError(404, "there is no such file")
-    data = resources.files("dialer.console").joinpath("static", *name.split("/")).read_bytes()
     headers = {"cache-control": f"public, max-age={_YEAR_S}, immutable"}
     return Response(data, media_type=_TYPES[name.rpartition(".")[2]], headers=headers)
 
