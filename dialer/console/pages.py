@@ -118,7 +118,7 @@ class Pages:
 
 
 def _static() -> dict[str, tuple[str, bytes]]:
-    """Files under `static` by name, each with its hash: that is part of its address, so browsers may keep it for good."""
+    """Files under `static`, each with the hash that is part of its address: browsers may keep it for good."""
     root = resources.files("dialer.console") / "static"
     found: dict[str, tuple[str, bytes]] = {}
     for folder, before in ((root, ""), (root / "vendor", "vendor/")):
