@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dialer.console.places import places
 from dialer.console.texts import Texts
 from dialer.core.campaign import ORDERS, CampaignState
 from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot
@@ -106,6 +107,7 @@ class Pages:
             alarms=alarms,
             pace_words=pace_words,
             by_state=by_state,
+            places=places,
         )
         self._environment.filters["span"] = span
 

@@ -1,4 +1,7 @@
-"""What the console says, in each of its languages: one catalogue a language, with the same keys in all of them."""
+"""What the console says, in each of its languages: a folder of catalogues a language, the same keys in all of them.
+
+A group of pages has a catalogue of its own; a table stands in one file only.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +62,16 @@ class Texts:
 def texts(language: str) -> Texts:
     """The catalogue of a language; that of the default for one that there is none of."""
     known = language if language in LANGUAGES else DEFAULT
-    source = resources.files("dialer.console") / "texts" / f"{known}.toml"
-    return Texts(known, tomllib.loads(source.read_text("utf-8")))
+    folder = resources.files("dialer.console") / "texts" / known
+    catalogue: dict[str, Any] = {}
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".toml"):
+            tables = tomllib.loads(file.read_text("utf-8"))
+            twice = catalogue.keys() & tables.keys()
+            if twice:
+                raise ValueError(f"{known}/{file.name}: {sorted(twice)} stands in another catalogue as well")
+            catalogue |= tables
+    return Texts(known, catalogue)
 
 
 def chosen(cookie: str | None, accept_language: str) -> str:

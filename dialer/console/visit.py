@@ -13,13 +13,14 @@ from litestar.connection import ASGIConnection
 from dialer.api.auth import Authenticator
 from dialer.api.errors import ApiError
 from dialer.api.ports import ApiKey, Role
+from dialer.console.places import HOME
 from dialer.console.sessions import COOKIE, Session, Sessions
 from dialer.console.texts import COOKIE as LANGUAGE_COOKIE
 from dialer.console.texts import Texts, chosen, texts
 from dialer.errors import DialerError
 
-#: Who may look at the console. Agents have a page of their own; programs have the API.
-ROLES: Final = frozenset({Role.MANAGER, Role.SUPERVISOR})
+#: Who may look at the console: whoever has a page to begin with. Programs have the API.
+ROLES: Final = frozenset(HOME)
 CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "x-csrf-token"
 
@@ -56,16 +57,27 @@ class Door:
             raise NotSignedIn("sign in first")
         return Visit(key=key, session=session, texts=language(request))
 
-    async def sign_in(self, key: str, address: str) -> str:
-        """A cookie for whoever has this key.
+    async def sign_in(self, key: str, address: str) -> tuple[str, str]:
+        """A cookie for whoever has this key, and the address of the page that they begin with.
 
         Raises:
             ApiError: 401 where it is not valid, 403 where its role has no business here, 429 after too many wrong ones.
         """
         found = await self._authenticator.authenticate(f"Bearer {key}", address)
         if found is None or found.role not in ROLES:
-            raise ApiError(403, "the console is for managers and supervisors")
-        return self.sessions.begin(key)
+            raise ApiError(403, "this key has no business in the console")
+        return self.sessions.begin(key), HOME[found.role]
+
+
+def allowed(visit: Visit, roles: frozenset[Role]) -> Visit:
+    """The visit, where its role is one of these.
+
+    Raises:
+        ApiError: 403.
+    """
+    if visit.key.role not in roles:
+        raise ApiError(403, f"this is not for the role {visit.key.role}")
+    return visit
 
 
 def language(request: ASGIConnection[Any, Any, Any, Any]) -> Texts:

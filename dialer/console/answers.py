@@ -1,0 +1,55 @@
+"""What the console's page modules share: how they get the console and the visit, and how they answer."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from litestar import Request, Response
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from dialer.api.bodies import ACCEPTS
+from dialer.api.live_routes import LiveCache
+from dialer.console.site import Console
+from dialer.console.texts import Texts
+from dialer.console.visit import Visit
+from dialer.projections.live_rows import LiveSnapshot
+
+#: `opt` of a route that takes a form.
+FORM: Final = {ACCEPTS: ("application/x-www-form-urlencoded",)}
+#: Longest text that a field takes, unless its page says otherwise.
+MAX_FIELD: Final = 300
+
+Site = NamedDependency[SkipValidation[Console]]
+#: Parameters of a page: `visit: Visitor` is anybody who is signed in, `staff: Staff` a manager or a supervisor,
+#: `manager: Manager` a manager; others are refused (403).
+Visitor = NamedDependency[SkipValidation[Visit]]
+Staff = NamedDependency[SkipValidation[Visit]]
+Manager = NamedDependency[SkipValidation[Visit]]
+PageRequest = Request[Any, Any, Any]
+
+
+def view_of(request: PageRequest, console: Console) -> LiveSnapshot:
+    """What is going on now, computed once for all who look."""
+    live: LiveCache = request.app.state.live_cache
+    return live.at(console.ports, console.ports.clock.now())[0]
+
+
+def page(console: Console, name: str, texts: Texts, *, status: int = 200, **values: Any) -> Response[str]:
+    """A page; `visit` is among the values where somebody is signed in."""
+    html = console.pages.render(name, texts, **({"visit": None} | values))
+    return Response(html, status_code=status, media_type="text/html; charset=utf-8")
+
+
+def to(path: str, cookies: list[Cookie] | None = None) -> Response[str]:
+    """Go on at another address (303)."""
+    return Response("", status_code=303, headers={"location": path}, cookies=cookies or [])
+
+
+def cookie(name: str, value: str, lasts_s: int, request: PageRequest) -> Cookie:
+    """A cookie for the console alone; over TLS only where the visit came that way."""
+    secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
+    return Cookie(
+        key=name, value=value, path="/console", max_age=lasts_s, httponly=True, secure=secure, samesite="strict"
+    )

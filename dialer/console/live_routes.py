@@ -1,0 +1,130 @@
+"""Pages that move: the wallboard, a campaign, the agents; their live parts, their charts, and orders to a campaign."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery
+
+from dialer.api.campaign_routes import order
+from dialer.api.errors import ApiError
+from dialer.api.event_stream import COMMENT, EventStream
+from dialer.api.live_routes import WRITE_TIMEOUT_S, LiveCache
+from dialer.api.requests import known_campaign
+from dialer.console.answers import MAX_FIELD, PageRequest, Site, Staff, page, view_of
+from dialer.console.series import Chart
+from dialer.console.site import Console
+from dialer.console.texts import Texts
+from dialer.console.visit import check_csrf
+from dialer.core.campaign import CampaignState
+from dialer.core.ids import ContactId, valid_contact_id
+from dialer.projections.live_rows import LiveSnapshot
+
+_EVERY_S: Final = 1.0
+_COMMENT_EVERY_S: Final = 15.0
+_LIVE: Final = frozenset({"wallboard", "campaign", "agents"})
+_SPANS_S: Final = {"hour": 3_600.0, "day": 86_400.0}
+_ORDERS: Final = {
+    "start": CampaignState.RUNNING,
+    "pause": CampaignState.PAUSED,
+    "drain": CampaignState.DRAINING,
+    "stop": CampaignState.STOPPED,
+}
+
+
+@get("/")
+async def wallboard(request: PageRequest, console: Site, staff: Staff) -> Response[str]:
+    """All campaigns now."""
+    return page(console, "wallboard", staff.texts, visit=staff, view=view_of(request, console), shown="")
+
+
+@get("/agents")
+async def agents(request: PageRequest, console: Site, staff: Staff) -> Response[str]:
+    """All agents now."""
+    return page(console, "agents", staff.texts, visit=staff, view=view_of(request, console), shown="")
+
+
+@get("/campaigns/{campaign:str}")
+async def campaign_page(
+    request: PageRequest,
+    console: Site,
+    staff: Staff,
+    campaign: FromPath[str],
+    contact: FromQuery[str] = "",
+) -> Response[str]:
+    """One campaign; with `contact`, why that one is not being called."""
+    stored = await known_campaign(console.ports, campaign)
+    asked = contact.strip()[:MAX_FIELD]
+    found = None
+    if asked and valid_contact_id(asked):
+        found = await console.ports.explanations.explain(stored.campaign, stored.state, ContactId(asked))
+    return page(
+        console,
+        "campaign",
+        staff.texts,
+        visit=staff,
+        view=view_of(request, console),
+        shown=stored.campaign.id,
+        stored=stored,
+        asked=asked,
+        found=found,
+    )
+
+
+@get("/stream/{name:str}")
+async def stream(
+    request: PageRequest, console: Site, staff: Staff, name: FromPath[str], campaign: FromQuery[str] = ""
+) -> EventStream:
+    """The live part of a page, again whenever something has changed, at most once a second."""
+    if name not in _LIVE:
+        raise ApiError(404, f"there is no live part {name[:20]!r}")
+    if campaign:
+        campaign = (await known_campaign(console.ports, campaign)).campaign.id
+    live: LiveCache = request.app.state.live_cache
+    return EventStream(_parts(console, live, name, staff.texts, campaign), WRITE_TIMEOUT_S)
+
+
+async def _parts(
+    console: Console, live: LiveCache, name: str, texts: Texts, campaign: str
+) -> AsyncGenerator[bytes, None]:
+    shown: LiveSnapshot | None = None
+    said_at = console.ports.clock.now()
+    yield COMMENT
+    while True:
+        now = console.ports.clock.now()
+        view, _ = live.at(console.ports, now)
+        if view is not shown:
+            shown, said_at = view, now
+            yield console.part(name, texts, view, campaign)
+        elif now - said_at >= _COMMENT_EVERY_S:
+            said_at = now
+            yield COMMENT
+        await asyncio.sleep(_EVERY_S)
+
+
+@get("/series/{campaign:str}")
+async def series(console: Site, staff: Staff, campaign: FromPath[str], span: FromQuery[str] = "hour") -> Chart:
+    """What the charts of a campaign show."""
+    if span not in _SPANS_S:
+        raise ApiError(422, f"span: must be {' or '.join(_SPANS_S)}")
+    return console.series.chart(campaign, _SPANS_S[span])
+
+
+# ---- orders
+
+
+@post("/campaigns/{campaign:str}/{verb:str}", opt={"no_body": True}, status_code=204)
+async def give_order(
+    request: PageRequest, console: Site, staff: Staff, campaign: FromPath[str], verb: FromPath[str]
+) -> None:
+    """Start, pause, drain or stop a campaign."""
+    await check_csrf(request, staff)
+    if verb not in _ORDERS:
+        raise ApiError(404, f"there is no order {verb[:20]!r}")
+    await order(console.ports, campaign, _ORDERS[verb])
+
+
+HANDLERS: Final = (wallboard, agents, campaign_page, stream, series, give_order)

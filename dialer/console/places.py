@@ -1,0 +1,35 @@
+"""Where one can go in the console, and who may: the navigation, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from dialer.api.ports import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An entry of the navigation; its words are the text ``place.<name>``."""
+
+    name: str
+    path: str
+    roles: frozenset[Role]
+
+
+MANAGERS: Final = frozenset({Role.MANAGER})
+STAFF: Final = frozenset({Role.MANAGER, Role.SUPERVISOR})
+
+PLACES: Final = (
+    Place(name="wallboard", path="/console/", roles=STAFF),
+    Place(name="agents", path="/console/agents", roles=STAFF),
+)
+
+#: Where somebody finds themselves after signing in.
+HOME: Final[Mapping[Role, str]] = {Role.MANAGER: "/console/", Role.SUPERVISOR: "/console/"}
+
+
+def places(role: Role) -> list[Place]:
+    """What somebody with this role finds in the navigation."""
+    return [place for place in PLACES if role in place.roles]

@@ -1,0 +1,54 @@
+"""Getting into the console and out of it, and in which language it is read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from dialer.api.errors import ApiError
+from dialer.console.answers import FORM, MAX_FIELD, PageRequest, Site, Visitor, cookie, page, to
+from dialer.console.sessions import COOKIE, LASTS_S
+from dialer.console.texts import COOKIE as LANGUAGE_COOKIE
+from dialer.console.texts import LANGUAGES
+from dialer.console.visit import check_csrf, language
+
+_YEAR_S: Final = 365 * 86_400
+
+
+@get("/login")
+async def login_page(request: PageRequest, console: Site) -> Response[str]:
+    """The form for the key."""
+    return page(console, "login", language(request), problem="")
+
+
+@post("/login", opt=FORM, status_code=303)
+async def sign_in(request: PageRequest, console: Site) -> Response[str]:
+    """Take a key, give a session."""
+    texts = language(request)
+    key = str((await request.form()).get("key", "")).strip()[:MAX_FIELD]
+    try:
+        found, home = await console.door.sign_in(key, request.client.host if request.client else "")
+    except ApiError as error:
+        told = {403: "login.no_business", 429: "login.wait"}.get(error.status, "login.wrong")
+        return page(console, "login", texts, status=error.status, problem=texts(told))
+    return to(home, [cookie(COOKIE, found, LASTS_S, request)])
+
+
+@post("/logout", opt=FORM, status_code=303)
+async def sign_out(request: PageRequest, visit: Visitor) -> Response[str]:
+    """End the session."""
+    await check_csrf(request, visit, await request.form())
+    return to("/console/login", [cookie(COOKIE, "", 0, request)])
+
+
+@get("/language/{name:str}")
+async def choose_language(request: PageRequest, name: FromPath[str]) -> Response[str]:
+    """Remember in which language somebody reads."""
+    if name not in LANGUAGES:
+        raise ApiError(404, f"there is no language {name[:8]!r} here")
+    return to("/console/", [cookie(LANGUAGE_COOKIE, name, _YEAR_S, request)])
+
+
+HANDLERS: Final = (login_page, sign_in, sign_out, choose_language)
