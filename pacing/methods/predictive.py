@@ -116,7 +116,8 @@ class Predictive(Rule):
         self._budget.expire(now)
         self._threshold.expire(now)
         self._learn_from_started()
-        self._learned.refresh(now, floor)
+        if floor.staffed:
+            self._learned.refresh(now, floor)
         proposal, beyond = self._weigh(now, floor)
         self._standing_version, self._standing_at = floor.version, now
         self._standing_dial = proposal.dial
