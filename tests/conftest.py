@@ -22,6 +22,12 @@ from tests.databases import (  # noqa: F401 - fixtures are found by name
 from tests.valkey import own_valkey, valkey, valkey_server  # noqa: F401 - likewise
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two a processor where there are few: half of the time a test waits for a phone to ring or a process to start."""
+    processors = os.cpu_count() or 1
+    return max(processors, min(2 * processors, 8))
+
+
 @pytest.fixture(autouse=True)
 def _alone_on_the_real_asterisk(request: pytest.FixtureRequest) -> Iterator[None]:
     """Tests on the one real Asterisk take turns, whichever worker they are on: they share its phones and its trunk."""

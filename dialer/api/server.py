@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Final
 
@@ -36,7 +37,13 @@ class _Server(uvicorn.Server):
 class ApiServer:
     """One HTTP server. `run` in a task group; `stop` ends it, open event streams included, within some seconds."""
 
-    def __init__(self, app: Litestar, host: str, port: int) -> None:
+    def __init__(self, app: Litestar, host: str, port: int, certificate_file: str = "", key_file: str = "") -> None:
+        """`certificate_file` and `key_file` (PEM): HTTPS and nothing else; without them HTTP.
+
+        Raises:
+            ConfigError: they cannot be read, or do not belong together.
+        """
+        self._scheme: Final = "https" if certificate_file or key_file else "http"
         self._host: Final = host
         self._port: Final = port
         self._socket: socket.socket | None = None
@@ -51,8 +58,12 @@ class ApiServer:
                 proxy_headers=False,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_SHUTDOWN_GRACE_S,
+                ssl_certfile=certificate_file or None,
+                ssl_keyfile=key_file or None,
             )
         )
+        if self._scheme == "https":
+            _check(certificate_file, key_file)
 
     def bind(self) -> str:
         """Take the port, and tell the URL; port 0 takes one that is free.
@@ -74,7 +85,7 @@ class ApiServer:
         sock.set_inheritable(False)
         self._socket = sock
         host = f"[{self._host}]" if family == socket.AF_INET6 else self._host
-        return f"http://{host}:{sock.getsockname()[1]}"
+        return f"{self._scheme}://{host}:{sock.getsockname()[1]}"
 
     async def run(self) -> None:
         """Serve until `stop`, or until cancelled."""
@@ -90,3 +101,22 @@ class ApiServer:
     def stop(self) -> None:
         """Take no more requests, give those that run a moment, and return from `run`."""
         self._server.should_exit = True
+
+
+def _check(certificate_file: str, key_file: str) -> None:
+    if not certificate_file or not key_file:
+        raise ConfigError("api: HTTPS needs both tls_certificate_file and tls_key_file")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate_file, key_file, password=_no_password)
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"api: {certificate_file} and {key_file} are not a certificate and its key, both PEM and the key without "
+            f"a password: {error.reason or error}"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"api: {certificate_file} or {key_file} cannot be read: {error.strerror}") from error
+
+
+def _no_password() -> str:
+    """OpenSSL would ask the terminal."""
+    return ""

@@ -10,13 +10,17 @@ import asyncio
 import functools
 import inspect
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 import typer
 
 from dialer.errors import ConfigError, DialerError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", envvar="CADENCIA_CONFIG", help="Settings file (TOML).", dir_okay=False)
@@ -59,10 +63,13 @@ class ApiError(DialerError):
 class Api:
     """Blocking calls of the API; each opens a connection of its own, which is what a command needs."""
 
-    def __init__(self, url: str, key: str, timeout_s: float = 60.0) -> None:
+    def __init__(self, url: str, key: str, timeout_s: float = 60.0, certificate_file: str = "") -> None:
+        """`certificate_file`: the one certificate that the node may have, whatever name it carries; empty: any that
+        an authority of this machine's (or of ``SSL_CERT_FILE``) vouches for, in the name of the URL's host."""
         self.url = url.rstrip("/")
         self._key = key
         self._timeout_s = timeout_s
+        self._certificate_file = certificate_file
 
     @classmethod
     def connect(cls, config: Path | None, api_url: str | None, api_key: str | None) -> Self:
@@ -78,7 +85,8 @@ class Api:
         path = Path(load(config, secrets=False).data_dir) / "node.json"
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            return cls(api_url or found["api_url"], api_key or found["api_key"])
+            certificate = "" if api_url else found.get("certificate_file", "")
+            return cls(api_url or found["api_url"], api_key or found["api_key"], certificate_file=certificate)
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(
                 f"no running node found ({path} is missing or unreadable): start `cadencia serve` with the same "
@@ -109,6 +117,12 @@ class Api:
         """POST a file as it is, streamed."""
         return asyncio.run(self._request("POST", path, file=file, content_type=content_type, query=query))
 
+    def connector(self) -> aiohttp.TCPConnector:
+        """For a session with this node: it trusts the certificate that the node has, and no other."""
+        import aiohttp  # noqa: PLC0415
+
+        return aiohttp.TCPConnector(ssl=_trusting(self._certificate_file))
+
     async def _request(
         self,
         method: str,
@@ -127,7 +141,7 @@ class Api:
         params = {name: str(value) for name, value in (query or {}).items() if value is not None}
         timeout = aiohttp.ClientTimeout(total=None if file else self._timeout_s, sock_connect=10)
         try:
-            async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
+            async with aiohttp.ClientSession(timeout=timeout, headers=headers, connector=self.connector()) as session:
                 data: Any = None
                 if file is not None:
                     headers_in = {"Content-Type": content_type}
@@ -150,12 +164,30 @@ class Api:
                     return await _answer(response, text=text)
         except TimeoutError as error:
             raise DialerError(f"the node at {self.url} did not answer within {self._timeout_s:.0f} s") from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise DialerError(
+                f"the certificate of {self.url} is not to be trusted ({error.certificate_error}): name the host as the "
+                "certificate does, or its authority by SSL_CERT_FILE"
+            ) from error
         except aiohttp.ClientConnectionError as error:
             raise DialerError(f"no answer from {self.url}: is `cadencia serve` running there?") from error
         except aiohttp.ClientError as error:
             raise DialerError(
                 f"what answers at {self.url} is no Cadencia node: correct --api-url, such as http://127.0.0.1:8080"
             ) from error
+
+
+def _trusting(certificate_file: str) -> ssl.SSLContext | bool:
+    if not certificate_file:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=certificate_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"the node's certificate {certificate_file} cannot be read: {error}") from error
+    context.check_hostname = False
+    # It is trusted for itself, not for who signed it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 async def _answer(response: Any, *, text: bool) -> Any:

@@ -50,16 +50,19 @@ def fetch(
     if found["url"] is None:
         raise DialerError(f"recording {recording} is {found['state']}: there is nothing to fetch")
     path = to or Path(f"{found['id']}.wav")
-    count = asyncio.run(_download(api.url + found["url"], path))
+    count = asyncio.run(_download(api, found["url"], path))
     out.print(f"{path}: {count:,} bytes, {found['duration_s']:.1f} s", markup=False)
 
 
-async def _download(url: str, path: Path) -> int:
+async def _download(api: Api, url: str, path: Path) -> int:
     import aiohttp  # noqa: PLC0415
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, connector=api.connector()) as session,
+            session.get(api.url + url) as answer,
+        ):
             if answer.status != 200:
                 raise DialerError(f"the node answered {answer.status}: try again")
             part, count = path.with_name(path.name + ".part"), 0

@@ -22,8 +22,15 @@ async def local_access(node: Node, folder: Path) -> Path:
             await keys.revoke(old.id, now)
     _, secret = await keys.create("manager", name, now=now)
     path = folder / _NAME
-    write_private(path, {"api_url": node.api_url, "api_key": secret, "node": node.settings.node})
+    access = {"api_url": node.api_url, "api_key": secret, "node": node.settings.node}
+    if node.settings.api.tls_certificate_file:  # it names the site, not this machine: commands here know it by itself
+        access["certificate_file"] = _absolute(node.settings.api.tls_certificate_file)
+    write_private(path, access)
     return path
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())
 
 
 def write_private(path: Path, content: object) -> None:
