@@ -170,7 +170,9 @@ class Screening:
         if known is not None and known[:2] == (campaign, in_force) and known[2] <= now < known[2] + _STANDS_S:
             return known[3]
         terms = self._terms_of(campaign)
-        day = civil(zone_of(seats[0].jurisdiction.zones[0]), now).date()
+        # The house policy, which stands for countries without rules of their own, has no clock.
+        clock = next((zone for seat in seats for zone in seat.jurisdiction.zones), "UTC")
+        day = civil(zone_of(clock), now).date()
         aside = self._aside(campaign.id)
         problems = (
             demand_problem(rule, in_force, campaign.id, now)

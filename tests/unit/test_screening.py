@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dialer.compliance.evidence import suppression_key
+from dialer.compliance.loader import load_rule_book
 from dialer.compliance.registry import Consulted, Edition, Registries
 from dialer.compliance.rules import Basis
 from dialer.compliance.screening import Admitted, Screening, TurnedAway, terms_of
@@ -19,6 +20,7 @@ from dialer.compliance.zones import Called
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CallId, CampaignId, ContactId, Phone
 from dialer.core.permit import Permit
+from dialer.simulation import OPEN_RULES
 from tests.compliance_rules import shipped_book
 
 DEBT = Campaign(id=CampaignId("debts"), purpose="debt")
@@ -156,6 +158,20 @@ def test_a_number_of_a_country_without_rules_is_never_called(phone: str) -> None
     answer = screening().judge(permit(phone), DEBT, OPEN)
     assert isinstance(answer, TurnedAway)
     assert (answer.reason, answer.retry_at) == ("unknown_country", None)
+
+
+@pytest.mark.parametrize("phone", ["+33612345678", "+351912345678", "+8613800138000", "+80012345678"])
+@pytest.mark.parametrize("demanding", [(), ("ES",)], ids=["no law of its own", "Spanish law besides"])
+def test_where_the_house_policy_stands_for_a_country_that_has_no_clock_it_is_judged_all_the_same(
+    phone: str, demanding: tuple[str, ...]
+) -> None:
+    campaign = replace(SALES, jurisdictions=demanding)
+    answer = judged(Screening(load_rule_book(OPEN_RULES), lambda: Registries([], {})), permit(phone), campaign, OPEN)
+    if phone.startswith("+800"):  # of no country: nothing tells what time it is there
+        assert isinstance(answer, TurnedAway)
+        assert (answer.reason, answer.retry_at) == ("unknown_country", None)
+    else:
+        assert isinstance(answer, Admitted)
 
 
 def test_the_address_narrows_the_clocks() -> None:
