@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 
-.PHONY: demo test lint types imports check lab-up lab-down lock clean
+.PHONY: demo test fuzz sbom lint types imports check lab-up lab-down lock clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Cadencia needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
@@ -28,6 +28,15 @@ demo: $(RUN_STAMP)
 
 test: $(DEV_STAMP)
 	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+
+# Every operation of the API with made-up requests, many times more than `make test` has time for.
+fuzz: $(DEV_STAMP)
+	CADENCIA_FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest -q tests/e2e/test_api_fuzzed.py
+
+# What a node is made of, with versions and hashes (CycloneDX).
+sbom: $(DEV_STAMP)
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/cadencia.cdx.json
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

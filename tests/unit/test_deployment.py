@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import stat
@@ -144,6 +145,16 @@ def test_every_secret_that_is_named_is_made(tmp_path: Path) -> None:
 def test_valkey_forgets_nothing_that_it_has_acknowledged() -> None:
     command = COMPOSE["services"]["valkey"]["command"][-1]
     assert "--appendonly yes --appendfsync always --maxmemory-policy noeviction" in command
+
+
+def test_the_bill_of_materials_has_all_that_is_locked(tmp_path: Path) -> None:
+    path = tmp_path / "bill.json"
+    command = ["requirements", str(ROOT / "requirements.txt"), "--output-reproducible", "--of", "JSON", "-o", str(path)]
+    subprocess.run([sys.executable, "-m", "cyclonedx_py", *command], check=True, capture_output=True)
+    locked = set(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    bill = json.loads(path.read_text())["components"]
+    assert {(part["name"], part["version"]) for part in bill} == locked
+    assert all(part["externalReferences"][0]["hashes"] for part in bill)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
