@@ -14,6 +14,7 @@ from typing import Final
 from dialer.core.attempt import Attempt
 from dialer.core.ids import CampaignId
 from dialer.errors import InputError
+from dialer.storage.agent_time import AgentTimes
 from dialer.storage.attempts import AttemptFilter, Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
@@ -157,12 +158,14 @@ async def read_database(url: str, campaign: str, day: date, zone: tzinfo) -> Rec
         if not attempts:
             raise InputError(f"campaign {campaign!r} has no calls that ended on {day}: choose another --day")
         limits = await _limits(database, CampaignId(campaign), since, until)
+        earliest = min(attempt.started_at for attempt in attempts)
+        wrapups = await AgentTimes(database).wrapups_s(CampaignId(campaign), earliest, until)
     finally:
         await database.close()
     methods = Counter(attempt.method for attempt in attempts if attempt.method)
     settings = stored.campaign
     return Record(
-        rows=tuple(map(_row, attempts)),
+        rows=tuple(_row(attempt, wrapups.get(attempt.call)) for attempt in attempts),
         name=f"{campaign}, {day}",
         method=methods.most_common(1)[0][0] if methods else settings.method,
         max_abandonment=settings.max_abandonment,
@@ -201,7 +204,7 @@ async def _limits(database: Database, campaign: CampaignId, since: float, until:
     return {limit: count / total for limit, count in counts.most_common()}
 
 
-def _row(attempt: Attempt) -> CallRow:
+def _row(attempt: Attempt, wrapup_s: float | None) -> CallRow:
     # With machine detection a person waits for an agent from its verdict on; pacing counts from there too.
     answer = attempt.waiting_at if attempt.waiting_at is not None else attempt.answered_at
     return CallRow(
@@ -211,6 +214,7 @@ def _row(attempt: Attempt) -> CallRow:
         outcome=attempt.outcome.value,
         agent=attempt.agent or "",
         connect_s=attempt.connected_at,
+        wrapup_s=wrapup_s,
         line=f"call {attempt.call}",
     )
 

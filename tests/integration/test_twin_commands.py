@@ -11,12 +11,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dialer.cli.application import app
+from dialer.core.agent import AgentState
+from dialer.core.agent_spell import AgentSpell, milliseconds, quarters
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, NodeName, Phone
 from dialer.core.outcome import Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.errors import DialerError
+from dialer.storage.agent_time import AgentTimes
 from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
@@ -195,6 +198,41 @@ def test_a_day_is_replayed_from_the_database_beside_its_journal(rows: list[CallR
     assert any("pacing journal" in text for text in found["remarks"])
     assert "has no calls" in refusal(*arguments, "--day", "2026-11-19")
     assert "no campaign 'summer'" in refusal("replay", "--campaign", "summer", "--config", config)
+    # Nothing was on record of the agents' time, so wrap-ups were reckoned with; now they are as they were.
+    assert found["wrapup_assumed_s"] is not None
+    asyncio.run(_store_spells(url, rows))
+    known = answer(*arguments, "--day", "2026-11-20", "--method", "ratio")
+    assert known["wrapup_assumed_s"] is None
+    exactly = answer("replay", write_calls(tmp_path / "c.csv", rows), "--in-force", "progressive", "--method", "ratio")
+    assert known["really"]["occupancy"] == pytest.approx(exactly["really"]["occupancy"], abs=0.001)
+
+
+async def _store_spells(url: str, rows: list[CallRow]) -> None:
+    """Talks and wrap-ups of the rows; of a call whose wrap-up took no time there is none."""
+    database = Database(url)
+    try:
+        await AgentTimes(database).append(
+            [
+                AgentSpell(
+                    agent=AgentId(row.agent),
+                    campaign=CampaignId("winter"),
+                    state=state,
+                    began_at=begin,
+                    ended_at=end,
+                    ms=milliseconds(begin, end),
+                    call=CallId(f"call-{place}"),
+                )
+                for place, row in enumerate(rows)
+                if row.connect_s is not None
+                for state, since, until in (
+                    (AgentState.TALKING, row.connect_s, row.end_s),
+                    (AgentState.WRAPUP, row.end_s, row.end_s + (row.wrapup_s or 0.0)),
+                )
+                for begin, end in quarters(since, until)
+            ]
+        )
+    finally:
+        await database.close()
 
 
 async def _store(url: str, rows: list[CallRow]) -> None:
