@@ -71,6 +71,10 @@ class Report:
             for row in self.rows
         ]  # fmt: skip
 
+    def totals(self) -> dict[str, Value]:
+        """All rows together, with indicators of their own."""
+        return self._values(self.total)
+
     def as_json(self) -> dict[str, Any]:
         """The report in JSON's own types; money as text, exactly."""
         order = self.order
@@ -82,7 +86,7 @@ class Report:
             "made_at": rfc3339(self.made_at),
             "cost_currency": self.currency,
             "rows": [_plain(row) for row in self.table()],
-            "total": _plain(self._values(self.total)),
+            "total": _plain(self.totals()),
         }
 
     def as_csv(self) -> bytes:
