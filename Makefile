@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 
-.PHONY: demo test fuzz sbom lint types imports check lab-up lab-down lock clean
+.PHONY: demo test chaos fuzz sbom lint types imports check lab-up lab-down lock clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Cadencia needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
@@ -37,6 +37,11 @@ fuzz: $(DEV_STAMP)
 sbom: $(DEV_STAMP)
 	mkdir -p dist
 	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/cadencia.cdx.json
+
+# Scenarios by name against the real parts, then orders of events on virtual time; see docs/reliability.md.
+chaos: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks.chaos $(CHAOS_ARGS)
+	$(BIN)/python -m benchmarks.chaos.orders --seeds 2000
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

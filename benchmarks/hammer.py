@@ -23,17 +23,14 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import os
 import random
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
@@ -46,21 +43,18 @@ import redis
 from benchmarks.hammer_crm import CAMPAIGN, Orders, digits, form, place_of, withdraw_all
 from benchmarks.hammer_ledger import Entries, keep_ledger, read_entries
 from benchmarks.import_list import postgres
+from benchmarks.processes import ServeProcess, wait_for
 from dialer.campaigns import parse_campaign
-from dialer.cli.client import Api
 from dialer.core.campaign import CampaignState
-from dialer.errors import DialerError
 from dialer.queues.embedded import EmbeddedServer
 from dialer.simulation import OPEN_RULES
 from dialer.storage import schema
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 CLOSE_S: Final = 0.010
 #: By which the clocks of two processes may differ: each is anchored once, when its process begins.
 STAMPS_AGREE_S: Final = 0.001
-_PATIENCE_S: Final = 180.0
 _PUSHED_AT_ONCE: Final = 1_000
 #: Lines for each agent at a desk who waits.
 _RATIO: Final = 20.0
@@ -133,23 +127,9 @@ class Verdict:
         return self.late == 0 and self.late_by_stamps == 0 and self.dialed_twice == 0
 
 
-class ServeProcess:
-    """`cadencia serve`, which is killed and started again."""
-
-    def __init__(
-        self, name: str, folder: Path, plan: Plan, *, database: str, server: EmbeddedServer, port: int, secret: str
-    ) -> None:
-        self.name = name
-        self._plan = plan
-        self._folder = folder / name
-        self._folder.mkdir()
-        self._config = self._folder / "cadencia.toml"
-        self.known = self._folder / "var" / "node.json"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._config.write_text(
-            f"""
-node = "{name}"
-data_dir = "{self._folder / "var"}"
+def settings(plan: Plan, *, database: str, server: EmbeddedServer, port: int, secret: str) -> str:
+    """Of a node, as TOML."""
+    return f"""
 [database]
 url = "{database}"
 [redis]
@@ -170,83 +150,7 @@ secret = "{secret}"
 name = "carrier"
 max_channels = 10000
 max_calls_per_second = 2000.0
-""",
-            encoding="utf-8",
-        )
-
-    def start(self) -> None:
-        """Start it; `wait_up` follows."""
-        self.known.unlink(missing_ok=True)
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("CADENCIA_")}
-        environ |= {"PYTHONPATH": str(ROOT), "PYTHONASYNCIODEBUG": ""}
-        with (self._folder / "serve.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "dialer.cli", "serve", "--config", str(self._config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-                env=environ,
-            )
-
-    def wait_up(self) -> None:
-        """Wait for its API."""
-        self._wait(self.known.exists, "its API")
-
-    def sign_in(self) -> None:
-        """Its agents come back to their desks: from now on it dials."""
-
-        def all_in() -> bool:
-            try:
-                for k in range(self._plan.agents):
-                    agent = f"{self.name}a{k:02d}"
-                    self._api.post(f"/agents/{agent}/sign-in", {"phone": agent, "campaigns": [CAMPAIGN]})
-            except DialerError:
-                return False
-            return True
-
-        self._wait(all_in, "its agents")
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> None:
-        """End it in peace."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-    @property
-    def _api(self) -> Api:
-        return Api.connect(self._config, None, None)
-
-    def _wait(self, ask: Callable[[], object], what: str) -> None:
-        try:
-            wait_for(ask, f"{what} of {self.name}", lambda: self._process is not None and self._process.poll() is None)
-        except RuntimeError as error:
-            said = (self._folder / "serve.log").read_text(errors="replace").splitlines()[-20:]
-            raise RuntimeError("\n".join((str(error), *said))) from error
-
-
-def wait_for(ask: Callable[[], object], what: str, alive: Callable[[], bool] = lambda: True) -> None:
-    """Wait until `ask` answers something true.
-
-    Raises:
-        RuntimeError: it never does, or whoever is to answer has died.
-    """
-    deadline = time.monotonic() + _PATIENCE_S
-    while not ask():
-        if not alive() or time.monotonic() > deadline:
-            raise RuntimeError(f"never came: {what}")
-        time.sleep(0.02)
+"""
 
 
 class Run:
@@ -276,18 +180,8 @@ class Run:
             ledger.start()
             over.close()
             address = port.recv()
-            self._nodes = [
-                ServeProcess(
-                    name,
-                    self._folder,
-                    self._plan,
-                    database=self._database_url,
-                    server=self._server,
-                    port=address,
-                    secret=secret,
-                )
-                for name in (f"n{k + 1}" for k in range(self._plan.nodes))
-            ]
+            text = settings(self._plan, database=self._database_url, server=self._server, port=address, secret=secret)
+            self._nodes = [ServeProcess(self._folder, f"n{k + 1}", text) for k in range(self._plan.nodes)]
             for node in self._nodes:
                 node.start()
             self._load()
@@ -307,7 +201,7 @@ class Run:
             crm.start()
             wait_for((self._folder / "writing").exists, "the CRM", crm.is_alive)
             for node in self._nodes:
-                node.sign_in()
+                node.sign_in(self._plan.agents, CAMPAIGN)
             begun = time.monotonic()
             self._disturb(crm)
             crm.join()
@@ -396,7 +290,7 @@ class Run:
         self._verdict.kills_of_nodes += 1
         node.start()
         node.wait_up()
-        node.sign_in()
+        node.sign_in(self._plan.agents, CAMPAIGN)
 
     # ---- afterwards
 

@@ -24,8 +24,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.hammer import Plan, ServeProcess
+from benchmarks.hammer import Plan, settings
 from benchmarks.hammer_crm import CAMPAIGN, FORMS, digits, form, message, place_of
+from benchmarks.processes import ServeProcess
 from dialer.campaigns import parse_campaign
 from dialer.core.campaign import CampaignState
 from dialer.queues.connection import connect
@@ -109,7 +110,8 @@ async def measure(removals: int, rate: float, lines: int, folder: Path) -> dict[
     plan = Plan(entries=removals * 40, agents=max(1, lines // _RATIO))
     with EmbeddedServer(folder / "redis") as server:
         async with Exchange(World(RINGING, seed=1), secret=secret) as exchange:
-            node = ServeProcess("n1", folder, plan, database=url, server=server, port=exchange.port, secret=secret)
+            text = settings(plan, database=url, server=server, port=exchange.port, secret=secret)
+            node = ServeProcess(folder, "n1", text)
             try:
                 node.start()
                 client = connect(server.url, name="list")
@@ -119,7 +121,7 @@ async def measure(removals: int, rate: float, lines: int, folder: Path) -> dict[
                     await client.xadd("cadencia:contacts", {"data": said})
                 await client.aclose()
                 await asyncio.to_thread(node.wait_up)
-                await asyncio.to_thread(node.sign_in)
+                await asyncio.to_thread(node.sign_in, plan.agents, CAMPAIGN)
                 waits = await name_them(exchange, server.url, removals, rate)
             finally:
                 await asyncio.to_thread(node.stop)

@@ -22,10 +22,12 @@ from dialer.core.campaign import (
     AbandonmentWindow,
     Campaign,
     MachineDetection,
+    PreviewExpiry,
     RecordingConsent,
     RecordingMode,
     RetryRule,
 )
+from dialer.core.contact_filter import MAX_LENGTH, parse_filter
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
 from dialer.dispositions import CODE_PATTERN, MAX_CODES, CodeInput, check_currency, codes_of, dump_codes
@@ -149,15 +151,42 @@ class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ]
         | None
     ) = _DEFAULT.callback_fallback_s
+    callback_reminder_s: Annotated[
+        float, Meta(ge=0, le=86_400, description="So long before a callback one is reminded of it; 0: not at all")
+    ] = _DEFAULT.callback_reminder_s
+    preview_s: Annotated[
+        float, Meta(ge=3, le=3_600, description="Method preview: how long an agent may look before the call")
+    ] = _DEFAULT.preview_s
+    preview_on_expiry: Annotated[
+        PreviewExpiry, Meta(description="What becomes of a contact about which the agent says nothing")
+    ] = _DEFAULT.preview_on_expiry
+    preview_pause_after: (
+        Annotated[int, Meta(ge=1, le=1_000, description="Unanswered in a row, and the agent is paused; null: never")]
+        | None
+    ) = _DEFAULT.preview_pause_after
+    preview_skip_s: Annotated[
+        float, Meta(ge=0, le=30 * 86_400, description="A contact that was skipped is not offered again before")
+    ] = _DEFAULT.preview_skip_s
     skills: Annotated[frozenset[Name], Meta(max_length=100)] = _DEFAULT.skills
     screen_pop: Annotated[
         str, Meta(max_length=2_000, description="URL with fields of the contact in braces: https://crm/…?id={id}")
     ] = _DEFAULT.screen_pop
+    script: Annotated[
+        str,
+        Meta(max_length=20_000, description="What the agent says: lines with # and -, **bold**, fields as {name}"),
+    ] = _DEFAULT.script
     dispositions: Annotated[
         tuple[CodeInput, ...],
         Meta(max_length=MAX_CODES, description="Codes with which its calls are closed; empty: the default ones"),
     ] = ()
     currency: Annotated[str, Meta(max_length=3, description="Of amounts, such as EUR (ISO 4217)")] = _DEFAULT.currency
+    filter: Annotated[
+        str,
+        Meta(
+            max_length=MAX_LENGTH,
+            description='Which contacts are called, by their fields: state in ["CA", "NY"] and debt > 100. Empty: all',
+        ),
+    ] = _DEFAULT.filter
     segment: Annotated[
         str, Meta(max_length=128, pattern=_TEXT_PATTERN, description="Id of the segment that it was made from")
     ] = _DEFAULT.segment
@@ -284,13 +313,21 @@ def campaign_of(given: CampaignInput) -> Campaign:
         machine_sample_share=given.machine_sample_share,
         callback_window_s=given.callback_window_s,
         callback_fallback_s=given.callback_fallback_s,
+        callback_reminder_s=given.callback_reminder_s,
+        preview_s=given.preview_s,
+        preview_on_expiry=given.preview_on_expiry,
+        preview_pause_after=given.preview_pause_after,
+        preview_skip_s=given.preview_skip_s,
         skills=given.skills,
         screen_pop=given.screen_pop,
+        script=given.script,
         dispositions=codes_of(given.dispositions),
         currency=given.currency,
+        filter=given.filter.strip(),
         segment=given.segment,
         recording=given.recording,
         recording_consent=given.recording_consent,
+        timezone=given.timezone,
         purpose=given.purpose.value,
         party=given.party.value,
         jurisdictions=given.jurisdictions,
@@ -347,10 +384,17 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
         "machine_sample_share": campaign.machine_sample_share,
         "callback_window_s": campaign.callback_window_s,
         "callback_fallback_s": campaign.callback_fallback_s,
+        "callback_reminder_s": campaign.callback_reminder_s,
+        "preview_s": campaign.preview_s,
+        "preview_on_expiry": campaign.preview_on_expiry.value,
+        "preview_pause_after": campaign.preview_pause_after,
+        "preview_skip_s": campaign.preview_skip_s,
         "skills": sorted(campaign.skills),
         "screen_pop": campaign.screen_pop,
+        "script": campaign.script,
         "dispositions": dump_codes(campaign.dispositions),
         "currency": campaign.currency,
+        "filter": campaign.filter,
         "segment": campaign.segment,
         "timezone": campaign.timezone,
         "recording": campaign.recording.value,
@@ -410,6 +454,9 @@ def _check(given: CampaignInput) -> None:
     _check_caller_ids(given)
     check_currency(given.currency)
     _check_screen_pop(given.screen_pop)
+    _check_script(given.script)
+    if given.filter.strip():
+        parse_filter(given.filter)
     if given.timezone:
         zone_named(given.timezone)
 
@@ -423,6 +470,17 @@ def _check_caller_ids(given: CampaignInput) -> None:
     repeated = next((number for number, times in numbers.items() if times > 1), None)
     if repeated is not None:
         raise InputError(f"caller_ids: {repeated} stands in the pool more than once; put its prefixes together")
+
+
+def _check_script(script: str) -> None:
+    """Its braces must be closed, and hold the name of a field."""
+    try:
+        parts = list(string.Formatter().parse(script))
+    except ValueError as error:
+        raise InputError(f"script: {error}; write a field as {{name}}, a brace itself as {{{{ or }}}}") from error
+    for _, name, spec, how in parts:
+        if name is not None and (not name.replace("_", "").isalnum() or spec or how):
+            raise InputError(f"script: {{{name}}} is no field; fields are letters, digits and _, such as {{name}}")
 
 
 def _check_screen_pop(template: str) -> None:

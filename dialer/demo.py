@@ -48,6 +48,16 @@ from dialer.storage.campaigns import Campaigns
 from dialer.storage.keys import Keys
 
 CAMPAIGN = CampaignId("demo")
+#: Whoever wants to take calls among the simulated agents signs in to the console as this one.
+GUEST = AgentId("guest")
+_SCRIPT = """\
+# Good morning, {name}
+My name is Guest, from **Demo Energy**. Have I caught you at a good time?
+- You are customer {id}.
+- It is about **{product}**; {debt} € are open.
+## If they hesitate
+Offer to call back at an hour of their choice.
+"""
 _CHANGES = 10_000
 
 
@@ -147,6 +157,8 @@ async def run_demo(plan: DemoPlan, screen: Screen) -> dict[str, Any]:
             "method": plan.method,
             "ring_timeout_s": 15.0,
             "screen_pop": "https://crm.example/contacts/{id}",
+            "script": _SCRIPT,
+            "recording": "on_demand",
         }
     )
     _fresh(plan.directory)
@@ -223,6 +235,7 @@ async def _write_details(directory: Path, node: Node) -> Path:
     _, key = await Keys(node.database).create("crm", "demo: crm", now=node.clock.now())
     _, manager = await Keys(node.database).create("manager", "demo: manager", now=node.clock.now())
     _, supervisor = await Keys(node.database).create("supervisor", "demo: console", now=node.clock.now())
+    _, agent = await Keys(node.database).create("agent", GUEST, now=node.clock.now())
     path = directory / "demo.json"
     details = {
         "redis_url": node.redis_url,
@@ -231,6 +244,7 @@ async def _write_details(directory: Path, node: Node) -> Path:
         "metrics_url": f"{node.api_url}/metrics",
         "console_url": f"{node.api_url}/console/",
         "console_key": supervisor,
+        "agent_key": agent,
         "campaign": CAMPAIGN,
     }
     write_private(path, details)

@@ -46,6 +46,9 @@ class RemoteProtocolError(ProtocolError):
 class RetryableError(DialerError):
     """An error of a part outside; ``retryable`` says whether the same request may succeed later."""
 
+    #: The part outside is well: it is what it was given that is at fault.
+    about_input = False
+
     def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
         self.retryable = retryable

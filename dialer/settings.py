@@ -105,6 +105,10 @@ class Api(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: `/metrics` without a key, for a Prometheus on the same machine.
     open_metrics: bool = False
     max_body_bytes: Annotated[int, Meta(ge=1_024)] = 64 * 1024 * 1024
+    #: Paths of PEM files, the certificate with those above it and its key: then HTTPS alone is spoken. Empty: HTTP, for
+    #: this machine or behind a proxy that speaks HTTPS.
+    tls_certificate_file: str = ""
+    tls_key_file: str = ""
 
 
 class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -296,11 +300,41 @@ class Actions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rules: str = ""
 
 
+class Desk(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What agents find on their page (docs/agent-page.md)."""
+
+    #: Whole numbers of the people they talk with; off: country and last two digits.
+    show_numbers: bool = False
+    #: Codes for pauses, in the order of their buttons.
+    pause_codes: tuple[Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,64}\Z")], ...] = (
+        "break",
+        "lunch",
+        "training",
+        "meeting",
+    )
+    #: Origins of CRMs whose pages stand beside the call, such as https://crm.example; others open in a tab.
+    frames: tuple[Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?\Z")], ...] = ()
+
+
+class Snippet(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The script that turns a CRM's `tel:` links into buttons (docs/crm.md)."""
+
+    #: Of pages that may use it, exactly as browsers write them: https://crm.example, without a path. None by default.
+    origins: tuple[Annotated[str, Meta(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?\Z")], ...] = ()
+    #: How long a page's token holds before another one is asked for, and for how long that is given.
+    token_minutes: Annotated[float, Meta(ge=0.1, le=60)] = 10.0
+    longest_hours: Annotated[float, Meta(gt=0, le=24)] = 12.0
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     json: bool = False
+    #: A line for each step of each call, with the ids of call, campaign and agent: many a second on a large floor.
+    calls: bool = False
+    #: Of the last lines, in `logs` below `data_dir`, for `cadencia support-bundle`; 0: none are kept.
+    keep_mb: Annotated[float, Meta(ge=0)] = 20.0
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -327,6 +361,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reports: Reports = field(default_factory=Reports)
     mail: Mail = field(default_factory=Mail)
     actions: Actions = field(default_factory=Actions)
+    desk: Desk = field(default_factory=Desk)
+    snippet: Snippet = field(default_factory=Snippet)
     log: Log = field(default_factory=Log)
 
     @property

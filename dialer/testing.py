@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from dialer.api.broadcast import Broadcast
+from dialer.api.desk_ports import Account, CallingTimes, NotThen, Seat
 from dialer.api.idempotency import MemoryIdempotency
 from dialer.api.ports import (
     ApiKey,
@@ -34,8 +36,23 @@ from dialer.api.ports import (
 from dialer.compliance.machine_error import AnswerCounts, says_machine
 from dialer.compliance.screening import Admitted, Caps, TurnedAway
 from dialer.core.attempt import Attempt
+from dialer.core.audit_note import AuditNote, AuditQuery, AuditRow
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, Record, SayGoodbye
+from dialer.core.commands import (
+    CallAgent,
+    CallMonitor,
+    ChangeMonitor,
+    ConnectCall,
+    FollowCall,
+    HangUp,
+    HangUpAgent,
+    HangUpMonitor,
+    Originate,
+    PlayMessage,
+    Record,
+    SayGoodbye,
+)
+from dialer.core.contact import Contact
 from dialer.core.events import (
     CampaignConfigured,
     CampaignOrdered,
@@ -57,7 +74,20 @@ from dialer.projections.metrics import Metrics
 from dialer.queues.removals import forms_listed
 from dialer.switch.port import HandOver, ServerStatus
 
-SwitchCommand = Originate | HangUp | ConnectCall | PlayMessage | SayGoodbye | CallAgent | HangUpAgent | Record
+SwitchCommand = (
+    Originate
+    | HangUp
+    | ConnectCall
+    | PlayMessage
+    | SayGoodbye
+    | CallAgent
+    | HangUpAgent
+    | Record
+    | CallMonitor
+    | ChangeMonitor
+    | HangUpMonitor
+    | FollowCall
+)
 Kind = TypeVar("Kind", bound=SwitchCommand)
 
 # ---- clock
@@ -148,9 +178,12 @@ class FakeCampaigns:
         self.rows[campaign.id] = StoredCampaign(campaign=campaign, state=CampaignState.DRAFT, updated_at=now)
         return True
 
-    async def save(self, campaign: Campaign, now: float) -> None:
+    async def replace(self, before: StoredCampaign, campaign: Campaign, now: float) -> bool:
         """See `dialer.api.ports.Campaigns`."""
-        self.rows[campaign.id] = StoredCampaign(campaign=campaign, state=self.rows[campaign.id].state, updated_at=now)
+        if self.rows.get(campaign.id) != before:
+            return False
+        self.rows[campaign.id] = StoredCampaign(campaign=campaign, state=before.state, updated_at=now)
+        return True
 
 
 class FakeIntake:
@@ -217,6 +250,12 @@ class FakeIntake:
             finished_at=None,
         )
         return self.imports[id]
+
+    async def note_broken_upload(self, campaign: CampaignId, name: str, size: int) -> None:
+        """See `dialer.api.ports.ContactIntake`."""
+        row = await self.start_list(campaign, Path(), name)
+        error = f"the upload broke off after {size:,} bytes"
+        self.imports[row.id] = replace(row, state="failed", error=error, finished_at=self._clock.now())
 
     async def list_import(self, id: str) -> ListImport | None:
         """See `dialer.api.ports.ContactIntake`."""
@@ -430,6 +469,55 @@ class FakeHealth:
         return self.rows
 
 
+class FakeAuditTrail:
+    """The audit log in a list."""
+
+    def __init__(self) -> None:
+        self.notes: list[AuditNote] = []
+
+    def note(self, note: AuditNote) -> None:
+        """See `dialer.api.audit_ports.AuditTrail`."""
+        self.notes.append(note)
+
+    async def page(self, query: AuditQuery, before: int | None, limit: int) -> Sequence[AuditRow]:
+        """See `dialer.api.audit_ports.AuditTrail`."""
+        rows = [AuditRow(number=number, note=note) for number, note in enumerate(self.notes, 1)]
+        return [row for row in reversed(rows) if (before is None or row.number < before) and query.wants(row.note)][
+            :limit
+        ]
+
+
+class FakeDesks:
+    """Agents' desks: seats, accounts and people that it was told of; the law allows what is not in `against`."""
+
+    def __init__(self) -> None:
+        self.seats: dict[AgentId, Seat] = {}
+        self.accounts: dict[AgentId, Account] = {}
+        self.people: dict[tuple[CampaignId, ContactId], Contact] = {}
+        self.times = CallingTimes(zone="Europe/Madrid", spans=())
+        self.against: NotThen | None = None
+
+    def seat(self, agent: AgentId) -> Seat | None:
+        """See `dialer.api.desk_ports.Desks`."""
+        return self.seats.get(agent)
+
+    async def account(self, agent: AgentId) -> Account:
+        """See `dialer.api.desk_ports.Desks`."""
+        return self.accounts.get(agent, Account())
+
+    async def person(self, campaign: CampaignId, contact: ContactId) -> Contact | None:
+        """See `dialer.api.desk_ports.Desks`."""
+        return self.people.get((campaign, contact))
+
+    def calling_times(self, campaign: Campaign, contact: Contact, phone: Phone, days: int) -> CallingTimes:
+        """See `dialer.api.desk_ports.Desks`."""
+        return self.times
+
+    def not_then(self, campaign: Campaign, contact: Contact, phone: Phone, at: float) -> NotThen | None:
+        """See `dialer.api.desk_ports.Desks`."""
+        return self.against
+
+
 class FakeNode:
     """All ports of the API, connected to nothing but memory; `ports` is what `create_app` wants."""
 
@@ -447,6 +535,8 @@ class FakeNode:
         self.results = Broadcast()
         self.health = FakeHealth()
         self.metrics = Metrics("test")
+        self.desks = FakeDesks()
+        self.audit = FakeAuditTrail()
         self.ports = ApiPorts(
             clock=self.clock,
             keys=self.keys,
@@ -462,6 +552,8 @@ class FakeNode:
             results=self.results,
             health=self.health,
             metrics=self.metrics,
+            desks=self.desks,
+            audit=self.audit,
         )
 
 
@@ -561,7 +653,23 @@ class FakeSwitch:
         """See `dialer.switch.port.Switch`."""
         self._take(command)
 
+    def follow(self, command: FollowCall) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
     def hang_up_agent(self, command: HangUpAgent) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
+    def call_monitor(self, command: CallMonitor) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
+    def change_monitor(self, command: ChangeMonitor) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
+    def hang_up_monitor(self, command: HangUpMonitor) -> None:
         """See `dialer.switch.port.Switch`."""
         self._take(command)
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import TypeVar
 
 from dialer.ami import Decoder, Message, encode
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, Originate, PlayMessage
+from dialer.core.commands import CallAgent, ConnectCall, FollowCall, HangUp, Originate, PlayMessage
 from dialer.core.events import SwitchEvent
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName, TrunkName
 from dialer.core.permit import Permit
@@ -107,6 +107,9 @@ class Rig:
 
     def hang_up(self, call: str) -> None:
         self.switch.hang_up(HangUp(call=CallId(call), server=SERVER))
+
+    def follow(self, call: str) -> None:
+        self.switch.follow(FollowCall(call=CallId(call), server=SERVER))
 
     def connect(self, call: str, agent: str) -> None:
         self.switch.connect_call(ConnectCall(call=CallId(call), agent=AgentId(agent), server=SERVER))

@@ -21,6 +21,7 @@ from rq.serializers import JSONSerializer
 
 from dialer.errors import ConfigError, QueueError
 from dialer.intake.jobs import QUEUES
+from dialer.runtime import logs
 from dialer.settings import Settings
 from workers.settings import load_settings
 
@@ -40,6 +41,7 @@ def run(settings: Settings | None = None, *, burst: bool = False, alone: bool = 
     # Until RQ has handlers of its own, in its loop: an end that is asked for is not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = load_settings() if settings is None or settings.redis.url == "embedded" else settings
+    logs.configure(settings.log)
     client = connect(settings.redis.url)
     try:
         client.ping()

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from dialer.api.auth import own_agent, requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
 from dialer.api.ports import ApiPorts, Role
-from dialer.api.requests import KeyedRequest, Ports, checked_name, known_campaign, submit
+from dialer.api.requests import KeyedRequest, Ports, checked_name, known_campaign, moment, submit
 from dialer.api.rows import Accepted, AgentsOut
 from dialer.campaigns import Name
 from dialer.core.agent import AgentState
@@ -34,6 +34,9 @@ class SignInInput(Struct, forbid_unknown_fields=True, kw_only=True):
     ready: Annotated[bool, Meta(description="Takes calls as soon as the phone is up")] = True
     priority: Annotated[int, Meta(ge=-1_000, le=1_000)] = 0
     skills: Annotated[frozenset[Name], Meta(max_length=100)] = frozenset()
+    shift_ends_at: Annotated[
+        str | None, Meta(description="When their shift ends (RFC 3339): nobody is called for them who would talk later")
+    ] = None
 
 
 class PauseInput(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -66,10 +69,18 @@ async def get_agent(agent: FromPath[str], request: KeyedRequest, ports: Ports) -
 )
 async def sign_in(agent: FromPath[str], data: JSONBody[SignInInput], request: KeyedRequest, ports: Ports) -> Accepted:
     """Call the agent's phone and keep it; calls come into it."""
-    who = _checked(request, agent)
+    return await begin_work(ports, _checked(request, agent), data)
+
+
+async def begin_work(ports: ApiPorts, who: AgentId, data: SignInInput) -> Accepted:
+    """Call the agent's phone and keep it.
+
+    Raises:
+        ApiError: 409 where they are signed in already, 404 for an unknown campaign.
+    """
     row = ports.control.live().agent(who)
     if row is not None and row.state not in {AgentState.SIGNED_OUT, AgentState.LOST}:
-        raise ApiError(409, f"agent {agent!r} is signed in already ({row.state})", error="wrong_state")
+        raise ApiError(409, f"agent {who!r} is signed in already ({row.state})", error="wrong_state")
     campaigns = [(await known_campaign(ports, campaign)).campaign.id for campaign in data.campaigns]
     event = AgentSignedIn(
         at=ports.clock.now(),
@@ -80,6 +91,7 @@ async def sign_in(agent: FromPath[str], data: JSONBody[SignInInput], request: Ke
         ready=data.ready,
         priority=data.priority,
         skills=data.skills,
+        shift_ends_at=moment(data.shift_ends_at, "shift_ends_at"),
     )
     return await _do(ports, event)
 
@@ -93,10 +105,18 @@ async def sign_in(agent: FromPath[str], data: JSONBody[SignInInput], request: Ke
 )
 async def ready(agent: FromPath[str], request: KeyedRequest, ports: Ports) -> Accepted:
     """The agent wants calls: ends wrap-up or pause."""
-    who = _checked(request, agent)
+    return await be_ready(ports, _checked(request, agent))
+
+
+async def be_ready(ports: ApiPorts, who: AgentId) -> Accepted:
+    """End wrap-up or pause.
+
+    Raises:
+        ApiError: 404 where they are not signed in, 409 where there is nothing to end.
+    """
     row = _signed_in(ports, who)
     if row.state not in {AgentState.WRAPUP, AgentState.PAUSED, AgentState.IDLE}:
-        raise ApiError(409, f"agent {agent!r} is {row.state}; ready follows wrapup or paused", error="wrong_state")
+        raise ApiError(409, f"agent {who!r} is {row.state}; ready follows wrapup or paused", error="wrong_state")
     return await _do(ports, AgentReadied(at=ports.clock.now(), agent=who))
 
 
@@ -108,7 +128,15 @@ async def ready(agent: FromPath[str], request: KeyedRequest, ports: Ports) -> Ac
 )
 async def pause(agent: FromPath[str], data: JSONBody[PauseInput], request: KeyedRequest, ports: Ports) -> Accepted:
     """The agent wants no more calls; takes effect after the present one."""
-    who = _checked(request, agent)
+    return await take_pause(ports, _checked(request, agent), data)
+
+
+async def take_pause(ports: ApiPorts, who: AgentId, data: PauseInput) -> Accepted:
+    """No more calls, at once or after the present one.
+
+    Raises:
+        ApiError: 404 where they are not signed in, 422 for a code that is none.
+    """
     if not data.code.isprintable() or not data.code.strip():
         raise ApiError(422, "code: must have 1 to 64 printable characters")
     _signed_in(ports, who)
@@ -124,7 +152,15 @@ async def pause(agent: FromPath[str], data: JSONBody[PauseInput], request: Keyed
 )
 async def sign_out(agent: FromPath[str], request: KeyedRequest, ports: Ports) -> Accepted:
     """The agent goes home; takes effect after the present call."""
-    who = _checked(request, agent)
+    return await go_home(ports, _checked(request, agent))
+
+
+async def go_home(ports: ApiPorts, who: AgentId) -> Accepted:
+    """Sign out, at once or after the present call.
+
+    Raises:
+        ApiError: 404 where they are not signed in.
+    """
     _signed_in(ports, who)
     return await _do(ports, AgentSignedOut(at=ports.clock.now(), agent=who))
 
@@ -138,10 +174,18 @@ async def sign_out(agent: FromPath[str], request: KeyedRequest, ports: Ports) ->
 )
 async def hang_up(agent: FromPath[str], request: KeyedRequest, ports: Ports) -> Accepted:
     """The agent ends the present talk; their phone stays."""
-    who = _checked(request, agent)
+    return await end_talk(ports, _checked(request, agent))
+
+
+async def end_talk(ports: ApiPorts, who: AgentId) -> Accepted:
+    """Hang up on the customer; the agent's phone stays.
+
+    Raises:
+        ApiError: 404 where they are not signed in, 409 where they have no call.
+    """
     row = _signed_in(ports, who)
     if row.state not in {AgentState.TALKING, AgentState.RESERVED}:
-        raise ApiError(409, f"agent {agent!r} has no call ({row.state})", error="wrong_state")
+        raise ApiError(409, f"agent {who!r} has no call ({row.state})", error="wrong_state")
     return await _do(ports, AgentHungUp(at=ports.clock.now(), agent=who))
 
 

@@ -13,33 +13,43 @@ from litestar.middleware import DefineMiddleware
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp
 
 from dialer.api import (
     abandonment_routes,
     action_routes,
     agent_routes,
+    audit_routes,
     call_request_routes,
     call_routes,
+    callback_routes,
     campaign_routes,
+    compliance_routes,
     contact_routes,
     delivery_routes,
     disposition_routes,
+    filter_routes,
     health_routes,
     history_routes,
     law_routes,
     list_routes,
     live_routes,
     pacing_routes,
+    preview_routes,
     purge_routes,
     push_routes,
     recording_routes,
     recycle_routes,
     report_routes,
     segment_routes,
+    snippet_routes,
+    supervision_routes,
     why_routes,
 )
+from dialer.api.audit import AuditMiddleware
 from dialer.api.auth import Authenticator, AuthMiddleware
 from dialer.api.bodies import MAX_JSON_BYTES, check_body
+from dialer.api.cross_origin import CrossOrigin
 from dialer.api.errors import HANDLERS
 from dialer.api.idempotency import IdempotencyMiddleware
 from dialer.api.ports import ApiPorts
@@ -60,6 +70,7 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
         "/api/v1",
         route_handlers=[
             campaign_routes.routes,
+            filter_routes.routes,
             pacing_routes.routes,
             abandonment_routes.routes,
             report_routes.routes,
@@ -71,26 +82,33 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
             recycle_routes.routes,
             purge_routes.routes,
             law_routes.routes,
+            compliance_routes.routes,
             push_routes.routes,
+            callback_routes.routes,
             segment_routes.routes,
             call_request_routes.routes,
             call_routes.routes,
+            snippet_routes.routes,
             recording_routes.routes,
             disposition_routes.routes,
             delivery_routes.routes,
             agent_routes.routes,
+            supervision_routes.routes,
+            preview_routes.routes,
             live_routes.routes,
+            audit_routes.routes,
         ],
         security=[{"key": []}],
     )
     return Litestar(
-        route_handlers=[api, *health_routes.routes, *pages],
+        route_handlers=[api, *health_routes.routes, snippet_routes.script, *pages],
         dependencies={
             "ports": Provide(_give(ports), sync_to_thread=False),
             "settings": Provide(_give(settings), sync_to_thread=False),
             "phones": Provide(_give(phones), sync_to_thread=False),
         },
         middleware=[
+            DefineMiddleware(AuditMiddleware, trail=ports.audit, clock=ports.clock),
             DefineMiddleware(AuthMiddleware, authenticator=Authenticator(ports.keys, ports.clock)),
             DefineMiddleware(IdempotencyMiddleware, store=ports.idempotency, clock=ports.clock),
         ],
@@ -109,6 +127,19 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
         ),
         state=State({"settings": settings, "scrape": health_routes.Scrape(), "live_cache": live_routes.LiveCache()}),
         logging_config=None,
+    )
+
+
+def with_snippet(app: Litestar, ports: ApiPorts, settings: Settings) -> ASGIApp:
+    """The application, with a door for the pages of other origins that the settings name."""
+    if ports.snippet is None or not settings.snippet.origins:
+        return app
+    return CrossOrigin(
+        app,
+        origins=settings.snippet.origins,
+        tokens=ports.snippet,
+        authenticator=Authenticator(ports.keys, ports.clock),
+        clock=ports.clock,
     )
 
 

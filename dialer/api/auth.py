@@ -29,15 +29,22 @@ _MAX_ADDRESSES: Final = 10_000
 
 
 class Guesses:
-    """A bucket of wrong keys for each address, for the addresses that tried last."""
+    """A bucket of wrong keys for each address (or name), for those that tried last.
 
-    def __init__(self) -> None:
+    Args:
+        in_a_row: wrong ones before anybody has to wait.
+        per_s: how many more each second.
+    """
+
+    def __init__(self, in_a_row: float = _GUESSES, per_s: float = _GUESSES_PER_S) -> None:
+        self._most: Final = in_a_row
+        self._per_s: Final = per_s
         self._left: Final[OrderedDict[str, tuple[float, float]]] = OrderedDict()
 
     def wait_s(self, address: str, now: float) -> float:
         """Seconds until this address may try again; 0: now."""
         left = self._now(address, now)
-        return 0.0 if left >= 1.0 else (1.0 - left) / _GUESSES_PER_S
+        return 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
 
     def wrong(self, address: str, now: float) -> None:
         """A wrong key came from this address."""
@@ -46,9 +53,18 @@ class Guesses:
         while len(self._left) > _MAX_ADDRESSES:
             self._left.popitem(last=False)
 
+    def right(self, address: str, now: float) -> None:
+        """What was counted as wrong, before it was known, was right."""
+        if address in self._left:
+            self._left[address] = (min(self._most, self._now(address, now) + 1.0), now)
+
     def _now(self, address: str, now: float) -> float:
-        left, at = self._left.get(address, (_GUESSES, now))
-        return min(_GUESSES, left + max(0.0, now - at) * _GUESSES_PER_S)
+        left, at = self._left.get(address, (self._most, now))
+        return min(self._most, left + max(0.0, now - at) * self._per_s)
+
+
+#: Key in the scope: what whoever stands around the application has found a request's credentials to be.
+FOUND: Final = "cadencia.found_key"
 
 
 class Authenticator:
@@ -123,7 +139,8 @@ class AuthMiddleware:
         """Authenticate, then go on."""
         header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
         client = scope.get("client")
-        scope["auth"] = await self._authenticator.authenticate(
+        found: ApiKey | None = scope.get(FOUND)  # type: ignore[assignment]  # a key of our own
+        scope["auth"] = found or await self._authenticator.authenticate(
             None if header is None else header.decode("latin-1"), client[0] if client else ""
         )
         scope["user"] = None

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import own_agent, requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import Role
+from dialer.api.ports import ApiKey, ApiPorts, Role
 from dialer.api.requests import KeyedRequest, Ports, checked_name, known_campaign
 from dialer.api.rows import rfc3339
 from dialer.core.ids import AgentId, ContactId, valid_contact_id
@@ -36,6 +36,8 @@ _SAYS: Final = {
     "unknown_phone": "this is none of the contact's numbers",
     "attempt_cap": "this number, person or account has been called as often as is allowed",
     "cooldown": "this number, person or account must be left in peace for a while",
+    "no_such_offer": "the agent is not being shown this contact any more",
+    "put_off": "the contact has been given another time",
     "compliance": "the campaign may not dial: its registries or rules are not in order",
 }
 #: What is wrong with us, and not with the wish.
@@ -74,8 +76,18 @@ async def ask_for_call(data: JSONBody[CallRequestInput], request: KeyedRequest, 
     The agent must be signed in and idle, paused or wrapping up. Every rule of a campaign's calls holds: one that must
     not be made is refused with 409; `details` has the `reason` and, where that may change by itself, `retry_at`.
     """
+    return await ask(ports, request.auth, data)
+
+
+async def ask(ports: ApiPorts, key: ApiKey, data: CallRequestInput) -> AskedCallOut:
+    """Have a contact or a number called for an agent.
+
+    Raises:
+        ApiError: 409 where the call must not be made, with the reason; 404, 403, 503.
+        InputError: names the field.
+    """
     agent = AgentId(checked_name(data.agent, "agent"))
-    own_agent(request.auth, agent)
+    own_agent(key, agent)
     if data.contact is None and data.phone is None:
         raise InputError("contact: give the contact, or the phone, or both")
     if data.contact is not None and not valid_contact_id(data.contact):
@@ -88,11 +100,12 @@ async def ask_for_call(data: JSONBody[CallRequestInput], request: KeyedRequest, 
     if asked is None:
         raise ApiError(404, f"campaign {campaign} has no contact {str(data.contact)[:80]!r}")
     if asked.call is None:
-        raise _refusal(asked.reason, asked.retry_at)
+        raise refusal(asked.reason, asked.retry_at)
     return AskedCallOut(call=asked.call, campaign=campaign, contact=asked.contact, agent=agent)
 
 
-def _refusal(reason: str, retry_at: float | None) -> ApiError:
+def refusal(reason: str, retry_at: float | None) -> ApiError:
+    """Why nobody is called, for people and programs."""
     if reason in _UNAVAILABLE:
         return ApiError(503, f"nobody was called: {_SAYS.get(reason, reason)}; try again", headers={"retry-after": "1"})
     details: dict[str, Any] = {"reason": reason}

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import own_agent, requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, AttemptQuery, Role
+from dialer.api.ports import ApiKey, ApiPorts, AttemptQuery, Role
 from dialer.api.requests import (
     Cursor,
     KeyedRequest,
@@ -127,22 +127,31 @@ async def do_not_call(
     call: FromPath[str], data: JSONBody[OptOutInput], request: KeyedRequest, ports: Ports
 ) -> WrittenOut:
     """The person of this call wants no more of them. It holds when this returns; a talk goes on."""
+    return await opt_out(ports, request.auth, call, data)
+
+
+async def opt_out(ports: ApiPorts, key: ApiKey, call: str, data: OptOutInput) -> WrittenOut:
+    """Put the person of a call on the do-not-call list; it holds when this returns.
+
+    Raises:
+        ApiError: 404 where there is no such call, 403 where it is not for this key.
+    """
     found = await find_call(ports, call)
     # An agent may do this for the calls that are theirs, and no others.
-    own_agent(request.auth, found.agent or "")
+    own_agent(key, found.agent or "")
     wanted = data.scope
     if wanted is None:
         stored = await ports.campaigns.get(CampaignId(found.campaign))
         wanted = "*" if stored is None or stored.campaign.opt_out_scope == "*" else "campaign"
     scope = "*" if wanted == "*" else found.campaign
-    by = request.auth.agent or request.auth.id
+    by = key.agent or key.id
     message = {
         "id": opt_out_ref(CallId(call)),
         "op": "add",
         "phone": found.phone,
         "scope": scope,
         "reason": data.reason.strip() or "opt-out told to an agent",
-        "source": "agent" if request.auth.role is Role.AGENT else "api",
+        "source": "agent" if key.role is Role.AGENT else "api",
         "by": by,
     }
     await ports.purges.do_not_call([message])

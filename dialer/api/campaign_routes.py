@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -11,7 +13,7 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiKey, ApiPorts, Role, RuleOverride, StoredCampaign
+from dialer.api.ports import ApiKey, ApiPorts, BrokenRule, Role, RuleOverride, StoredCampaign
 from dialer.api.requests import Cursor, KeyedRequest, Limit, Ports, cursor_name, cursor_to, known_campaign, submit
 from dialer.api.rows import CampaignOut, CampaignsPage, campaign_out
 from dialer.campaigns import CampaignInput, CampaignSettings, campaign_of, change_campaign, dump_campaign
@@ -53,6 +55,8 @@ class CampaignChecked(CampaignOut, kw_only=True):
 
 
 _READERS = (Role.SUPERVISOR, Role.CRM)
+#: A state that changes at the same moment makes a change begin again; more often than this it is no coincidence.
+_SAVE_ATTEMPTS = 5
 
 
 def _out(ports: ApiPorts, stored: StoredCampaign) -> CampaignOut:
@@ -66,6 +70,29 @@ def _checked_out(ports: ApiPorts, stored: StoredCampaign, warnings: list[str]) -
     out = _out(ports, stored)
     return CampaignChecked(
         id=out.id, state=out.state, updated_at=out.updated_at, settings=out.settings, live=out.live, warnings=warnings
+    )
+
+
+def settings_version(campaign: Campaign) -> str:
+    """A word for the settings as they are; other settings have another."""
+    return hashlib.sha256(msgspec.json.encode(dump_campaign(campaign), order="deterministic")).hexdigest()[:32]
+
+
+def broken_rules(
+    ports: ApiPorts, campaign: Campaign, before: Campaign | None
+) -> tuple[Sequence[BrokenRule], frozenset[tuple[str, str]]]:
+    """The rules that settings break, and which of them (setting, version) were broken before by the same settings."""
+    if ports.campaign_rules is None:
+        return (), frozenset()
+    now = ports.clock.now()
+    broken = ports.campaign_rules.broken(campaign, now)
+    if before is None:
+        return broken, frozenset()
+    settings, were = dump_campaign(campaign), dump_campaign(before)
+    return broken, frozenset(
+        (b.setting, b.version)
+        for b in ports.campaign_rules.broken(before, now)
+        if all(settings[name] == were[name] for name in _settings_of(b.setting))
     )
 
 
@@ -88,15 +115,7 @@ async def _hold_to_rules(
             raise InputError(f"override: no rule is broken that could be set aside ({overrides[0].rule!r})")
         return []
     now = ports.clock.now()
-    broken = ports.campaign_rules.broken(campaign, now)
-    known: frozenset[tuple[str, str]] = frozenset()
-    if before is not None:
-        settings, were = dump_campaign(campaign), dump_campaign(before)
-        known = frozenset(
-            (b.setting, b.version)
-            for b in ports.campaign_rules.broken(before, now)
-            if all(settings[name] == were[name] for name in _settings_of(b.setting))
-        )
+    broken, known = broken_rules(ports, campaign, before)
     aside = [(b, next((o for o in overrides if o.rule in {b.rule, b.version}), None)) for b in broken]
     refused = [b for b, override in aside if b.of_law and override is None and (b.setting, b.version) not in known]
     if refused:
@@ -132,12 +151,21 @@ def _settings_of(setting: str) -> tuple[str, ...]:
 @post("/campaigns", guards=[requires(Role.CRM)], responses=documented(*KEYED, *BODY))
 async def create_campaign(data: JSONBody[NewCampaign], request: KeyedRequest, ports: Ports) -> CampaignChecked:
     """Create a campaign. It begins as a draft: load contacts, then start it."""
-    campaign = campaign_of(data)
+    return await create(ports, request.auth, campaign_of(data), data.override)
+
+
+async def create(ports: ApiPorts, key: ApiKey, campaign: Campaign, wanted: Overrides) -> CampaignChecked:
+    """Create a campaign.
+
+    Raises:
+        ApiError: 409 where its id is taken; 422 and 403 as `_hold_to_rules`.
+        InputError: an override of a rule that is not broken.
+    """
     now = ports.clock.now()
     exists = ApiError(409, f"there is a campaign {campaign.id!r} already; change it with PATCH", error="exists")
     if await ports.campaigns.get(campaign.id) is not None:
         raise exists
-    warnings = await _hold_to_rules(ports, request.auth, campaign, None, data.override)
+    warnings = await _hold_to_rules(ports, key, campaign, None, wanted)
     if not await ports.campaigns.create(campaign, now):
         raise exists
     await submit(ports, CampaignConfigured(at=now, campaign=campaign))
@@ -177,16 +205,46 @@ async def change(
     campaign: FromPath[str], data: JSONBody[CampaignChange], request: KeyedRequest, ports: Ports
 ) -> CampaignChecked:
     """Change some settings; what is left out stays. Calls under way keep the settings with which they began."""
-    stored = await known_campaign(ports, campaign)
     # `data` was checked, but cannot say which fields were given and which are defaults.
     given: dict[str, Any] = msgspec.json.decode(await request.body())
     given.pop("override", None)
-    changed = change_campaign(stored.campaign, given)
-    warnings = await _hold_to_rules(ports, request.auth, changed, stored.campaign, data.override)
-    now = ports.clock.now()
-    await ports.campaigns.save(changed, now)
-    await submit(ports, CampaignConfigured(at=now, campaign=changed))
-    return _checked_out(ports, StoredCampaign(campaign=changed, state=stored.state, updated_at=now), warnings)
+    return await save_changes(ports, request.auth, campaign, given, data.override)
+
+
+async def save_changes(
+    ports: ApiPorts,
+    key: ApiKey,
+    campaign: str,
+    changes: Mapping[str, object],
+    wanted: Overrides,
+    *,
+    version: str | None = None,
+) -> CampaignChecked:
+    """Change some settings of a campaign, whoever else changes others at the same moment.
+
+    Args:
+        ports: of the API.
+        key: whose change it is.
+        campaign: its id.
+        changes: the settings that become others.
+        wanted: rules that are set aside.
+        version: change nothing unless the settings are still those of this `settings_version`.
+
+    Raises:
+        ApiError: 404, there is none; 409, they are other ones by now; 422 and 403 as `_hold_to_rules`.
+        InputError: a setting cannot be used, or an override is of a rule that is not broken.
+    """
+    for _ in range(_SAVE_ATTEMPTS):
+        stored = await known_campaign(ports, campaign)
+        if version is not None and version != settings_version(stored.campaign):
+            break
+        changed = change_campaign(stored.campaign, changes)
+        warnings = await _hold_to_rules(ports, key, changed, stored.campaign, wanted)
+        now = ports.clock.now()
+        if await ports.campaigns.replace(stored, changed, now):
+            await submit(ports, CampaignConfigured(at=now, campaign=changed))
+            return _checked_out(ports, StoredCampaign(campaign=changed, state=stored.state, updated_at=now), warnings)
+    raise ApiError(409, f"somebody else has changed campaign {campaign!r} meanwhile; look at it again", error="changed")
 
 
 async def order(ports: ApiPorts, campaign: str, wanted: CampaignState) -> CampaignOut:
@@ -220,6 +278,15 @@ _ORDER: dict[str, Any] = {
 @post("/campaigns/{campaign:str}/start", **_ORDER)
 async def start(campaign: FromPath[str], ports: Ports) -> CampaignOut:
     """Start to dial. Refused where the law demands do-not-call registries that are not there or too old."""
+    return await begin(ports, campaign)
+
+
+async def begin(ports: ApiPorts, campaign: str) -> CampaignOut:
+    """Start a campaign.
+
+    Raises:
+        ApiError: as `order`; 409 also where registries lack that the law demands.
+    """
     if ports.campaign_rules is not None:
         stored = await known_campaign(ports, campaign)
         lacking = ports.campaign_rules.missing(stored.campaign, ports.clock.now())

@@ -128,7 +128,7 @@ class DispositionsOut(Struct, kw_only=True):
 )
 async def dispose(data: JSONBody[DispositionInput], request: KeyedRequest, ports: Ports, phones: Phones) -> Accepted:
     """Close a call with a code, or change the code of one that was closed; ends the agent's wrap-up."""
-    await _dispose(ports, request.auth, data.call, data.agent, data, phones)
+    await close_call(ports, request.auth, data.call, data.agent, data, phones)
     return Accepted()
 
 
@@ -164,7 +164,7 @@ async def dispose_many(request: KeyedRequest, ports: Ports, phones: Phones, sett
         try:
             if wish is None and (given.callback_phone is not None or given.callback_agent is not None):
                 raise InputError("callback_at: is missing; an appointment needs its time")
-            await _dispose(ports, request.auth, given.call, given.agent, closing, phones)
+            await close_call(ports, request.auth, given.call, given.agent, closing, phones)
         except ApiError as error:
             if error.status >= 500:
                 raise
@@ -190,7 +190,7 @@ async def dispose_present(
     row = ports.control.live().agent(AgentId(checked_name(agent, "agent")))
     if row is None or row.call is None:
         raise ApiError(409, f"agent {agent!r} has no call to close", error="wrong_state")
-    await _dispose(ports, request.auth, row.call, agent, data, phones)
+    await close_call(ports, request.auth, row.call, agent, data, phones)
     return Accepted()
 
 
@@ -216,9 +216,15 @@ async def get_codes(campaign: FromPath[str], ports: Ports) -> CodesOut:
     return CodesOut(currency=found.currency, codes=[CodeOut(**dump_code(code)) for code in found.dispositions])
 
 
-async def _dispose(
+async def close_call(
     ports: ApiPorts, key: ApiKey, call: str, agent: str | None, data: Closing, phones: PhoneReader
 ) -> None:
+    """Close a call with a code, for `agent` (None: that of the call).
+
+    Raises:
+        ApiError: 404 where there is no such call, 403 where it is not for this key.
+        InputError: names the field.
+    """
     code = data.code.strip()
     if not code or not code.isprintable():
         raise InputError("code: must have 1 to 64 printable characters")

@@ -17,7 +17,8 @@ from dialer.errors import DialerError, InputError, RetryableError
 
 _log = structlog.get_logger(__name__)
 
-_SLUGS: Final[Mapping[int, str]] = {
+#: The word for a status, for machines.
+SLUGS: Final[Mapping[int, str]] = {
     400: "bad_request",
     401: "unauthorized",
     403: "forbidden",
@@ -72,7 +73,7 @@ class ApiError(DialerError):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.error = error or _SLUGS[status]
+        self.error = error or SLUGS[status]
         self.details = details or {}
         self.headers = headers or {}
 
@@ -136,9 +137,9 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
         405: f"{method} is not possible at {path!r}; /api/openapi.json lists what is",
         413: "the body is too large",
     }
-    if status not in _SLUGS:
+    if status not in SLUGS:
         status = 400 if 400 <= status < 500 else 500
-    return _response(status, _SLUGS[status], messages.get(status, error.detail or _WHAT[status]))
+    return _response(status, SLUGS[status], messages.get(status, error.detail or _WHAT[status]))
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import CrmCall, Role
+from dialer.api.ports import ApiPorts, CrmCall, Role
 from dialer.api.requests import KeyedRequest, Phones, Ports, checked_name, moment
 from dialer.api.rows import WrittenOut
 from dialer.core.ids import CampaignId, valid_contact_id
@@ -116,9 +116,13 @@ class RegistriesOut(Struct, kw_only=True):
 )
 async def list_registries(ports: Ports) -> RegistriesOut:
     """The do-not-call registries of this node."""
+    return registries_of(ports, ports.clock.now())
+
+
+def registries_of(ports: ApiPorts, now: float) -> RegistriesOut:
+    """The registries of this node, and what is demanded of them."""
     if ports.registries is None:
         return RegistriesOut(registries=[], demands=[])
-    now = ports.clock.now()
     rows = [
         RegistryRow(
             name=state.name,

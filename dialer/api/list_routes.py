@@ -8,9 +8,10 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from litestar import Router, get, post
+from litestar import Request, Router, get, post
+from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
@@ -19,11 +20,13 @@ from dialer.api.auth import requires
 from dialer.api.bodies import ACCEPTS, CSV, STREAMED, chunks
 from dialer.api.described import body_of
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ContactWarning, ListImport, RejectedRow, Role
+from dialer.api.ports import ApiPorts, ContactWarning, ListImport, RejectedRow, Role
 from dialer.api.requests import Cursor, KeyedRequest, Limit, NodeSettings, Ports, cursor_from, cursor_to, known_campaign
 from dialer.api.rows import ListOut, ListReportOut, ListsPage, list_out, list_report_out
 from dialer.core.ids import valid_name
+from dialer.errors import DialerError
 from dialer.intake.downloads import csv_lines
+from dialer.settings import Settings
 
 _WRITE_AT_ONCE: Final = 1024 * 1024
 _ROWS_AT_ONCE: Final = 500
@@ -33,6 +36,14 @@ Duplicates = Annotated[
     Literal["report", "refuse"],
     QueryParameter(description="What becomes of a row whose numbers other contacts of the campaign all have"),
 ]
+
+
+class _BrokenOff(DialerError):
+    """Whoever sent an upload went away in the middle of it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"broke off after {size:,} bytes")
+        self.size = size
 
 
 async def _store(source: AsyncIterator[bytes], path: Path) -> int:
@@ -55,6 +66,8 @@ async def _store(source: AsyncIterator[bytes], path: Path) -> int:
             raise ApiError(507, "the disk for uploads is full; free space and send the list again") from error
         if isinstance(error, OSError):
             raise ApiError(503, f"the upload cannot be written: {error.strerror}") from error
+        if isinstance(error, HTTPException):
+            raise _BrokenOff(size) from error
         raise
     return size
 
@@ -82,20 +95,37 @@ async def upload_list(
     duplicates: Duplicates = "report",
 ) -> ListOut:
     """Upload a list."""
+    return list_out(await take_upload(request, ports, settings, campaign, name, duplicates))
+
+
+async def take_upload(
+    request: Request[Any, Any, Any], ports: ApiPorts, settings: Settings, campaign: str, name: str, duplicates: str
+) -> ListImport:
+    """Write the body of a request to a file as it comes, and begin to import it when all of it is there.
+
+    An upload that breaks off is not imported at all: it stands among the lists as failed, and says so.
+
+    Raises:
+        ApiError: 404, 413, 422, 503, 507.
+    """
     stored = await known_campaign(ports, campaign)
     if not all(character.isprintable() for character in name):
         raise ApiError(422, "name: must be printable text")
     path = ports.intake.upload_folder() / f"{secrets.token_hex(16)}.csv"
-    if not await _store(chunks(request, settings.api.max_body_bytes), path):
+    try:
+        size = await _store(chunks(request, settings.api.max_body_bytes), path)
+    except _BrokenOff as error:
+        await ports.intake.note_broken_upload(stored.campaign.id, name, error.size)
+        raise ApiError(400, f"the upload {error}; nothing of it is loaded: send it again") from error
+    if not size:
         await asyncio.to_thread(path.unlink, missing_ok=True)
         raise ApiError(422, "the file is empty; a header line and at least one row are needed")
     try:
         refuse = duplicates == "refuse"
-        started = await ports.intake.start_list(stored.campaign.id, path, name, refuse_duplicates=refuse)
+        return await ports.intake.start_list(stored.campaign.id, path, name, refuse_duplicates=refuse)
     except BaseException:
         await asyncio.to_thread(path.unlink, missing_ok=True)
         raise
-    return list_out(started)
 
 
 @get("/lists", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 422, 503))
@@ -110,7 +140,12 @@ async def list_lists(
     return ListsPage(items=items, next_cursor=None if last is None else cursor_to(last.started_at, last.id))
 
 
-async def _known(ports: Ports, id: str) -> ListImport:
+async def known_list(ports: ApiPorts, id: str) -> ListImport:
+    """The list of that id.
+
+    Raises:
+        ApiError: 404.
+    """
     row = await ports.intake.list_import(id) if valid_name(id) else None
     if row is None:
         raise ApiError(404, f"there is no list {id[:80]!r}")
@@ -120,7 +155,7 @@ async def _known(ports: Ports, id: str) -> ListImport:
 @get("/lists/{id:str}", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 503))
 async def get_list(id: FromPath[str], ports: Ports) -> ListOut:
     """How far the import of a list has come."""
-    return list_out(await _known(ports, id))
+    return list_out(await known_list(ports, id))
 
 
 @get(
@@ -136,7 +171,16 @@ async def get_list(id: FromPath[str], ports: Ports) -> ListOut:
 )
 async def download_rejected(id: FromPath[str], ports: Ports) -> Stream:
     """The rejected rows of a list as CSV: row number, reason, what to correct, and the row as it stood in the file."""
-    row = await _known(ports, id)
+    return await rejected_file(ports, id)
+
+
+async def rejected_file(ports: ApiPorts, id: str) -> Stream:
+    """The rejected rows of a list, no cell of which a spreadsheet takes for a formula.
+
+    Raises:
+        ApiError: 404.
+    """
+    row = await known_list(ports, id)
     name = re.sub(r"[^A-Za-z0-9_-]", "_", row.id)
     return Stream(
         _as_csv(ports.intake.rejected(row.id)),
@@ -157,7 +201,7 @@ async def download_rejected(id: FromPath[str], ports: Ports) -> Stream:
 )
 async def get_list_report(id: FromPath[str], ports: Ports) -> ListReportOut:
     """The quality of a list."""
-    row = await _known(ports, id)
+    row = await known_list(ports, id)
     return list_report_out(row, await ports.intake.list_check(row.id))
 
 
@@ -170,7 +214,16 @@ async def get_list_report(id: FromPath[str], ports: Ports) -> ListReportOut:
 )
 async def make_list_report(id: FromPath[str], ports: Ports) -> ListReportOut:
     """Look through the contacts of a list anew, in the background: calls and other lists may have changed much."""
-    row = await _known(ports, id)
+    return await look_again(ports, id)
+
+
+async def look_again(ports: ApiPorts, id: str) -> ListReportOut:
+    """Have a list looked through anew.
+
+    Raises:
+        ApiError: 404; 409, it is being imported.
+    """
+    row = await known_list(ports, id)
     if row.state in {"waiting", "running"}:
         raise ApiError(409, f"list {row.id!r} is being imported; it is looked through when that has ended")
     await ports.intake.check_list(row.id)
@@ -193,7 +246,7 @@ async def make_list_report(id: FromPath[str], ports: Ports) -> ListReportOut:
 )
 async def download_list_report(id: FromPath[str], ports: Ports) -> Stream:
     """Every rejected row of a list, then every warning about a contact that was taken, as CSV."""
-    row = await _known(ports, id)
+    row = await known_list(ports, id)
     name = re.sub(r"[^A-Za-z0-9_-]", "_", row.id)
     return Stream(
         _report_csv(ports.intake.rejected(row.id), ports.intake.warnings(row.id)),

@@ -11,12 +11,21 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from dialer.api.audit_ports import AuditTrail
 from dialer.api.broadcast import Told
+from dialer.api.callback_ports import CallbackCalendars
+from dialer.api.compliance_ports import Compliance
 from dialer.api.delivery_ports import Deliveries
+from dialer.api.desk_ports import Desks
+from dialer.api.filter_ports import FilterTrials
 from dialer.api.recording_ports import CallRecordings
 from dialer.api.report_ports import Actions, Histories, Reports
+from dialer.api.snippet_tokens import SnippetTokens
+from dialer.api.supervision_ports import Supervision
+from dialer.api.system_ports import KeyBook, System
+from dialer.api.what_if_ports import WhatIf
 from dialer.compliance.machine_error import AnswerCounts
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
@@ -28,6 +37,9 @@ from dialer.core.recycling import Penetration, Reopened
 from dialer.intake.segments import Segment, Taken
 from dialer.projections.live import LiveView
 from dialer.projections.live_rows import LiveSnapshot
+
+if TYPE_CHECKING:
+    from dialer.api.user_ports import Users  # it needs `Role` from here
 
 
 class Clock(Protocol):
@@ -61,6 +73,13 @@ class ApiKey:
     agent: AgentId | None = None
     #: Unix seconds; None: valid until it is revoked.
     expires_at: float | None = None
+    #: Who signed in to the console with a password: there is no key then, and this stands for one. Empty: a key.
+    user: str = ""
+
+    @property
+    def who(self) -> str:
+        """The holder as records name them: ``user:marta`` or ``key:4f2a…``."""
+        return f"user:{self.user}" if self.user else f"key:{self.id}"
 
 
 class KeyStore(Protocol):
@@ -133,8 +152,8 @@ class Campaigns(Protocol):
     async def create(self, campaign: Campaign, now: float) -> bool:
         """Add a campaign as a draft; False where its id is taken."""
 
-    async def save(self, campaign: Campaign, now: float) -> None:
-        """Replace the settings of a campaign; its state stays."""
+    async def replace(self, before: StoredCampaign, campaign: Campaign, now: float) -> bool:
+        """Replace the settings of a campaign; its state stays. False where it is not as `before` any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +303,9 @@ class ContactIntake(Protocol):
         With `refuse_duplicates` rows are rejected all of whose numbers other contacts of the campaign have.
         """
 
+    async def note_broken_upload(self, campaign: CampaignId, name: str, size: int) -> None:
+        """Put on record that an upload broke off after `size` bytes, and that nothing of it was loaded."""
+
     async def list_import(self, id: str) -> ListImport | None:
         """One list."""
 
@@ -411,6 +433,13 @@ class AskedCall:
     #: In a word, and when to try again; None: not while things are as they are.
     reason: str = ""
     retry_at: float | None = None
+
+
+class Previews(Protocol):
+    """What agents decide about contacts that they are shown (`dialer.runtime.previews.NodePreviews`)."""
+
+    async def answer(self, agent: AgentId, contact: ContactId, *, consent: bool, reason: str) -> AskedCall:
+        """Call the contact, or skip it; a reason in the answer: it is not called, and why (empty for one skipped)."""
 
 
 class CallRequests(Protocol):
@@ -669,6 +698,12 @@ class ApiPorts:
     segments: Segments | None = None
     #: None: nobody can ask for a call.
     call_requests: CallRequests | None = None
+    #: None: no pages of other origins ask for calls.
+    snippet: SnippetTokens | None = None
+    #: None: there is no record of callbacks.
+    callbacks: CallbackCalendars | None = None
+    #: None: nobody is shown whom they are to call.
+    previews: Previews | None = None
     #: None: nothing is recorded.
     recordings: CallRecordings | None = None
     #: None: there is no record that reports could be made of.
@@ -681,5 +716,22 @@ class ApiPorts:
     calls_elsewhere: CallsElsewhere | None = None
     #: None: nobody can be erased.
     erasures: Erasures | None = None
+    #: None: filters cannot be tried out.
+    filter_trials: FilterTrials | None = None
     #: None: nothing is told to other systems.
     deliveries: Deliveries | None = None
+    #: None: campaigns are not simulated.
+    what_if: WhatIf | None = None
+    #: None: agents have no page.
+    desks: Desks | None = None
+    #: None: nobody signs in with a password.
+    users: Users | None = None
+    #: None: there are no system pages.
+    system: System | None = None
+    key_book: KeyBook | None = None
+    #: None: there is no record of the law.
+    compliance: Compliance | None = None
+    #: None: nobody can attend talks.
+    supervision: Supervision | None = None
+    #: None: nobody keeps the audit log.
+    audit: AuditTrail | None = None

@@ -110,7 +110,7 @@ async def do_not_call(data: JSONBody[EntriesInput], request: KeyedRequest, ports
 )
 async def check(data: JSONBody[PhoneInput], ports: Ports, phones: Phones) -> DoNotCallOut:
     """Whether a number may not be called."""
-    phone = _phone(data.phone, "phone", phones)
+    phone = number_of(data.phone, "phone", phones)
     entries = [_row(entry) for entry in await ports.purges.listed(phone)]
     return DoNotCallOut(phone=phone, listed=bool(entries), entries=entries)
 
@@ -160,7 +160,7 @@ def removal_message(item: RemovalInput, path: str, phones: PhoneReader) -> dict[
             raise InputError(f"{path}.contact: must have 1 to 128 characters, none of them a control character")
         message["contact"] = item.contact
     if item.phone is not None:
-        message["phone"] = _phone(item.phone, f"{path}.phone", phones)
+        message["phone"] = number_of(item.phone, f"{path}.phone", phones)
     return message | {"reason": item.reason}
 
 
@@ -207,14 +207,19 @@ def _listing_scope(text: str, field: str) -> str:
 
 def _listed_phone(text: str, field: str, phones: PhoneReader) -> str:
     if not text.rstrip().endswith("*"):
-        return _phone(text, field, phones)
+        return number_of(text, field, phones)
     beginning = lenient_listed(text.rstrip())
     if beginning is None:
         raise InputError(f'{field}: what ends in * must have + and a country code at least, such as "+34 91*"')
     return beginning
 
 
-def _phone(text: str, field: str, phones: PhoneReader) -> Phone:
+def number_of(text: str, field: str, phones: PhoneReader) -> Phone:
+    """The number that somebody has written.
+
+    Raises:
+        InputError: it is none; names the field.
+    """
     reading = phones.read(text)
     if reading.phone is None:
         raise InputError(f"{field}: {reading.problem}")

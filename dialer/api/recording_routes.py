@@ -130,9 +130,18 @@ async def order_recording(
     call: FromPath[str], data: JSONBody[RecordingOrderInput], request: KeyedRequest, ports: Ports
 ) -> RecordingStateOut:
     """Start, pause, resume or stop the recording of a call. It is done when this answers with 200."""
+    return await order(ports, request.auth, call, data)
+
+
+async def order(ports: ApiPorts, key: ApiKey, call: str, data: RecordingOrderInput) -> RecordingStateOut:
+    """Start, pause, resume or stop the recording of a call; done when it returns.
+
+    Raises:
+        ApiError: 404, 403; 409 where it is not possible, 503 where it was not done.
+    """
     recordings = _recordings(ports)
-    own_agent(request.auth, await _agent_of(ports, recordings, call))
-    answer = await recordings.order(CallId(call), data.order, _who(request.auth), consented=data.consent)
+    own_agent(key, await _agent_of(ports, recordings, call))
+    answer = await recordings.order(CallId(call), data.order, _who(key), consented=data.consent)
     details: dict[str, Any] = {"state": answer.state.value, "recording": answer.recording}
     if answer.refused:
         raise ApiError(409, answer.problem, error="not_possible", details=details)

@@ -96,7 +96,17 @@ async def _campaign_of(ports: ApiPorts, id: str) -> CampaignId:
 )
 async def reset_list(id: FromPath[str], data: JSONBody[ResetInput], ports: Ports, cursor: Cursor = None) -> ResetOut:
     """Call a list once more."""
-    return await _reset(ports, await _campaign_of(ports, id), id, data.outcomes, cursor)
+    return await call_again(ports, id, data.outcomes, cursor)
+
+
+async def call_again(ports: ApiPorts, id: str, outcomes: Collection[Outcome], cursor: str | None) -> ResetOut:
+    """One step of calling a list once more.
+
+    Raises:
+        ApiError: 404.
+        InputError: one of the outcomes means that somebody was reached.
+    """
+    return await _reset(ports, await _campaign_of(ports, id), id, outcomes, cursor)
 
 
 @post(

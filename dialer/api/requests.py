@@ -124,6 +124,23 @@ def cursor_pair(cursor: str | None) -> tuple[str, str] | None:
     return first, second
 
 
+def cursor_to_three(at: float, first: str, second: str) -> str:
+    """A cursor to the item at a moment with two names."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([at, first, second])).decode().rstrip("=")
+
+
+def cursor_of_three(cursor: str | None) -> tuple[float, str, str] | None:
+    """What `cursor_to_three` was given.
+
+    Raises:
+        InputError: it was not made by us.
+    """
+    if cursor is None:
+        return None
+    at, first, second = _decoded(cursor, tuple[float, str, str])
+    return at, first, second
+
+
 def _decoded(cursor: str, kind: Any) -> Any:
     try:
         data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import uvicorn
-from litestar import Litestar
+from litestar.types import ASGIApp
 
 from dialer.errors import ConfigError
 
@@ -37,7 +37,7 @@ class _Server(uvicorn.Server):
 class ApiServer:
     """One HTTP server. `run` in a task group; `stop` ends it, open event streams included, within some seconds."""
 
-    def __init__(self, app: Litestar, host: str, port: int, certificate_file: str = "", key_file: str = "") -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, certificate_file: str = "", key_file: str = "") -> None:
         """`certificate_file` and `key_file` (PEM): HTTPS and nothing else; without them HTTP.
 
         Raises:

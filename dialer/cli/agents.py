@@ -40,9 +40,14 @@ def sign_in(
     phone: Annotated[str, typer.Option(help="Their phone, as Asterisk knows it.")],
     campaign: Annotated[list[str], typer.Option(help="Campaigns they work for, in order.")],
     priority: Annotated[int, typer.Option(help="Higher is chosen first.")] = 0,
+    shift_ends_at: Annotated[
+        str | None, typer.Option(help="End of their shift: 2026-05-04T18:00:00Z. Nobody is called for them past it.")
+    ] = None,
 ) -> None:
     """Call an agent's phone and keep it; calls come as soon as it is answered."""
-    body = {"phone": phone, "campaigns": campaign, "priority": priority}
+    body: dict[str, object] = {"phone": phone, "campaigns": campaign, "priority": priority}
+    if shift_ends_at is not None:
+        body["shift_ends_at"] = shift_ends_at
     api.post(f"/agents/{agent}/sign-in", body)
     out.print(f"{agent}: calling {phone}.")
 

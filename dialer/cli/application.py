@@ -10,7 +10,9 @@ import typer
 from dialer.cli import (
     actions,
     agents,
+    backup,
     call,
+    callbacks,
     campaigns,
     crm,
     database,
@@ -20,6 +22,7 @@ from dialer.cli import (
     doctor,
     erase,
     evidence,
+    filters,
     history,
     keys,
     lists,
@@ -31,6 +34,8 @@ from dialer.cli import (
     report,
     serve,
     simulate,
+    support,
+    users,
     why,
     worker,
 )
@@ -45,6 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(campaigns.app, name="campaign")
+campaigns.app.command("filter")(filters.filter_)
 lists.app.command("reset")(recycle.reset)
 lists.app.command("penetration")(recycle.penetration)
 app.add_typer(lists.app, name="list")
@@ -56,9 +62,11 @@ app.add_typer(actions.app, name="actions")
 app.add_typer(agents.app, name="agents")
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="key")
+app.add_typer(users.app, name="user")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(recording.app, name="recording")
 app.command("call")(call.call)
+app.command("callbacks")(callbacks.callbacks)
 app.command("erase")(erase.erase)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
@@ -70,6 +78,9 @@ app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("why")(why.why)
 app.command("doctor")(doctor.doctor)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("support-bundle")(support.support_bundle)
 
 
 def main() -> NoReturn:

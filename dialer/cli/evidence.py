@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import json
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The chain of evidence.", no_args_is_help=True)
 
 T = TypeVar("T")
-_COLUMNS = ("number", "kind", "reference", "at", "phone", "contact", "campaign", "outcome", "reason", "facts", "hash")
-#: A spreadsheet takes what begins like this for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Format(StrEnum):
@@ -185,31 +180,9 @@ def _opened(file: Path | None) -> Iterator[IO[str]]:
 
 
 def _writer(form: Format, target: IO[str]) -> Callable[[Link], None]:
+    from dialer.compliance.evidence_export import csv_header, csv_line, ndjson_line  # noqa: PLC0415
+
     if form is Format.NDJSON:
-        return lambda link: print(json.dumps(_record(link), ensure_ascii=False), file=target)
-    rows = csv.writer(target)
-    rows.writerow(_COLUMNS)
-
-    def write(link: Link) -> None:
-        record = _record(link)
-        flat = record | record["facts"] | (record["personal"] or {}) | {"facts": link.facts}
-        rows.writerow([_cell(flat.get(column)) for column in _COLUMNS])
-
-    return write
-
-
-def _record(link: Link) -> dict[str, Any]:
-    return {
-        "number": link.number,
-        "kind": link.kind,
-        "reference": link.reference,
-        "at": datetime.fromtimestamp(link.at, UTC).isoformat(timespec="microseconds"),
-        "facts": json.loads(link.facts),
-        "personal": None if link.personal is None else json.loads(link.personal),
-        "personal_digest": link.personal_digest,
-        "hash": link.hash,
-    }
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+        return lambda link: print(ndjson_line(link), end="", file=target)
+    print(csv_header(), end="", file=target)
+    return lambda link: print(csv_line(link), end="", file=target)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 import sys
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dialer.cli.client import ConfigOption
+from dialer.cli.own_database import note, now, on_database
 from dialer.cli.screen import JsonOption, err, fail, out, print_json, print_rows
 
 if TYPE_CHECKING:
     from dialer.storage.database import Database
     from dialer.storage.keys import ApiKey
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Keys of the API: one for each program and person, each with one role.", no_args_is_help=True)
 
@@ -54,13 +49,13 @@ def create(
     async def make(database: Database) -> tuple[ApiKey, str]:
         from dialer.storage.keys import Keys  # noqa: PLC0415
 
-        now = _now()
-        expires_at = None if days is None else now + days * _DAY_S
-        key, secret = await Keys(database).create(role, name, now=now, expires_at=expires_at)
-        await _note(database, "key.created", {"key": key.id, "role": role, "name": name, "expires_at": expires_at})
+        at = now()
+        expires_at = None if days is None else at + days * _DAY_S
+        key, secret = await Keys(database).create(role, name, now=at, expires_at=expires_at)
+        await note(database, "key.created", f"key:{key.id}", role=role, expires_at=expires_at)
         return key, secret
 
-    key, secret = _on_database(config, make)
+    key, secret = on_database(config, make)
     if as_json:
         print_json(_row(key) | {"key": secret})
         return
@@ -78,7 +73,7 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
         return await Keys(database).all()
 
-    rows = [_row(key) for key in _on_database(config, read)]
+    rows = [_row(key) for key in on_database(config, read)]
     if as_json:
         print_json(rows)
     else:
@@ -95,42 +90,14 @@ def revoke(
     async def end(database: Database) -> bool:
         from dialer.storage.keys import Keys  # noqa: PLC0415
 
-        revoked = await Keys(database).revoke(key, _now())
+        revoked = await Keys(database).revoke(key, now())
         if revoked:
-            await _note(database, "key.revoked", {"key": key})
+            await note(database, "key.revoked", f"key:{key}")
         return revoked
 
-    if not _on_database(config, end):
+    if not on_database(config, end):
         fail(f"there is no key {key!r} that is still good; `cadencia key list` shows all")
     out.print(f"Key {key} is worthless within 5 seconds.", markup=False, highlight=False)
-
-
-def _on_database(config: Path | None, call: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
-    from dialer.settings import load  # noqa: PLC0415
-    from dialer.storage import schema  # noqa: PLC0415
-    from dialer.storage.database import Database  # noqa: PLC0415
-
-    async def run() -> T:
-        database = Database(load(config).database.url)
-        try:
-            await schema.require(database)
-            return await call(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(run())
-
-
-async def _note(database: Database, what: str, details: dict[str, object]) -> None:
-    from dialer.storage.audit import Audit, AuditEntry  # noqa: PLC0415
-
-    await Audit(database).append(AuditEntry(at=_now(), who=f"cli:{getpass.getuser()}", what=what, details=details))
-
-
-def _now() -> float:
-    from dialer.runtime.clock import Clock  # noqa: PLC0415
-
-    return Clock().now()
 
 
 def _row(key: ApiKey) -> dict[str, Any]:
@@ -138,7 +105,7 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "id": key.id,
         "role": key.role,
         "name": key.name,
-        "state": "good" if key.valid(_now()) else "revoked" if key.revoked_at is not None else "expired",
+        "state": "good" if key.valid(now()) else "revoked" if key.revoked_at is not None else "expired",
         "created": _moment(key.created_at),
         "last_used": _moment(key.last_used_at),
         "expires": _moment(key.expires_at),

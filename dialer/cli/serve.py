@@ -18,7 +18,7 @@ def serve(config: ConfigOption = None) -> None:
     if config is not None:
         # The worker that the node starts beside itself reads the same file: region of numbers, webhooks and their keys.
         os.environ["CADENCIA_CONFIG"] = str(config.absolute())
-    logs.configure(settings.log)
+    logs.configure(settings.log, logs.kept_log(Path(settings.data_dir), settings.node))
     event_loop.run(_serve(settings))
 
 

@@ -18,8 +18,15 @@ from dialer.projections.live_rows import LiveSnapshot
 
 #: `opt` of a route that takes a form.
 FORM: Final = {ACCEPTS: ("application/x-www-form-urlencoded",)}
+#: Nothing is loaded from elsewhere, nothing inline is run, and no other site may frame a page or be sent a form.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 #: Longest text that a field takes, unless its page says otherwise.
 MAX_FIELD: Final = 300
+#: Campaigns that a field suggests.
+MOST_NAMES: Final = 500
 
 Site = NamedDependency[SkipValidation[Console]]
 #: Parameters of a page: `visit: Visitor` is anybody who is signed in, `staff: Staff` a manager or a supervisor,
@@ -42,9 +49,24 @@ def page(console: Console, name: str, texts: Texts, *, status: int = 200, **valu
     return Response(html, status_code=status, media_type="text/html; charset=utf-8")
 
 
+async def campaign_names(console: Console) -> list[str]:
+    """Ids of campaigns to choose from, as many as a list to choose from bears."""
+    return [stored.campaign.id for stored in await console.ports.campaigns.page(None, MOST_NAMES)]
+
+
+def navigates(request: PageRequest) -> bool:
+    """Whether a browser shows the answer as a page: a link or a form, and not a script's request."""
+    return request.headers.get("sec-fetch-mode") == "navigate"
+
+
 def to(path: str, cookies: list[Cookie] | None = None) -> Response[str]:
     """Go on at another address (303)."""
     return Response("", status_code=303, headers={"location": path}, cookies=cookies or [])
+
+
+def address_of(request: PageRequest) -> str:
+    """Where a request comes from, as far as the socket tells; empty where it does not."""
+    return request.client.host if request.client else ""
 
 
 def cookie(name: str, value: str, lasts_s: int, request: PageRequest) -> Cookie:

@@ -9,12 +9,13 @@ from typing import Final
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
-from dialer.api.campaign_routes import order
+from dialer.api.campaign_routes import begin, order
 from dialer.api.errors import ApiError
 from dialer.api.event_stream import COMMENT, EventStream
 from dialer.api.live_routes import WRITE_TIMEOUT_S, LiveCache
 from dialer.api.requests import known_campaign
-from dialer.console.answers import MAX_FIELD, PageRequest, Site, Staff, page, view_of
+from dialer.console.answers import MAX_FIELD, PageRequest, Site, Staff, Visitor, page, to, view_of
+from dialer.console.places import HOME, MANAGERS
 from dialer.console.series import Chart
 from dialer.console.site import Console
 from dialer.console.texts import Texts
@@ -25,6 +26,8 @@ from dialer.projections.live_rows import LiveSnapshot
 
 _EVERY_S: Final = 1.0
 _COMMENT_EVERY_S: Final = 15.0
+#: How often it is looked whether the session goes on.
+_LOOK_EVERY_S: Final = 5.0
 _LIVE: Final = frozenset({"wallboard", "campaign", "agents"})
 _SPANS_S: Final = {"hour": 3_600.0, "day": 86_400.0}
 _ORDERS: Final = {
@@ -36,9 +39,11 @@ _ORDERS: Final = {
 
 
 @get("/")
-async def wallboard(request: PageRequest, console: Site, staff: Staff) -> Response[str]:
-    """All campaigns now."""
-    return page(console, "wallboard", staff.texts, visit=staff, view=view_of(request, console), shown="")
+async def wallboard(request: PageRequest, console: Site, visit: Visitor) -> Response[str]:
+    """All campaigns now; whoever begins elsewhere is taken there."""
+    if (home := HOME[visit.key.role]) != "/console/":
+        return to(home)
+    return page(console, "wallboard", visit.texts, visit=visit, view=view_of(request, console), shown="")
 
 
 @get("/agents")
@@ -54,6 +59,7 @@ async def campaign_page(
     staff: Staff,
     campaign: FromPath[str],
     contact: FromQuery[str] = "",
+    saved: FromQuery[bool] = False,
 ) -> Response[str]:
     """One campaign; with `contact`, why that one is not being called."""
     stored = await known_campaign(console.ports, campaign)
@@ -71,6 +77,9 @@ async def campaign_page(
         stored=stored,
         asked=asked,
         found=found,
+        saved=saved,
+        maker=staff.key.role in MANAGERS,
+        what_if=console.ports.what_if is not None,
     )
 
 
@@ -84,17 +93,21 @@ async def stream(
     if campaign:
         campaign = (await known_campaign(console.ports, campaign)).campaign.id
     live: LiveCache = request.app.state.live_cache
-    return EventStream(_parts(console, live, name, staff.texts, campaign), WRITE_TIMEOUT_S)
+    return EventStream(_parts(request, console, live, name, staff.texts, campaign), WRITE_TIMEOUT_S)
 
 
 async def _parts(
-    console: Console, live: LiveCache, name: str, texts: Texts, campaign: str
+    request: PageRequest, console: Console, live: LiveCache, name: str, texts: Texts, campaign: str
 ) -> AsyncGenerator[bytes, None]:
     shown: LiveSnapshot | None = None
-    said_at = console.ports.clock.now()
+    said_at = seen_at = console.ports.clock.now()
     yield COMMENT
     while True:
         now = console.ports.clock.now()
+        if now - seen_at >= _LOOK_EVERY_S:
+            seen_at = now
+            if not await console.door.still(request):
+                return  # it comes again, and is led to the form
         view, _ = live.at(console.ports, now)
         if view is not shown:
             shown, said_at = view, now
@@ -124,7 +137,10 @@ async def give_order(
     await check_csrf(request, staff)
     if verb not in _ORDERS:
         raise ApiError(404, f"there is no order {verb[:20]!r}")
-    await order(console.ports, campaign, _ORDERS[verb])
+    if verb == "start":
+        await begin(console.ports, campaign)
+    else:
+        await order(console.ports, campaign, _ORDERS[verb])
 
 
 HANDLERS: Final = (wallboard, agents, campaign_page, stream, series, give_order)

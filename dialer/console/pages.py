@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from dialer.console.places import places
 from dialer.console.texts import Texts
 from dialer.core.campaign import ORDERS, CampaignState
+from dialer.core.ids import masked
 from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot
 
 #: State that an order leads to -> the name of the order.
@@ -24,6 +25,8 @@ _ORDER_NAMES: Final[Mapping[CampaignState, str]] = {
 #: The order in which agents' states are shown: those who can take a call first.
 AGENT_STATES: Final = ("idle", "reserved", "talking", "wrapup", "paused", "connecting", "lost")
 CALL_STATES: Final = ("dialing", "ringing", "answered", "machine", "waiting", "connected")
+#: Those in which an agent's phone is up, so that their talks can be attended.
+ATTENDED: Final = frozenset(AGENT_STATES) - {"connecting", "lost"}
 #: Agents on one page; more are told as a number.
 MOST_AGENTS: Final = 600
 
@@ -102,6 +105,7 @@ class Pages:
             agent_states=AGENT_STATES,
             call_states=CALL_STATES,
             most_agents=MOST_AGENTS,
+            attended=ATTENDED,
             static=self._address,
             orders=orders,
             alarms=alarms,
@@ -110,6 +114,7 @@ class Pages:
             places=places,
         )
         self._environment.filters["span"] = span
+        self._environment.filters["masked"] = masked
 
     def render(self, name: str, texts: Texts, **values: Any) -> str:
         """A page or a part of one."""

@@ -23,11 +23,21 @@ STAFF: Final = frozenset({Role.MANAGER, Role.SUPERVISOR})
 
 PLACES: Final = (
     Place(name="wallboard", path="/console/", roles=STAFF),
+    Place(name="campaigns", path="/console/campaigns", roles=STAFF),
     Place(name="agents", path="/console/agents", roles=STAFF),
+    Place(name="desk", path="/console/desk", roles=frozenset({Role.AGENT})),
+    Place(name="reports", path="/console/reports", roles=STAFF),
+    Place(name="history", path="/console/history", roles=STAFF),
+    Place(name="compliance", path="/console/compliance", roles=STAFF),
+    Place(name="system", path="/console/system", roles=STAFF),
 )
 
 #: Where somebody finds themselves after signing in.
-HOME: Final[Mapping[Role, str]] = {Role.MANAGER: "/console/", Role.SUPERVISOR: "/console/"}
+HOME: Final[Mapping[Role, str]] = {
+    Role.MANAGER: "/console/",
+    Role.SUPERVISOR: "/console/",
+    Role.AGENT: "/console/desk",
+}
 
 
 def places(role: Role) -> list[Place]:

@@ -9,19 +9,34 @@ from litestar.di import Provide
 from litestar.params import FromPath
 
 from dialer.api.errors import ApiError
-from dialer.console import live_routes, session_routes
-from dialer.console.answers import PageRequest, Site, Visitor, page, to
+from dialer.console import (
+    account_pages,
+    audit_pages,
+    callback_pages,
+    campaign_form_pages,
+    compliance_pages,
+    desk_calls,
+    desk_routes,
+    history_pages,
+    list_pages,
+    live_routes,
+    preview_routes,
+    report_pages,
+    session_routes,
+    supervision_pages,
+    system_pages,
+    user_pages,
+    whatif,
+)
+from dialer.console.answers import POLICY, PageRequest, Site, Visitor, navigates, page, to
 from dialer.console.places import MANAGERS, STAFF
 from dialer.console.site import Console
 from dialer.console.visit import NotSignedIn, Visit, allowed, language
 from dialer.errors import RetryableError
 
-#: Nothing is loaded from elsewhere, nothing inline is run, and no other site may frame a page or be sent a form.
+#: Of every page.
 HEADERS: Final = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
+    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -30,7 +45,25 @@ _YEAR_S: Final = 365 * 86_400
 _TYPES: Final = {"js": "text/javascript", "css": "text/css"}
 
 #: Page modules; each has its handlers in `HANDLERS`.
-_MODULES: Final = (session_routes, live_routes)
+_MODULES: Final = (
+    session_routes,
+    campaign_form_pages,
+    list_pages,
+    live_routes,
+    desk_routes,
+    desk_calls,
+    preview_routes,
+    callback_pages,
+    whatif,
+    account_pages,
+    system_pages,
+    user_pages,
+    audit_pages,
+    supervision_pages,
+    compliance_pages,
+    report_pages,
+    history_pages,
+)
 
 
 @get("/static/{version:str}/{path:path}")
@@ -45,7 +78,9 @@ async def static(console: Site, version: FromPath[str], path: FromPath[str]) -> 
 
 
 def _to_login(request: PageRequest, error: NotSignedIn) -> Response[str]:
-    if request.url.path.startswith(("/console/stream/", "/console/series/")) or request.method != "GET":
+    if not navigates(request) and (
+        request.url.path.startswith(("/console/stream/", "/console/series/")) or request.method != "GET"
+    ):
         return Response("", status_code=401)
     return to("/console/login", [])
 
@@ -67,7 +102,7 @@ def router(console: Console) -> Router:
 
     def problem(request: PageRequest, error: ApiError | RetryableError) -> Response[str]:
         status = error.status if isinstance(error, ApiError) else 503
-        if request.method != "GET":  # a script's, which shows the words
+        if request.method != "GET" and not navigates(request):  # a script's, which shows the words
             return Response(str(error), status_code=status, media_type="text/plain; charset=utf-8")
         return page(console, "problem", language(request), status=status, problem=str(error))
 

@@ -7,8 +7,9 @@ from typing import Final
 from litestar import Response, get, post
 from litestar.params import FromPath
 
+from dialer.api.audit import deed
 from dialer.api.errors import ApiError
-from dialer.console.answers import FORM, MAX_FIELD, PageRequest, Site, Visitor, cookie, page, to
+from dialer.console.answers import FORM, MAX_FIELD, PageRequest, Site, Visitor, address_of, cookie, page, to
 from dialer.console.sessions import COOKIE, LASTS_S
 from dialer.console.texts import COOKIE as LANGUAGE_COOKIE
 from dialer.console.texts import LANGUAGES
@@ -19,20 +20,24 @@ _YEAR_S: Final = 365 * 86_400
 
 @get("/login")
 async def login_page(request: PageRequest, console: Site) -> Response[str]:
-    """The form for the key."""
-    return page(console, "login", language(request), problem="")
+    """The form for name and password, or for a key."""
+    return page(console, "login", language(request), problem="", given="")
 
 
 @post("/login", opt=FORM, status_code=303)
 async def sign_in(request: PageRequest, console: Site) -> Response[str]:
-    """Take a key, give a session."""
-    texts = language(request)
-    key = str((await request.form()).get("key", "")).strip()[:MAX_FIELD]
+    """Take name and password, or a key; give a session."""
+    texts, form, address = language(request), await request.form(), address_of(request)
+    name, password, code, key = (str(form.get(field, ""))[:MAX_FIELD] for field in ("name", "password", "code", "key"))
+    deed(request, "session.begun")
     try:
-        found, home = await console.door.sign_in(key, request.client.host if request.client else "")
+        if name.strip() or password:
+            found, home = await console.door.sign_in_user(request, name, password, code, address)
+        else:
+            found, home = await console.door.sign_in(request, key.strip(), address)
     except ApiError as error:
         told = {403: "login.no_business", 429: "login.wait"}.get(error.status, "login.wrong")
-        return page(console, "login", texts, status=error.status, problem=texts(told))
+        return page(console, "login", texts, status=error.status, problem=texts(told), given=name)
     return to(home, [cookie(COOKIE, found, LASTS_S, request)])
 
 
@@ -40,6 +45,7 @@ async def sign_in(request: PageRequest, console: Site) -> Response[str]:
 async def sign_out(request: PageRequest, visit: Visitor) -> Response[str]:
     """End the session."""
     await check_csrf(request, visit, await request.form())
+    deed(request, "session.ended")
     return to("/console/login", [cookie(COOKIE, "", 0, request)])
 
 

@@ -1,7 +1,8 @@
-"""Who looks at the console: a signed cookie that stands for an API key, and a token that only our own pages know.
+"""Who looks at the console: a signed cookie that stands for a user or an API key, and a token that our own pages know.
 
-The cookie holds no secret: the key's SHA-256, under which the key is looked up at every request, so that a key that is
-revoked or has expired ends its sessions within seconds. It is signed, ends by itself, and goes back to this site alone.
+The cookie holds no secret: a user's name with the version of their account, or the SHA-256 of a key. Both are looked up
+at every request, so that a change of password or role, and a key that is revoked or has expired, end their sessions
+within seconds. It is signed, ends by itself, and goes back to this site alone.
 """
 
 from __future__ import annotations
@@ -29,38 +30,58 @@ _FILE: Final = "console.secret"
 class Session:
     """What a cookie of ours says."""
 
-    #: SHA-256 of the API key, hexadecimal.
-    digest: str
     #: For forms and requests of our own pages.
     csrf: str
+    #: SHA-256 of the API key, hexadecimal; empty: of a user.
+    digest: str = ""
+    #: Name of the user, and the version of their account that it is good for.
+    user: str = ""
+    version: int = 0
 
 
 class Sessions:
     """Makes cookies and reads them.
 
     Args:
-        secret: 32 bytes that nobody else knows; whoever has them can sign in as any key whose hash they know.
+        secret: 32 bytes that nobody else knows; whoever has them can sign in as anybody.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._secret: Final = secret
         self._signer: Final = URLSafeTimedSerializer(secret, salt="cadencia-session")
+        self._promises: Final = URLSafeTimedSerializer(secret, salt="cadencia-promise")
 
     def begin(self, key: str) -> str:
         """A cookie for whoever has this key. Two cookies of one key have different tokens."""
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-        return self._signer.dumps([digest, secrets.token_urlsafe(12)])
+        return self._signer.dumps([digest, "", 0, secrets.token_urlsafe(12)])
+
+    def begin_user(self, name: str, version: int) -> str:
+        """A cookie for a user, good until their account has another version."""
+        return self._signer.dumps(["", name, version, secrets.token_urlsafe(12)])
+
+    def promise(self, session: Session, text: str) -> str:
+        """`text` in a form that comes back through a page of this very session, and cannot be another."""
+        return self._promises.dumps([session.csrf, text])
+
+    def promised(self, session: Session, given: str, lasts_s: int) -> str | None:
+        """What `promise` was given; None where it is not from there, or too old."""
+        try:
+            csrf, text = self._promises.loads(given[:2_000], max_age=lasts_s)
+        except (BadData, ValueError, TypeError):
+            return None
+        return str(text) if csrf == session.csrf else None
 
     def read(self, cookie: str | None) -> Session | None:
         """What a cookie says; None where it is none of ours, or an old one."""
         if not cookie or len(cookie) > 1_000:
             return None
         try:
-            digest, nonce = self._signer.loads(cookie, max_age=LASTS_S)
+            digest, user, version, nonce = self._signer.loads(cookie, max_age=LASTS_S)
         except (BadData, ValueError, TypeError):
             return None
-        token = hmac.new(self._secret, f"csrf:{digest}:{nonce}".encode(), hashlib.sha256).hexdigest()
-        return Session(digest=digest, csrf=token)
+        token = hmac.new(self._secret, f"csrf:{digest}{user}:{nonce}".encode(), hashlib.sha256).hexdigest()
+        return Session(csrf=token, digest=digest, user=user, version=version)
 
 
 def kept_secret(folder: Path) -> bytes:

@@ -7,6 +7,7 @@ from typing import Final
 
 from dialer.api.auth import Authenticator
 from dialer.api.ports import ApiPorts
+from dialer.console.accounts import Accounts
 from dialer.console.pages import Pages
 from dialer.console.series import EVERY_S, Series
 from dialer.console.sessions import Sessions
@@ -23,7 +24,8 @@ class Console:
         self.ports: Final = ports
         self.pages: Final = Pages()
         self.series: Final = Series()
-        self.door: Final = Door(Sessions(secret), Authenticator(ports.keys, ports.clock))
+        accounts = None if ports.users is None else Accounts(ports.users, ports.clock)
+        self.door: Final = Door(Sessions(secret), Authenticator(ports.keys, ports.clock), accounts)
         self._parts: Final[dict[tuple[str, str, str], tuple[LiveSnapshot, bytes]]] = {}
 
     async def run(self) -> None:
@@ -38,12 +40,16 @@ class Console:
         kept = self._parts.get(key)
         if kept is not None and kept[0] is view:
             return kept[1]
-        lines = self.pages.render(f"part_{name}", texts, view=view, shown=campaign).splitlines()
-        encoded = b"".join(b"data: %s\n" % line.encode() for line in lines if line.strip()) + b"\n"
+        encoded = fragment(self.pages.render(f"part_{name}", texts, view=view, shown=campaign))
         if len(self._parts) >= _MOST_PARTS:
             self._parts.clear()
         self._parts[key] = (view, encoded)
         return encoded
+
+
+def fragment(html: str) -> bytes:
+    """The event that carries a part of a page."""
+    return b"".join(b"data: %s\n" % line.encode() for line in html.splitlines() if line.strip()) + b"\n"
 
 
 _MOST_PARTS: Final = 500

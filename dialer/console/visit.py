@@ -13,11 +13,12 @@ from litestar.connection import ASGIConnection
 from dialer.api.auth import Authenticator
 from dialer.api.errors import ApiError
 from dialer.api.ports import ApiKey, Role
+from dialer.console.accounts import Accounts, principal
 from dialer.console.places import HOME
 from dialer.console.sessions import COOKIE, Session, Sessions
 from dialer.console.texts import COOKIE as LANGUAGE_COOKIE
 from dialer.console.texts import Texts, chosen, texts
-from dialer.errors import DialerError
+from dialer.errors import DialerError, RetryableError
 
 #: Who may look at the console: whoever has a page to begin with. Programs have the API.
 ROLES: Final = frozenset(HOME)
@@ -33,40 +34,87 @@ class NotSignedIn(DialerError):
 class Visit:
     """Who asks for a page."""
 
+    #: Their role, and of an agent's whose; of somebody who signed in with a password it stands for a key.
     key: ApiKey
     session: Session
     texts: Texts
 
+    @property
+    def who(self) -> str:
+        """The visitor as records name them: ``user:marta`` or ``key:4f2a…``."""
+        return self.key.who
+
 
 class Door:
-    """Lets people in."""
+    """Lets people in: by a key, or by name and password.
 
-    def __init__(self, sessions: Sessions, authenticator: Authenticator) -> None:
+    Args:
+        sessions: what cookies are made of.
+        authenticator: for keys.
+        accounts: for users; None: there are none.
+    """
+
+    def __init__(self, sessions: Sessions, authenticator: Authenticator, accounts: Accounts | None = None) -> None:
         self.sessions: Final = sessions
+        self.accounts: Final = accounts
         self._authenticator: Final = authenticator
 
     async def visit(self, request: ASGIConnection[Any, Any, Any, Any]) -> Visit:
         """Whose visit a request is.
 
         Raises:
-            NotSignedIn: there is no session, it has ended, or its key is not valid any more.
+            NotSignedIn: there is no session, it has ended, or its key or account is not what it was any more.
         """
         session = self.sessions.read(request.cookies.get(COOKIE))
-        key = None if session is None else await self._authenticator.known(session.digest)
+        key = None if session is None else await self._holder(session)
         if session is None or key is None or key.role not in ROLES:
             raise NotSignedIn("sign in first")
+        request.scope["auth"] = key
         return Visit(key=key, session=session, texts=language(request))
 
-    async def sign_in(self, key: str, address: str) -> tuple[str, str]:
+    async def still(self, request: ASGIConnection[Any, Any, Any, Any]) -> bool:
+        """Whether the session of a stream goes on; where it cannot be looked up for the moment, it does."""
+        try:
+            await self.visit(request)
+        except NotSignedIn:
+            return False
+        except RetryableError:
+            return True
+        return True
+
+    async def sign_in(self, request: Request[Any, Any, Any], key: str, address: str) -> tuple[str, str]:
         """A cookie for whoever has this key, and the address of the page that they begin with.
 
         Raises:
             ApiError: 401 where it is not valid, 403 where its role has no business here, 429 after too many wrong ones.
         """
         found = await self._authenticator.authenticate(f"Bearer {key}", address)
-        if found is None or found.role not in ROLES:
+        request.scope["auth"] = found
+        if found is None or found.role not in ROLES or (found.role is Role.AGENT and found.agent is None):
             raise ApiError(403, "this key has no business in the console")
         return self.sessions.begin(key), HOME[found.role]
+
+    async def sign_in_user(
+        self, request: Request[Any, Any, Any], name: str, password: str, code: str, address: str
+    ) -> tuple[str, str]:
+        """The same for a user.
+
+        Raises:
+            ApiError: 401 where anything is wrong, 403 where their role has no page here, 429 after too many wrong ones.
+            RetryableError: too many sign in at once.
+        """
+        if self.accounts is None:
+            raise ApiError(401, "nobody signs in with a password here")
+        user = await self.accounts.sign_in(name, password, code, address)
+        request.scope["auth"] = principal(user)
+        if user.role not in ROLES:
+            raise ApiError(403, "this role has no business in the console")
+        return self.sessions.begin_user(user.name, user.version), HOME[user.role]
+
+    async def _holder(self, session: Session) -> ApiKey | None:
+        if session.digest:
+            return await self._authenticator.known(session.digest)
+        return None if self.accounts is None else await self.accounts.holder(session.user, session.version)
 
 
 def allowed(visit: Visit, roles: frozenset[Role]) -> Visit:

@@ -15,6 +15,7 @@ from dialer.core.events import (
     AgentPhoneGone,
     AgentPhoneUp,
     AgentReadied,
+    AgentReassigned,
     AgentSignedIn,
     AgentSignedOut,
 )
@@ -22,9 +23,11 @@ from dialer.core.floor import PACED_AS, CampaignRun, Floor
 from dialer.core.focus import assign_focus
 from dialer.core.hold import Hold
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
-from dialer.core.notices import AgentChanged
+from dialer.core.notices import AgentAssigned, AgentChanged
 from dialer.core.roster import Agent
 
+#: A moment no later than this says again that somebody is about to be kept.
+RENEWED_S = 2.0
 #: An agent's phone that does not answer within this is given up.
 PHONE_TIMEOUT_S = 45.0
 
@@ -58,6 +61,7 @@ class AgentDesk:
         agent = floor.roster.get(event.agent)
         if agent is not None and not agent.can(AgentStep.SIGN_IN):
             agent.campaigns, agent.priority, agent.skills = event.campaigns, event.priority, event.skills
+            agent.shift_ends_at = event.shift_ends_at
             was_leaving, agent.sign_out_asked = agent.leaving, False
             self._tell_stays(agent, was_leaving)
             self._refocus(agent)
@@ -73,13 +77,25 @@ class AgentDesk:
         agent.phone, agent.server, agent.campaigns = event.phone, server, event.campaigns
         agent.priority, agent.skills, agent.wants_ready = event.priority, event.skills, event.ready
         agent.call, agent.pause_asked, agent.sign_out_asked, agent.disposed = None, None, False, False
-        agent.pause_code = ""
+        agent.pause_code, agent.shift_ends_at = "", event.shift_ends_at
         self._refocus(agent)
         self._move(agent, AgentStep.SIGN_IN)
         if agent.id in floor.servers[server].rooms:
             self._phone_is_up(agent)
         else:
             self.call_phone(agent)
+
+    def reassigned(self, event: AgentReassigned) -> None:
+        """Other campaigns; a call under way goes on."""
+        agent = self._known(event.agent, "AgentReassigned")
+        if agent is None:
+            return
+        agent.campaigns = event.campaigns
+        self._refocus(agent)
+        self.tell_pacer(agent)
+        self._floor.emit(AgentAssigned(at=self._floor.now, agent=agent.id, campaigns=agent.campaigns))
+        if agent.state is AgentState.IDLE:
+            self._callers.on_idle(agent)
 
     def readied(self, event: AgentReadied) -> None:
         """Idle again, from wrap-up or a pause."""
@@ -282,6 +298,7 @@ class AgentDesk:
         if (agent.leaving or agent.promised) and state != "away" and (run := self._run_counting_on(agent)) is not None:
             # They take no call that is started from now on.
             run.pacer.agent_leaving(self._floor.now, agent.id, True)
+        self._tell_absence(agent)
 
     def promise(self, agent: Agent, *, promised: bool) -> None:
         """Their next call is one that was promised, and so none of their pacer's; or it is not any more."""
@@ -289,6 +306,13 @@ class AgentDesk:
         run = self._run_counting_on(agent)
         if run is not None and not agent.leaving:
             run.pacer.agent_leaving(self._floor.now, agent.id, promised)
+            agent.told = None
+            self._tell_absence(agent)
+
+    def commit(self, agent: Agent, at: float | None) -> None:
+        """From `at` on they are kept for a callback; None: they are not."""
+        agent.committed_at = at
+        self._tell_absence(agent)
 
     # ---- inside
 
@@ -395,6 +419,24 @@ class AgentDesk:
         run = self._run_counting_on(agent)
         if run is not None and was_leaving and not (agent.leaving or agent.promised):
             run.pacer.agent_leaving(self._floor.now, agent.id, False)
+            agent.told = None
+            self._tell_absence(agent)
+
+    def _tell_absence(self, agent: Agent) -> None:
+        """Tell the pacer that counts on them from when on it is not to, where it does not know."""
+        run, now, at = self._run_counting_on(agent), self._floor.now, agent.absent_at
+        if run is None or agent.leaving or agent.promised:
+            return  # it counts on them no more as it is
+        told = agent.told[1] if agent.told is not None and agent.told[0] is run.pacer else None
+        if told == at:
+            return
+        if told is not None and (at is None or told < at > now + RENEWED_S):
+            # Later than was said, if at all: they may be counted out already.
+            run.pacer.agent_leaving(now, agent.id, False)
+        agent.told = None
+        if at is not None and at > now:
+            run.pacer.agent_leaving(now, agent.id, True, at)
+            agent.told = run.pacer, at
 
     def _least_loaded(self) -> ServerName | None:
         counts = dict.fromkeys(self._floor.servers, 0)

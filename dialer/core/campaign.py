@@ -101,6 +101,13 @@ class RecordingConsent(StrEnum):
     REQUIRED = "required"
 
 
+class PreviewExpiry(StrEnum):
+    """What becomes of a contact that an agent is shown and says nothing about."""
+
+    SKIP = "skip"
+    CALL = "call"
+
+
 class AbandonmentWindow(StrEnum):
     """Over what time abandoned calls are held against live answers."""
 
@@ -154,13 +161,26 @@ class Campaign:
     callback_window_s: float = 3_600.0
     #: ... or for so long: then it is anybody's who is free. None: as long as the window.
     callback_fallback_s: float | None = 900.0
+    #: So long before a callback its agent and the CRM are reminded of it; 0: nobody is.
+    callback_reminder_s: float = 300.0
+    #: For the method "preview": how long an agent may look at a contact before it is called, and what then.
+    preview_s: float = 30.0
+    preview_on_expiry: PreviewExpiry = PreviewExpiry.SKIP
+    #: An agent who has left so many unanswered, one after another, is paused; None: never.
+    preview_pause_after: int | None = 3
+    #: A contact that was skipped is not offered again before.
+    preview_skip_s: float = 300.0
     #: An agent must have all of them to get this campaign's calls.
     skills: frozenset[str] = frozenset()
     #: URL that the agent's screen opens, with fields of the contact in braces.
     screen_pop: str = ""
+    #: What the agent says, with fields of the contact in braces; headings, lists and bold as in Markdown.
+    script: str = ""
     #: With what codes its calls are closed, and in which currency amounts are (ISO 4217).
     dispositions: tuple[DispositionCode, ...] = DEFAULT_DISPOSITIONS
     currency: str = "EUR"
+    #: Which of its contacts are called (`dialer.core.contact_filter`); empty: all of them.
+    filter: str = ""
     #: Id of the CRM's segment that it was made from; empty: of none.
     segment: str = ""
     recording: RecordingMode = RecordingMode.OFF

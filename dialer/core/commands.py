@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dialer.core.attempt import Attempt
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, RecordingId, ServerName, TrunkName
+from dialer.core.ids import (
+    AgentId,
+    CallId,
+    CampaignId,
+    ContactId,
+    MessageId,
+    MonitorId,
+    Phone,
+    RecordingId,
+    ServerName,
+    TrunkName,
+)
+from dialer.core.monitor import MonitorMode
 from dialer.core.permit import Permit
 from dialer.core.recording import RecordingOrder
 
@@ -27,6 +39,32 @@ class RequestContact:
     agent: AgentId
     #: The number that it must be; None: whichever is its turn.
     phone: Phone | None = None
+    #: It was offered to the agent and kept until then; one that waits for longer by now waits for something else.
+    kept_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOffers:
+    """Ask the gate for up to `count` contacts that agents may be shown; `ContactsOffered` is the answer.
+
+    Nobody may call them, or be shown them, for `keep_s`; no attempt is made.
+    """
+
+    campaign: CampaignId
+    count: int
+    keep_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnOffer:
+    """Let a contact that was offered, and is not called, be called again; it is no harm if that is not done."""
+
+    campaign: CampaignId
+    contact: ContactId
+    #: Until when it was kept; one that waits for longer by now is left alone.
+    kept_until: float
+    #: Unix seconds before which it is not offered again; None: at once.
+    not_before_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +84,14 @@ class Originate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HangUp:
     """End a customer's channel, whatever its state."""
+
+    call: CallId
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowCall:
+    """Look after a customer's channel that another process began; its end, or that there is none, is told as any."""
 
     call: CallId
     server: ServerName
@@ -162,13 +208,44 @@ class Record:
     room: AgentId | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallMonitor:
+    """Call a supervisor's phone and let it hear an agent's leg, unheard; `MonitorPhoneUp` says that it does."""
+
+    monitor: MonitorId
+    agent: AgentId
+    extension: str
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeMonitor:
+    """Let a supervisor attend this agent in this way from now on."""
+
+    monitor: MonitorId
+    agent: AgentId
+    mode: MonitorMode
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangUpMonitor:
+    """End a supervisor's leg."""
+
+    monitor: MonitorId
+    server: ServerName
+
+
 #: What the gate is asked for.
-PermitRequest = RequestPermits | RequestContact
+PermitRequest = RequestPermits | RequestContact | RequestOffers | ReturnOffer
 AnyCommand = (
     RequestPermits
     | RequestContact
+    | RequestOffers
+    | ReturnOffer
     | Originate
     | HangUp
+    | FollowCall
     | ConnectCall
     | PlayMessage
     | AddDoNotCall
@@ -179,4 +256,7 @@ AnyCommand = (
     | FinishCall
     | ReportPurge
     | Record
+    | CallMonitor
+    | ChangeMonitor
+    | HangUpMonitor
 )

@@ -8,21 +8,34 @@ state it meets (late, repeated, unknown) changes nothing and is answered with `E
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Final, assert_never
 
 from dialer.core import events as ev
 from dialer.core.agent_desk import AgentDesk, Callers
 from dialer.core.call_desk import CallDesk
+from dialer.core.commitment_desk import CommitmentDesk
 from dialer.core.floor import Floor, Output, Server
 from dialer.core.hold_desk import HoldDesk
-from dialer.core.ids import AgentId, CallId, NodeName
+from dialer.core.ids import AgentId, CallId, MonitorId, NodeName
+from dialer.core.monitor_desk import MonitorDesk
 from dialer.core.opt_out_desk import OptOutDesk
 from dialer.core.pace_desk import PaceDesk
+from dialer.core.preview_desk import PreviewDesk
 from dialer.core.recording_desk import RecordingDesk
 from dialer.core.recovery_desk import RecoveryDesk
 from dialer.core.roster import Agent
 from dialer.core.timers import Deadline
 from dialer.core.trunks import TrunkLimits
+
+#: After these an offer may be one that nobody should consent to any more.
+_MAY_END_OFFERS: Final = (
+    ev.CampaignConfigured,
+    ev.CampaignOrdered,
+    ev.AgentSignedIn,
+    ev.AgentReassigned,
+    ev.AgentPauseAsked,
+    ev.AgentSignedOut,
+)
 
 
 class Engine:
@@ -43,17 +56,22 @@ class Engine:
         self._holds = HoldDesk(self.floor, self._agents, self._calls)
         self._calls.agents, self._calls.holds = self._agents, self._holds
         self._pace = PaceDesk(self.floor, self._agents, self._calls)
+        self._previews = PreviewDesk(self.floor, self._agents, self._holds, self._pace)
+        self._commitments = CommitmentDesk(self.floor, self._agents)
         self._recovery = RecoveryDesk(self.floor, self._agents, self._calls)
         self._opt_outs = OptOutDesk(self.floor)
         self.recordings = RecordingDesk(self.floor)
+        self.monitors = MonitorDesk(self.floor)
 
     def handle(self, event: ev.AnyEvent) -> list[Output]:
         """Take one event in."""
         floor = self.floor
         floor.now = max(floor.now, event.at)
         self._dispatch(event)
-        self._pace.decide_all()
-        return self.recordings.follow(floor.take_outputs())
+        if isinstance(event, _MAY_END_OFFERS):
+            self._previews.review()
+        self._decide()
+        return self.monitors.follow(self.recordings.follow(floor.take_outputs()))
 
     def _on_idle(self, agent: Agent) -> None:
         # Whoever waits on the line comes first, then what was promised; the pacers count on who is left.
@@ -61,7 +79,14 @@ class Engine:
         self._holds.serve(agent)
 
     def _on_hold_lost(self, agent: Agent) -> None:
-        self._holds.agent_gone(agent)
+        if self._previews.looks(agent.id):
+            self._previews.agent_gone(agent)
+        else:
+            self._holds.agent_gone(agent)
+
+    def _decide(self) -> None:
+        self._pace.decide_all()
+        self._previews.ask_all()
 
     def next_deadline(self) -> float | None:
         """When `wake` is due next, unix seconds."""
@@ -73,8 +98,8 @@ class Engine:
         floor.now = max(floor.now, now)
         for key in floor.timers.due(floor.now):
             self._on_deadline(key)
-        self._pace.decide_all()
-        return self.recordings.follow(floor.take_outputs())
+        self._decide()
+        return self.monitors.follow(self.recordings.follow(floor.take_outputs()))
 
     def _dispatch(self, event: ev.AnyEvent) -> None:
         match event:
@@ -114,7 +139,15 @@ class Engine:
                 self._holds.granted(event)
             case ev.ContactsDue():
                 self._holds.due(event)
+            case ev.CallbacksAhead():
+                self._commitments.ahead(event)
+            case ev.ContactsOffered():
+                self._previews.offered(event)
+            case ev.OfferAnswered():
+                self._previews.answered(event)
             case ev.CallAsked():
+                # Whoever asks for a call has no eyes for the one that they are shown.
+                self._previews.withdraw(event.agent, "asked_for_a_call")
                 self._holds.asked(event)
             case ev.HopperSeen():
                 self._pace.hopper_seen(event)
@@ -128,6 +161,8 @@ class Engine:
                 self._agents.phone_gone(event)
             case ev.AgentSignedIn():
                 self._agents.signed_in(event)
+            case ev.AgentReassigned():
+                self._agents.reassigned(event)
             case ev.AgentReadied():
                 self._agents.readied(event)
             case ev.AgentPauseAsked():
@@ -150,6 +185,16 @@ class Engine:
                 self.recordings.stopped(event)
             case ev.RecordingFound():
                 self.recordings.found(event)
+            case ev.MonitorAsked():
+                self.monitors.asked(event)
+            case ev.MonitorChangeAsked():
+                self.monitors.change_asked(event)
+            case ev.MonitorEndAsked():
+                self.monitors.end_asked(event)
+            case ev.MonitorPhoneUp():
+                self.monitors.phone_up(event)
+            case ev.MonitorPhoneGone():
+                self.monitors.phone_gone(event)
             case _:
                 assert_never(event)
 
@@ -172,8 +217,14 @@ class Engine:
                 self._calls.message_over(CallId(name))
             case "recording":
                 self.recordings.start_over(CallId(name))
+            case "monitor":
+                self.monitors.phone_timed_out(MonitorId(name))
+            case "hold" if self._previews.looks(AgentId(name)):
+                self._previews.expired(AgentId(name))
             case "hold":
                 self._holds.timed_out(AgentId(name))
+            case "offers":
+                pass  # ask_all follows
             case "wrapup":
                 self._agents.wrapup_over(AgentId(name))
             case "agent-phone":

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.commitment import Ahead
 from dialer.core.disposition import DispositionCode
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, RecordingId, ServerName
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, MonitorId, Phone, RecordingId, ServerName
+from dialer.core.monitor import MonitorMode
+from dialer.core.offer import Offer
 from dialer.core.permit import Permit
 from dialer.core.promise import Due
 from dialer.core.recording import RecordingOrder
@@ -186,6 +189,21 @@ class RecordingStopped(Event):
     call: CallId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorPhoneUp(Event):
+    """A supervisor's phone answered, and hears the agent."""
+
+    monitor: MonitorId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorPhoneGone(Event):
+    """A supervisor's phone hung up, or could not be reached."""
+
+    monitor: MonitorId
+    reason: str
+
+
 # ---- from the gate
 
 
@@ -230,11 +248,31 @@ class ContactGranted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContactsOffered(Event):
+    """The gate's answer to `RequestOffers`: contacts that agents may be shown, at most as many as were asked for."""
+
+    campaign: CampaignId
+    requested: int
+    offers: tuple[Offer, ...]
+    refusals: Refusals
+    #: As in `PermitsGranted`.
+    ready: int
+    later: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContactsDue(Event):
     """Contacts of a campaign that may be called now with an agent reserved for them, the oldest first."""
 
     campaign: CampaignId
     due: tuple[Due, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbacksAhead(Event):
+    """All callbacks of the next minutes, in all campaigns."""
+
+    ahead: tuple[Ahead, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +342,16 @@ class AgentSignedIn(Event):
     #: Higher is chosen first among idle agents of a campaign.
     priority: int = 0
     skills: frozenset[str] = frozenset()
+    #: When their shift ends, unix seconds; no call is started for them whose talk would begin later. None: not known.
+    shift_ends_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentReassigned(Event):
+    """A signed-in agent takes calls of these campaigns from now on; where they stand does not change."""
+
+    agent: AgentId
+    campaigns: tuple[CampaignId, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,6 +394,21 @@ class CallAsked(Event):
     ref: MessageId
     #: The number that it must be; None: whichever is its turn.
     phone: Phone | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferAnswered(Event):
+    """An agent has decided about the contact that they are shown."""
+
+    agent: AgentId
+    #: The one that they have looked at: another may have taken its place.
+    contact: ContactId
+    #: Call it; False: skip it.
+    consent: bool
+    #: `CallRequestAnswered` carries it.
+    ref: MessageId
+    #: Why it is skipped, in the agent's words.
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,6 +471,35 @@ class RecordingAsked(Event):
     consented: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorAsked(Event):
+    """Somebody with the right to do so wants to attend an agent's talks from their own phone."""
+
+    monitor: MonitorId
+    agent: AgentId
+    extension: str
+    mode: MonitorMode
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorChangeAsked(Event):
+    """They want to attend in another way, or another agent."""
+
+    monitor: MonitorId
+    agent: AgentId
+    mode: MonitorMode
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorEndAsked(Event):
+    """A session is to end."""
+
+    monitor: MonitorId
+    by: str
+
+
 # ---- from a crash
 
 
@@ -460,11 +552,15 @@ SwitchEvent = (
     | AgentPhoneGone
     | RecordingAnswered
     | RecordingStopped
+    | MonitorPhoneUp
+    | MonitorPhoneGone
 )
 GateEvent = (
     PermitsGranted
     | ContactGranted
+    | ContactsOffered
     | ContactsDue
+    | CallbacksAhead
     | CallPurged
     | CallRecovered
     | HopperSeen
@@ -475,15 +571,20 @@ PeopleEvent = (
     CampaignConfigured
     | CampaignOrdered
     | AgentSignedIn
+    | AgentReassigned
     | AgentReadied
     | AgentPauseAsked
     | AgentSignedOut
     | AgentHungUp
     | CallAsked
+    | OfferAnswered
     | HangupAsked
     | CallDisposed
     | OptOutTold
     | RecordingAsked
+    | MonitorAsked
+    | MonitorChangeAsked
+    | MonitorEndAsked
 )
 #: Everything that `Engine.handle` accepts.
 AnyEvent = SwitchEvent | GateEvent | PeopleEvent

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from dialer.core.ids import CallId, CampaignId, ContactId, MessageId, Phone
+from dialer.core.offer import Offer
 from dialer.core.permit import Permit
 from dialer.errors import InvalidTransition
 
@@ -15,6 +16,8 @@ from dialer.errors import InvalidTransition
 class HoldState(StrEnum):
     """How far a hold has come."""
 
+    #: The agent looks at the contact, and nobody has been asked to call it.
+    OFFERED = "offered"
     #: The gate has been asked for the contact.
     ASKING = "asking"
     #: The contact is being called.
@@ -25,6 +28,11 @@ class HoldState(StrEnum):
 class HoldStep(StrEnum):
     """What can happen to a hold."""
 
+    #: The agent wants the contact called that they look at, or does not.
+    CONSENT = "consent"
+    SKIP = "skip"
+    #: The offer is taken back.
+    WITHDRAW = "withdraw"
     GRANT = "grant"
     REFUSE = "refuse"
     TIME_OUT = "time_out"
@@ -36,6 +44,12 @@ class HoldStep(StrEnum):
 _S, _X = HoldState, HoldStep
 
 TRANSITIONS: Final[Mapping[tuple[HoldState, HoldStep], HoldState]] = {
+    (_S.OFFERED, _X.CONSENT): _S.ASKING,
+    (_S.OFFERED, _X.SKIP): _S.OVER,
+    # They have not answered in time.
+    (_S.OFFERED, _X.TIME_OUT): _S.OVER,
+    (_S.OFFERED, _X.WITHDRAW): _S.OVER,
+    (_S.OFFERED, _X.AGENT_GONE): _S.OVER,
     (_S.ASKING, _X.GRANT): _S.CALLING,
     # By the gate, or because the call could not be started.
     (_S.ASKING, _X.REFUSE): _S.OVER,
@@ -64,6 +78,8 @@ class Hold:
     #: The number that it must be; None: whichever is its turn.
     phone: Phone | None = None
     call: CallId | None = None
+    #: What the agent was shown before; None: it was not for them to decide.
+    offer: Offer | None = None
     #: The call that they were wrapping up, with its permit, and for how long they still might; they go back to it.
     wrapping: tuple[CallId | None, Permit | None, float | None] | None = None
 

@@ -19,7 +19,8 @@ from dialer.core.events import CallAsked, ContactGranted, ContactsDue
 from dialer.core.floor import CampaignRun, Floor
 from dialer.core.hold import Hold, HoldState, HoldStep
 from dialer.core.ids import AgentId, CampaignId, ContactId, MessageId
-from dialer.core.notices import CallRequestAnswered, GateAnswered
+from dialer.core.notices import CallRequestAnswered, GateAnswered, OfferClosed
+from dialer.core.offer import OfferEnd
 from dialer.core.promise import Due
 from dialer.core.roster import Agent
 
@@ -94,6 +95,10 @@ class HoldDesk:
             wish = Hold(campaign=event.campaign, contact=event.contact, ref=event.ref, phone=event.phone)
             self._hold(agent, wish)
 
+    def consented(self, agent: Agent, hold: Hold) -> None:
+        """Ask the gate for the contact that an agent was shown and wants called."""
+        self._ask(agent, hold)
+
     # ---- the gate's answer
 
     def granted(self, event: ContactGranted) -> None:
@@ -138,6 +143,7 @@ class HoldDesk:
             hold = agent.hold
             hold.take(HoldStep.TIME_OUT)
             self._tell(hold.ref, reason="gate_unavailable")
+            self._close_offer(agent, hold, OfferEnd.REFUSED, "gate_unavailable")
             self._agents.let_go(agent)
 
     # ---- the call
@@ -145,8 +151,11 @@ class HoldDesk:
     def started(self, call: Call) -> None:
         """The originate is on its way."""
         hold = self._hold_of(call)
-        if hold is not None and hold[1].ref is not None:
+        if hold is None:
+            return
+        if hold[1].ref is not None:
             self._floor.emit(CallRequestAnswered(at=self._floor.now, ref=hold[1].ref, call=call.id))
+        self._close_offer(*hold, OfferEnd.CALLED)
 
     def agent_for(self, call: Call) -> Agent | None:
         """Who is held for a call that has been answered."""
@@ -192,6 +201,7 @@ class HoldDesk:
         call = floor.calls.get(hold.call) if hold.call is not None else None
         if call is None:
             self._tell(hold.ref, reason="agent_not_there")
+            self._close_offer(agent, hold, OfferEnd.WITHDRAWN, "agent_not_there")
             return
         call.bound_to = None
         if not call.unanswered or call.hang_up_reason:
@@ -229,11 +239,22 @@ class HoldDesk:
         return self._floor.now < self._again_at.get((campaign, contact), 0.0)
 
     def _hold(self, agent: Agent, hold: Hold) -> None:
-        floor = self._floor
-        self._again_at[hold.campaign, hold.contact] = floor.now + ASK_AGAIN_S
+        self._again_at[hold.campaign, hold.contact] = self._floor.now + ASK_AGAIN_S
         self._agents.hold(agent, hold)
+        self._ask(agent, hold)
+
+    def _ask(self, agent: Agent, hold: Hold) -> None:
+        floor = self._floor
         floor.timers.set(("hold", agent.id), floor.now + GRANT_TIMEOUT_S)
-        floor.emit(RequestContact(campaign=hold.campaign, contact=hold.contact, agent=agent.id, phone=hold.phone))
+        floor.emit(
+            RequestContact(
+                campaign=hold.campaign,
+                contact=hold.contact,
+                agent=agent.id,
+                phone=hold.phone,
+                kept_until=None if hold.offer is None else hold.offer.kept_until,
+            )
+        )
 
     def _start(self, agent: Agent, hold: Hold, event: ContactGranted) -> str:
         """Why the call cannot be started; empty: it has been."""
@@ -257,11 +278,30 @@ class HoldDesk:
         hold.take(HoldStep.REFUSE)
         self._floor.timers.cancel(("hold", agent.id))
         self._tell(hold.ref, reason=reason, retry_at=retry_at)
+        self._close_offer(agent, hold, OfferEnd.REFUSED, reason, retry_at)
         self._agents.let_go(agent)
 
     def _tell(self, ref: MessageId | None, *, reason: str, retry_at: float | None = None) -> None:
         if ref is not None:
             self._floor.emit(CallRequestAnswered(at=self._floor.now, ref=ref, reason=reason, retry_at=retry_at))
+
+    def _close_offer(
+        self, agent: Agent, hold: Hold, end: OfferEnd, reason: str = "", retry_at: float | None = None
+    ) -> None:
+        if (offer := hold.offer) is not None:
+            self._floor.emit(
+                OfferClosed(
+                    at=self._floor.now,
+                    agent=agent.id,
+                    campaign=offer.campaign,
+                    contact=offer.contact,
+                    phone=offer.phone,
+                    end=end,
+                    reason=reason,
+                    retry_at=retry_at,
+                    call=hold.call if end is OfferEnd.CALLED else None,
+                )
+            )
 
     def _hold_of(self, call: Call) -> tuple[Agent, Hold] | None:
         agent = self._floor.roster.get(call.bound_to) if call.bound_to is not None else None

@@ -16,6 +16,8 @@ CallId = NewType("CallId", str)
 AgentId = NewType("AgentId", str)
 #: One piece of the sound of a call (`dialer.core.recording`).
 RecordingId = NewType("RecordingId", str)
+#: One session of a supervisor who attends an agent's talks (`dialer.core.monitor`).
+MonitorId = NewType("MonitorId", str)
 #: E.164 with plus sign, such as ``+34600111222``.
 Phone = NewType("Phone", str)
 #: One Asterisk server, as named in the settings.

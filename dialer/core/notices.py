@@ -12,7 +12,20 @@ from dialer.core.agent import AgentState
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import CampaignState
 from dialer.core.disposition import DispositionCode
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone, RecordingId, ServerName, TrunkName
+from dialer.core.ids import (
+    AgentId,
+    CallId,
+    CampaignId,
+    ContactId,
+    MessageId,
+    MonitorId,
+    Phone,
+    RecordingId,
+    ServerName,
+    TrunkName,
+)
+from dialer.core.monitor import MonitorMode, MonitorState
+from dialer.core.offer import Offer, OfferEnd
 from dialer.core.recording import RecordingState
 from pacing import Decision
 
@@ -167,6 +180,31 @@ class AgentChanged(Notice):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentAssigned(Notice):
+    """A signed-in agent takes calls of other campaigns now."""
+
+    agent: AgentId
+    campaigns: tuple[CampaignId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorChanged(Notice):
+    """A supervisor's session began, changed or ended, or the agent whom it is about has a new talk."""
+
+    monitor: MonitorId
+    agent: AgentId
+    extension: str
+    state: MonitorState
+    mode: MonitorMode
+    #: Who asked for it last.
+    by: str
+    #: The talk that is attended now; None: there is none.
+    call: CallId | None = None
+    #: Why it is as it is, where nobody asked for that.
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequestAnswered(Notice):
     """What became of the wish for a call: it has started, or why it has not and when to try again."""
 
@@ -176,6 +214,33 @@ class CallRequestAnswered(Notice):
     reason: str = ""
     #: None: not while things are as they are.
     retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactWasOffered(Notice):
+    """An agent is shown a contact, and decides by `answer_by_at` whether it is called."""
+
+    agent: AgentId
+    offer: Offer
+    answer_by_at: float
+    #: The page of the CRM.
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferClosed(Notice):
+    """What became of a contact that an agent was shown."""
+
+    agent: AgentId
+    campaign: CampaignId
+    contact: ContactId
+    phone: Phone
+    end: OfferEnd
+    #: Why it was skipped, refused or withdrawn.
+    reason: str = ""
+    #: Of one that was refused: when to ask again; None: not while things are as they are.
+    retry_at: float | None = None
+    call: CallId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +308,11 @@ AnyNotice = (
     | CallWasDisposed
     | RecordingChanged
     | AgentChanged
+    | AgentAssigned
+    | MonitorChanged
     | CallRequestAnswered
+    | ContactWasOffered
+    | OfferClosed
     | CampaignChanged
     | PaceDecided
     | GateAnswered

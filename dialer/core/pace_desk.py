@@ -111,7 +111,7 @@ class PaceDesk:
             return
         run.requested = 0
         was_dry = run.dry
-        self._seen(run, event.ready)
+        self.seen(run, event.ready)
         if len(event.permits) < event.requested and not event.ready:
             run.ask_again_at = floor.now + EMPTY_PAUSE_S
         servers = self._servers(run)
@@ -130,10 +130,16 @@ class PaceDesk:
         """An empty campaign may have use for agents again, and for fewer of them when its last calls have ended."""
         run = self._floor.campaigns.get(event.campaign)
         if run is not None and run.dry:
-            self._seen(run, event.ready)
+            self.seen(run, event.ready)
             if event.ready:
                 run.ask_again_at = 0.0
             self._agents.refocus()
+
+    def seen(self, run: CampaignRun, ready: int) -> None:
+        """So many contacts can be called now."""
+        # Once empty it has use for few agents, until there is somebody to call for each of them: contacts that come in
+        # one by one must not take all agents from another campaign time and again.
+        run.dry, run.ready = ready < (max(1, len(self._floor.roster)) if run.dry else 1), ready
 
     # ---- inside
 
@@ -173,11 +179,6 @@ class PaceDesk:
             floor.emit(RequestPermits(campaign=run.campaign.id, count=count))
         more_soon = decision.dial > count and numbers > 0
         floor.timers.set(key, now + (DECIDE_EVERY_S if more_soon else DECIDE_AT_LEAST_EVERY_S))
-
-    def _seen(self, run: CampaignRun, ready: int) -> None:
-        # Once empty it has use for few agents, until there is somebody to call for each of them: contacts that come in
-        # one by one must not take all agents from another campaign time and again.
-        run.dry, run.ready = ready < (max(1, len(self._floor.roster)) if run.dry else 1), ready
 
     def _calls_from_numbers(self, run: CampaignRun) -> float:
         """Calls that may be made from the campaign's numbers today; without numbers, any."""

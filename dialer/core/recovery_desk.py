@@ -6,12 +6,14 @@ the truth: calls of ours without a channel have ended, channels of this node wit
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dialer.core.agent import AgentState, AgentStep
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call import Call, CallState
 from dialer.core.call_desk import CallDesk
 from dialer.core.campaign import Campaign
-from dialer.core.commands import HangUp
+from dialer.core.commands import FollowCall, HangUp
 from dialer.core.events import AgentPhoneUp, CallRecovered, ServerConnected, ServerLost
 from dialer.core.floor import Floor
 from dialer.core.ids import ServerName, node_of
@@ -75,7 +77,10 @@ class RecoveryDesk:
     def recovered(self, event: CallRecovered) -> None:
         """Take over a call of an earlier process; its server's channels will tell whether it still exists."""
         floor = self._floor
-        if event.call in floor.calls:
+        known = floor.calls.get(event.call)
+        if known is not None:
+            # Another node took it for ours to be dead, and we took it back: what we say counts by the new token alone.
+            known.permit = replace(known.permit, fencing_token=event.fencing_token)
             return
         run = floor.campaigns.get(event.campaign)
         permit = Permit(
@@ -94,9 +99,10 @@ class RecoveryDesk:
             server=event.server or ServerName(""),
             trunk=None,
             state=CallState.CONNECTED if talking else CallState.DIALING,
-            started_at=event.started_at,
-            answered_at=event.answered_at,
-            connected_at=event.connected_at,
+            # Of a node whose clock may be ahead of ours: nothing has happened yet that is to come.
+            started_at=min(event.started_at, event.at),
+            answered_at=None if event.answered_at is None else min(event.answered_at, event.at),
+            connected_at=None if event.connected_at is None else min(event.connected_at, event.at),
             agent=event.agent,
             recovered=True,
         )
@@ -114,7 +120,9 @@ class RecoveryDesk:
             return
         call.trunk = floor.trunks.adopt(call.server)
         if server.connected:
-            # The list of channels is older than this call's recovery: ask for its end; an unknown channel is no error.
-            self._calls.cancel(call, "left over by an earlier process")
+            # The list of channels is older than this call's recovery, and nobody here has heard of its channel.
+            floor.emit(FollowCall(call=call.id, server=call.server))
+            if not talking:
+                self._calls.cancel(call, "left over by an earlier process")
             if call.unanswered:
                 floor.timers.set(("ring", call.id), floor.now)

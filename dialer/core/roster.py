@@ -12,6 +12,7 @@ from dialer.core.hold import Hold
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.permit import Permit
 from dialer.errors import InvalidTransition
+from pacing import Pacer
 
 #: States in which an agent works: talks, has just talked, or waits for a call.
 STAFFED = frozenset({AgentState.IDLE, AgentState.RESERVED, AgentState.TALKING, AgentState.WRAPUP})
@@ -42,10 +43,23 @@ class Agent:
     #: The contact that they are kept for, until it is called and joined.
     hold: Hold | None = None
     pause_code: str = ""
+    #: Contacts that they were shown and have said nothing about, since they last did.
+    unanswered: int = 0
     #: Their next call is one that was promised.
     promised: bool = False
+    #: Unix seconds at which their shift ends, and from which they are kept for a callback; None: not known, none.
+    shift_ends_at: float | None = None
+    committed_at: float | None = None
+    #: Which pacer was told of the first of the two, and what.
+    told: tuple[Pacer, float] | None = None
     #: Campaign whose pacer counts on this agent.
     focus: CampaignId | None = None
+
+    @property
+    def absent_at(self) -> float | None:
+        """From when on nobody is to count on them, as far as that is known."""
+        known = [at for at in (self.shift_ends_at, self.committed_at) if at is not None]
+        return min(known, default=None)
 
     @property
     def leaving(self) -> bool:

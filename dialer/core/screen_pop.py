@@ -1,8 +1,9 @@
-"""The page of the CRM that the agent's screen opens when a customer arrives."""
+"""What templates are filled with, and the page of the CRM that the agent's screen opens when a customer arrives."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from string import Formatter
 from urllib.parse import quote
 
@@ -11,18 +12,22 @@ from dialer.core.call import Call
 
 def screen_pop(call: Call) -> str:
     """The campaign's URL with the contact's fields filled in, each one percent-encoded; "" without a template."""
-    template = call.campaign.screen_pop
-    if not template:
-        return ""
     permit = call.permit
-    values = {
-        **{str(name): _text(value) for name, value in permit.fields.items()},
-        "id": permit.contact,
-        "name": permit.name,
-        "phone": permit.phone,
-        "campaign": permit.campaign,
-        "call": permit.call,
-    }
+    return page_of(
+        call.campaign.screen_pop,
+        field_texts(
+            permit.fields,
+            id=permit.contact,
+            name=permit.name,
+            phone=permit.phone,
+            campaign=permit.campaign,
+            call=permit.call,
+        ),
+    )
+
+
+def page_of(template: str, values: Mapping[str, str]) -> str:
+    """A URL with values filled in, each one percent-encoded; "" without a template."""
     parts: list[str] = []
     for text, name, _, _ in Formatter().parse(template):
         parts.append(text)
@@ -31,7 +36,12 @@ def screen_pop(call: Call) -> str:
     return "".join(parts)
 
 
-def _text(value: object) -> str:
+def field_texts(fields: Mapping[str, object], **own: str) -> dict[str, str]:
+    """What templates can name: the CRM's fields as texts, and those of our `own`, which go before."""
+    return {**{str(name): field_text(value) for name, value in fields.items()}, **own}
+
+
+def field_text(value: object) -> str:
     """A field as the CRM would write it: texts as they are, the rest as JSON, nothing for null."""
     if isinstance(value, str):
         return value

@@ -168,6 +168,16 @@ class CallbackAccepted(Struct, kw_only=True, tag_field="type", tag="callback.acc
     ref: Ref | UnsetType = UNSET
 
 
+class CallbackDueSoon(Struct, kw_only=True, tag_field="type", tag="callback.due_soon"):
+    """A callback will be called in some minutes; told once for each that was agreed."""
+
+    at: Moment
+    campaign: Campaign
+    contact: Id
+    due_at: Annotated[Moment, Meta(description="When it is to be called")]
+    agent: Annotated[str | UnsetType, Meta(description="Whose it is; absent: anybody's")] = UNSET
+
+
 class CallbackRejected(Struct, kw_only=True, tag_field="type", tag="callback.rejected"):
     """A callback cannot be scheduled."""
 
@@ -210,6 +220,43 @@ class ScreenPop(_OfCall, kw_only=True, tag_field="type", tag="agent.screen_pop")
 
     agent: Agent
     url: str
+
+
+class AgentMessage(Struct, kw_only=True, tag_field="type", tag="agent.message"):
+    """A supervisor's words to an agent, for the page that the agent has open."""
+
+    at: Moment
+    agent: Agent
+    id: Annotated[str, Meta(description="The same where it is told again", min_length=1)]
+    text: Annotated[str, Meta(min_length=1, max_length=500)]
+    by: Annotated[str, Meta(description="A key or a user", min_length=1)]
+
+
+class PreviewOffered(Struct, kw_only=True, tag_field="type", tag="preview.offered"):
+    """An agent is shown a contact, which is called if they consent."""
+
+    at: Moment
+    campaign: Campaign
+    contact: Id
+    phone: Phone
+    agent: Agent
+    attempt: Annotated[int, Meta(ge=1, description="Of this contact, this one included")]
+    answer_by: Annotated[Moment, Meta(description="What the agent has not said by then is not said")]
+    url: Annotated[str | UnsetType, Meta(description="The page of the CRM")] = UNSET
+
+
+class PreviewClosed(Struct, kw_only=True, tag_field="type", tag="preview.closed"):
+    """What became of that."""
+
+    at: Moment
+    campaign: Campaign
+    contact: Id
+    phone: Phone
+    agent: Agent
+    outcome: Annotated[str, Meta(description="called, skipped, expired, refused or withdrawn")]
+    reason: Reason | UnsetType = UNSET
+    call: Call | UnsetType = UNSET
+    retry_at: Annotated[str | UnsetType, Meta(description="Of one refused: when it may be called")] = UNSET
 
 
 class CallAbandoned(_OfCall, kw_only=True, tag_field="type", tag="call.abandoned"):
@@ -296,10 +343,14 @@ RESULT_TYPES: Final[tuple[type[Struct], ...]] = (
     DoNotCallRemoved,
     CallbackAccepted,
     CallbackRejected,
+    CallbackDueSoon,
+    PreviewOffered,
+    PreviewClosed,
     CallStarted,
     CallAnswered,
     CallConnected,
     ScreenPop,
+    AgentMessage,
     CallAbandoned,
     CallOptedOut,
     ActionRequested,
@@ -326,6 +377,7 @@ _CALL: Final[dict[str, Any]] = {
     "call": "node1-3f2a91c0-0000000001",
 }
 _ANSWER: Final[dict[str, Any]] = {"at": "2030-03-02T15:00:00.000000Z", "campaign": "winter", "contact": "crm-17"}
+_OF_OFFER: Final[dict[str, Any]] = {**_ANSWER, "phone": "+34600111222", "agent": "agent01"}
 
 EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
@@ -416,6 +468,12 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "ref": "cb-1",
             "reason": "invalid_time: its time has passed",
         },
+        "callback.due_soon": {
+            "type": "callback.due_soon",
+            **_ANSWER,
+            "due_at": "2030-03-02T15:05:00.000000Z",
+            "agent": "agent01",
+        },
         "call.started": {"type": "call.started", **_CALL},
         "call.answered": {"type": "call.answered", **_CALL, "ring_s": 7.25},
         "call.connected": {
@@ -425,12 +483,28 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "wait_s": 0.012,
             "screen_pop": "https://crm.example/contacts/crm-17",
         },
+        "agent.message": {
+            "type": "agent.message",
+            "at": _ANSWER["at"],
+            "agent": "agent01",
+            "id": "9f2c51d0a7b3e846",
+            "text": "Please offer the new tariff first.",
+            "by": "user:marta",
+        },
         "agent.screen_pop": {
             "type": "agent.screen_pop",
             **_CALL,
             "agent": "agent01",
             "url": "https://crm.example/contacts/crm-17",
         },
+        "preview.offered": {
+            "type": "preview.offered",
+            **_OF_OFFER,
+            "attempt": 2,
+            "answer_by": "2030-03-02T15:00:30.000000Z",
+            "url": "https://crm.example/contacts/crm-17",
+        },
+        "preview.closed": {"type": "preview.closed", **_OF_OFFER, "outcome": "skipped", "reason": "called yesterday"},
         "call.abandoned": {"type": "call.abandoned", **_CALL, "wait_s": 2.0},
         "call.opted_out": {"type": "call.opted_out", **_CALL, "scope": "*", "by": "key"},
         "action.requested": {

@@ -30,6 +30,7 @@ MAKE_REPORT: Final = "workers.jobs.reports.make_report"
 DELIVER_WEBHOOKS: Final = "workers.jobs.webhooks.deliver_due"
 EXCHANGE_WITH_CRM: Final = "workers.jobs.crm.exchange"
 SIMULATE_CELL: Final = "workers.jobs.sweeps.simulate_cell"
+WHAT_IF: Final = "workers.jobs.what_if.what_if"
 BUILD_REGISTRY: Final = "workers.jobs.registries.build_registry"
 MOVE_RECORDINGS: Final = "workers.jobs.recordings.move_due"
 EXPIRE_RECORDINGS: Final = "workers.jobs.recordings.expire"
@@ -44,6 +45,7 @@ FUNCTIONS: Final = (
     DELIVER_WEBHOOKS,
     EXCHANGE_WITH_CRM,
     SIMULATE_CELL,
+    WHAT_IF,
     EXPIRE_RECORDINGS,
     MOVE_RECORDINGS,
 )
@@ -82,6 +84,8 @@ _RECORDINGS_SLOT_S: Final = 60
 _RETENTION_TIMEOUT_S: Final = 6 * 3_600
 _RETENTION_SLOT_S: Final = 86_400
 _SWEEP_TIMEOUT_S: Final = 2 * 3_600
+#: Somebody looks at a page that waits for it.
+_WHAT_IF_TIMEOUT_S: Final = 300
 #: Whoever waits for it takes it within seconds.
 _SWEEP_KEPT_S: Final = 3_600
 #: A wake-up is unique within so many seconds: one that hangs or died holds back the next no longer than that.
@@ -261,6 +265,25 @@ def simulate_cell(*, job_id: str, cell: str) -> Job:
         queue=SWEEPS,
         arguments={"cell": cell},
         timeout_s=_SWEEP_TIMEOUT_S,
+        result_kept_s=_SWEEP_KEPT_S,
+        failure_kept_s=_SWEEP_KEPT_S,
+    )
+
+
+def what_if(*, job_id: str, campaign: str, agents: int, other_agents: int, other_limit: float, now: float) -> Job:
+    """Simulate a campaign as it is, and with other agents under another limit; its result is what the job returns."""
+    return Job(
+        id=job_id,
+        function=WHAT_IF,
+        queue=SWEEPS,
+        arguments={
+            "campaign": campaign,
+            "agents": agents,
+            "other_agents": other_agents,
+            "other_limit": other_limit,
+            "now": now,
+        },
+        timeout_s=_WHAT_IF_TIMEOUT_S,
         result_kept_s=_SWEEP_KEPT_S,
         failure_kept_s=_SWEEP_KEPT_S,
     )

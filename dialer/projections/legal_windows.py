@@ -28,6 +28,19 @@ def legal_windows(tracker: AbandonmentTracker, campaign: Campaign, now: float, z
     return tuple(_window(kind, tracker, campaign, now, zone) for kind in campaign.abandonment_windows)
 
 
+def begin_of(kind: AbandonmentWindow, now: float, zone: tzinfo) -> float:
+    """When a window that is open `now` began, in unix seconds; 0: with the campaign."""
+    match kind:
+        case AbandonmentWindow.DAY:
+            return now - DAY_S
+        case AbandonmentWindow.DAYS_30:
+            return now - LEGAL_WINDOW_S
+        case AbandonmentWindow.MONTH:
+            return _months(now, zone)[0]
+        case AbandonmentWindow.CAMPAIGN:
+            return 0.0
+
+
 def _window(
     kind: AbandonmentWindow, tracker: AbandonmentTracker, campaign: Campaign, now: float, zone: tzinfo
 ) -> LegalWindow:

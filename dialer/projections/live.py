@@ -13,8 +13,10 @@ from typing import Final
 from dialer.core.agent import AgentState
 from dialer.core.caller_ids import CallerIdStanding
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
+from dialer.core.ids import AgentId, CallId, CampaignId, MonitorId, ServerName
+from dialer.core.monitor import MonitorState
 from dialer.core.notices import (
+    AgentAssigned,
     AgentChanged,
     AnyNotice,
     CallConnected,
@@ -25,15 +27,27 @@ from dialer.core.notices import (
     CallWasAnswered,
     CallWasDisposed,
     CampaignChanged,
+    ContactWasOffered,
     EventIgnored,
     GateAnswered,
+    MonitorChanged,
+    OfferClosed,
     PaceDecided,
     ServerChanged,
 )
 from dialer.core.outcome import Outcome
 from dialer.projections.abandonment import AbandonmentTracker
 from dialer.projections.live_entries import AgentEntry, CallEntry, CallStage, CampaignEntry
-from dialer.projections.live_rows import AgentRow, CallerIdRow, CallRow, CampaignRow, LiveSnapshot, ServerRow
+from dialer.projections.live_rows import (
+    AgentRow,
+    CallerIdRow,
+    CallRow,
+    CampaignRow,
+    LiveSnapshot,
+    MonitorRow,
+    OfferRow,
+    ServerRow,
+)
 from dialer.projections.occupancy import OccupancyTracker
 
 #: Outcomes that say nothing about whether people answer.
@@ -59,6 +73,8 @@ class LiveView:
         self._agents: Final[dict[AgentId, AgentEntry]] = {}
         self._calls: Final[dict[CallId, CallEntry]] = {}
         self._servers: Final[dict[ServerName, ServerRow]] = {}
+        self._offers: Final[dict[AgentId, OfferRow]] = {}
+        self._monitors: Final[dict[MonitorId, MonitorRow]] = {}
         self._occupancy: Final = OccupancyTracker()
         self._ignored = 0
         #: Shared with whoever else needs it; restore history into it after a restart.
@@ -99,6 +115,15 @@ class LiveView:
                 self._servers[notice.server] = ServerRow(
                     id=notice.server, connected=notice.connected, since=notice.at, reason=notice.reason
                 )
+            case AgentAssigned(agent=agent, campaigns=campaigns):
+                if (known := self._agents.get(agent)) is not None:
+                    known.campaigns = campaigns
+            case MonitorChanged():
+                self._monitor_changed(notice)
+            case ContactWasOffered():
+                self._offers[notice.agent] = _offer_row(notice)
+            case OfferClosed():
+                self._offers.pop(notice.agent, None)
             case EventIgnored():
                 self._ignored += 1
             case CallWasDisposed():
@@ -136,6 +161,7 @@ class LiveView:
             calls=dict(sum(calls.values(), Counter())),
             occupancy=self._occupancy.recent(None, now),
             events_ignored=self._ignored,
+            monitors=self.monitors(),
         )
 
     def campaign(self, campaign: CampaignId, now: float) -> CampaignRow | None:
@@ -173,10 +199,18 @@ class LiveView:
         self._begin_day(now)
         return tuple(entry.row(id) for id, entry in sorted(self._agents.items()))
 
+    def offer(self, agent: AgentId) -> OfferRow | None:
+        """What an agent is being shown; None: nobody, or what comes of their consent is not known yet."""
+        return self._offers.get(agent)
+
     def agent(self, agent: AgentId) -> AgentRow | None:
         """One agent; None where they have not signed in today."""
         entry = self._agents.get(agent)
         return None if entry is None else entry.row(agent)
+
+    def monitors(self, agent: AgentId | None = None) -> tuple[MonitorRow, ...]:
+        """Supervisors who attend talks of one agent, or of anybody, the first who came first."""
+        return tuple(row for row in self._monitors.values() if agent is None or row.agent == agent)
 
     def calls(self, campaign: CampaignId | None = None) -> list[CallRow]:
         """Calls in flight, oldest first, of one campaign or of all."""
@@ -254,6 +288,22 @@ class LiveView:
                 if not counted and attempt.outcome not in _SAYS_NOTHING:
                     entry.rates.add(notice.at, 1, int(attempt.answered_at is not None))
 
+    def _monitor_changed(self, notice: MonitorChanged) -> None:
+        if notice.state is MonitorState.OVER:
+            self._monitors.pop(notice.monitor, None)
+            return
+        self._monitors[notice.monitor] = MonitorRow(
+            id=notice.monitor,
+            agent=notice.agent,
+            extension=notice.extension,
+            mode=notice.mode.value,
+            state=notice.state.value,
+            by=notice.by,
+            call=notice.call,
+            since=notice.at,
+            reason=notice.reason,
+        )
+
     def _stage(self, id: CallId, stage: CallStage, at: float) -> CallEntry | None:
         call = self._calls.get(id)
         if call is not None:
@@ -268,3 +318,19 @@ class LiveView:
                 return
             entry = self._agents[notice.agent] = AgentEntry()
         entry.changed(notice)
+
+
+def _offer_row(notice: ContactWasOffered) -> OfferRow:
+    offer = notice.offer
+    return OfferRow(
+        campaign=offer.campaign,
+        contact=offer.contact,
+        name=offer.name,
+        phone=offer.phone,
+        fields=dict(offer.fields),
+        timezone=offer.timezone,
+        attempt_number=offer.attempt_number,
+        offered_at=notice.at,
+        answer_by=notice.answer_by_at,
+        url=notice.url,
+    )

@@ -113,6 +113,23 @@ class AgentRow(Struct, frozen=True, kw_only=True):
     idle_s_today: float
 
 
+class OfferRow(Struct, frozen=True, kw_only=True):
+    """A contact that an agent is shown, and which is called if they consent."""
+
+    campaign: str
+    contact: str
+    name: str
+    phone: str
+    #: Whatever the CRM told of it.
+    fields: dict[str, object]
+    timezone: str | None
+    attempt_number: int
+    offered_at: float
+    answer_by: float
+    #: The page of the CRM; empty: the campaign has none.
+    url: str
+
+
 class CallRow(Struct, frozen=True, kw_only=True):
     """One call in flight."""
 
@@ -138,6 +155,27 @@ class ServerRow(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class MonitorRow(Struct, frozen=True, kw_only=True):
+    """A supervisor who attends an agent's talks."""
+
+    id: str
+    agent: str
+    #: Their own phone.
+    extension: str
+    #: listen, whisper or barge.
+    mode: str
+    #: calling or on.
+    state: str
+    #: Who asked for it.
+    by: str
+    #: The talk that is attended now.
+    call: str | None
+    #: Unix seconds of the last change.
+    since: float
+    #: Why it is as it is, where nobody asked for that; empty else.
+    reason: str = ""
+
+
 class LiveSnapshot(Struct, frozen=True, kw_only=True):
     """Everything now, except the list of single calls (there may be thousands; see `LiveView.calls`)."""
 
@@ -151,3 +189,5 @@ class LiveSnapshot(Struct, frozen=True, kw_only=True):
     occupancy: float | None
     #: Events that made no sense in the state that they met, since the start.
     events_ignored: int
+    #: Supervisors who attend talks now.
+    monitors: tuple[MonitorRow, ...] = ()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _C: Final = ("campaign",)
 
@@ -23,6 +23,13 @@ class QueueName(StrEnum):
     ATTEMPTS = "attempts"
     JOBS = "jobs"
     PACING = "pacing"
+    RECORD = "record"
+    REFUSALS = "refusals"
+    REMOVALS = "removals"
+    DO_NOT_CALL = "do_not_call"
+    RECORDINGS = "recordings"
+    AGENT_TIME = "agent_time"
+    AUDIT = "audit"
 
 
 QUEUES: Final[Mapping[QueueName, str]] = {
@@ -31,6 +38,13 @@ QUEUES: Final[Mapping[QueueName, str]] = {
     QueueName.ATTEMPTS: "Ended attempts to be stored",
     QueueName.JOBS: "Jobs to be handed to the workers",
     QueueName.PACING: "Rows of the pacing journal to be stored",
+    QueueName.RECORD: "Dispositions and states of campaigns to be stored",
+    QueueName.REFUSALS: "Refusals with their evidence to be stored",
+    QueueName.REMOVALS: "Removals to be stored",
+    QueueName.DO_NOT_CALL: "Do-not-call entries to be stored",
+    QueueName.RECORDINGS: "Recordings to be put on record",
+    QueueName.AGENT_TIME: "Times of agents to be stored",
+    QueueName.AUDIT: "Deeds to be put in the audit log",
 }
 #: Answer to agent: fine below the two-second limit, and with a bound exactly on it.
 ANSWER_TO_AGENT_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0, 10.0)
@@ -89,6 +103,12 @@ class CallFamilies:
         )
         self.talk: Final = Histogram(
             "cadencia_talk_seconds", "Talk of a live person with an agent.", _C, buckets=TALK_BUCKETS, registry=r
+        )
+        self.offers: Final = Counter(
+            "cadencia_preview_offers",
+            "Contacts that agents were shown before the call, by what came of it.",
+            ("campaign", "outcome"),
+            registry=r,
         )
         self.in_flight: Final = Gauge(
             "cadencia_calls_in_flight", "Calls under way by state.", ("campaign", "state"), registry=r
@@ -282,6 +302,17 @@ class NodeFamilies:
             queue: Gauge(f"cadencia_{queue}_queue_depth", f"{what} that wait in this node.", registry=r)
             for queue, what in QUEUES.items()
         }
+        self.gate_open: Final = Gauge(
+            "cadencia_gate_open", "1 while this node may permit calls; 0: it dials nobody.", registry=r
+        )
+        self.record_behind: Final = Gauge(
+            "cadencia_record_behind_seconds",
+            "For how long what happens cannot be written to the database; 0 where it can.",
+            registry=r,
+        )
+        self.workers: Final = Gauge("cadencia_workers", "Workers that have signed in.", registry=r)
+        self.worker_jobs: Final = Gauge("cadencia_worker_jobs", "Jobs of the workers by state.", ("state",), registry=r)
+        self.process: Final = ProcessCollector(namespace="cadencia", registry=r)
         self.registry_age: Final = Gauge(
             "cadencia_registry_age_seconds",
             "Since the source date of the do-not-call registry in force.",

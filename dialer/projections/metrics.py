@@ -33,9 +33,11 @@ from dialer.core.notices import (
     CampaignChanged,
     EventIgnored,
     GateAnswered,
+    OfferClosed,
     PaceDecided,
     ServerChanged,
 )
+from dialer.core.outcome import Outcome
 from dialer.projections.live_entries import CallStage
 from dialer.projections.live_rows import CampaignRow, LiveSnapshot
 from dialer.projections.metric_families import CallFamilies, CampaignFamilies, CrmFamilies, NodeFamilies, QueueName
@@ -61,6 +63,14 @@ class Metrics:
         self._reasons: Final[set[str]] = set()
         self._connected_before: Final[set[ServerName]] = set()
         self._agent_time: Final = {state: self._node.agent_time.labels(state.value) for state in AgentState}
+        # A counter that begins with its first event hides that event: nothing increased before it.
+        for family, outcomes in (
+            (self._node.removals, ("applied", "cancelled", "too_late", "not_found")),
+            (self._node.do_not_call, ("applied", "removed", "cancelled", "too_late")),
+            (self._node.webhooks, ("delivered", "failed")),
+        ):
+            for outcome in outcomes:
+                family.labels(outcome)
 
     # ---- in: notices
 
@@ -85,6 +95,8 @@ class Metrics:
                 self._ended(notice)
             case CallWasDisposed():
                 self._of(notice.campaign).disposed.inc()
+            case OfferClosed():
+                self._calls.offers.labels(notice.campaign, notice.end.value).inc()
             case AgentChanged():
                 self._agent_time[notice.previous].inc(max(0.0, notice.previous_s))
             case PaceDecided():
@@ -139,6 +151,20 @@ class Metrics:
     def queue_depth(self, queue: QueueName, entries: int) -> None:
         """How many entries wait in a queue."""
         self._node.queues[queue].set(entries)
+
+    def gate(self, *, is_open: bool) -> None:
+        """Whether calls are permitted."""
+        self._node.gate_open.set(is_open)
+
+    def record_behind(self, seconds: float) -> None:
+        """For how long the database has not taken what happens; 0 where it does."""
+        self._node.record_behind.set(max(0.0, seconds))
+
+    def workers(self, count: int, jobs: Mapping[str, int]) -> None:
+        """How many workers there are, and how many of their jobs in each state."""
+        self._node.workers.set(count)
+        for state, number in jobs.items():
+            self._node.worker_jobs.labels(state).set(number)
 
     def do_not_call_registry(self, name: str, *, entries: int, age_s: float | None, usable: bool) -> None:
         """How a registry of the settings is; `age_s` None: no version of it is in force."""
@@ -206,7 +232,7 @@ class Metrics:
 
     def _ended(self, notice: CallEnded) -> None:
         children = self._of(notice.attempt.campaign)
-        children.ended(notice.attempt.outcome.value).inc()
+        children.ended[notice.attempt.outcome].inc()
         if notice.attempt.talk_s is not None:
             children.talk.observe(notice.attempt.talk_s)
         if notice.retry_at is not None:
@@ -257,7 +283,7 @@ class _CampaignChildren:
         self._campaign: Final = campaign
         self._families: Final = campaigns
         self._call_families: Final = calls
-        self._ended: Final[dict[str, Counter]] = {}
+        self.ended: Final = {outcome: calls.ended.labels(campaign, outcome.value) for outcome in Outcome}
         self._refused: Final[dict[str, Counter]] = {}
         self._gauges: Final = {
             name: family.labels(campaign)
@@ -270,13 +296,6 @@ class _CampaignChildren:
                 ("answer_rate", campaigns.answer_rate),
             )
         }
-
-    def ended(self, outcome: str) -> Counter:
-        """The counter of one outcome."""
-        child = self._ended.get(outcome)
-        if child is None:
-            child = self._ended[outcome] = self._call_families.ended.labels(self._campaign, outcome)
-        return child
 
     def refused(self, reason: str) -> Counter:
         """The counter of one reason of the gate."""

@@ -31,7 +31,8 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         # refusals with their evidence on their way into SQL
         "refusals": "refusals",
         # hash: generation, run_id, fence, epoch, push (order of pushes), removals and dnc (cursors of the gate),
-        # prefixes (how many beginnings of numbers are on do-not-call lists), suppressions (how often erased)
+        # prefixes (how many beginnings of numbers are on do-not-call lists), suppressions (how often erased),
+        # filter:<campaign> (its number TAB its text)
         "gate": "gate",
         # counts reservations, so that an UNPAUSE that comes late can be told (docs/adr/0004)
         "turn": "gate:turn",

@@ -29,8 +29,10 @@ from dialer.queues.cap_law import BY_NUMBER, CapLaw, subject_of
 from dialer.queues.journal import JournalEntry, RefusalEntry
 from dialer.queues.memory_server import Key, Live, MemoryServer, Promised, Waiting
 from dialer.queues.port import (
+    ASIDE,
     AsyncRecords,
     Counted,
+    FilterInForce,
     Finish,
     HopperDepth,
     LiveState,
@@ -73,6 +75,8 @@ class MemoryQueues:
                 self._promise(promise, agreed=False)
             for scope, listed, expires_at in page.do_not_call:
                 server.do_not_call[scope, listed] = expires_at
+            for scope, phones in page.listed:
+                server.do_not_call |= dict.fromkeys(((scope, phone) for phone in phones.split(",")), None)
             for campaign, name in page.removed:
                 self._load_removed(campaign, name)
             for key in page.finished:
@@ -133,7 +137,7 @@ class MemoryQueues:
         if old is None:
             server.data[key] = Waiting(contact, attempts, 0, server.pushed)
         else:
-            waits = server.later.get(contact.campaign, {}).get(contact.id)
+            waits = server.waiting_until(key)
             if loading:
                 if attempts <= old.attempts:
                     begin = None
@@ -146,7 +150,8 @@ class MemoryQueues:
             server.data[key] = Waiting(contact, max(old.attempts, attempts), turn, old.pushed)
         if (promised := server.promised.get(key)) is not None:
             # Whatever the push says; if the gate has put it off since, that holds.
-            begin = max(promised.at, server.later.get(contact.campaign, {}).get(contact.id, promised.at))
+            waits = server.waiting_until(key)
+            begin = promised.at if waits is None else max(promised.at, waits)
         if live is None:
             server.unqueue(key)
             if begin is None:
@@ -321,6 +326,15 @@ class MemoryQueues:
         server.data[key] = Waiting(contact, max(attempts, server.made.get(key, 0)), 0, 0)
         return Offered.ADDED
 
+    async def set_filter(self, campaign: CampaignId, text: str) -> bool:
+        """See the port."""
+        self._check_loaded()
+        known = self._server.filters.get(campaign, FilterInForce("", 0))
+        if known.text == text:
+            return False
+        self._server.filters[campaign] = FilterInForce(text, known.number + 1)
+        return True
+
     def _refresh(self, campaign: CampaignId, now: float, law: CapLaw | None) -> None:
         server = self._server
         server.drain()
@@ -362,9 +376,10 @@ class MemoryQueues:
                 permits=tuple(permits),
                 refusals=Refusals(counts=tuple(sorted(refused.items()))),
                 ready=len(server.ready[campaign]),
-                later=len(server.later[campaign]),
+                later=sum(at < ASIDE for at in server.later[campaign].values()),
             ),
             purged=self._take_inbox(),
+            filter=server.filters.get(campaign),
         )
 
     def _judge(
@@ -648,6 +663,10 @@ class MemoryQueues:
             return bool(self.inbox)
         return True
 
+    async def shared_now(self, now: float) -> float:
+        """See the port: there is but one clock here."""
+        return now
+
     async def recover(self, now: float) -> list[CallRecovered]:
         """See the port."""
         self._check_loaded()
@@ -674,11 +693,13 @@ class MemoryQueues:
     async def depth(self, campaign: CampaignId) -> HopperDepth:
         """See the port."""
         server = self._server
+        later = server.later.get(campaign, {}).values()
         return HopperDepth(
             ready=len(server.ready.get(campaign, ())),
-            later=len(server.later.get(campaign, ())),
+            later=sum(at < ASIDE for at in later),
             live=sum(live.call.permit.campaign == campaign for live in server.live.values()),
             reserved=len(server.reserved.get(campaign, ())),
+            aside=sum(at >= ASIDE for at in later),
         )
 
     async def close(self) -> None:

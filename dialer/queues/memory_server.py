@@ -21,6 +21,7 @@ from dialer.core.promise import Promise
 from dialer.queues import results, wire
 from dialer.queues.cap_law import AnyCap, subject_of
 from dialer.queues.journal import JournalEntry, RefusalEntry
+from dialer.queues.port import ASIDE, FilterInForce
 from dialer.queues.rebuild import LedgerName
 from dialer.queues.removals import (
     ACCOUNT,
@@ -98,6 +99,7 @@ class MemoryServer:
         self.finished: set[Key] = set()
         self.removed: set[Key] = set()
         self.do_not_call: dict[Key, float | None] = {}
+        self.filters: dict[str, FilterInForce] = {}
         self.live: dict[CallId, Live] = {}
         self.ended: set[CallId] = set()
         self.kept: dict[LedgerKey, dict[AnyCap, None]] = {}
@@ -142,11 +144,17 @@ class MemoryServer:
 
     def promote(self, campaign: str, now: float) -> None:
         """Let contacts whose time has come wait where they are looked for."""
-        later = self.later.setdefault(campaign, {})
+        later, in_force = self.later.setdefault(campaign, {}), self.filters.get(campaign)
         for contact, at in list(later.items()):
-            if at <= now:
+            # Whom an earlier filter of the campaign left out is looked at again.
+            if at <= now or (in_force is not None and ASIDE <= at < in_force.aside_at):
                 del later[contact]
                 self.queue((campaign, contact))
+
+    def waiting_until(self, key: Key) -> float | None:
+        """When a contact was to be called; None of one that a filter has left out."""
+        at = self.later.get(key[0], {}).get(key[1])
+        return None if at is None or at >= ASIDE else at
 
     def queue(self, key: Key) -> None:
         """Let a contact be called from now on."""

@@ -91,6 +91,9 @@ class Refuse:
     evidence: Mapping[str, object]
 
 
+#: Moments from here on are none: see `FilterInForce.aside_at`. No calendar goes so far.
+ASIDE: Final = 1e12
+
 Write = Publish | MarkLive | Finish | Release | Refuse
 
 
@@ -124,6 +127,23 @@ class HopperDepth:
     live: int
     #: Due, and called only with an agent reserved.
     reserved: int = 0
+    #: Left out by the campaign's filter, as far as they have been looked at.
+    aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FilterInForce:
+    """By which contacts of a campaign are chosen (`dialer.core.contact_filter`)."""
+
+    #: Empty: all of them are called.
+    text: str
+    #: Each change of it has the next one.
+    number: int
+
+    @property
+    def aside_at(self) -> float:
+        """`Release.not_before_at` of whoever it leaves out: never, or rather until another is in force."""
+        return ASIDE + self.number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +159,8 @@ class Reservation:
     lent: bool = False
     #: Of a contact asked for by name: the time that it waited for, where it did.
     waited_until: float | None = None
+    #: None: the campaign never had one.
+    filter: FilterInForce | None = None
 
 
 _NONE: Final = Facts(0)
@@ -184,6 +206,7 @@ class Record:
     removed: Sequence[tuple[str, str]] = ()  # campaign or "*", contact id or phone
     promises: Sequence[Promise] = ()  # of contacts on this page or a later one
     do_not_call: Sequence[tuple[str, str, float | None]] = ()  # scope, phone or beginning with *, expiry
+    listed: Sequence[tuple[str, str]] = ()  # scope, and phones listed for good, joined by commas
     #: Each of them on one page alone.
     attempts_made: Sequence[AttemptMade] = ()
     #: By which caps other than those by number count the attempts of this page.
@@ -270,6 +293,17 @@ class Queues(Protocol):
         Answers ADDED, UPDATED where it waits or is being called anyway (which changes nothing), or REMOVED.
         """
 
+    async def set_filter(self, campaign: CampaignId, text: str) -> bool:
+        """Choose a campaign's contacts by another filter from the next reservation on; whether it is another.
+
+        It is handed out with each reservation, and whoever reserves judges by it, and gives those whom it leaves out
+        back until `FilterInForce.aside_at`; they wait again once another is in force, or their data has come anew.
+
+        Raises:
+            GateNotReady: the record has not been loaded.
+            QueueError: out of reach; do it again.
+        """
+
     async def count(self, counted: Counted, now: float) -> None:
         """Enter it wherever any known rule counts; the same twice is once.
 
@@ -290,6 +324,9 @@ class Queues(Protocol):
 
     async def wait_for_purges(self, timeout_s: float) -> bool:
         """Wait until there is something to drain; False when `timeout_s` passed."""
+
+    async def shared_now(self, now: float) -> float:
+        """The moment by the one clock of all nodes, `now` by the caller's: for `recover` and `heartbeat`."""
 
     async def recover(self, now: float) -> list[CallRecovered]:
         """Calls that an earlier process of this node, or a node without heartbeat, left behind; now ours."""

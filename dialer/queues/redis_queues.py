@@ -28,6 +28,7 @@ from dialer.queues.journal import JournalEntry, RefusalEntry, encode_entry
 from dialer.queues.keys import Keys
 from dialer.queues.pausing import PausingConnection
 from dialer.queues.port import (
+    ASIDE,
     AsyncRecords,
     Counted,
     Finish,
@@ -124,6 +125,12 @@ class RedisQueues:
         self._reserved: dict[CallId, tuple[Permit, float, str]] = {}
         #: Calls of reservations whose answer never came; they are given back before anything else is reserved.
         self._doubtful: list[CallId] = []
+        #: Calls whose end was written, and perhaps not heard: it will be written again.
+        self._ending: set[CallId] = set()
+        #: Beginnings of the ids of calls that were reserved here, up to their number.
+        self._made: set[str] = set()
+        #: An answer to `recover` never came: the server may have given us calls that we have not heard of.
+        self._recovering = False
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> RedisQueues:
@@ -157,6 +164,9 @@ class RedisQueues:
             if not identity.holds_record:
                 return False
             await self._load_scripts()
+            if await self._ghosts("look"):
+                # Another node has opened it; of our own calls it remembers some that are over.
+                return False
             if not await self._open(identity, mode="known"):
                 return False
         return True
@@ -165,6 +175,8 @@ class RedisQueues:
         """See the port. `Record.counts["fencing_token"]` is the highest token that the record knows."""
         with redis_errors():
             await self._load_scripts()
+            # First of all: the record puts back into the hopper whom nobody is calling.
+            await self._ghosts("drop")
             highest = await load_record(self._client, self._scripts, pages)
             self._highest_token = max(self._highest_token, highest)
             await self._open(await check_server(self._client, self.keys, 0), mode="loaded")
@@ -270,6 +282,7 @@ class RedisQueues:
                 asked_at = clock() + clock_offset
                 args = (*self._gate_args(campaign, calls, asked_at, caps), *named)
                 self._doubtful.extend(calls)
+                self._made.update(f"{call.rpartition('-')[0]}-" for call in calls)
                 try:
                     if self._strict:
                         reply = await self._gate.run_and_pause(script, args, int(lease_s * 1_000))
@@ -293,6 +306,7 @@ class RedisQueues:
                     ledgers,
                     effects,
                     erasures,
+                    filtered,
                     *told,
                 ) = reply
                 self._tell_effects(effects)
@@ -334,6 +348,7 @@ class RedisQueues:
             retry_at=float(retry_at) if retry_at else None,
             lent=bool(lent),
             waited_until=float(waited_until) if waited_until else None,
+            filter=wire.filter_in_force(filtered),
         )
 
     async def erase(self, phones: Sequence[Phone]) -> int:
@@ -346,6 +361,11 @@ class RedisQueues:
         digits = [phone[1:] for phone in phones]
         with redis_errors():
             return int(await self._run("erase", "", "", self._keep_ms, *digits))
+
+    async def set_filter(self, campaign: CampaignId, text: str) -> bool:
+        """See the port."""
+        with redis_errors():
+            return bool(await self._run("filter", campaign, text))
 
     async def count(self, counted: Counted, now: float) -> None:
         """See the port."""
@@ -434,8 +454,11 @@ class RedisQueues:
                 case _:
                     assert_never(write)
         async with self._write_lock:
+            # Until the answer is here: whether these are over is not known.
+            self._ending.update(ended := [call for write in writes if (call := _ends(write)) is not None])
             with redis_errors():
                 raise_first(await self._writes.run_all(commands))
+            self._ending.difference_update(ended)
         for write in writes:
             match write:
                 case MarkLive() if write.call in self._outstanding:
@@ -554,15 +577,26 @@ class RedisQueues:
                     return True
         return False
 
+    async def shared_now(self, now: float) -> float:
+        """See the port: that of the server. Nodes' own may be apart by more than a heartbeat holds."""
+        with redis_errors():
+            seconds, microseconds = await self._client.time()
+        return float(seconds) + microseconds / 1e6
+
     async def recover(self, now: float) -> list[CallRecovered]:
         """See the port. A call whose reservation was all that happened is given too: nobody can know more of it."""
         found: list[tuple[CallRecovered, float, str]] = []
         with redis_errors():
-            while rows := await self._run("recover", self._owner, self._node, wire.number(now), 500):
+            args: tuple[Any, ...] = (self._owner, self._node, wire.number(now), 500)
+            known = self._calls_here() if self._recovering else ()
+            self._recovering = True
+            while rows := await self._run("recover", *args, *known):
                 found += [
                     (wire.recovered(rows[i], rows[i + 1], now), *wire.ledgered(rows[i + 1]))
                     for i in range(0, len(rows), 2)
                 ]
+                known = (*known, *rows[::2]) if known else ()
+            self._recovering = False
         for call, reserved_at, ledgers in found:
             self._highest_token = max(self._highest_token, call.fencing_token)
             self._outstanding[call.call] = wire.Outstanding(
@@ -581,7 +615,7 @@ class RedisQueues:
         return [call for call, _, _ in found]
 
     async def heartbeat(self, now: float, ttl_s: float) -> None:
-        """See the port. Nodes' clocks must agree within a fraction of `ttl_s`."""
+        """See the port. All nodes must say `now` by the same clock (`shared_now`)."""
         with redis_errors():
             pipeline = self._client.pipeline(transaction=False)
             pipeline.zadd(self.keys["nodes"], {self._owner: now + ttl_s})
@@ -596,8 +630,9 @@ class RedisQueues:
             pipeline.zcard(self.keys.of("later", campaign))
             pipeline.hget(self.keys["live_count"], campaign)
             pipeline.zcard(self.keys.of("reserved", campaign))
-            ready, later, live, reserved = await pipeline.execute()
-        return HopperDepth(ready=ready, later=later, live=int(live or 0), reserved=reserved)
+            pipeline.zcount(self.keys.of("later", campaign), ASIDE, "+inf")
+            ready, later, live, reserved, aside = await pipeline.execute()
+        return HopperDepth(ready=ready, later=later - aside, live=int(live or 0), reserved=reserved, aside=aside)
 
     async def close(self) -> None:
         """See the port."""
@@ -648,12 +683,28 @@ class RedisQueues:
             pipeline.execute_command("SCRIPT", "LOAD", script.text)
         await pipeline.execute()
 
+    async def _ghosts(self, do: str) -> int:
+        """How many calls of this node the server takes for under way that are not; "drop": no longer.
+
+        A server that was set back to an earlier state does. Nobody else will ever end them: their owner lives.
+        """
+        return int(await self._run("ghosts", self._owner, do, *self._calls_here()))
+
+    def _calls_here(self) -> tuple[Any, ...]:
+        """Beginnings of the ids of all calls made here, as a text, and those that are under way or in doubt."""
+        for call in tuple(self._reserved):
+            self._under_way(call)
+        return ("\n".join(sorted(self._made)), *self._outstanding, *self._doubtful)
+
     async def _open(self, identity: ServerIdentity, *, mode: str) -> bool:
         """Tell the server of our calls under way, then mark it as the holder of the record."""
         for call in tuple(self._reserved):
             self._under_way(call)
-        if self._outstanding:
-            args = [part for call in self._outstanding.values() for part in call.args()]
+        # A server that came back with all it had knows of their ends, if those had reached it.
+        back = identity.generation == self._generation
+        told = [each for call, each in self._outstanding.items() if not (back and call in self._ending)]
+        if told:
+            args = [part for each in told for part in each.args()]
             for i in range(0, len(args), 14 * 200):
                 await self._run("relive", self._owner, *args[i : i + 14 * 200])
         generation = identity.generation if mode == "known" else f"{identity.run_id}:{secrets.token_hex(4)}"
@@ -661,3 +712,14 @@ class RedisQueues:
             return False
         self._generation = generation
         return True
+
+
+def _ends(write: Write) -> CallId | None:
+    """The call that a write ends, if it ends one."""
+    match write:
+        case Finish():
+            return write.attempt.call
+        case Release() | Refuse():
+            return write.permit.call
+        case _:
+            return None

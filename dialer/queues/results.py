@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from dialer.core.attempt import Attempt
 from dialer.core.commands import ReportPurge
-from dialer.core.ids import CallId, CampaignId, ContactId, MessageId, Phone
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, MessageId, Phone
 from dialer.core.notices import (
     CallConnected,
     CallOptedOut,
@@ -20,6 +20,8 @@ from dialer.core.notices import (
     CallWasAbandoned,
     CallWasAnswered,
     CallWasDisposed,
+    ContactWasOffered,
+    OfferClosed,
     RecordingChanged,
 )
 
@@ -157,6 +159,43 @@ def screen_popped(notice: CallConnected) -> Result:
     )
 
 
+def offer_result(notice: ContactWasOffered | OfferClosed) -> Result:
+    """An agent is shown a contact before it is called, or what became of that."""
+    match notice:
+        case ContactWasOffered(offer=offer):
+            return _result(
+                "preview.offered",
+                notice.at,
+                campaign=offer.campaign,
+                contact=offer.contact,
+                phone=offer.phone,
+                agent=notice.agent,
+                attempt=offer.attempt_number,
+                answer_by=rfc3339(notice.answer_by_at),
+                url=notice.url,
+            )
+        case OfferClosed():
+            return _result(
+                "preview.closed",
+                notice.at,
+                campaign=notice.campaign,
+                contact=notice.contact,
+                phone=notice.phone,
+                agent=notice.agent,
+                call=notice.call,
+                outcome=notice.end.value,
+                reason=notice.reason,
+                retry_at=None if notice.retry_at is None else rfc3339(notice.retry_at),
+            )
+        case _:
+            assert_never(notice)
+
+
+def agent_message(at: float, *, id: str, agent: AgentId, text: str, by: str) -> Result:
+    """A supervisor's words to an agent."""
+    return _result("agent.message", at, id=id, agent=agent, text=text, by=by)
+
+
 def call_ended(attempt: Attempt, retry_at: float | None = None) -> Result:
     """The end of an attempt, with its durations; published by `Finish`, once."""
     ring_until = attempt.answered_at if attempt.answered_at is not None else attempt.ended_at
@@ -234,6 +273,13 @@ def callback_accepted(
 ) -> Result:
     """A callback has been scheduled."""
     return _result("callback.accepted", at, campaign=campaign, contact=contact, phone=phone, ref=ref)
+
+
+def callback_due_soon(
+    at: float, *, campaign: CampaignId, contact: ContactId, due_at: float, agent: AgentId | None
+) -> Result:
+    """A callback will be called in some minutes."""
+    return _result("callback.due_soon", at, campaign=campaign, contact=contact, agent=agent, due_at=rfc3339(due_at))
 
 
 def callback_rejected(

@@ -7,6 +7,7 @@ For ``contacts``, ``callbacks`` and ``dispositions`` (intake), for ``attempts`` 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +16,7 @@ import msgspec
 import structlog
 from redis import exceptions
 
-from dialer.errors import InputError, QueueError
+from dialer.errors import InputError, QueueError, RetryableError
 from dialer.queues import results
 from dialer.queues.connection import AsyncRedis, redis_errors
 from dialer.queues.keys import Keys
@@ -130,7 +131,12 @@ class StreamReader:
             if message.id in worn_out:
                 await self._reject(message, worn_out[message.id], None)
         messages = [message for message in messages if message.id not in worn_out]
-        done = await self._handle(handler, messages) if messages else []
+        try:
+            done = await self._handle(handler, messages) if messages else []
+        except RetryableError as error:
+            if not error.about_input:
+                await self._exonerate(messages)
+            raise
         await self._acknowledge([*worn_out, *done])
         return len(worn_out) + len(done)
 
@@ -150,6 +156,16 @@ class StreamReader:
             QueueError: Redis is out of reach.
         """
         await self._acknowledge(ids)
+
+    async def _exonerate(self, messages: Sequence[Message]) -> None:
+        """It was not for these messages that it failed: however long the database is away, they do not wear out."""
+        with contextlib.suppress(exceptions.RedisError):  # then they could not be handed out either
+            await self._client.xclaim(
+                *(self._key, self._group, self._consumer, 0),
+                [message.id for message in messages],
+                retrycount=0,
+                justid=True,
+            )
 
     async def _handle(self, handler: Handler, messages: Sequence[Message]) -> list[str]:
         try:

@@ -32,7 +32,7 @@ from dialer.queues.cap_law import who
 from dialer.queues.encoding import to_json_lines
 from dialer.queues.journal import RefusalEntry, encode_refusal
 from dialer.queues.lazy_fields import LazyFields
-from dialer.queues.port import LiveState, MarkLive, PackedOffer
+from dialer.queues.port import FilterInForce, LiveState, MarkLive, PackedOffer
 from dialer.queues.removals import parse_moment
 
 
@@ -287,6 +287,12 @@ def refusal(entry: RefusalEntry) -> tuple[str, bytes]:
     """Its moment and the rest of its JSON, which the scripts put together once they know that it counts."""
     # `at` is its first field.
     return number(entry.at), b"{" + encode_refusal(entry).partition(b",")[2]
+
+
+def filter_in_force(entry: bytes) -> FilterInForce | None:
+    """A campaign's filter, as ``filter.lua`` keeps it; None where there never was any."""
+    number, _, text = entry.decode().partition("\t")
+    return FilterInForce(text, int(number)) if number else None
 
 
 def recovered(call: bytes, record: bytes, now: float) -> CallRecovered:

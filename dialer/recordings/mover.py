@@ -111,7 +111,12 @@ class Mover:
                 await self._record.put_off(recording.id, problem, next_at=next_at, now=self._now())
                 if next_at is None:
                     missing += 1
-                    _log.error("a recording is missing", recording=recording.id, server=recording.server)
+                    _log.error(
+                        "a recording is missing",
+                        recording=recording.id,
+                        call=recording.call,
+                        server=recording.server,
+                    )
                 else:
                     put_off += 1
                     due_again.append(next_at)

@@ -88,9 +88,9 @@ class StoredCampaigns:
         """Add a campaign as a draft; False where its id is taken."""
         return await self._campaigns.create(campaign, now)
 
-    async def save(self, campaign: Campaign, now: float) -> None:
-        """Replace the settings of a campaign; its state stays."""
-        await self._campaigns.save(campaign, now)
+    async def replace(self, before: StoredCampaign, campaign: Campaign, now: float) -> bool:
+        """Replace the settings of a campaign; its state stays. False where it is not as `before` any more."""
+        return await self._campaigns.replace(campaign, now, unchanged_since=before.updated_at)
 
 
 class StoredAttempts:

@@ -12,7 +12,7 @@ from dialer.intake import jobs
 from dialer.intake.desk import ContactDesk
 from dialer.runtime.worker_process import WorkerProcess
 from dialer.storage.list_checks import ListChecks
-from dialer.storage.lists import ContactList, Lists, ListState
+from dialer.storage.lists import ContactList, ListCounts, Lists, ListState
 
 _STATES = {
     ListState.LOADING: "running",
@@ -101,6 +101,13 @@ class NodeIntake:
         found = await self.list_import(list_id)
         assert found is not None, "has just been written"
         return found
+
+    async def note_broken_upload(self, campaign: CampaignId, name: str, size: int) -> None:
+        """Put on record that an upload broke off, and that nothing of it was loaded."""
+        list_id, now = secrets.token_hex(8), self._now()
+        error = f"the upload broke off after {size:,} bytes; nothing of it was loaded: send the list again"
+        await self._lists.start(list_id, campaign, name=name or list_id, source="upload", now=now)
+        await self._lists.finish(list_id, ListState.FAILED, ListCounts(), now=now, error=error)
 
     async def list_import(self, id: str) -> ListImport | None:
         """One list."""

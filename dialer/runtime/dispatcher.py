@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 import structlog
 
@@ -19,6 +19,7 @@ from dialer.core.engine import Engine
 from dialer.core.events import (
     AnyEvent,
     ContactGranted,
+    ContactsOffered,
     OriginateHandedOver,
     OriginateNotSent,
     PermitsGranted,
@@ -35,6 +36,9 @@ _log = structlog.get_logger(__name__)
 
 #: Far more than can wait while Redis is away: without it nobody new is called.
 _OBJECTIONS: Final = 10_000
+
+
+_LOOKED_AT: Final = (ntc.CallConnected, ntc.ContactWasOffered)
 
 
 class Projection(Protocol):
@@ -149,6 +153,8 @@ class Dispatcher:
                     self._originate(output)
                 case cmd.HangUp():
                     self._switch.hang_up(output)
+                case cmd.FollowCall():
+                    self._switch.follow(output)
                 case cmd.ConnectCall():
                     self._switch.connect_call(output)
                 case cmd.PlayMessage():
@@ -163,7 +169,13 @@ class Dispatcher:
                     self._switch.call_agent(output)
                 case cmd.HangUpAgent():
                     self._switch.hang_up_agent(output)
-                case cmd.RequestPermits() | cmd.RequestContact():
+                case cmd.CallMonitor():
+                    self._switch.call_monitor(output)
+                case cmd.ChangeMonitor():
+                    self._switch.change_monitor(output)
+                case cmd.HangUpMonitor():
+                    self._switch.hang_up_monitor(output)
+                case cmd.RequestPermits() | cmd.RequestContact() | cmd.RequestOffers() | cmd.ReturnOffer():
                     self._request(output)
                 case cmd.ReturnPermit():
                     writes.append(Release(permit=output.permit, not_before_at=output.not_before_at))
@@ -186,8 +198,8 @@ class Dispatcher:
                     writes.extend(_writes_of(output))
                     for projection in self._projections:
                         projection.apply(output)
-        # Somebody waits for the page of the person whom they talk with.
-        self._outbox.put(writes, urgent=any(isinstance(output, ntc.CallConnected) for output in outputs))
+        # Somebody waits for the page of the person whom they talk with, or may.
+        self._outbox.put(writes, urgent=any(isinstance(output, _LOOKED_AT) for output in outputs))
 
     def _originate(self, command: cmd.Originate) -> None:
         now = self._now()
@@ -204,7 +216,9 @@ class Dispatcher:
 
     def _request(self, command: cmd.PermitRequest) -> None:
         if self._outbox.full or self._permit_requests.full():
-            self._events.append(no_answer(command, self._now(), "queues are behind"))
+            answer = no_answer(command, self._now(), "queues are behind")
+            if answer is not None:
+                self._events.append(answer)
         else:
             self._permit_requests.put_nowait(command)
 
@@ -216,13 +230,37 @@ class Dispatcher:
             _log.error("an objection by key is lost: too many wait to be written", call=command.call)
 
 
-def no_answer(request: cmd.PermitRequest, now: float, reason: str) -> PermitsGranted | ContactGranted:
-    """The answer to a request that could not be put to the gate."""
-    if isinstance(request, cmd.RequestPermits):
-        return no_permits(request.campaign, request.count, now, reason)
-    return ContactGranted(
-        at=now, campaign=request.campaign, contact=request.contact, agent=request.agent, permit=None, reason=reason
-    )
+def no_answer(
+    request: cmd.PermitRequest, now: float, reason: str
+) -> PermitsGranted | ContactGranted | ContactsOffered | None:
+    """The answer to a request that could not be put to the gate; None: nobody waits for one."""
+    match request:
+        case cmd.RequestPermits():
+            return no_permits(request.campaign, request.count, now, reason)
+        case cmd.RequestOffers():
+            refusals = Refusals(counts=((reason, request.count),))
+            return ContactsOffered(
+                at=now,
+                campaign=request.campaign,
+                requested=request.count,
+                offers=(),
+                refusals=refusals,
+                ready=0,
+                later=0,
+            )
+        case cmd.RequestContact():
+            return ContactGranted(
+                at=now,
+                campaign=request.campaign,
+                contact=request.contact,
+                agent=request.agent,
+                permit=None,
+                reason=reason,
+            )
+        case cmd.ReturnOffer():
+            return None  # it comes back by itself
+        case _:
+            assert_never(request)
 
 
 def no_permits(campaign: CampaignId, requested: int, now: float, reason: str) -> PermitsGranted:
@@ -255,6 +293,8 @@ def _writes_of(notice: ntc.AnyNotice) -> list[Write]:
                 return [mark, pop, Publish(result=results.notice_result(notice))]
         case ntc.CallWasAbandoned() | ntc.CallWasDisposed() | ntc.CallOptedOut():
             return [Publish(result=results.notice_result(notice))]
+        case ntc.ContactWasOffered() | ntc.OfferClosed():
+            return [Publish(result=results.offer_result(notice))]
         case ntc.RecordingChanged() if notice.complete:
             return [Publish(result=results.notice_result(notice))]
         case _:

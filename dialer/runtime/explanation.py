@@ -9,6 +9,8 @@ from dialer.compliance.screening import Screening
 from dialer.compliance.verdict_record import verdict_record
 from dialer.compliance.zones import Called
 from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.contact import Contact
+from dialer.core.contact_filter import parse_filter
 from dialer.core.engine import Engine
 from dialer.core.ids import ContactId, Phone
 from dialer.queues.cap_law import subject_of
@@ -63,14 +65,7 @@ class Explanations:
         account = subject_of(phone, campaign.id, contact.fields, "").account
         lists = {"*", campaign.id, *([ACCOUNT + account] if account else ())}
         scopes = tuple(dict.fromkeys(entry.scope for entry in entries if entry.scope in lists))
-        called = Called(
-            phone=phone,
-            country=_text(contact.fields.get("country")),
-            region=_text(contact.fields.get("region")),
-            postcode=_text(contact.fields.get("postcode")),
-            timezone=contact.timezone,
-        )
-        verdict = self._screening.explain(called, campaign, now, contact.consent)
+        verdict = self._screening.explain(whereabouts(contact, phone), campaign, now, contact.consent)
         return PhoneExplanation(
             phone=phone,
             do_not_call=scopes,
@@ -104,6 +99,8 @@ class Explanations:
             )
         if contact.expires_at is not None and contact.expires_at <= now:
             return f"expired at {rfc3339(contact.expires_at)}", None
+        if campaign.filter and not parse_filter(campaign.filter).passes(contact.fields, stored.attempts):
+            return f"the campaign's filter leaves it out: {campaign.filter}", None
         free = [phone for phone in phones if not phone.do_not_call]
         if not free:
             return "all of its numbers are on a do-not-call list", None
@@ -123,6 +120,17 @@ class Explanations:
         if at > now:
             return law, at
         return "may be called now: it waits for its turn and for an agent", at
+
+
+def whereabouts(contact: Contact, phone: Phone) -> Called:
+    """What a contact says of where one of its numbers rings."""
+    return Called(
+        phone=phone,
+        country=_text(contact.fields.get("country")),
+        region=_text(contact.fields.get("region")),
+        postcode=_text(contact.fields.get("postcode")),
+        timezone=contact.timezone,
+    )
 
 
 def _text(value: object) -> str | None:

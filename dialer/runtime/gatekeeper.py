@@ -8,23 +8,34 @@ emptying of Redis by `Queues.rebuild` from the record in SQL.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 import structlog
 
 from dialer.compliance.screening import Admitted, Screen
 from dialer.core.campaign import Campaign
-from dialer.core.commands import PermitRequest, RequestContact, RequestPermits
+from dialer.core.commands import PermitRequest, RequestContact, RequestOffers, RequestPermits, ReturnOffer
 from dialer.core.events import CallPurged, PermitsGranted, Refusals
 from dialer.core.ids import CallId, CampaignId, NodeName
 from dialer.core.permit import Permit
 from dialer.errors import GateNotReady, QueueError, StorageError
-from dialer.queues.port import AsyncRecords, Queues, Refuse, Release, Write
+from dialer.queues.port import AsyncRecords, Queues, Refuse, Release, Reservation, Write
 from dialer.runtime.cap_laws import CapLaws
-from dialer.runtime.contact_answers import NEW_PLACE, answer_of, later_than
+from dialer.runtime.contact_answers import (
+    NEW_PLACE,
+    PUT_OFF,
+    answer_of,
+    later_than,
+    offers_of,
+    returned,
+    waits_for_something_else,
+)
 from dialer.runtime.dispatcher import Dispatcher, no_answer
+from dialer.runtime.filters import FILTERED, FilterDesk
 
 _log = structlog.get_logger(__name__)
 
@@ -62,8 +73,12 @@ class Gatekeeper:
         screen: Screen,
         give_back: Callable[[Sequence[Write]], None],
         now: Callable[[], float],
+        before_open: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`give_back`: takes writes that are carried out in time, whatever Redis does (`Outbox.put`)."""
+        """`give_back`: takes writes that are carried out in time, whatever Redis does (`Outbox.put`).
+
+        `before_open`: what else the gate must know before it opens.
+        """
         self._prefix = f"{node}-{boot}-"
         self._sequence = 0
         self._queues = queues
@@ -73,11 +88,17 @@ class Gatekeeper:
         self._screen = screen
         self._caps = CapLaws(screen)
         self._give_back = give_back
+        self._before_open = before_open
+        self._filters = FilterDesk()
+        #: By the rounds of the request at hand that granted nobody, by reason.
+        self._turned_away: Counter[str] = Counter()
         self._now = now
         self._open = asyncio.Event()
         self._shut = asyncio.Event()
         self._shut.set()
         self._closing = False
+        #: When the others last heard that this node lives.
+        self._beat_at = -math.inf
         #: Why a campaign may not dial, as far as it has been logged.
         self._said: dict[CampaignId, str] = {}
         self.problem = "not prepared yet"
@@ -105,8 +126,9 @@ class Gatekeeper:
                     _log.info("redis does not hold the record: loading it from the database, nobody is dialed")
                     await self._queues.rebuild(self._record())
                     _log.info("record loaded, gate opens")
-                for call in await self._queues.recover(self._now()):
-                    self._dispatcher.feed(call)
+                if self._before_open is not None:
+                    await self._before_open()
+                await self._recover()
             except (QueueError, StorageError) as error:
                 self.problem = str(error)
                 _log.warning("gate stays shut", error=str(error))
@@ -125,6 +147,12 @@ class Gatekeeper:
             if not self.is_open or self._closing:
                 self._refuse(request, "stopping" if self._closing else "gate is shut")
                 continue
+            if isinstance(request, ReturnOffer):
+                await self._take_back(request)
+                continue
+            if not await self._seen_alive():
+                self._refuse(request, "gate is out of reach")
+                continue
             run = self._dispatcher.engine.floor.campaigns.get(request.campaign)
             if run is None:
                 self._refuse(request, "no such campaign")
@@ -135,29 +163,36 @@ class Gatekeeper:
                 self._refuse(request, "compliance")
                 continue
             self._said.pop(run.campaign.id, None)
+            self._turned_away.clear()
             for left in reversed(range(_ROUNDS)):
-                if isinstance(request, RequestContact):
-                    again = await self._serve_contact(request, run.campaign, last=left == 0)
-                else:
-                    again = await self._serve(request, run.campaign, last=left == 0)
+                match request:
+                    case RequestPermits():
+                        again = await self._serve(request, run.campaign, last=left == 0)
+                    case RequestContact():
+                        again = await self._serve_contact(request, run.campaign, last=left == 0)
+                    case RequestOffers():
+                        again = await self._serve_offers(request, run.campaign, last=left == 0)
+                    case _:
+                        assert_never(request)
                 if not again:
                     break
 
     async def _serve(self, request: RequestPermits, campaign: Campaign, *, last: bool) -> bool:
         """Ask the gate once and feed the engine with its answer; whether to ask again, since all were turned away."""
-        calls = [self._next_call() for _ in range(request.count)]
+        calls = [self._next_call() for _ in range(self._filters.to_reserve(campaign.id, request.count))]
         answered = False
         again = False
         try:
             caps = self._caps.of(campaign, self._now())
             async with self._queues.reserve(request.campaign, calls, self._now(), caps=caps) as reservation:
                 answered = True
-                screened = self._screened(reservation.granted, campaign)
+                screened = self._screened(reservation, campaign, request.count)
                 self._feed_all(reservation.purged)
                 again = not last and not screened.granted.permits and bool(screened.writes) and not self._closing
+                granted = self._with_earlier_rounds(screened.granted)
                 if not again:
                     # Hands the originates over before it returns: the gate is held until then.
-                    self._dispatcher.feed(screened.granted)
+                    self._dispatcher.feed(granted)
                 self._give_back(screened.writes)
         except QueueError as error:
             self._trouble(error)
@@ -177,7 +212,9 @@ class Gatekeeper:
                 campaign.id, request.contact, self._next_call(), now, caps=caps, phone=request.phone
             )
             async with asked as reservation:
-                screened = self._screened(reservation.granted, campaign)
+                screened = self._screened(reservation, campaign, filtered=request.kept_until is not None)
+                if waits_for_something_else(request, reservation):
+                    screened = _put_off(screened, reservation.waited_until)
                 writes = later_than(screened.writes, reservation.waited_until)
                 answer = answer_of(request, reservation, screened.granted, screened.writes)
                 self._feed_all(reservation.purged)
@@ -198,7 +235,56 @@ class Gatekeeper:
             self._refuse(request, "gate is out of reach")
         return again
 
-    def _screened(self, granted: PermitsGranted, campaign: Campaign) -> _Screened:
+    async def _serve_offers(self, request: RequestOffers, campaign: Campaign, *, last: bool) -> bool:
+        """Choose contacts that agents may be shown, as if they were called now; they wait meanwhile."""
+        calls = [self._next_call() for _ in range(self._filters.to_reserve(campaign.id, request.count))]
+        writes: list[Write] = []
+        try:
+            now = self._now()
+            caps = self._caps.of(campaign, now, agent_reserved=True)
+            async with self._queues.reserve(campaign.id, calls, now, caps=caps) as reservation:
+                screened = self._screened(reservation, campaign, request.count)
+                self._feed_all(reservation.purged)
+                answer = offers_of(request, self._with_earlier_rounds(screened.granted), now + request.keep_s)
+                kept = (
+                    Release(permit=permit, not_before_at=offer.kept_until)
+                    for permit, offer in zip(screened.granted.permits, answer.offers, strict=True)
+                )
+                writes = [*screened.writes, *kept]
+            # It must be known to wait before anybody can ask for it.
+            await self._queues.write(writes)
+        except QueueError as error:
+            self._trouble(error)
+            self._give_back(writes)
+            self._refuse(request, "gate is out of reach")
+            return False
+        again = not last and not answer.offers and bool(screened.writes) and not self._closing
+        if not again:
+            self._dispatcher.feed(answer)
+        return again
+
+    async def _take_back(self, request: ReturnOffer) -> None:
+        """Let a contact that was offered wait as before, or until it may be offered again."""
+        try:
+            asked = self._queues.reserve_contact(request.campaign, request.contact, self._next_call(), self._now())
+            async with asked as reservation:
+                self._feed_all(reservation.purged)
+            writes = returned(request, reservation)
+            await self._queues.write(writes)
+        except QueueError as error:
+            # The time for which it was kept ends by itself.
+            self._trouble(error)
+
+    def _with_earlier_rounds(self, granted: PermitsGranted) -> PermitsGranted:
+        """The answer to all rounds of a request so far: whoever was turned away in any of them counts."""
+        self._turned_away.update(dict(granted.refusals.counts))
+        return replace(granted, refusals=Refusals(counts=tuple(sorted(self._turned_away.items()))))
+
+    def _screened(
+        self, reservation: Reservation, campaign: Campaign, wanted: int = 1, *, filtered: bool = True
+    ) -> _Screened:
+        """Of those reserved at most so many who may be called; `filtered`: of whom the campaign's filter lets pass."""
+        granted = reservation.granted
         if self._closing:  # began to, while the gate was being asked
             releases: list[Write] = [Release(permit=permit) for permit in granted.permits]
             return _Screened(replace(granted, permits=()), releases)
@@ -206,7 +292,16 @@ class Gatekeeper:
         permits: list[Permit] = []
         writes: list[Write] = []
         reasons = Counter(dict(granted.refusals.counts))
-        for permit in granted.permits:
+        chosen: Sequence[Permit] = granted.permits
+        if filtered and (in_force := reservation.filter) is not None:
+            chosen, left_out = self._filters.choose(in_force, campaign.id, chosen)
+            aside_at = in_force.aside_at
+            writes += [Release(permit=permit, not_before_at=aside_at, reason=FILTERED) for permit in left_out]
+            reasons[FILTERED] += len(left_out)
+        for permit in chosen:
+            if len(permits) >= wanted:
+                writes.append(Release(permit=permit))
+                continue
             answer = self._screen.judge(permit, campaign, now)
             if isinstance(answer, Admitted):
                 permits.append(replace(permit, verdict=answer.verdict))
@@ -223,8 +318,9 @@ class Gatekeeper:
                     evidence=answer.evidence or None,
                 )
             )
-        refusals = Refusals(counts=tuple(sorted(reasons.items())))
-        return _Screened(replace(granted, permits=tuple(permits), refusals=refusals), writes)
+        refusals = Refusals(counts=tuple(sorted((+reasons).items())))
+        answered = replace(granted, requested=wanted, permits=tuple(permits), refusals=refusals)
+        return _Screened(answered, writes)
 
     async def watch_purges(self) -> None:
         """Apply removals and do-not-call entries as soon as they are written, whether or not anything is dialed."""
@@ -242,14 +338,38 @@ class Gatekeeper:
         while True:
             try:
                 # Also while the gate is shut: loading a record takes minutes, and our calls go on meanwhile.
-                await self._queues.heartbeat(self._now(), _HEARTBEAT_TTL_S)
+                await self._beat()
                 if self.is_open:
-                    for call in await self._queues.recover(self._now()):
-                        self._dispatcher.feed(call)
+                    await self._recover()
                     self.problem = ""
             except QueueError as error:
                 self._trouble(error)
             await asyncio.sleep(_HEARTBEAT_S)
+
+    async def _beat(self) -> None:
+        now = self._now()
+        await self._queues.heartbeat(await self._queues.shared_now(now), _HEARTBEAT_TTL_S)
+        self._beat_at = now
+
+    async def _seen_alive(self) -> bool:
+        """Whether the others take this node for alive: one that stood still for long must say so before it dials.
+
+        Else what it begins now is taken over as a dead node's, while nothing is known of it yet.
+        """
+        if self._now() - self._beat_at <= _HEARTBEAT_TTL_S / 2:
+            return True
+        try:
+            await self._beat()
+        except QueueError as error:
+            self._trouble(error)
+            return False
+        return True
+
+    async def _recover(self) -> None:
+        """Take over what an earlier process of this node, or a dead node, left."""
+        # Who lives is a question among nodes whose clocks may differ; when it is learned is one of this node's own.
+        for call in await self._queues.recover(await self._queues.shared_now(self._now())):
+            self._dispatcher.feed(replace(call, at=self._now()))
 
     def _say_once(self, campaign: Campaign, problem: str) -> None:
         if self._said.get(campaign.id) != problem:
@@ -264,7 +384,9 @@ class Gatekeeper:
         _log.warning("gate", error=str(error), shut=not self.is_open)
 
     def _refuse(self, request: PermitRequest, reason: str) -> None:
-        self._dispatcher.feed(no_answer(request, self._now(), reason))
+        answer = no_answer(request, self._now(), reason)
+        if answer is not None:
+            self._dispatcher.feed(answer)
 
     def _feed_all(self, purged: tuple[CallPurged, ...]) -> None:
         now = self._now()
@@ -276,3 +398,12 @@ class Gatekeeper:
         self._sequence += 1
         # Of one length: Asterisk refuses a channel id that begins like that of a live channel.
         return CallId(f"{self._prefix}{self._sequence:010d}")
+
+
+def _put_off(screened: _Screened, until: float | None) -> _Screened:
+    """What is left where whoever was admitted is not called before `until`."""
+    granted = screened.granted
+    if not granted.permits:
+        return screened
+    writes: list[Write] = [Release(permit=permit, not_before_at=until) for permit in granted.permits]
+    return _Screened(replace(granted, permits=(), refusals=Refusals(counts=((PUT_OFF, 1),))), writes)

@@ -24,7 +24,7 @@ import structlog
 
 from dialer.actions.loader import load_rules
 from dialer.actions.rules import RuleSet
-from dialer.api.app import create_app
+from dialer.api.app import create_app, with_snippet
 from dialer.api.broadcast import Broadcast
 from dialer.api.server import ApiServer
 from dialer.compliance.loader import find_folder, load_rule_book
@@ -62,6 +62,9 @@ from dialer.reporting.schedule import read_schedules
 from dialer.runtime import lag, results_feed
 from dialer.runtime.agent_time_recorder import AgentTimeRecorder
 from dialer.runtime.api_ports import StreamPurges
+from dialer.runtime.audit_writer import AuditWriter
+from dialer.runtime.call_log import CallLog
+from dialer.runtime.callbacks import CallbackClock
 from dialer.runtime.caller_id_counts import CallerIdCounts
 from dialer.runtime.campaign_rules import BookedRules
 from dialer.runtime.click_to_call import CallAnswers
@@ -74,6 +77,7 @@ from dialer.runtime.deliveries import count_webhooks
 from dialer.runtime.dispatcher import Dispatcher, Projection
 from dialer.runtime.disposing import DispositionDesk
 from dialer.runtime.due_contacts import DueContacts
+from dialer.runtime.filters import FilterNotice
 from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.runtime.laws_on_record import laws_on_record
 from dialer.runtime.next_actions import NextActions, RecentCalls
@@ -86,8 +90,11 @@ from dialer.runtime.record_keeper import RecordKeeper
 from dialer.runtime.recordings import RecordingKeeper, node_recordings
 from dialer.runtime.report_clock import ReportClock
 from dialer.runtime.rules_aside import RulesAside
+from dialer.runtime.supervision import MonitorAudit
 from dialer.runtime.suppressed import SuppressedNumbers
 from dialer.runtime.tasks import Tasks
+from dialer.runtime.what_if import WhatIfDesk
+from dialer.runtime.worker_figures import watch_workers
 from dialer.runtime.worker_process import WorkerProcess
 from dialer.settings import Settings
 from dialer.storage import schema
@@ -210,6 +217,7 @@ class Node:
             keep_days=settings.pacing.journal_keep_days,
             dropped=self.metrics.pacing_journal_dropped,
         )
+        self.audit = AuditWriter(self.database)
         self.agent_time = AgentTimeRecorder(self.database, now=now, keep_days=settings.reports.agent_time_keep_days)
         self.recording_keeper = RecordingKeeper(self.database, settings.node, now)
         self.action_rules = load_rules(Path(settings.actions.rules)) if settings.actions.rules else RuleSet()
@@ -225,13 +233,15 @@ class Node:
             now=now,
             projections=(
                 *(self.live, self.metrics, self.keeper, self.pacing, self.recording_keeper),
-                *(self.agent_time, self.recent_calls, self.call_answers),
+                *(self.agent_time, self.recent_calls, self.call_answers, MonitorAudit(self.audit)),
+                *((CallLog(),) if settings.log.calls else ()),
                 *self._extra,
             ),
             permit_requests=requests,
             purge_applied=self.metrics.purge_applied,
         )
         self.recordings = node_recordings(settings, self.recording_keeper, self.database, self.dispatcher, now)
+        filters = FilterNotice(self.queues, Campaigns(self.database))
         self.gatekeeper = Gatekeeper(
             node=NodeName(settings.node),
             boot=self._boot,
@@ -242,6 +252,7 @@ class Node:
             screen=self.screening,
             give_back=self.outbox.put,
             now=now,
+            before_open=filters.tell_all,
         )
         self.purges = StreamPurges(self.redis, self.keys, DoNotCallList(self.database), now)
         self.opt_outs = OptOutWriter(self.purges, self.dispatcher.do_not_call, self.dispatcher.feed, now)
@@ -263,6 +274,7 @@ class Node:
             ),
             now=now,
             zone=ZoneInfo(settings.pacing.timezone),
+            configured=filters.tell,
         )
         await self._configure_campaigns(attempts)
         zone = ZoneInfo(settings.pacing.timezone)
@@ -276,6 +288,7 @@ class Node:
         start("record", self.keeper.run())
         start("pacing journal", self.pacing.run())
         start("pacing journal ends", self.pacing.clean())
+        start("audit log", self.audit.run())
         start("time of agents", self.agent_time.run())
         start("time of agents ends", self.agent_time.clean())
         start("recordings", self.recording_keeper.run())
@@ -287,9 +300,11 @@ class Node:
         start("rules set aside", self.aside.run())
         start("heartbeat", self.gatekeeper.heartbeat())
         start("due", DueContacts(self.queues, self.dispatcher, self.gatekeeper.wait_open, now).run())
+        start("callbacks to come", CallbackClock(self.database, self.dispatcher, self.queues, now).run())
         start("marks", self._keep_marks())
         start("loop lag", lag.watch(self.metrics.event_loop_lag))
         start("samples", sample(self))
+        start("worker figures", watch_workers(redis_url, self.metrics.workers))
         start("caller ids", self.caller_ids.run())
         start("penetration", keep_penetration(self, Recycling(self.database)))
         start("results", results_feed.follow(self.redis, self.keys["results"], self.results))
@@ -454,6 +469,7 @@ class Node:
         if settings.compliance.apply_retention:
             self._tasks.start("retention", self._keep_retention())
         wake = worker.wake if worker is not None else lambda: None
+        self.what_if = WhatIfDesk(redis_url, wake, self.clock.now)
         folders = any(server.recordings for server in settings.asterisk)
         self._tasks.start("recordings move", self.recordings.run(self.jobs.put, wake, folders=folders))
         self._tasks.start("reports", ReportClock(self.schedules, self.jobs, wake, self.clock.now).run())
@@ -506,8 +522,9 @@ class Node:
         await intake.resume()
         ports = api_ports(self, intake, attempts)
         console = Console(ports, kept_secret(self._data))
-        app = create_app(ports, settings, [console_pages(console)])
-        self._api = ApiServer(app, settings.api.host, settings.api.port)
+        app = with_snippet(create_app(ports, settings, [console_pages(console)]), ports, settings)
+        http = settings.api
+        self._api = ApiServer(app, http.host, http.port, http.tls_certificate_file, http.tls_key_file)
         self.api_url = self._api.bind()
         self._api_task = self._tasks.start("api", self._api.run())
         self._tasks.start("console", console.run())
@@ -597,6 +614,8 @@ class Node:
         await self._mark_token()
         self._api.stop()
         await asyncio.wait([self._api_task], timeout=_API_STOP_S)
+        # Behind the API: what it was asked in its last moments is in the log too.
+        await self.audit.flush(_FLUSH_S)
 
     async def _end(self) -> None:
         """Close what has been opened, in reverse; each is safe to close where it was never opened."""

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dialer.api.idempotency import RedisIdempotency
 from dialer.api.ports import ApiPorts
+from dialer.api.snippet_tokens import SnippetTokens
+from dialer.console.sessions import kept_secret
 from dialer.intake.phones import PhoneReader
 from dialer.queues.reopening import Reopening
 from dialer.runtime import results_feed
 from dialer.runtime.action_view import ActionView
 from dialer.runtime.api_ports import NodeHealth, StoredAttempts, StoredCampaigns, StoredKeys, StoredPacing
+from dialer.runtime.callbacks import CallbackCalendar
 from dialer.runtime.click_to_call import ClickToCall
+from dialer.runtime.compliance_view import ComplianceView
 from dialer.runtime.contact_intake import NodeIntake
 from dialer.runtime.deliveries import StoredDeliveries
+from dialer.runtime.desks import NodeDesks
 from dialer.runtime.erasing import NodeErasures
 from dialer.runtime.explanation import Explanations
+from dialer.runtime.filters import FilterTrials
 from dialer.runtime.node_registries import NodeRegistries
+from dialer.runtime.passwords import Passwords
+from dialer.runtime.previews import NodePreviews
 from dialer.runtime.recycling import NodeRecycling
 from dialer.runtime.reports import Histories, Reports
+from dialer.runtime.supervision import NodeSupervision
+from dialer.runtime.system_view import StoredKeyBook, SystemView
+from dialer.runtime.users import UserDesk
 from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
 from dialer.storage.dispositions import Dispositions
+from dialer.storage.filter_counts import FilterCounts
 from dialer.storage.keys import Keys
 from dialer.storage.pacing_journal import PacingJournal
 from dialer.storage.recycling import Recycling
@@ -48,9 +61,17 @@ def api_ports(node: Node, intake: NodeIntake, attempts: Attempts) -> ApiPorts:
             phones=PhoneReader(node.settings.default_region),
             now=node.clock.now,
         ),
+        snippet=SnippetTokens(
+            kept_secret(Path(node.settings.data_dir).absolute()),
+            lasts_s=60.0 * node.settings.snippet.token_minutes,
+            longest_s=3_600.0 * node.settings.snippet.longest_hours,
+        ),
+        callbacks=CallbackCalendar(node.database, node.screening.book, node.clock.now),
+        previews=NodePreviews(node.dispatcher, node.call_answers, node.clock.now),
         recycling=NodeRecycling(
             Recycling(node.database), Reopening(node.redis, node.keys, node.queues), node.clock.now
         ),
+        filter_trials=FilterTrials(FilterCounts(node.database), node.queues),
         purges=node.purges,
         campaign_rules=node.rules,
         segments=node.segments,
@@ -67,7 +88,15 @@ def api_ports(node: Node, intake: NodeIntake, attempts: Attempts) -> ApiPorts:
             consumers=node.consumers,
         ),
         metrics=node.metrics,
+        audit=node.audit,
+        compliance=ComplianceView(node.database, node.screening, node.dispatcher.engine.floor),
+        supervision=NodeSupervision(node.dispatcher, node.outbox, node.clock.now),
+        system=SystemView(node),
+        key_book=StoredKeyBook(Keys(node.database), node.clock.now),
+        users=UserDesk(node.database, Passwords(), node.clock.now),
+        what_if=node.what_if,
         deliveries=StoredDeliveries(node.database, node.clock.now),
+        desks=NodeDesks(node.dispatcher.engine.floor, node.database, node.screening, node.clock.now),
         recordings=node.recordings,
         reports=Reports(node.database, node.settings, node.clock.now),
         histories=Histories(node.database),

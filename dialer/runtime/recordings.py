@@ -82,7 +82,7 @@ class RecordingKeeper:
         for listener in self._listeners.get(notice.call, ()):
             listener.put_nowait(notice)
         if len(self._waiting) >= _LIMIT:
-            _log.error("database is behind: a recording is not on record", recording=notice.recording)
+            _log.error("database is behind: a recording is not on record", recording=notice.recording, call=notice.call)
             return
         self._waiting.append(_stored(notice, self._node))
         self._idle.clear()
@@ -132,7 +132,9 @@ class RecordingKeeper:
         try:
             await self._record.note(recording, self._now())
         except RowRefused as refused:
-            _log.error("recording cannot be put on record", recording=recording.id, error=str(refused))
+            _log.error(
+                "recording cannot be put on record", recording=recording.id, call=recording.call, error=str(refused)
+            )
 
 
 class NodeRecordings:

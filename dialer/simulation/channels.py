@@ -108,12 +108,13 @@ class Phase(StrEnum):
     #: On the way into a room or to a message, after a Redirect.
     MOVING = "moving"
     IN_ROOM = "in_room"
+    SPYING = "spying"
     LISTENING = "listening"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Channel:
-    """One leg: a customer's, or an agent's phone."""
+    """One leg: a customer's, or a phone of an agent or a supervisor."""
 
     name: str
     uniqueid: str
@@ -149,6 +150,8 @@ class Channel:
     #: When they press the key that the message offers.
     presses_at: float = math.inf
     room: Room | None = None
+    #: The leg that a supervisor's hears.
+    spied: Channel | None = None
     #: What records it (MixMonitor), and what is written of it where anything is.
     recording: bool = False
     tape: Tape | None = None
@@ -197,6 +200,11 @@ class Channel:
         )
 
     @property
+    def marked(self) -> bool:
+        """Whether it is an agent's phone, which holds its room open; a supervisor's is not."""
+        return self.is_agent and self.answer_context == "cadencia-agent"
+
+    @property
     def call(self) -> str:
         """What the dialplan tells as ``Call``."""
         return self.variables.get("CADENCIA_CALL", "")
@@ -215,7 +223,7 @@ class Room:
     @property
     def marked(self) -> int:
         """How many agents' phones are in it."""
-        return sum(member.is_agent for member in self.members)
+        return sum(member.marked for member in self.members)
 
     def block(self, channels: int) -> str:
         """The headers that describe it while `channels` people are in it; a conference has its announcer besides."""

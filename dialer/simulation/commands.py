@@ -20,6 +20,7 @@ _MODULES: Final = frozenset(
     {
         "app_amd",
         "app_bridgewait",
+        "app_chanspy",
         "app_confbridge",
         "app_exec",
         "app_mixmonitor",
@@ -236,8 +237,8 @@ class Commands:
         if room is None:
             raise ActionFailed("No active conferences.")
         rows = [
-            f"Conference: {room.name}\r\nAdmin: No\r\nMarkedUser: {'Yes' if member.is_agent else 'No'}\r\n"
-            f"WaitMarked: No\r\nEndMarked: {'No' if member.is_agent else 'Yes'}\r\nWaiting: No\r\nMuted: No\r\n"
+            f"Conference: {room.name}\r\nAdmin: No\r\nMarkedUser: {'Yes' if member.marked else 'No'}\r\n"
+            f"WaitMarked: No\r\nEndMarked: {'No' if member.marked else 'Yes'}\r\nWaiting: No\r\nMuted: No\r\n"
             f"Talking: No\r\nAnsweredTime: {int(self._clock() - _joined_at(member, self._clock()))}\r\n{member.block}"
             for member in room.members
         ]

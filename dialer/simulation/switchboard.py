@@ -30,6 +30,14 @@ from dialer.simulation.world import Fate, Reaction, World
 #: Contexts of the dialplan; those for whom the extension names a room or a sound take any that begins like a name.
 _START: Final = frozenset({"cadencia-wait", "cadencia-amd", "cadencia-goodbye"})
 _NAMED: Final = frozenset({"cadencia-agent", "cadencia-connect", "cadencia-message"})
+#: Extensions of cadencia-monitor, and the options with which each of them spies.
+_MODES: Final = {"listen": "quESX", "whisper": "quwESX", "barge": ""}
+#: Who comes into a room by which context.
+_PROFILES: Final = {
+    "cadencia-agent": "cadencia_agent",
+    "cadencia-connect": "cadencia_customer",
+    "cadencia-monitor": "cadencia_supervisor",
+}
 _FIRST: Final = re.compile(r"[0-9A-Za-z_]", re.ASCII)
 _UNNAMED: Final = re.compile(r"[^0-9A-Za-z_-]", re.ASCII)
 _NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
@@ -146,6 +154,8 @@ class Switchboard:
         """Whether the dialplan has this extension."""
         if context in _START:
             return exten == "s"
+        if context == "cadencia-monitor":
+            return exten in _MODES
         return context in _NAMED and _FIRST.match(exten) is not None
 
     def find(self, name: str) -> Channel | None:
@@ -411,6 +421,7 @@ class Switchboard:
     def _enter(self, channel: Channel, now: float) -> None:
         """Begin the extension in which the channel stands, as config/asterisk/extensions.conf says."""
         self._leave_room(channel)
+        self._spy_no_more(channel)
         named = channel.context in _NAMED and _NAME.fullmatch(channel.exten) is not None
         if not self.knows(channel.context, channel.exten):
             self._end(channel, 16, now, by="dialplan")
@@ -422,6 +433,8 @@ class Switchboard:
             self._play(channel, now)
         elif channel.context == "cadencia-goodbye":
             self._say_goodbye(channel, now)
+        elif channel.context == "cadencia-monitor":
+            self._monitor(channel, now)
         elif not named:
             self._tell.user(channel, "CadenciaRefused", ("Where", channel.context))
             self._end(channel, 21, now, by="dialplan")
@@ -433,8 +446,34 @@ class Switchboard:
         else:
             if channel.context == "cadencia-connect":
                 self._record(channel)
-            self._join(channel, now)
+            self._join(channel, channel.exten, now)
         self._respond_late(channel)
+
+    def _monitor(self, channel: Channel, now: float) -> None:
+        """A supervisor's phone: it hears an agent's leg, or is put into the agent's room."""
+        spied = self._by_uniqueid.get(channel.variables.get("CADENCIA_SPIED", ""))
+        room = channel.variables.get("CADENCIA_ROOM", "")
+        mode = channel.exten
+        if mode == "listen":
+            self._tell.user(channel, "CadenciaMonitor", ("Mode", mode))
+        if mode == "barge":
+            if self._has_agent(room):
+                self._join(channel, room, now)
+            else:
+                self._end(channel, 16, now, by="dialplan")
+        elif spied is None:
+            self._end(channel, 16, now, by="dialplan")
+        else:
+            data = f"{spied.uniqueid},{_MODES[mode]}"
+            channel.change(phase=Phase.SPYING, application="ChanSpy", application_data=data, spied=spied)
+            channel.epoch += 1
+            self._tell.extension(channel, channel.block)
+            self._tell.event(EventClass.CALL, "ChanSpyStart", _spy_block(channel, spied))
+
+    def _spy_no_more(self, channel: Channel) -> None:
+        spied, channel.spied = channel.spied, None
+        if spied is not None:
+            self._tell.event(EventClass.CALL, "ChanSpyStop", _spy_block(channel, spied))
 
     def _detect(self, channel: Channel, now: float) -> None:
         channel.change(phase=Phase.DETECTING, application="AMD", application_data="", priority=4)
@@ -565,18 +604,17 @@ class Switchboard:
             self.start_recording(channel, f"cadencia/{_UNNAMED.sub('', recording)}.wav")
             self._tell.user(channel, "CadenciaRecording", ("Recording", recording))
 
-    def _join(self, channel: Channel, now: float) -> None:
-        profile = "cadencia_agent" if channel.context == "cadencia-agent" else "cadencia_customer"
+    def _join(self, channel: Channel, name: str, now: float) -> None:
         channel.change(
             phase=Phase.IN_ROOM,
             application="ConfBridge",
-            application_data=f"{channel.exten},cadencia_bridge,{profile}",
+            application_data=f"{name},cadencia_bridge,{_PROFILES[channel.context]}",
             priority=3,
         )
         self._tell.extension(channel, channel.block)
-        room = self.rooms.get(channel.exten)
+        room = self.rooms.get(name)
         if room is None:
-            room = Room(name=channel.exten, uniqueid=self._bridge_id())
+            room = Room(name=name, uniqueid=self._bridge_id())
             self.rooms[room.name] = room
             self._tell.event(EventClass.CALL, "BridgeCreate", room.block(-1))
             self._tell.event(EventClass.CALL, "ConfbridgeStart", f"Conference: {room.name}\r\n{room.block(-1)}")
@@ -626,7 +664,7 @@ class Switchboard:
         room = channel.room
         if room is not None:
             self._leave_room(channel, after_leave=late_request, cause=cause)
-            if channel.is_agent and room.conference and not room.marked:
+            if channel.marked and room.conference and not room.marked:
                 left_behind = [*room.members]
                 for member in left_behind:
                     self._leave_room(member)
@@ -634,8 +672,12 @@ class Switchboard:
         for member in left_behind:
             member.change(priority=4)
             self._finish(member, 16, "agent")
+        if channel.marked:
+            for spy in [one for one in self.channels.values() if one.spied is channel]:
+                self._finish(spy, 16, "dialplan")
 
     def _finish(self, channel: Channel, cause: int, by: str) -> None:
+        self._spy_no_more(channel)
         self._tell.channel("SoftHangupRequest", channel, f"Cause: {cause}\r\n")
         if channel.phase is Phase.LISTENING:
             exten = channel.exten
@@ -694,6 +736,15 @@ class Switchboard:
     def _bridge_id(self) -> str:
         number = next(self._bridges)
         return f"{number:08x}-0000-4000-8000-{number:012x}"
+
+
+def _spy_block(spy: Channel, spied: Channel) -> str:
+    return "".join(
+        f"{side}{line}\r\n"
+        for side, channel in (("Spyer", spy), ("Spyee", spied))
+        for line in channel.block.split("\r\n")
+        if line
+    )
 
 
 def _between(limits: tuple[float, float], u: float) -> float:

@@ -114,7 +114,7 @@ class Attempts:
         """One attempt, or None."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(attempts).where(attempts.c.call == call))).one_or_none()
-        return None if row is None else _attempt(row)
+        return None if row is None else attempt_of(row)
 
     async def answer_counts(self, since: float, until: float) -> dict[CampaignId, AnswerCounts]:
         """What became of answered calls, campaign by campaign (`dialer.storage.answer_counts`)."""
@@ -200,7 +200,7 @@ class Attempts:
             statement = statement.where(and_(*conditions))
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
-        items = [_attempt(row) for row in rows[:limit]]
+        items = [attempt_of(row) for row in rows[:limit]]
         more = len(rows) > limit
         return Page(items=items, next=encode_cursor((items[-1].ended_at, items[-1].call)) if more else None)
 
@@ -212,7 +212,8 @@ def _row(attempt: Attempt, retry_at: float | None) -> dict[str, Any]:
     return row
 
 
-def _attempt(row: Row[Any]) -> Attempt:
+def attempt_of(row: Row[Any]) -> Attempt:
+    """The attempt of a row of the table."""
     values = {name: getattr(row, name) for name in _FIELDS}
     values["outcome"] = Outcome(values["outcome"])
     return Attempt(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import msgspec
@@ -41,6 +42,20 @@ class Campaigns:
         statement = upsert(self._database.dialect, campaigns, keep=("state",))
         async with self._database.write() as connection:
             await connection.execute(statement, _row(campaign, CampaignState.DRAFT, now))
+
+    async def replace(self, campaign: Campaign, now: float, *, unchanged_since: float) -> bool:
+        """Replace the settings of a campaign that nobody has touched since; its state stays. False where somebody has.
+
+        No two writes have the same moment: it is made a little later than the one before.
+        """
+        at = max(now, math.nextafter(unchanged_since, math.inf))
+        statement = (
+            update(campaigns)
+            .where(campaigns.c.id == campaign.id, campaigns.c.updated_at == unchanged_since)
+            .values(settings=msgspec.to_builtins(campaign), updated_at=at)
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount == 1
 
     async def set_state(self, campaign: CampaignId, state: CampaignState, now: float) -> bool:
         """Note where a campaign stands; False where there is none."""

@@ -19,6 +19,8 @@ from dialer.errors import StorageError
 class RowRefused(StorageError):
     """The database is well, and refuses this very row: trying again is of no use, the other rows are not concerned."""
 
+    about_input = True
+
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=False)
 

@@ -77,7 +77,7 @@ class Promises:
         async with self._database.write() as connection:
             made = await self._made_at(connection, list(last)) if last else {}
             new = [
-                _row(_abandoned(entry), entry.attempt.ended_at)
+                _row(_abandoned(entry), entry.attempt.ended_at, agreed=False)
                 for key, entry in last.items()
                 if entry.needs_agent and entry.retry_at is not None and key not in made
             ]
@@ -141,7 +141,7 @@ def _key(campaign: str, contact: str) -> dict[str, object]:
     return {"of_campaign": campaign, "of_contact": contact}
 
 
-def _row(promise: Promise, made_at: float) -> dict[str, object]:
+def _row(promise: Promise, made_at: float, *, agreed: bool = True) -> dict[str, object]:
     return {
         "campaign": promise.campaign,
         "contact": promise.contact,
@@ -150,4 +150,7 @@ def _row(promise: Promise, made_at: float) -> dict[str, object]:
         "fallback_at": promise.fallback_at,
         "until_at": promise.until_at,
         "made_at": made_at,
+        "agreed": agreed,
+        # Of another time one is reminded anew.
+        "reminded_at": None,
     }

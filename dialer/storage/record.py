@@ -20,7 +20,7 @@ from dialer.storage.removals import Removals
 #: As many as `Queues.offer` takes at once.
 PAGE: Final = 1_000
 #: Do-not-call entries a page for each row of others: there may be tens of millions, and each is small.
-LISTED_TIMES: Final = 20
+LISTED_TIMES: Final = 50
 #: The longest window of the caps that are shipped, but for rests after a refusal, and a day.
 ATTEMPTS_SINCE_S: Final = 31 * 86_400.0
 
@@ -82,9 +82,12 @@ class RecordPages:
         phone_key: tuple[str, str] | None = None
         listed_page = self._page * LISTED_TIMES
         while held := await DoNotCallList(self._database).listed_after(phone_key, listed_page, holding_at=self._now):
-            phone_key = held[-1][:2]
-            totals["do_not_call"] += len(held)
-            yield Record(do_not_call=held)
+            phone_key = (held[-1].scope, held[-1].last)
+            totals["do_not_call"] += sum(one.count for one in held)
+            yield Record(
+                listed=[(one.scope, one.numbers) for one in held if one.numbers],
+                do_not_call=[(one.scope, *other) for one in held for other in one.others],
+            )
         attempt_key: tuple[str, float, str] | None = None
         while made := await attempts_made(self._database, self._attempts_since, attempt_key, self._page):
             attempt_key = made[-1].key

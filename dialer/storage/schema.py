@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from dialer.errors import ConfigError, StorageError
 from dialer.storage.database import Database
 
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 #: Key of the advisory lock under which one process migrates while the others wait ("cadencia" in ASCII, 63 bits).
 _LOCK: Final = 0x63616465_6E636961
 
@@ -39,7 +39,7 @@ class SchemaVersion:
 
 def head() -> str:
     """The version that this program needs."""
-    revision = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+    revision = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     assert revision is not None, "the package has no migration"
     return revision
 
@@ -123,6 +123,6 @@ def _current(connection: Connection) -> str | None:
 def _upgrade(connection: Connection) -> None:
     config = Config()
     # An installed package may lie in a path with a percent sign, which alembic's ini format would interpolate.
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -304,6 +304,50 @@ api_keys: Final = Table(
     UniqueConstraint("hash"),
 )
 
+#: People who sign in to the console with a password.
+users: Final = Table(
+    "users",
+    metadata,
+    #: In small letters.
+    Column("name", StorableText, primary_key=True),
+    #: manager, supervisor or agent.
+    Column("role", StorableText, nullable=False),
+    #: As whom an agent signs in.
+    Column("agent", StorableText),
+    #: argon2id of the password.
+    Column("hash", StorableText, nullable=False),
+    #: active or disabled.
+    Column("state", StorableText, nullable=False),
+    #: Counts up with every change that ends sessions.
+    Column("version", Integer, nullable=False),
+    #: Base 32; null: no second factor.
+    Column("totp_secret", StorableText),
+    #: The latest time step whose code was taken: none is taken twice.
+    Column("totp_step", BigInteger, nullable=False),
+    #: SHA-256 of the recovery codes that are left.
+    Column("recovery", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("password_changed_at", Double, nullable=False),
+    Column("signed_in_at", Double),
+)
+
+#: Who did what. Append-only: triggers refuse every change.
+audit_log: Final = Table(
+    "audit_log",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("who", StorableText, nullable=False),
+    Column("role", StorableText, nullable=False),
+    Column("address", StorableText, nullable=False),
+    Column("action", StorableText, nullable=False),
+    Column("object", StorableText, nullable=False),
+    Column("outcome", StorableText, nullable=False),
+    Column("details", JSON, nullable=False),
+    Index(None, "at"),
+    Index(None, "who"),
+)
+
 webhook_deliveries: Final = Table(
     "webhook_deliveries",
     metadata,
@@ -539,4 +583,8 @@ promises: Final = Table(
     Column("fallback_at", Double, nullable=False),
     Column("until_at", Double, nullable=False),
     Column("made_at", Double, nullable=False),
+    #: False: nobody has agreed it with them; they were abandoned.
+    Column("agreed", Boolean, nullable=False, server_default=true()),
+    Column("reminded_at", Double),
+    Index(None, "at"),
 )

@@ -6,7 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from random import Random
 
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, Record, SayGoodbye
+from dialer.core.commands import (
+    CallAgent,
+    CallMonitor,
+    ChangeMonitor,
+    ConnectCall,
+    FollowCall,
+    HangUp,
+    HangUpAgent,
+    HangUpMonitor,
+    Originate,
+    PlayMessage,
+    Record,
+    SayGoodbye,
+)
 from dialer.core.events import SwitchEvent
 from dialer.core.ids import ServerName
 from dialer.settings import Settings
@@ -56,6 +69,12 @@ class AsteriskSwitch:
         if server is not None:
             server.hang_up(command)
 
+    def follow(self, command: FollowCall) -> None:
+        """Follow a channel that another process began; `CallHungUp` follows its end."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.follow(command)
+
     def connect_call(self, command: ConnectCall) -> None:
         """Move a customer into an agent's room; `CallJoined` says when they are there."""
         server = self._servers.get(command.server)
@@ -85,11 +104,34 @@ class AsteriskSwitch:
         if server is not None:
             server.hang_up_agent(command)
 
+    def call_monitor(self, command: CallMonitor) -> None:
+        """Call a supervisor's phone; `MonitorPhoneUp` or `MonitorPhoneGone` follows."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.call_monitor(command)
+
+    def change_monitor(self, command: ChangeMonitor) -> None:
+        """Let a supervisor attend in another way, or another agent."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.change_monitor(command)
+
+    def hang_up_monitor(self, command: HangUpMonitor) -> None:
+        """End a supervisor's leg; `MonitorPhoneGone` follows where there was one."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.hang_up_monitor(command)
+
     def record(self, command: Record) -> None:
         """Start, pause, resume or stop a recording; `RecordingAnswered` follows."""
         server = self._servers.get(command.server)
         if server is not None:
             server.record(command)
+
+    @property
+    def waiting(self) -> int:
+        """Events that have been read and not yet been taken."""
+        return len(self._stream)
 
     def status(self) -> Mapping[ServerName, ServerStatus]:
         """How each server is doing."""

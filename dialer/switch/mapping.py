@@ -8,6 +8,8 @@ from typing import Final
 from dialer.ami.messages import Message
 from dialer.core.events import Verdict
 from dialer.core.ids import AgentId, CallId, valid_name
+from dialer.errors import LocalProtocolError
+from dialer.switch.monitor_legs import monitor_of_leg
 
 #: Where the dialplan of ``config/asterisk/extensions.conf`` takes calls.
 CONTEXT_AGENT: Final = "cadencia-agent"
@@ -16,16 +18,23 @@ CONTEXT_DETECT: Final = "cadencia-amd"
 CONTEXT_CONNECT: Final = "cadencia-connect"
 CONTEXT_MESSAGE: Final = "cadencia-message"
 CONTEXT_GOODBYE: Final = "cadencia-goodbye"
+CONTEXT_MONITOR: Final = "cadencia-monitor"
+#: Channel variables of a supervisor's leg: the leg that it hears, and the room that it may be put in.
+SPIED_VARIABLE: Final = "CADENCIA_SPIED"
+ROOM_VARIABLE: Final = "CADENCIA_ROOM"
 #: Channel variable with the id of the recording that begins with the next move into a room.
 RECORD_VARIABLE: Final = "CADENCIA_RECORD"
 #: Channel variable with the key that the message offers.
 KEY_VARIABLE: Final = "CADENCIA_OPT_OUT"
+#: On a channel that a process has taken over from another: which of them follows it.
+NODE_VARIABLE: Final = "CADENCIA_FOLLOWED_BY"
 
 #: A tilde is in no name of ours, so that no call id can look like the leg of an agent.
 _AGENT_LEG: Final = re.compile(r"agent~([A-Za-z0-9_-]{1,64})~[A-Za-z0-9-]{1,40}", re.ASCII)
 #: Asterisk's own: ``[systemname-]epoch.count``; halves of a Local channel end in ``;1`` and ``;2``.
 _ASTERISKS_OWN: Final = re.compile(r"(?:.*-)?[0-9]{9,12}\.[0-9]+(?:;[12])?", re.ASCII)
 _CALL: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
+_PHONE: Final = re.compile(r"[A-Za-z0-9_+.-]{1,64}", re.ASCII)
 _SIP_CODE: Final = re.compile(r"(?:SIP )?([1-6][0-9]{2})(?![0-9])", re.ASCII)
 
 _VERDICTS: Final = {"HUMAN": Verdict.HUMAN, "MACHINE": Verdict.MACHINE, "NOTSURE": Verdict.UNSURE}
@@ -43,10 +52,11 @@ def agent_of_leg(uniqueid: str) -> AgentId | None:
 
 
 def call_of(uniqueid: str) -> CallId | None:
-    """The call that a channel may be: its Uniqueid was chosen, not made up by Asterisk, and it is no agent's leg."""
+    """The call that a channel may be: its Uniqueid was chosen, not made up by Asterisk, and it is no phone of ours."""
     if _CALL.fullmatch(uniqueid) is None or _ASTERISKS_OWN.fullmatch(uniqueid) or uniqueid.endswith((";1", ";2")):
         return None
-    return CallId(uniqueid) if agent_of_leg(uniqueid) is None else None
+    ours = agent_of_leg(uniqueid) is not None or monitor_of_leg(uniqueid) is not None
+    return None if ours else CallId(uniqueid)
 
 
 def room_of(message: Message) -> AgentId | None:
@@ -88,6 +98,17 @@ def key_of(text: str) -> str | None:
     """The one digit that somebody pressed; None where it is none."""
     key = text.strip()
     return key if len(key) == 1 and key.isascii() and key.isdigit() else None
+
+
+def dial_phone(dial: str, phone: str) -> str:
+    """The dial string of a phone of an agent or a supervisor, by the settings' template.
+
+    Raises:
+        LocalProtocolError: it is no plain name: with an ``@`` it would be a number on a trunk, called without a permit.
+    """
+    if _PHONE.fullmatch(phone) is None:
+        raise LocalProtocolError("a phone is up to 64 letters, digits and _ + . -")
+    return dial.replace("{phone}", phone)
 
 
 def dial_number(dial: str, phone: str) -> str:

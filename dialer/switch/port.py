@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, Record, SayGoodbye
+from dialer.core.commands import (
+    CallAgent,
+    CallMonitor,
+    ChangeMonitor,
+    ConnectCall,
+    FollowCall,
+    HangUp,
+    HangUpAgent,
+    HangUpMonitor,
+    Originate,
+    PlayMessage,
+    Record,
+    SayGoodbye,
+)
 from dialer.core.events import SwitchEvent
 from dialer.core.ids import ServerName
 
@@ -72,8 +85,20 @@ class Switch(Protocol):
     def call_agent(self, command: CallAgent) -> HandOver:
         """Call an agent's phone; `AgentPhoneUp` or `AgentPhoneGone` follows."""
 
+    def follow(self, command: FollowCall) -> None:
+        """Follow a channel that another process began: `CallHungUp` follows its end, or at once where there is none."""
+
     def hang_up_agent(self, command: HangUpAgent) -> None:
         """End an agent's leg; `AgentPhoneGone` follows where there was one."""
+
+    def call_monitor(self, command: CallMonitor) -> None:
+        """Call a supervisor's phone; `MonitorPhoneUp` or `MonitorPhoneGone` follows, also where nothing was sent."""
+
+    def change_monitor(self, command: ChangeMonitor) -> None:
+        """Let a supervisor attend in another way, or another agent of their server."""
+
+    def hang_up_monitor(self, command: HangUpMonitor) -> None:
+        """End a supervisor's leg; `MonitorPhoneGone` follows where there was one."""
 
     def record(self, command: Record) -> None:
         """Start, pause, resume or stop a recording; `RecordingAnswered` follows, also where nothing could be sent."""

@@ -19,15 +19,30 @@ from random import Random
 import structlog
 
 from dialer.ami import Action, Message, actions
-from dialer.core.commands import CallAgent, ConnectCall, HangUp, HangUpAgent, Originate, PlayMessage, Record, SayGoodbye
-from dialer.core.events import AgentPhoneGone, RecordingAnswered, ServerLost, SwitchEvent
+from dialer.core.commands import (
+    CallAgent,
+    CallMonitor,
+    ChangeMonitor,
+    ConnectCall,
+    FollowCall,
+    HangUp,
+    HangUpAgent,
+    HangUpMonitor,
+    Originate,
+    PlayMessage,
+    Record,
+    SayGoodbye,
+)
+from dialer.core.events import AgentPhoneGone, MonitorPhoneGone, RecordingAnswered, ServerLost, SwitchEvent
 from dialer.core.ids import ServerName, valid_name
+from dialer.core.monitor import MonitorMode
 from dialer.core.recording import RecordingOrder, valid_recording_id
 from dialer.errors import LocalProtocolError, SwitchError
 from dialer.settings import Ami, Asterisk
 from dialer.switch import mapping, native, pyst2, recordings
 from dialer.switch.backoff import Backoff
 from dialer.switch.link import Answer, Link
+from dialer.switch.monitor_legs import MonitorLegs, leg_of_monitor
 from dialer.switch.port import HandOver, ServerStatus
 from dialer.switch.tracker import Tracker
 
@@ -40,7 +55,7 @@ EVENT_CLASSES = "call,user"
 EVENTS_REST_S = 0.02
 #: Of answers to actions only refusals mean anything, and nobody waits for those.
 ACTIONS_REST_S = 0.1
-#: How long an agent's phone may ring; the engine gives up a little later.
+#: How long an agent's or a supervisor's phone may ring; the engine gives up a little later.
 AGENT_RING_S = 25.0
 #: A connection that held this long was a good one: the next failure is the first.
 _GOOD_AFTER_S = 30.0
@@ -78,6 +93,7 @@ class AsteriskServer:
         self._now = now
         self._trunks = {trunk.name: trunk for trunk in server.trunks}
         self._tracker = Tracker(self.name)
+        self._monitors = MonitorLegs()
         self._backoff = Backoff(shortest_s=ami.reconnect_min_s, longest_s=ami.reconnect_max_s, random=random)
         # Legs of agents must not be mistaken for those of an earlier process of ours.
         self._run_id = f"{random.getrandbits(48):012x}"
@@ -206,7 +222,8 @@ class AsteriskServer:
                 rows = [row for row in answer.events if row.event == "CoreShowChannel"]
                 self._connected, self._problem = True, ""
                 _log.info("asterisk_connected", server=self.name, version=self._version, channels=len(rows))
-                self._emit(self._tracker.snapshot(rows, self._now()))
+                missed = self._monitors.snapshot(rows, self._now())
+                self._emit([*self._tracker.snapshot(rows, self._now()), *missed])
             if not found.done():
                 found.set_result(answer)
 
@@ -282,7 +299,7 @@ class AsteriskServer:
         leg = mapping.agent_leg_id(command.agent, self._run_id, self._agent_legs)
         try:
             action = actions.originate(
-                self._server.agent_dial.replace("{phone}", command.phone),
+                mapping.dial_phone(self._server.agent_dial, command.phone),
                 context=mapping.CONTEXT_AGENT,
                 exten=command.agent,
                 channel_id=leg,
@@ -297,10 +314,71 @@ class AsteriskServer:
             self._tracker.agent_called(command.agent, leg)
         return handed
 
+    def call_monitor(self, command: CallMonitor) -> None:
+        """Call a supervisor's phone and let it hear an agent's leg."""
+        spied = self._tracker.leg_of(command.agent)
+        link = self._actions
+        if spied is None or not self._connected or link is None or not link.ready:
+            self._monitor_gone(command, "the agent's phone is gone" if spied is None else "the server is not connected")
+            return
+
+        def answered(answer: Answer) -> None:
+            if answer.message is not None and not answer.ok:
+                said = answer.message.get("Message", "refused")
+                self._emit(self._monitors.refused(command.monitor, said, self._now()))
+
+        leg = leg_of_monitor(command.monitor)
+        try:
+            action = actions.originate(
+                mapping.dial_phone(self._server.agent_dial, command.extension),
+                context=mapping.CONTEXT_MONITOR,
+                exten=MonitorMode.LISTEN,
+                channel_id=leg,
+                timeout_s=AGENT_RING_S,
+                variables={mapping.SPIED_VARIABLE: spied},
+            )
+            link.send(action, leg, answered)
+        except LocalProtocolError as error:
+            self._monitor_gone(command, f"cannot be dialed: {error}")
+            return
+        self._monitors.called(command.monitor)
+
+    def _monitor_gone(self, command: CallMonitor, reason: str) -> None:
+        self._deliver([MonitorPhoneGone(at=self._now(), monitor=command.monitor, reason=reason)])
+
+    def change_monitor(self, command: ChangeMonitor) -> None:
+        """Send a supervisor through the dialplan once more, to another extension or for another agent."""
+        leg, spied = leg_of_monitor(command.monitor), self._tracker.leg_of(command.agent)
+        if spied is None:
+            return  # what becomes of the agent's leg ends the session
+        # In this order: one connection carries them.
+        self._send(actions.setvar(leg, mapping.SPIED_VARIABLE, spied))
+        self._send(actions.setvar(leg, mapping.ROOM_VARIABLE, command.agent))
+        self._send(actions.redirect(leg, context=mapping.CONTEXT_MONITOR, exten=command.mode))
+
+    def hang_up_monitor(self, command: HangUpMonitor) -> None:
+        """End a supervisor's leg."""
+        self._monitors.hang_up_asked(command.monitor)
+        self._send(actions.hangup(leg_of_monitor(command.monitor)))
+
     def hang_up(self, command: HangUp) -> None:
         """Ask for the end of a customer's channel."""
         self._tracker.hang_up_asked(command.call)
         self._send(actions.hangup(command.call))
+
+    def follow(self, command: FollowCall) -> None:
+        """Follow a channel that another process began."""
+        self._tracker.follow(command.call)
+        link = self._actions
+        if link is None or not link.ready:
+            return  # the list of channels that comes with the connection will tell
+
+        def answered(answer: Answer) -> None:
+            if answer.message is not None and not answer.ok:
+                self._emit(self._tracker.not_there(command.call, self._now()))
+
+        # It says whose it is by now, and is refused where there is no such channel.
+        link.send(actions.setvar(command.call, mapping.NODE_VARIABLE, self._run_id), None, answered)
 
     def hang_up_agent(self, command: HangUpAgent) -> None:
         """End an agent's leg, where there is one."""
@@ -380,7 +458,7 @@ class AsteriskServer:
         try:
             link.send(action, uniqueid, answered)
         except LocalProtocolError as error:
-            _log.error("originate_not_sent", server=self.name, reason=str(error))
+            _log.error("originate_not_sent", server=self.name, call=uniqueid, reason=str(error))
             return HandOver.NOT_CONNECTED
         return HandOver.HANDED_OVER
 
@@ -398,14 +476,15 @@ class AsteriskServer:
     def _on_event(self, message: Message) -> None:
         # Before the list of channels has come there is nothing to compare with: it will hold what these events say.
         if self._connected:
-            self._emit(self._tracker.handle(message, self._now()))
+            now = self._now()
+            self._emit(self._tracker.handle(message, now) + self._monitors.handle(message, now))
 
     def _wake(self) -> None:
         self._timer = None
         self._emit(self._tracker.handle_timer(self._now()))
 
     def _emit(self, events: list[SwitchEvent]) -> None:
-        for uniqueid in self._tracker.take_hang_ups():
+        for uniqueid in [*self._tracker.take_hang_ups(), *self._monitors.take_hang_ups()]:
             self._send(actions.hangup(uniqueid))
         if events:
             self._deliver(events)

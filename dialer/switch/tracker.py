@@ -108,6 +108,20 @@ class Tracker:
             leg.asked = True
             leg.by = leg.by or HungUpBy.DIALER
 
+    def follow(self, call: CallId) -> None:
+        """Another process began this call; from now on its channel is heard of."""
+        # Whatever it has come to before is known where it was taken over from: only its end is news.
+        self._legs.setdefault(call, _Leg(uniqueid=call, agent=None, exists=True, answered=True))
+
+    def not_there(self, call: CallId, now: float) -> list[SwitchEvent]:
+        """A call that we began to follow has no channel; one that comes to be all the same is hung up."""
+        leg = self._legs.get(call)
+        if leg is None:
+            return []
+        self._gone[call] = now + GHOST_S
+        leg.hung, leg.by = True, leg.by or HungUpBy.NETWORK
+        return self._finish(leg, now)
+
     def refused(self, uniqueid: str, reason: str, now: float) -> list[SwitchEvent]:
         """Asterisk answered an originate with an error: there will be no channel and no further word."""
         leg = self._legs.get(uniqueid)

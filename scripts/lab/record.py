@@ -15,7 +15,7 @@ from . import plan
 from .ami import Ami, Message
 from .install import Say
 from .layout import LabError, Layout
-from .plan import Kind, Persona
+from .plan import PERSONAS, Kind, Persona
 from .servers import secret, status
 
 #: Extensions of the callees with audio.
@@ -115,14 +115,28 @@ class Session:
 
     def hang_up_phone(self, phone: str, *, nth: int = -1) -> None:
         """The agent puts the receiver down: the latest call that the phone has taken is ended by the phone's side."""
+        self.lay_down(self.far_end(phone, nth=nth))
+
+    def lay_down(self, channel: str) -> None:
+        """Whoever is at this far end ends the call."""
+        self._phones.action("Hangup", Channel=channel, Cause=16)
+
+    def far_end(self, exten: str, *, nth: int = -1) -> str:
+        """The latest channel of a phone, or of a callee by its extension, at its own side of the line."""
         since = len(self._phones.seen)
         self._phones.send("CoreShowChannels")
         self._phones.event("CoreShowChannelsComplete", since=since)
-        legs = [it for it in self._phones.seen[since:] if it.get("Event") == "CoreShowChannel" and it["Exten"] == phone]
+        legs = [it for it in self._phones.seen[since:] if it.get("Event") == "CoreShowChannel" and it["Exten"] == exten]
         if not legs:
-            raise LabError(f"the phone {phone} has no call")
-        latest = sorted(legs, key=lambda leg: float(leg["Uniqueid"].rpartition("-")[2]))[nth]
-        self._phones.action("Hangup", Channel=latest["Channel"], Cause=16)
+            raise LabError(f"the phone {exten} has no call")
+        return str(sorted(legs, key=lambda leg: float(leg["Uniqueid"].rpartition("-")[2]))[nth]["Channel"])
+
+    def speak(self, channel: str, *, quiet: bool = False) -> None:
+        """Whoever is at this far end speaks for some eight seconds, or says nothing any more."""
+        exten = "listen" if quiet else f"persona-{PERSONAS.index(Persona.MACHINE)}"
+        answer = self._phones.action("Redirect", Channel=channel, Context="callee", Exten=exten, Priority=1)
+        if answer["Response"] != "Success":
+            raise LabError(f"{channel} cannot speak: {answer.get('Message', '')}")
 
 
 def _connect(session: Session) -> None:

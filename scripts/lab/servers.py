@@ -331,6 +331,7 @@ def describe(layout: Layout) -> dict[str, Any]:
             "cadencia-connect",
             "cadencia-message",
             "cadencia-goodbye",
+            "cadencia-monitor",
         ],
         "voice_ami": {
             "host": HOST,

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dialer.core.ids import CampaignId
+from dialer.core.contact import Contact
+from dialer.core.ids import CampaignId, ContactId, Phone
 from dialer.queues.connection import AsyncRedis
 from dialer.queues.embedded import EmbeddedServer
 from dialer.queues.port import LiveState, MarkLive, Offered, Queues, Record, Release, Reservation
@@ -158,6 +159,52 @@ async def test_lists_of_all_kinds_are_rebuilt(world: World) -> None:
     ]
     await queues.rebuild(Pages(Record(do_not_call=lists), Record(contacts=contacts)))
     assert [permit.contact for permit in (await reserve(queues, 5)).granted.permits] == ["c4"]
+
+
+async def test_whole_lists_are_rebuilt_and_nobody_beside_them(world: World) -> None:
+    """As they come by the million: more numbers than fit one run, of many shards, and twice."""
+    queues = await world.node("n1")
+    step = 37
+    listed = [f"+34{600_000_000 + step * n}" for n in range(6_000)]
+    on, beside = [], []
+    for n in range(0, 6_000, 200):
+        on.append(Contact(campaign=WINTER, id=ContactId(f"on{n}"), phones=(Phone(listed[n]),)))
+        near = Phone(f"+34{600_000_001 + step * n}")
+        beside.append(Contact(campaign=WINTER, id=ContactId(f"beside{n}"), phones=(near,)))
+    pages = [
+        Record(
+            listed=[("*", ",".join(listed[5_000:])), ("winter", ",".join(listed[:5_000])), ("account:D", listed[0])]
+        ),
+        Record(contacts=[(one, 0, None) for one in beside]),
+    ]
+    await queues.rebuild(Pages(*pages))
+    await queues.rebuild(Pages(*pages))
+    assert set(await queues.offer(on)) == {Offered.DO_NOT_CALL}
+    granted = (await reserve(queues, 100)).granted.permits
+    assert {permit.contact for permit in granted} == {one.id for one in beside}
+    if isinstance(world, RedisWorld):
+        counts = await world.client.hgetall("cadencia:dnc-counts")
+        assert {scope: int(n) for scope, n in counts.items()} == {b"*": 1_000, b"winter": 5_000, b"account:": 1}
+
+
+async def test_a_number_that_is_listed_for_good_takes_out_who_waits_and_expires_no_more(world: World) -> None:
+    queues = await world.node("n1")
+    await queues.offer([contact(1), contact(2), contact(3)])
+    await world.push("dnc", entry(phone(2), expires="2027-01-15T08:00:30Z"))  # half a minute after NOW
+    await queues.drain()
+    await queues.rebuild(Pages(Record(listed=[("*", f"{phone(1)},{phone(2)}")])))
+    assert [permit.contact for permit in (await reserve(queues, 5)).granted.permits] == ["c3"]
+    assert await queues.offer([contact(2)]) == [Offered.DO_NOT_CALL]
+    assert not (await reserve(queues, 5, now=NOW + 31)).granted.permits
+    assert await queues.offer([contact(2)]) == [Offered.DO_NOT_CALL]
+
+
+async def test_what_is_no_number_in_a_list_stops_no_rebuild(world: World) -> None:
+    """Somebody wrote it into the table by hand."""
+    queues = await world.node("n1")
+    pages = [Record(listed=[("*", f"{phone(1)},600 000 002,+,{phone(3)}")])]
+    await queues.rebuild(Pages(*pages, Record(contacts=[(contact(n), 0, None) for n in (1, 2, 3)])))
+    assert [permit.contact for permit in (await reserve(queues, 5)).granted.permits] == ["c2"]
 
 
 def test_the_record_tells_where_an_entry_comes_from_and_who_said_it() -> None:

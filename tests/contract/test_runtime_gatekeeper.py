@@ -140,6 +140,18 @@ async def test_permits_come_on_request_and_calls_have_unique_ids_of_one_length(f
     assert all(call.startswith("n1-beef0001-") for call in calls)
 
 
+async def test_a_node_that_stood_still_does_not_dial_before_it_has_said_that_it_lives(floor: RuntimeFloor) -> None:
+    await ready(floor)
+    weather(floor).refuse_heartbeat += [QueueError("no redis")] * 10_000
+    floor.gatekeeper._beat_at = -1_000.0
+    beats = weather(floor).beats
+    floor.work("anna", "ben")
+    await eventually(lambda: weather(floor).beats > beats + 10)
+    assert dialed(floor) == []
+    weather(floor).refuse_heartbeat.clear()
+    await eventually(lambda: len(dialed(floor)) == 2)
+
+
 async def test_originates_are_handed_over_while_the_gate_is_held(floor: RuntimeFloor) -> None:
     await ready(floor)
     held: list[bool] = []

@@ -149,6 +149,28 @@ async def test_a_call_is_withdrawn_while_it_rings(driver: str) -> None:
         await rig.wait(CallRinging, "n-2")
 
 
+async def test_a_call_that_another_process_began_is_followed_to_its_end(driver: str) -> None:
+    async with exchange_of() as exchange, running(settings_for(driver, exchange.port)) as one:
+        await one.wait(ServerConnected)
+        async with running(settings_for(driver, exchange.port)) as other:
+            await other.wait(ServerConnected)
+            one.originate("n-1", PHONE)
+            await one.wait(CallAnswered, "n-1")
+            other.follow("n-1")
+            exchange.hang_up_customer("n-1")
+            await other.wait(CallHungUp, "n-1")
+            await one.wait(CallHungUp, "n-1")
+
+
+async def test_a_call_that_is_over_when_it_is_to_be_followed_is_told_as_ended(driver: str) -> None:
+    async with exchange_of() as exchange, running(settings_for(driver, exchange.port)) as rig:
+        await rig.wait(ServerConnected)
+        rig.follow("gone-1")
+        rig.hang_up("gone-1")
+        end = await rig.wait(CallHungUp, "gone-1")
+        assert end.by is HungUpBy.DIALER
+
+
 async def test_a_call_is_withdrawn_before_its_channel_exists(driver: str) -> None:
     async with exchange_of(ring_s=60.0) as exchange, running(settings_for(driver, exchange.port)) as rig:
         await rig.wait(ServerConnected)

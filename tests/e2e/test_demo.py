@@ -63,7 +63,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Joined]:
 
 
 def test_demo_json_is_for_its_owner_only_and_names_everything(demo: Joined) -> None:
-    named = {"redis_url", "api_url", "api_key", "metrics_url", "campaign", "console_url", "console_key"}
+    named = {"redis_url", "api_url", "api_key", "metrics_url", "campaign", "console_url", "console_key", "agent_key"}
     assert named <= set(demo.details)
     assert (demo.directory / "demo.json").stat().st_mode & 0o077 == 0
     assert demo.details["redis_url"].startswith("redis://")

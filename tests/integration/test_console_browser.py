@@ -67,8 +67,8 @@ async def test_a_supervisor_watches_and_orders(screen: Screen) -> None:
     await screen.tick()
     await expect(page.get_by_role("heading", name="autumn")).to_be_visible()
 
-    await page.locator("#campaign-winter").get_by_role("button", name="Start").click()
-    await page.wait_for_function("!document.querySelector('#campaign-winter [data-order$=start]')?.disabled")
+    async with page.expect_response("**/campaigns/winter/start"):
+        await page.locator("#campaign-winter").get_by_role("button", name="Start").click()
     ordered = [event for event in screen.visitor.node.control.events if isinstance(event, CampaignOrdered)]
     assert [(event.campaign, event.state) for event in ordered] == [("winter", CampaignState.RUNNING)]
 

@@ -136,7 +136,9 @@ async def test_a_report_is_a_table_bars_and_a_file(tmp_path: Path, sqlite_url: s
         assert file.headers["content-disposition"] == 'attachment; filename="report-campaign-outcome.csv"'
         rows = list(csv.DictReader(io.StringIO(file.text.lstrip("\ufeff"))))
         assert {row["outcome"]: row["attempts"] for row in rows} == {"busy": "1", "connected": "2", "no_answer": "1"}
-        none = await http.get("/console/reports", params={"by": "outcome", "since": "2001-01-01", "until": "2001-01-02"})
+        none = await http.get(
+            "/console/reports", params={"by": "outcome", "since": "2001-01-01", "until": "2001-01-02"}
+        )
         assert "No calls ended" in none.text
 
 

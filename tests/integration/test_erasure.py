@@ -26,6 +26,7 @@ from dialer.storage.evidence import EvidenceFilter, EvidenceStore
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
 from dialer.storage.refusal_writer import RefusalWriter
 from dialer.storage.suppressions import SuppressionStore
+from tests.personal_data import PERSONAL, Says, textual
 from tests.record_values import CAMPAIGN, Stream, attempt, contact
 
 KEY = "k" * 32
@@ -37,7 +38,8 @@ ANAS_OTHER = Phone("+34910000001")
 async def fill(database: Database, number: int, *phones: Phone, written: str, id: str | None = None) -> None:
     """A person in every table that may know one, the number written as people do where it is free text."""
     name = id or f"crm-{number}"
-    made = contact(number, id=ContactId(name), phones=phones, fields={"account": f"D-{number}"})
+    said = {"id": ContactId(name), "name": f"Person {name}", "consent": {"text": f"{name} agreed"}}
+    made = contact(number, **said, phones=phones, fields={"account": f"D-{number}", "note": f"of {name}"})
     await Contacts(database).upsert([made], NOW)
     calls = [
         attempt(1_000 * number + place, contact=ContactId(name), phone=phone) for place, phone in enumerate(phones)
@@ -45,20 +47,20 @@ async def fill(database: Database, number: int, *phones: Phone, written: str, id
     await Attempts(database).record([(one, None) for one in calls])
     at = {"at": NOW}
     updated = {"created_at": NOW, "updated_at": NOW}
-    waiting = {"state": "pending", "attempts": 0, "next_at": NOW, "last_error": ""}
+    waiting = {"state": "pending", "attempts": 0, "next_at": NOW, "last_error": f"refused: {name}"}
     rows: list[tuple[Any, dict[str, Any]]] = [
         (tables.dispositions, {"call": calls[0].call, "code": "SALE", "notes": f"asked for {name}", **at}),
         (tables.dispositions, {"call": f"x{number}", "code": "SALE", "notes": f"gave {phones[0]} instead", **at}),
-        (tables.removals, {"campaign": "*", "kind": "phone", "subject": phones[0], "reason": "", **at}),
+        (tables.removals, {"campaign": "*", "kind": "phone", "subject": phones[0], "reason": f"{name} moved", **at}),
         (tables.removals, {"campaign": CAMPAIGN, "kind": "contact", "subject": name, "reason": "paid", **at}),
         (
             tables.do_not_call,
-            {"scope": "account:D", "phone": phones[0], "reason": "", "source": "", "position": "", **at},
+            {"scope": "account:D", "phone": phones[0], "reason": name, "source": "", "position": "", **at},
         ),
-        (tables.rejected_rows, {"list": "l1", "row": number, "code": "c", "message": "m", "raw": f"{name};{written}"}),
+        (tables.rejected_rows, {"list": "l1", "row": number, "code": "c", "message": name, "raw": f"{name};{written}"}),
         (
             tables.list_warnings,
-            {"list": "l1", "contact": name, "phone": phones[0], "kind": "stale_number", "message": "old"},
+            {"list": "l1", "contact": name, "phone": phones[0], "kind": "stale_number", "message": name},
         ),
         (tables.set_aside, {"stream": "dnc", "entry": f"{number}-0", "reason": "r", "data": written, **at}),
         (tables.audit, {"who": "w", "what": "x", "details": {"phone": phones[0]}, **at}),
@@ -69,6 +71,7 @@ async def fill(database: Database, number: int, *phones: Phone, written: str, id
                 "url": "https://crm.example",
                 "type": "call.ended",
                 "payload": json.dumps({"phone": phones[0], "contact": name}),
+                "subject": f"{CAMPAIGN}/{name}",
                 **waiting,
                 **updated,
             },
@@ -91,12 +94,30 @@ async def fill(database: Database, number: int, *phones: Phone, written: str, id
             {
                 "source": "s",
                 "contact": name,
-                "digest": "",
+                "digest": f"of {name}",
                 "round": 1,
                 "missing": 0,
                 "state": "taken",
                 "updated_at": NOW,
             },
+        ),
+        (
+            tables.calls_elsewhere,
+            {
+                "id": f"e{number}",
+                "campaign": CAMPAIGN,
+                "phone": phones[0],
+                "started_at": NOW,
+                "ended_at": NOW,
+                "outcome": "busy",
+                "inbound": False,
+                "refused": False,
+                "fields": {"person": name},
+            },
+        ),
+        (
+            tables.promises,
+            {"campaign": CAMPAIGN, "contact": name, "fallback_at": NOW, "until_at": NOW, "made_at": NOW, **at},
         ),
         (
             tables.action_firings,
@@ -105,10 +126,10 @@ async def fill(database: Database, number: int, *phones: Phone, written: str, id
                 "campaign": CAMPAIGN,
                 "contact": name,
                 "action": "a",
-                "why": "w",
-                "details": {},
+                "why": name,
+                "details": {"contact": name},
                 "state": "done",
-                "problem": "",
+                "problem": name,
                 **at,
             },
         ),
@@ -159,6 +180,18 @@ def mentions(found: dict[str, list[str]], *texts: str) -> list[tuple[str, str]]:
     ]
 
 
+async def telling(database: Database, *texts: str) -> dict[str, set[str]]:
+    """The columns, by table, in which one of these stands."""
+    found: dict[str, set[str]] = {}
+    async with database.read() as connection:
+        for table in tables.metadata.sorted_tables:
+            for row in (await connection.execute(select(table))).mappings():
+                told = {name for name, value in row.items() if mentions({name: [repr(value)]}, *texts)}
+                if told:
+                    found.setdefault(table.name, set()).update(told)
+    return found
+
+
 async def erase(database: Database, *phones: Phone, all_numbers: bool = False) -> Erased:
     erasure = Erasure(database, KEY)
     return await erasure.erase(await erasure.find(phones, all_numbers=all_numbers), at=NOW, who="dpo")
@@ -182,6 +215,23 @@ async def test_who_is_erased_stands_nowhere_and_the_others_everywhere(database: 
     [note] = [link async for link in EvidenceStore(database).find(EvidenceFilter(kind=EvidenceKind.ERASURE))]
     facts = json.loads(note.facts)
     assert (facts["who"], facts["records"], facts["rows"]["attempts"]) == ("dpo", 2, 2)
+
+
+def test_every_column_that_can_hold_text_says_of_whom() -> None:
+    """Whoever adds a column says whether it tells of the people who are called, and lets the erasure know."""
+    assert {table: set(columns) for table, columns in PERSONAL.items()} == textual()
+
+
+async def test_every_column_about_a_person_is_emptied_of_them(database: Database) -> None:
+    about_people = {
+        table: wanted
+        for table, columns in PERSONAL.items()
+        if (wanted := {name for name, says in columns.items() if says is Says.PERSON})
+    }
+    await fill(database, 1, ANA, written=f"crm-1 {ANA}")
+    assert await telling(database, "600000001", "crm-1") == about_people, "the test plants something everywhere"
+    await erase(database, ANA)
+    assert await telling(database, "600000001", "crm-1") == {}
 
 
 async def test_repeated_it_changes_nothing(database: Database) -> None:

@@ -12,10 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dialer.cli.application import app
+from dialer.core.audit_note import AuditQuery
 from dialer.runtime.api_ports import StoredKeys
 from dialer.runtime.clock import Clock
 from dialer.storage import schema
-from dialer.storage.audit import Audit
+from dialer.storage.audit_log import AuditLog
 from dialer.storage.database import Database
 from dialer.storage.keys import Keys
 
@@ -61,8 +62,9 @@ def test_a_key_opens_the_api_until_it_is_revoked(config: Path) -> None:
     again = run(config, "revoke", listed[0]["id"])
     assert again.exit_code == 1
     assert "still good" in again.output
-    deeds = on_database(config, lambda database: Audit(database).page())
-    assert [entry.what for entry in deeds.items] == ["key.revoked", "key.created"]
+    deeds = on_database(config, lambda database: AuditLog(database).page(AuditQuery(), None, 10))
+    assert [deed.note.action for deed in deeds] == ["key.revoked", "key.created"]
+    assert {deed.note.object for deed in deeds} == {f"key:{listed[0]['id']}"}
     assert secret not in repr(deeds)
 
 

@@ -106,6 +106,17 @@ async def test_whom_the_gate_passed_over_is_not_in_the_batch(world: RedisWorld) 
     assert [purge.call for purge in await node.drain()] == [permits[1].call]
 
 
+async def test_nodes_whose_clocks_are_apart_let_each_other_live(world: RedisWorld) -> None:
+    one, two = await world.node("n1"), await world.node("n2")
+    await one.offer([contact(1)])
+    assert granted(await Caller(one)(1)) == ["c1"]
+    await one.heartbeat(await one.shared_now(NOW), 5.0)
+    of_two = await two.shared_now(NOW + 3_600)
+    assert of_two == pytest.approx(await one.shared_now(NOW), abs=2.0)
+    assert await two.recover(of_two) == []
+    assert len(await two.recover(of_two + 10)) == 1
+
+
 async def test_a_batch_outlives_its_node(world: RedisWorld) -> None:
     one, two = await world.node("n1"), await world.node("n2")
     await one.offer([contact(n) for n in range(3)])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
+from redis import exceptions
 
 from dialer.core.ids import NodeName
 from dialer.errors import ConfigError, GateNotReady, QueueError
@@ -231,5 +233,103 @@ async def test_data_of_another_version_is_refused_and_says_what_to_do(own_valkey
     assert not refused.value.retryable
     await client.flushdb()
     assert not await node.prepare(), "an empty one is loaded from the record"
+    await client.aclose()
+    await node.close()
+
+
+async def test_a_redis_that_was_set_back_forgets_calls_that_have_ended(own_valkey: EmbeddedServer) -> None:
+    """It comes back as it was while a call was under way that has ended since: nobody else would ever end it."""
+    node = await opened(own_valkey)
+    await node.offer([contact(1), contact(2)])
+    first, second = (await Caller(node)(2)).granted.permits
+    await node.write([MarkLive(call=first.call, state=LiveState.DIALING, at=NOW)])
+    client = connect(own_valkey.url)
+    old: Any = {key: await client.dump(key) for key in await client.keys("cadencia:*")}
+    await node.write([finish(first, retry_at=NOW + 1), finish(second)])
+    assert await client.hlen("cadencia:live") == 0
+    await client.flushall()
+    for key, dumped in old.items():
+        await client.restore(key, 0, dumped)
+    await client.hset("cadencia:gate", "generation", "")
+    assert not await node.prepare()
+    record = Record(contacts=[(contact(1), 1, NOW + 1)], finished=[(WINTER, contact(2).id)])
+    await node.rebuild(Pages(record))
+    depth = await node.depth(WINTER)
+    assert (depth.live, depth.ready + depth.later) == (0, 1)
+    assert await client.hlen("cadencia:live:batches") == 0
+    assert granted(await Caller(node, "again")(now=NOW + 2)) == ["c1"]
+    await client.aclose()
+    await node.close()
+
+
+async def test_another_node_of_a_redis_that_was_set_back_loads_the_record_too(own_valkey: EmbeddedServer) -> None:
+    one, two = await opened(own_valkey, "n1"), await opened(own_valkey, "n2")
+    await one.offer([contact(1), contact(2)])
+    (permit,) = (await Caller(two, "two")(1)).granted.permits
+    client = connect(own_valkey.url)
+    old: Any = {key: await client.dump(key) for key in await client.keys("cadencia:*")}
+    await two.write([finish(permit)])
+    await client.flushall()
+    for key, dumped in old.items():
+        await client.restore(key, 0, dumped)
+    await one.rebuild(Pages(Record(finished=[(WINTER, permit.contact)])))
+    assert not await two.prepare(), "it remembers a call of ours that is over"
+    await two.rebuild(Pages(Record(finished=[(WINTER, permit.contact)])))
+    assert (await two.depth(WINTER)).live == 0
+    assert await two.prepare()
+    await client.aclose()
+    for closing in (one, two):
+        await closing.close()
+
+
+async def test_calls_whose_taking_over_was_not_heard_of_are_taken_over_again(own_valkey: EmbeddedServer) -> None:
+    one, two = await opened(own_valkey, "n1"), await opened(own_valkey, "n2")
+    await one.offer([contact(1), contact(2)])
+    (lost,) = (await Caller(one, "n1-a")(1)).granted.permits
+    (own,) = (await Caller(two, "n2-a")(1)).granted.permits
+    run = two._run
+
+    async def deaf(script: str, *args: object) -> object:
+        answer = await run(script, *args)
+        if script == "recover":
+            raise QueueError("the answer never came")
+        return answer
+
+    two._run = deaf  # type: ignore[method-assign]
+    with pytest.raises(QueueError):
+        await two.recover(NOW + 60)
+    two._run = run  # type: ignore[method-assign]
+    assert [call.call for call in await two.recover(NOW + 61)] == [lost.call]
+    assert await two.recover(NOW + 62) == []
+    await two.write([finish(own)])
+    for closing in (one, two):
+        await closing.close()
+
+
+async def test_an_end_that_was_written_and_not_heard_before_redis_died_is_told_once(own_valkey: EmbeddedServer) -> None:
+    node = await opened(own_valkey)
+    await node.offer([contact(1), contact(2)])
+    first, second = (await Caller(node)(2)).granted.permits
+    await node.write([MarkLive(call=first.call, state=LiveState.DIALING, at=NOW)])
+    run_all = node._writes.run_all
+
+    async def deaf(commands: object) -> object:
+        await run_all(commands)  # type: ignore[arg-type]
+        raise exceptions.ConnectionError("the answer never came")
+
+    node._writes.run_all = deaf  # type: ignore[method-assign, assignment]
+    with pytest.raises(QueueError):
+        await node.write([finish(first)])
+    node._writes.run_all = run_all  # type: ignore[method-assign]
+    own_valkey.kill()
+    own_valkey.start()
+    assert await node.prepare()
+    assert (await node.depth(WINTER)).live == 1
+    with pytest.raises(QueueError, match="out of reach"):  # by the connection that died
+        await node.write([finish(first), finish(second)])
+    await node.write([finish(first), finish(second)])
+    client = connect(own_valkey.url)
+    assert await client.xlen("cadencia:attempts") == 2
+    assert await client.hlen("cadencia:live") == 0
     await client.aclose()
     await node.close()

@@ -134,6 +134,42 @@ async def test_message_that_kills_its_readers_is_kept_aside(valkey: AsyncRedis) 
     assert "too often" in (await reports(valkey))[0]["reason"]
 
 
+async def test_messages_do_not_wear_out_while_the_database_is_away(valkey: AsyncRedis) -> None:
+    await valkey.xadd("t:contacts", {"data": "one"})
+    tries: list[int] = []
+
+    async def away(messages: Sequence[Message]) -> None:
+        tries.extend(message.deliveries for message in messages)
+        if len(tries) < 20:
+            raise StorageError("out of reach")
+
+    for n in range(20):  # each time as another process would, in turn
+        work = reader(valkey, f"r{n // 10}", claim_after_s=0.0)
+        if n < 19:
+            with pytest.raises(StorageError):
+                await work.step(away, timeout_s=0.01)
+        else:
+            assert await work.step(away, timeout_s=0.01) == 1
+    assert max(tries) <= 2
+    assert await reports(valkey) == []
+
+
+async def test_a_message_that_the_database_refuses_each_time_is_kept_aside(valkey: AsyncRedis) -> None:
+    await valkey.xadd("t:contacts", {"data": "one"})
+
+    class Refused(StorageError):
+        about_input = True
+
+    async def refuse(messages: Sequence[Message]) -> None:
+        raise Refused("no such value")
+
+    for _ in range(5):
+        with pytest.raises(Refused):
+            await reader(valkey).step(refuse, timeout_s=0.01)
+    assert await reader(valkey).step(refuse, timeout_s=0.01) == 1
+    assert len(await reports(valkey)) == 1
+
+
 async def test_emptied_server_is_survived(filled: AsyncRedis) -> None:
     seen: list[bytes] = []
 

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,33 @@ async def test_locked_by_another_process(sqlite_url: str, request: pytest.Fixtur
             await Contacts(database).upsert([contact(1)], at=1.0)
         assert caught.value.retryable
     assert await Contacts(database).upsert([contact(1)], at=1.0) == 1
+    await database.close()
+
+
+async def test_a_file_that_another_process_is_making_is_waited_for(sqlite_url: str) -> None:
+    """Two nodes that are started at once: SQLite would refuse the later one at once, whatever its patience."""
+    database = Database(sqlite_url)
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN IMMEDIATE")
+        starting = asyncio.ensure_future(database.ping())
+        # It has asked in vain: whatever comes first, its first refusal or its end, is due long before this.
+        await asyncio.wait([starting], timeout=0.3)
+        assert not starting.done()
+        other.execute("COMMIT")
+        await starting
+    await database.close()
+
+
+async def test_a_file_that_another_process_keeps_is_not_waited_for_for_ever(sqlite_url: str) -> None:
+    database = Database(sqlite_url, busy_timeout_s=0.05)
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="another process holds it") as caught:
+            await database.ping()
+        assert caught.value.retryable
+    await database.ping()
     await database.close()
 
 

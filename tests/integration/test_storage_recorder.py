@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
+from collections import Counter
 
 import pytest
 
@@ -128,7 +130,8 @@ async def test_record_holds_everything_once(database: Database) -> None:
         ("winter", "crm-3"),
         ("winter", "crm-99"),
     ]
-    assert len([each for page in pages for each in page.do_not_call]) == 12
+    listed = {(scope, phone) for page in pages for scope, phones in page.listed for phone in phones.split(",")}
+    assert listed == {("*", f"+3460000{i:04d}") for i in range(12)}
     assert pages[-1].counts == {
         "removed": 4,
         "do_not_call": 12,
@@ -139,8 +142,32 @@ async def test_record_holds_everything_once(database: Database) -> None:
     }
     # What forbids comes before what asks.
     first_contact = next(i for i, page in enumerate(pages) if page.contacts)
-    assert not any(page.removed or page.do_not_call or page.attempts_made for page in pages[first_contact:])
+    assert not any(page.removed or page.listed or page.attempts_made for page in pages[first_contact:])
     assert max(len(page.contacts) + len(page.finished) for page in pages) <= 5
+
+
+async def test_every_entry_that_holds_is_on_one_page_whatever_its_kind(database: Database) -> None:
+    """Numbers for good by their scope, the others one by one; none of those that are over or were taken off."""
+    generator = random.Random(7)
+    kinds = itertools.product(["*", "summer", "winter", "account:D-1"], [None, 50.0, 500.0], [True, False], ["", "*"])
+    entries = [
+        DoNotCall(scope=scope, phone=Phone(f"+346{number:08d}{end}"), at=1.0, expires_at=expires_at, active=active)
+        for scope, expires_at, active, end in kinds
+        for number in generator.sample(range(10**8), 7)
+    ]
+    await DoNotCallList(database).put(entries)
+    pages: list[Record] = [page async for page in RecordPages(database, now=100.0, page=1)]
+    assert len(pages) > 2
+    assert all(len(page.do_not_call) <= 50 for page in pages)
+    found = Counter(
+        [(scope, phone, None) for page in pages for scope, phones in page.listed for phone in phones.split(",")]
+        + [entry for page in pages for entry in page.do_not_call]
+    )
+    holding = [one for one in entries if one.active and one.expires_at != 50.0]
+    assert found == Counter((one.scope, one.phone, one.expires_at) for one in holding)
+    assert pages[-1].counts["do_not_call"] == len(holding)
+    for page in pages:
+        assert not any("*" in phones for _, phones in page.listed)
 
 
 async def test_empty_record_is_one_page_of_counts(database: Database) -> None:

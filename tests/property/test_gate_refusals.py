@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from dialer.core.ids import CallId, CampaignId, ContactId, NodeName, Phone
+from dialer.core.ids import CallId, CampaignId, ContactId, NodeName
 from dialer.core.permit import Permit
 from dialer.errors import GateNotReady
 from dialer.queues.connection import connect
@@ -129,13 +129,20 @@ class GateRefusals(RuleBasedStateMachine):
             and any(self.free(name, number) for number in numbers)
         }
 
+    def listed_by_scope(self) -> dict[str, set[str]]:
+        """Numbers on the lists."""
+        found: dict[str, set[str]] = {}
+        for scope, number in self.listed:
+            found.setdefault(scope, set()).add(number)
+        return found
+
     def record(self) -> list[Record]:
         """As SQL has it."""
         waiting = [(name, id) for name, id in self.known if (name, id) not in self.done]
         return [
             Record(counts={HIGHEST_TOKEN: self.highest_token}),
             Record(removed=sorted(self.removed)),
-            Record(do_not_call=[(scope, Phone(number), None) for scope, number in sorted(self.listed)]),
+            Record(listed=[(scope, ",".join(sorted(own))) for scope, own in sorted(self.listed_by_scope().items())]),
             Record(
                 contacts=[(self.contact(name, id), 0, None) for name, id in waiting],
                 finished=[(CampaignId(name), ContactId(id)) for name, id in sorted(self.done)],

@@ -26,7 +26,7 @@ from dialer.settings import Settings
 from dialer.testing import FakeKeyStore, FakeNode, ManualClock
 
 #: Routes that anybody may ask, on purpose.
-OPEN = {"/healthz", "/readyz", "/api/openapi.json"}
+OPEN = {"/healthz", "/readyz", "/api/openapi.json", "/snippet/cadencia.js", "/snippet/v1/cadencia.js"}
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,11 @@ from dialer.core.notices import (
     CallWasAbandoned,
     CallWasAnswered,
     CallWasDisposed,
+    ContactWasOffered,
+    OfferClosed,
     RecordingChanged,
 )
+from dialer.core.offer import Offer, OfferEnd
 from dialer.core.outcome import Outcome
 from dialer.core.recording import RecordingState
 from dialer.crm.contract import EXAMPLES, MESSAGES, RESULTS
@@ -160,6 +163,9 @@ def told() -> list[results.Result]:
         agent=ANNA, ringing_at=AT - 55, answered_at=AT - 50, connected_at=AT - 49,
     )  # fmt: skip
     purge: Any = {**OF, "ref": REF, "kind": "removal", "reason": "paid"}
+    offer = Offer(
+        campaign=made["campaign"], contact=made["contact"], phone=made["phone"], attempt_number=1, kept_until=AT + 45
+    )
     contact: Any = {"campaign": OF["campaign"], "contact": OF["contact"]}
     return [
         results.notice_result(CallStarted(at=AT, **made, server=ServerName("a"), trunk=None, attempt_number=1)),
@@ -172,6 +178,7 @@ def told() -> list[results.Result]:
         results.notice_result(recorded),
         results.call_ended(attempt),
         results.call_ended(attempt, retry_at=AT + 60),
+        results.agent_message(AT, id="9f", agent=ANNA, text="Well done.", by="user:marta"),
         results.purge_result(ReportPurge(effect="cancelled", **purge), AT),
         results.purge_result(ReportPurge(effect="too_late", **purge), AT),
         results.contact_accepted(AT, **contact, ref=REF),
@@ -185,6 +192,12 @@ def told() -> list[results.Result]:
         ),
         results.callback_accepted(AT, **contact, phone=Phone("+34600111222"), ref=REF),
         results.callback_rejected(AT, campaign="winter", contact=None, reason="x", ref=None),
+        results.callback_due_soon(AT, **contact, due_at=AT + 300, agent=ANNA),
+        results.callback_due_soon(AT, **contact, due_at=AT + 300, agent=None),
+        results.offer_result(ContactWasOffered(at=AT, agent=ANNA, offer=offer, answer_by_at=AT + 30, url="https://x")),
+        results.offer_result(
+            OfferClosed(at=AT, agent=ANNA, end=OfferEnd.REFUSED, reason="hours", retry_at=AT + 60, **made)
+        ),
     ]
 
 

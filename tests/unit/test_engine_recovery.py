@@ -283,11 +283,31 @@ def test_a_call_recovered_after_the_server_told_its_channels_is_ended_in_seconds
     assert h.ended()[OLD].attempt.outcome is Outcome.LOST
 
 
-def test_a_talk_recovered_after_the_server_told_its_channels_ends_too() -> None:
+def test_a_talk_of_a_dead_node_is_followed_and_goes_on() -> None:
     h = started()
-    assert h.of(cmd.HangUp, talking(h))
-    h.advance(90)
+    out = talking(h)
+    assert [c.call for c in h.of(cmd.FollowCall, out)] == [OLD]
+    assert not h.of(cmd.HangUp, out + h.advance(90))
+    h.hang_up(OLD)
     assert h.ended()[OLD].attempt.outcome is Outcome.CONNECTED
+
+
+def test_a_call_of_a_dead_node_is_heard_of_before_its_end_is_asked_for() -> None:
+    h = started()
+    out = recovered(h)
+    assert [type(o) for o in out if isinstance(o, cmd.FollowCall | cmd.HangUp)] == [cmd.FollowCall, cmd.HangUp]
+
+
+def test_nothing_is_on_record_in_a_time_to_come_where_the_other_clock_was_ahead() -> None:
+    h = started()
+    ahead = h.now + 30
+    recovered(h, agent=AgentId("anna"), started_at=ahead, answered_at=ahead + 1, connected_at=ahead + 2)
+    h.advance(1)
+    h.hang_up(OLD)
+    attempt = h.ended()[OLD].attempt
+    assert attempt.answered_at is not None
+    assert attempt.connected_at is not None
+    assert attempt.started_at <= attempt.answered_at <= attempt.connected_at <= attempt.ended_at == h.now
 
 
 def test_a_call_that_may_be_on_any_server_is_ended_on_all() -> None:
@@ -297,6 +317,17 @@ def test_a_call_that_may_be_on_any_server_is_ended_on_all() -> None:
     out = recovered(h, server=None)
     assert {c.server for c in h.of(cmd.HangUp, out)} == {"a", "c"}
     assert h.ended()[OLD].attempt.outcome is Outcome.LOST
+
+
+def test_a_call_that_another_node_had_taken_meanwhile_ends_by_the_new_token() -> None:
+    h = started("anna")
+    (call,) = h.calls()
+    bring(h, call, CallState.CONNECTED)
+    recovered(h, call, fencing_token=77)
+    h.hang_up(call)
+    (finish,) = h.of(cmd.FinishCall)
+    assert finish.fencing_token == 77
+    assert finish.attempt.outcome is Outcome.CONNECTED
 
 
 def test_a_call_is_taken_over_once() -> None:

@@ -415,3 +415,30 @@ def test_a_failed_call_whose_end_is_never_heard_of_is_ended_and_hung_up() -> Non
     assert isinstance(end, CallHungUp)
     assert end.timed_out
     assert tracker.take_hang_ups() == ["c-1"]
+
+
+def test_a_call_taken_over_is_ended_by_its_hangup() -> None:
+    tracker = new_tracker()
+    tracker.follow(CallId("n1-a-1"))
+    (end,) = tracker.handle(message("Hangup", Uniqueid="n1-a-1", Cause="16"), 100.0)
+    assert isinstance(end, CallHungUp)
+    assert end.call == "n1-a-1"
+    assert tracker.handle(message("Hangup", Uniqueid="n1-a-1", Cause="16"), 101.0) == []
+
+
+def test_a_call_taken_over_without_a_channel_has_ended_and_one_that_comes_late_is_hung_up() -> None:
+    tracker = new_tracker()
+    tracker.follow(CallId("n1-a-1"))
+    (end,) = tracker.not_there(CallId("n1-a-1"), 100.0)
+    assert isinstance(end, CallHungUp)
+    assert tracker.not_there(CallId("n1-a-1"), 100.1) == []
+    assert tracker.handle(message("Newchannel", Uniqueid="n1-a-1"), 101.0) == []
+    assert tracker.take_hang_ups() == ["n1-a-1"]
+
+
+def test_following_a_call_of_our_own_changes_nothing() -> None:
+    tracker = new_tracker("n1-a-1")
+    tracker.follow(CallId("n1-a-1"))
+    assert [type(e) for e in tracker.handle(message("Newstate", Uniqueid="n1-a-1", ChannelStateDesc="Up"), 100.0)] == [
+        CallAnswered
+    ]

@@ -45,6 +45,8 @@
     }
   });
 
+  document.querySelector("[data-print]")?.addEventListener("click", () => print());
+
   // ---- moments in the visitor's own zone
   const language = document.documentElement.lang;
   for (const time of document.querySelectorAll("time[data-at]")) {

@@ -2,8 +2,9 @@
 -- Answers {contact, entry of `promised`, ...}.
 
 local campaign = ARGV[1]
-if call('HEXISTS', K.gate, 'generation') == 0 then return not_ready('the record has not been loaded') end
-promote(campaign, ARGV[2])
+local gate = call('HMGET', K.gate, 'generation', 'filter:' .. campaign)
+if not gate[1] then return not_ready('the record has not been loaded') end
+promote(campaign, ARGV[2], gate[2])
 local ids = call('ZRANGEBYSCORE', K.reserved .. campaign, '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])
 local out = {}
 if #ids > 0 then

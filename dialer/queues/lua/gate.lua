@@ -4,13 +4,14 @@
 -- contact is asked for by name (with one call id), that name, and its number where it must be that one.
 -- Answers {more to drain?, turn, ready, later, first token, ids joined by a character that they cannot have, digits by
 -- commas, attempts made before by commas, records, refused, inbox, ledgers joined as the ids or '', effects (see
--- draining.lua), how often numbers were erased, and of a contact asked for by name when to ask again or '', 1 where it was
--- lent for this call, and the time it waited for or ''}.
+-- draining.lua), how often numbers were erased, the campaign's filter or '' (see filter.lua), and of a contact asked for by
+-- name when to ask again or '', 1 where it was lent for this call, and the time it waited for or ''}.
 
 local generation, owner, campaign, now_text = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 keep_ms = tonumber(ARGV[6])
 local put_off_s = tonumber(ARGV[8])
-local gate = call('HMGET', K.gate, 'generation', 'removals', 'dnc', 'fence', 'prefixes', 'suppressions')
+local gate = call('HMGET', K.gate, 'generation', 'removals', 'dnc', 'fence', 'prefixes', 'suppressions',
+  'filter:' .. campaign)
 if not gate[1] then return not_ready('the record has not been loaded') end
 if gate[1] ~= generation then return not_ready('the record was loaded anew') end
 
@@ -22,7 +23,7 @@ local now = tonumber(now_text)
 local over = call('ZRANGEBYSCORE', K.dnc_expiries, '-inf', now_text, 'LIMIT', 0, 100)
 for _, entry in ipairs(over) do dnc_remove(match(entry, '^([^\t]*)\t(%d+%*?)$')) end
 
-promote(campaign, now_text)
+promote(campaign, now_text, gate[7])
 
 local law = ARGV[11] ~= '' and read_law(ARGV[11])
 local ids_out, records_out, numbers_out, made_out, counts, asides = {}, {}, {}, {}, {}, {}
@@ -278,7 +279,10 @@ for why, n in pairs(counts) do
   refused[#refused + 1] = why
   refused[#refused + 1] = n
 end
+local waiting = call('ZCARD', later)
+if gate[7] then waiting = waiting - call('ZCOUNT', later, ASIDE, '+inf') end
 return {
-  more and 1 or 0, turn, call('ZCARD', ready), call('ZCARD', later), token, ids_text, concat(numbers_out, ','), made_text,
-  records_out, refused, inbox(owner, ARGV[5]), ledgers_text, effects, tonumber(gate[6] or 0), named_out,
+  more and 1 or 0, turn, call('ZCARD', ready), waiting, token, ids_text, concat(numbers_out, ','), made_text,
+  records_out, refused, inbox(owner, ARGV[5]), ledgers_text, effects, tonumber(gate[6] or 0), gate[7] or '',
+  named_out,
 }

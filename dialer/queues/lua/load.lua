@@ -1,6 +1,6 @@
 -- Load a page of the record that is no contact to be called: what, campaign or scope, items...
 -- "finished": contact ids; "removed": c<id> or p<digits>; "dnc": pairs of digits and expiry or ''; "numbers", which are listed
--- for good: for each shard its digits, how many, and the members (see lists.lua); "rules": pairs of parts of
+-- for good: MessagePack of the digits of each shard and its members, in turn (see lists.lua); "rules": pairs of parts of
 -- a ledger's key and its rules; "calls", with the present moment for a campaign: how long they are kept at least, then for
 -- each ledger its name (see caps.lua) or digits, and its entries. A ledger has what is in both.
 
@@ -40,18 +40,17 @@ elseif what == 'dnc' then
 elseif what == 'numbers' then
   -- Contacts come last: in a server that was emptied there is nobody yet to be marked, and none of them expires.
   local waiting, expiring = call('HLEN', K.phones) > 0, call('ZCARD', K.dnc_expiries) > 0
-  local i, added = 3, 0
-  while i < #ARGV do
-    local shard, first, last = ARGV[i], i + 2, i + 1 + tonumber(ARGV[i + 1])
-    added = added + call('SADD', K.dnc_set .. campaign .. ':' .. shard, unpack(ARGV, first, last))
+  local packed, added = cmsgpack.unpack(ARGV[3]), 0
+  for i = 1, #packed, 2 do
+    local shard, members = packed[i], packed[i + 1]
+    added = added + call('SADD', K.dnc_set .. campaign .. ':' .. shard, unpack(members))
     if waiting or expiring then
-      for k = first, last do
-        local digits = shard .. format('%05d', ARGV[k])
+      for _, member in ipairs(members) do
+        local digits = shard .. format('%05d', member)
         if waiting then dnc_mark(campaign, digits) end
         if expiring then call('ZREM', K.dnc_expiries, campaign .. '\t' .. digits) end
       end
     end
-    i = last + 1
   end
   if added > 0 then call('HINCRBY', K.dnc_counts, dnc_counted(campaign, ''), added) end
 else

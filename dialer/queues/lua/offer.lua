@@ -67,6 +67,12 @@ local listed = dnc_lists(campaign)
 -- Those that are called with an agent reserved wait for what was promised, see promises.lua.
 local promised = call('EXISTS', K.promised .. campaign) == 1 and call('HMGET', K.promised .. campaign, unpack(ids)) or NONE
 
+-- When a contact was to be called; nil of one that a filter has left out, of which there may be other news now.
+local function waiting_until(id)
+  local at = call('ZSCORE', later, id)
+  return at and tonumber(at) < ASIDE and at or nil
+end
+
 -- The index of phones, read at once and written at once: lines by number, of those that change here.
 local read = call('HMGET', K.phones, unpack(all))
 local lines, changed, c = {}, {}, 0
@@ -163,7 +169,7 @@ for i = 1, n do
       local begin = not_before
       if next_at ~= '' and (begin == '' or tonumber(next_at) > tonumber(begin)) then begin = next_at end
       if attempts then
-        local waits = call('ZSCORE', later, id)
+        local waits = waiting_until(id)
         if loading then
           if made <= before then begin = '' end
           if waits and (begin == '' or tonumber(begin) < tonumber(waits)) then begin = waits end
@@ -174,7 +180,7 @@ for i = 1, n do
       end
       if promised[i] then
         -- Whatever the push says; if the gate has put it off since, that holds.
-        local waits = call('ZSCORE', later, id)
+        local waits = waiting_until(id)
         begin = match(promised[i], '^%d\t([^\t]*)')
         if waits and tonumber(waits) > tonumber(begin) then begin = waits end
         call('ZREM', K.reserved .. campaign, id)

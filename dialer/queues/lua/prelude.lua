@@ -16,6 +16,9 @@ local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t(%d+)\t([^\t]*)\t([%d,]*)\t?([^\n]*)\n()'
 -- where any has some. Tokens of a batch begin at a multiple of SPAN, which gives it its number.
 local BATCH = '^([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$'
 local SPAN = 1024
+-- Whoever a campaign's filter leaves out waits in `later` with this and the number of the filter as their moment, which
+-- never comes: see filter.lua and gate.lua.
+local ASIDE = 1e12
 local SCORE = '^%d+\t%d+\t[^\t]*\t%d+\t([^\t]*)\t'
 
 local function not_ready(why)

@@ -5,10 +5,10 @@
 
 local PROMISE = '^(%d)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)$'
 
--- Lets contacts whose time has come wait where they are looked for.
-local function promote(campaign, now_text)
+-- Lets contacts of `later` with such scores, at most so many, wait where they are looked for.
+local function take_up(campaign, from, to, limit)
   local later = K.later .. campaign
-  local due = call('ZRANGEBYSCORE', later, '-inf', now_text, 'LIMIT', 0, 200)
+  local due = call('ZRANGEBYSCORE', later, from, to, 'LIMIT', 0, limit)
   if #due == 0 then return end
   local promised = call('EXISTS', K.promised .. campaign) == 1 and call('HMGET', K.promised .. campaign, unpack(due)) or {}
   local to_ready, to_reserved = {}, {}
@@ -25,6 +25,12 @@ local function promote(campaign, now_text)
   if #to_ready > 0 then call('ZADD', K.ready .. campaign, unpack(to_ready)) end
   if #to_reserved > 0 then call('ZADD', K.reserved .. campaign, unpack(to_reserved)) end
   call('ZREM', later, unpack(due))
+end
+
+-- Contacts whose time has come; and those whom an earlier filter of the campaign left out, where it has one (see filter.lua).
+local function promote(campaign, now_text, filter)
+  take_up(campaign, '-inf', now_text, 200)
+  if filter then take_up(campaign, ASIDE, format('(%.0f', ASIDE + match(filter, '^%d+')), 500) end
 end
 
 -- The moment of a promise that was made while the contact was being called; from now on it is one like any other.

@@ -1,0 +1,273 @@
+"""What must hold whatever has happened, from the carrier's own log, the databases, the streams and the CRM.
+
+Each check answers with what it found wrong, in words; nothing is the good answer. They are pure: `collect` reads
+everything once, after the calls have come to their end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import text
+
+from benchmarks.chaos.carrier import Dialed
+from benchmarks.chaos.rig import CAMPAIGN, Site, digits
+from dialer.compliance.evidence import Verification
+from dialer.crm.webhooks import delivery_id
+from dialer.storage.database import Database
+from dialer.storage.evidence import EvidenceStore
+
+#: By which the clocks of two processes may differ: each is anchored once, when its process begins.
+STAMPS_AGREE_S: Final = 0.002
+#: The carrier has read what was handed over so long ago, however busy the machine is.
+READ_WITHIN_S: Final = 1.0
+#: In-flight counts agree with the carrier again so long after a fault.
+HEALED_WITHIN_S: Final = 10.0
+#: So long somebody who answered waits for an agent before the message is played to them.
+CONNECT_WITHIN_S: Final = 2.0
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """What a scenario takes away by its nature."""
+
+    #: Redis lost its memory: what nobody had read is gone with it, results and the CRM's last removals.
+    memory_lost: bool = False
+    #: Clocks of nodes were moved: the carrier's own has to do instead of their stamps.
+    clocks_differ: bool = False
+    healed_within_s: float = HEALED_WITHIN_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that was found at the end."""
+
+    pushed: frozenset[int]
+    withdrawn: Mapping[int, float]
+    #: Of these, whose removal or do-not-call entry is on record.
+    removed: frozenset[int]
+    dialed: tuple[Dialed, ...]
+    contacts: Mapping[str, Mapping[str, Any]]
+    attempts: tuple[Mapping[str, Any], ...]
+    #: Calls of which the chain of evidence has a record, and whether it is whole.
+    proved: frozenset[str]
+    chain: Verification
+    set_aside: int
+    #: Entries of the stream of results: key of the delivery -> (result, digest of its bytes).
+    results: Mapping[str, tuple[Mapping[str, Any], bytes]]
+    taken: Mapping[str, bytes]
+    delivers: bool
+    crm_failures: int
+    #: Contacts that still wait, and those that are done, as Redis has it.
+    waiting: frozenset[str]
+    finished: frozenset[str]
+    #: What is left in flight: of the carrier, of Redis, of the engines.
+    channels: frozenset[str]
+    live: frozenset[str]
+    engines: int
+    #: Longest disagreement about what is in flight after a fault was over, and about whom.
+    worst_s: float
+    worst_call: str
+
+
+def collect(site: Site, worst_s: float, worst_call: str) -> Evidence:
+    """Read everything; the calls have come to their end."""
+    rows = asyncio.run(_rows(site.database_url))
+    client = site.client
+    entries: Any = client.xrange("cadencia:results")
+    results = {
+        delivery_id(entry.decode(), site.crm.url): (
+            json.loads(fields[b"data"]),
+            hashlib.sha256(fields[b"data"]).digest(),
+        )
+        for entry, fields in entries
+    }
+    removed = {row["name"] for row in rows["removed"]}
+    waiting: set[bytes] = set()
+    for name in ("ready", "later", "reserved"):
+        waiting.update(client.zrange(f"cadencia:{name}:{CAMPAIGN}", 0, -1))
+    return Evidence(
+        pushed=frozenset(site.asked.pushed),
+        withdrawn=dict(site.asked.withdrawn),
+        removed=frozenset(n for n in site.asked.withdrawn if {f"c{n}", f"+{digits(n)}"} & removed),
+        dialed=tuple(site.carrier.dialed()),
+        contacts={row["id"]: row for row in rows["contacts"]},
+        attempts=tuple(rows["attempts"]),
+        proved=frozenset(row["reference"] for row in rows["evidence"]),
+        chain=rows["chain"],
+        set_aside=len(rows["set_aside"]),
+        results=results,
+        taken=dict(site.crm.taken),
+        delivers=site.plan.delivers,
+        crm_failures=site.crm.failures.total(),
+        waiting=frozenset(contact.decode() for contact in waiting),
+        finished=frozenset(contact.decode() for contact in client.smembers(f"cadencia:finished:{CAMPAIGN}")),
+        channels=frozenset(site.carrier.numbers()),
+        live=frozenset(key.decode() for key in client.hkeys("cadencia:live")),
+        engines=sum(sum(node.api.get("/live")["calls"].values()) for node in site.nodes if node.pid is not None),
+        worst_s=worst_s,
+        worst_call=worst_call,
+    )
+
+
+async def _rows(url: str) -> dict[str, Any]:
+    database = Database(url)
+    queries = {
+        "contacts": "SELECT id, state, attempts, next_at FROM contacts",
+        "attempts": "SELECT call, contact, phone, attempt_number, outcome, started_at, answered_at, connected_at, "
+        "ended_at FROM attempts",
+        "evidence": "SELECT reference FROM evidence WHERE kind = 'attempt'",
+        "set_aside": "SELECT stream FROM set_aside",
+        "removed": "SELECT subject AS name FROM removals UNION SELECT phone FROM do_not_call",
+    }
+    try:
+        found: dict[str, Any] = {}
+        async with database.read() as connection:
+            for name, query in queries.items():
+                found[name] = [dict(row) for row in (await connection.execute(text(query))).mappings()]
+        found["chain"] = await EvidenceStore(database).verify()
+    finally:
+        await database.close()
+    return found
+
+
+# ---- the checks
+
+
+def _shown(found: Any) -> str:
+    some = sorted(map(str, found))
+    return ", ".join(some[:_SHOWN]) + (f" and {len(some) - _SHOWN} more" if len(some) > _SHOWN else "")
+
+
+def no_contact_lost(seen: Evidence, _: Allowed) -> list[str]:
+    """Everybody who was pushed is on record, and was called, withdrawn, or still waits."""
+    wrong = []
+    if unknown := {f"c{n}" for n in seen.pushed} - set(seen.contacts):
+        wrong.append(f"not on record: {_shown(unknown)}")
+    called = {row["contact"] for row in seen.attempts}
+    left = {f"c{n}" for n in seen.pushed - set(seen.withdrawn)} - called - seen.waiting
+    if left:
+        wrong.append(f"neither called nor waiting: {_shown(left)}")
+    return wrong
+
+
+def none_dialed_twice(seen: Evidence, _: Allowed) -> list[str]:
+    """No number was dialed more often than it has attempts, no attempt stands for two calls, no call came twice."""
+    wrong = []
+    if twice := [call for call, times in Counter(one.call for one in seen.dialed).items() if times > 1]:
+        wrong.append(f"one call dialed twice: {_shown(twice)}")
+    attempts = Counter((row["contact"], row["attempt_number"]) for row in seen.attempts)
+    if doubled := [key for key, times in attempts.items() if times > 1]:
+        wrong.append(f"two calls are one attempt: {_shown(doubled)}")
+    made = Counter(row["phone"].removeprefix("+") for row in seen.attempts)
+    rung = Counter(one.number for one in seen.dialed)
+    if more := [number for number, times in rung.items() if times > made[number]]:
+        wrong.append(f"dialed more often than on record: {_shown(more)}")
+    return wrong
+
+
+def none_dialed_after_removal(seen: Evidence, allowed: Allowed) -> list[str]:
+    """Nobody's originate was handed over after the write of their removal had been answered."""
+    handed_over = {row["call"]: row["started_at"] for row in seen.attempts}
+    places = {digits(n): n for n in seen.withdrawn}
+    late = []
+    for one in seen.dialed:
+        n = places.get(one.number)
+        if n is None or (allowed.memory_lost and n not in seen.removed):
+            continue
+        # The node's own stamp is the moment of the hand-over; the carrier's is later, by all that lies between.
+        at = one.at - READ_WITHIN_S if allowed.clocks_differ else handed_over.get(one.call, one.at)
+        if at > seen.withdrawn[n] + STAMPS_AGREE_S:
+            late.append(one.number)
+    return [f"dialed after their removal: {_shown(late)}"] if late else []
+
+
+def every_attempt_has_its_outcome(seen: Evidence, allowed: Allowed) -> list[str]:
+    """What the carrier was asked for is on record with an outcome and its evidence, and told with one end."""
+    wrong = []
+    recorded = {row["call"] for row in seen.attempts if row["outcome"]}
+    if missing := {one.call for one in seen.dialed} - recorded:
+        wrong.append(f"dialed, and not on record: {_shown(missing)}")
+    if unproved := recorded - seen.proved:
+        wrong.append(f"without evidence: {_shown(unproved)}")
+    if seen.chain.problem:
+        wrong.append(f"the chain of evidence is broken: {seen.chain.problem}")
+    if seen.set_aside:
+        wrong.append(f"{seen.set_aside} entries of streams could not be recorded")
+    ends = Counter(result["call"] for result, _ in seen.results.values() if result["type"] == "call.ended")
+    if twice := [call for call, times in ends.items() if times > 1]:
+        wrong.append(f"an end told twice: {_shown(twice)}")
+    if allowed.memory_lost:
+        return wrong
+    if untold := recorded - set(ends):
+        wrong.append(f"on record, and its end not told: {_shown(untold)}")
+    started = {result["call"] for result, _ in seen.results.values() if result["type"] == "call.started"}
+    if endless := started - set(ends):
+        wrong.append(f"started, and no end told: {_shown(endless)}")
+    return wrong
+
+
+def every_result_delivered(seen: Evidence, allowed: Allowed) -> list[str]:
+    """The CRM has every result by its key, as it was told, and nothing else."""
+    if not seen.delivers:
+        return []
+    wrong = []
+    if missing := set(seen.results) - set(seen.taken):
+        kinds = Counter(seen.results[key][0]["type"] for key in missing)
+        wrong.append(f"{len(missing)} results never arrived: {dict(kinds)}")
+    if changed := [key for key, (_, digest) in seen.results.items() if seen.taken.get(key, digest) != digest]:
+        wrong.append(f"{len(changed)} results arrived changed")
+    if not allowed.memory_lost and (unknown := set(seen.taken) - set(seen.results)):
+        wrong.append(f"{len(unknown)} results arrived that nobody told")
+    return wrong
+
+
+def in_flight_is_the_truth(seen: Evidence, allowed: Allowed) -> list[str]:
+    """At the end nothing is in flight in any book; after a fault they agreed within seconds."""
+    wrong = []
+    if seen.channels or seen.live or seen.engines:
+        wrong.append(
+            f"left in flight: carrier {len(seen.channels)}, Redis {len(seen.live)} ({_shown(seen.live)}), "
+            f"engines {seen.engines}"
+        )
+    if seen.worst_s > allowed.healed_within_s:
+        wrong.append(f"not agreed about {seen.worst_call} for {seen.worst_s:.1f} s after the fault")
+    return wrong
+
+
+def abandonment_is_explained(seen: Evidence, _: Allowed) -> list[str]:
+    """Whoever was abandoned had answered, and no agent had come within the limit."""
+    early = [
+        row["call"]
+        for row in seen.attempts
+        if row["outcome"] == "abandoned"
+        and (
+            row["answered_at"] is None
+            or row["connected_at"] is not None
+            or row["ended_at"] - row["answered_at"] < CONNECT_WITHIN_S - STAMPS_AGREE_S
+        )
+    ]
+    return [f"abandoned before the limit: {_shown(early)}"] if early else []
+
+
+CHECKS: Final[Mapping[str, Callable[[Evidence, Allowed], list[str]]]] = {
+    "no contact lost": no_contact_lost,
+    "none dialed twice": none_dialed_twice,
+    "none dialed after its removal": none_dialed_after_removal,
+    "every attempt with an outcome": every_attempt_has_its_outcome,
+    "every result delivered": every_result_delivered,
+    "in flight back to the truth": in_flight_is_the_truth,
+    "abandonment explained": abandonment_is_explained,
+}
+
+
+def judge(seen: Evidence, allowed: Allowed) -> dict[str, list[str]]:
+    """Every check by its name, with what it found wrong."""
+    return {name: check(seen, allowed) for name, check in CHECKS.items()}

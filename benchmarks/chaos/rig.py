@@ -1,0 +1,306 @@
+"""Everything real around the nodes of one scenario: Valkey, a database, carrier, CRM, workers, and proxies between.
+
+Each part is a process of its own and can be killed and started again; the CRM is a thread of this one. `Site` has the
+hands of an operator and of a CRM, and remembers what it was acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import redis
+
+from benchmarks.chaos.carrier import SECRET, Carrier
+from benchmarks.chaos.crm import FailingCrm
+from benchmarks.chaos.proxy import FaultyProxy
+from benchmarks.import_list import postgres
+from benchmarks.processes import Command, ServeProcess, wait_for
+from dialer.campaigns import parse_campaign
+from dialer.core.campaign import CampaignState
+from dialer.queues.embedded import EmbeddedServer
+from dialer.simulation import OPEN_RULES
+from dialer.storage.campaigns import Campaigns
+from dialer.storage.database import Database
+from dialer.storage.schema import upgrade
+
+CAMPAIGN: Final = "chaos"
+#: A message of the CRM that Redis does not take is written again after this.
+_AGAIN_S: Final = 0.05
+_AT_ONCE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a scenario needs around it."""
+
+    contacts: int
+    nodes: int = 1
+    #: Of each node.
+    agents: int = 6
+    #: Of all trunks of a node together.
+    calls_per_s: float = 40.0
+    seed: int = 1
+    #: URL of an empty database; "sqlite": a file; "postgres": a server of its own.
+    database: str = "sqlite"
+    #: What the nodes reach through a proxy: redis, ami, database.
+    proxied: frozenset[str] = frozenset()
+    #: Whether workers deliver results to the CRM, and the share of requests that the CRM fails.
+    delivers: bool = False
+    crm_fails: float = 0.0
+    #: How often it fails one result, at most: 5, 30 and 120 seconds lie between the tries.
+    crm_fails_at_most: int = 3
+    #: Settings of the campaign besides.
+    campaign: tuple[tuple[str, object], ...] = ()
+    #: Interpreter's arguments of a node in place of ``-m dialer.cli``.
+    launcher: tuple[str, ...] = ("-m", "dialer.cli")
+    #: Folder of the node's database; None: beside everything else.
+    database_folder: Path | None = None
+
+
+def digits(n: int) -> str:
+    """The number of the n-th contact, without its +."""
+    return f"346{n:08d}"
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the CRM asked for and was acknowledged."""
+
+    #: Contacts by their place in the list.
+    pushed: set[int] = field(default_factory=set)
+    #: When each was withdrawn (unix seconds, after the acknowledgement).
+    withdrawn: dict[int, float] = field(default_factory=dict)
+
+
+class Site:
+    """One scenario's parts; use as a context.
+
+    Args:
+        plan: what there is.
+        folder: for everything; its path must be short, since sockets are in it.
+    """
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.asked = Asked()
+        self.valkey = EmbeddedServer(folder / "redis")
+        self.carrier = Carrier(folder, plan.seed)
+        self.crm = FailingCrm(plan.crm_fails, plan.seed, plan.crm_fails_at_most)
+        self.proxies: dict[str, FaultyProxy] = {}
+        self.nodes: list[ServeProcess] = []
+        self.database_url = ""
+        self._settings = ""
+        self._ends = ExitStack()
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._ends.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+    def _start(self) -> None:
+        plan, ends = self.plan, self._ends
+        if plan.database == "sqlite":
+            self.database_url = f"sqlite:///{(plan.database_folder or self.folder) / 'cadencia.db'}"
+        else:
+            given = "embedded" if plan.database == "postgres" else plan.database
+            self.database_url = ends.enter_context(postgres(given, self.folder))
+        upgrade(self.database_url)
+        asyncio.run(self._make_campaign())
+        ends.enter_context(self.crm)
+        self.valkey.start()
+        ends.callback(self.valkey.stop)
+        self.carrier.start()
+        ends.callback(self.carrier.stop)
+        self._settings = self._toml()
+        settings = self.folder / "worker.toml"
+        settings.write_text(f'node = "worker"\ndata_dir = "{self.folder / "w"}"\n{self._settings}', encoding="utf-8")
+        self.worker = Command(self.folder, "worker", ["-m", "dialer.cli", "worker", "--config", str(settings)])
+        ends.callback(self.worker.kill)
+        if plan.delivers:
+            self.worker.start()
+        for k in range(plan.nodes):
+            node = ServeProcess(self.folder, f"n{k + 1}", self._settings, plan.launcher)
+            self.nodes.append(node)
+            ends.callback(node.kill)
+            node.start()
+            # One after the other: a file of SQLite is made by the first.
+            node.wait_up()
+
+    async def _make_campaign(self) -> None:
+        """It runs from the beginning, so that every node that starts has it."""
+        settings = {
+            "id": CAMPAIGN,
+            "method": "ratio",
+            "ratio": 3.0,
+            "max_lines_per_agent": 20,
+            "wrapup_limit_s": 0.05,
+            "max_attempts": 1,
+            **dict(self.plan.campaign),
+        }
+        database = Database(self.database_url)
+        try:
+            await Campaigns(database).create(parse_campaign(settings), time.time(), CampaignState.RUNNING)
+        finally:
+            await database.close()
+
+    def _toml(self) -> str:
+        plan = self.plan
+        ports = {"ami": self.carrier.port, "redis": self._redis_port}
+        for name in plan.proxied & set(ports):
+            proxy = self._ends.enter_context(FaultyProxy("127.0.0.1", ports[name]))
+            self.proxies[name] = proxy
+            ports[name] = proxy.port
+        database = self.database_url
+        if "database" in plan.proxied:
+            host, port, rebuilt = _postgres_address(database)
+            self.proxies["database"] = self._ends.enter_context(FaultyProxy(host, port))
+            database = rebuilt(self.proxies["database"].port)
+        password = self.valkey.tcp_url.rpartition("@")[0]
+        webhooks = f'[[webhooks]]\nurl = "{self.crm.url}"\nsecret = "a secret"\ntimeout_s = 1.0\n'
+        return f"""
+[database]
+url = "{database}"
+[redis]
+url = "{password}@127.0.0.1:{ports["redis"]}/0"
+[compliance]
+rules = "{OPEN_RULES}"
+[api]
+port = 0
+[outbound]
+internal = ["127.0.0.0/8"]
+[ami]
+reconnect_min_s = 0.05
+reconnect_max_s = 0.5
+{webhooks if plan.delivers else ""}
+[[asterisk]]
+name = "pbx"
+port = {ports["ami"]}
+secret = "{SECRET}"
+[[asterisk.trunks]]
+name = "carrier"
+max_channels = 2000
+max_calls_per_second = {plan.calls_per_s}
+"""
+
+    @property
+    def _redis_port(self) -> int:
+        return int(self.valkey.tcp_url.rpartition(":")[2].partition("/")[0])
+
+    # ---- the CRM
+
+    @property
+    def client(self) -> Any:
+        """A client of Valkey that no proxy disturbs; it gets an answer or an error within two seconds."""
+        if self._client is None:
+            self._client = redis.Redis.from_url(self.valkey.url, protocol=2, socket_timeout=2.0)
+        return self._client
+
+    def until_acknowledged(self, write: Callable[[], Any]) -> Any:
+        """Write again and again until Redis has taken it."""
+        while True:
+            try:
+                return write()
+            except (redis.RedisError, OSError):
+                time.sleep(_AGAIN_S)
+
+    def push(self, count: int) -> None:
+        """The next contacts of the list."""
+        first = len(self.asked.pushed)
+        for start in range(first, first + count, _AT_ONCE):
+            numbers = range(start, min(start + _AT_ONCE, first + count))
+            contacts = [{"id": f"c{n}", "phones": [f"+{digits(n)}"]} for n in numbers]
+            message = json.dumps({"campaign": CAMPAIGN, "contacts": contacts})
+            self._tell("contacts", message)
+            self.asked.pushed.update(numbers)
+
+    def _tell(self, stream: str, message: str) -> None:
+        self.until_acknowledged(lambda: self.client.xadd(f"cadencia:{stream}", {"data": message}))
+
+    def withdraw(self, numbers: Sequence[int]) -> None:
+        """Remove contacts, or forbid to call their numbers, by turns."""
+        for n in numbers:
+            stream, message = (
+                ("removals", {"id": f"m{n}", "campaign": CAMPAIGN, "contact": f"c{n}"}),
+                ("removals", {"id": f"m{n}", "campaign": "*", "phone": f"+{digits(n)}"}),
+                ("dnc", {"id": f"m{n}", "op": "add", "phone": f"+{digits(n)}", "scope": "*"}),
+            )[n % 3]
+            self._tell(stream, json.dumps(message))
+            self.asked.withdrawn[n] = time.time()
+
+    # ---- the operator
+
+    def begin(self) -> None:
+        """Push the list, and let the agents come to their desks: from now on it is called."""
+        self.push(self.plan.contacts - len(self.asked.pushed))
+        wait_for(lambda: self.waiting() >= self.plan.contacts, f"{self.plan.contacts} contacts in the hopper")
+        for node in self.nodes:
+            node.sign_in(self.plan.agents, CAMPAIGN)
+
+    def waiting(self) -> int:
+        """How many contacts can be called now or later."""
+
+        def counted() -> int:
+            return sum(self.client.zcard(f"cadencia:{name}:{CAMPAIGN}") for name in ("ready", "later", "reserved"))
+
+        return int(self.until_acknowledged(counted))
+
+    def at_rest(self) -> bool:
+        """Whether nobody is left to be called, and nobody is being called."""
+
+        def asked() -> bool:
+            client = self.client
+            return not client.zcard(f"cadencia:ready:{CAMPAIGN}") and not client.hlen("cadencia:live")
+
+        return bool(self.until_acknowledged(asked)) and not self.carrier.numbers()
+
+    def kill(self, node: ServeProcess) -> None:
+        """A crash."""
+        node.kill()
+
+    def bring_back(self, node: ServeProcess) -> None:
+        """Start it again, with its agents."""
+        node.start()
+        node.wait_up()
+        node.sign_in(self.plan.agents, CAMPAIGN)
+
+    def dialed(self) -> int:
+        """Originates that reached the carrier so far."""
+        try:
+            with self.carrier.log.open("rb") as log:
+                return sum(1 for line in log if b'"agent": false' in line)
+        except FileNotFoundError:
+            return 0
+
+    def until_dialed(self, count: int, what: str = "") -> None:
+        """Let so many more calls begin, or the list come to its end."""
+        goal = min(self.dialed() + count, len(self.asked.pushed) - len(self.asked.withdrawn))
+        wait_for(lambda: self.dialed() >= goal or not self.waiting(), f"{goal} calls {what}")
+
+
+def _postgres_address(url: str) -> tuple[str, int, Callable[[int], str]]:
+    """Host and port of a PostgreSQL server, and the URL by which it is reached through another port."""
+    from sqlalchemy import make_url
+
+    parsed = make_url(url)
+    host, port = parsed.host or str(parsed.query.get("host", "127.0.0.1")), parsed.port or 5432
+    query = {key: value for key, value in parsed.query.items() if key != "host"}
+    return (
+        host,
+        port,
+        lambda other: parsed.set(host="127.0.0.1", port=other, query=query).render_as_string(hide_password=False),
+    )

@@ -1,0 +1,630 @@
+"""The settings of a campaign as a form: what was typed into settings, settings into what is shown, and back. Pure.
+
+The form knows how a setting is written and nothing of what it may be: that is `dialer.campaigns`, the same for the API,
+the command and here. A setting that no section names is still there, at the end, as it stands in the API.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from dialer.campaigns import CampaignSettings, dump_campaign, parse_campaign
+from dialer.compliance.rules import Basis, Party, Purpose
+from dialer.core.campaign import AbandonmentWindow, Campaign, PreviewExpiry, RecordingConsent, RecordingMode
+from dialer.core.disposition import DEFAULT_DISPOSITIONS, DispositionCategory
+from dialer.core.ids import CampaignId
+from dialer.core.outcome import Outcome
+from dialer.dispositions import MAX_CODES, dump_code
+from dialer.errors import InputError
+from pacing import method_names
+
+#: What a form sends: names and texts, each name once; a box that is not ticked is not there.
+Typed = Mapping[str, str]
+#: Settings in JSON's own types, as `dialer.campaigns.dump_campaign` gives them.
+Settings = Mapping[str, Any]
+
+#: Sides of a number; no exponents, so that nobody's zero has a billion digits.
+_NUMBER: Final = re.compile(r"[+-]?(\d{1,18}([.,]\d{0,400})?|[.,]\d{1,400})")
+_DURATION: Final = re.compile(rf"({_NUMBER.pattern})\s*([a-z]*)")
+_UNITS: Final[Mapping[str, int]] = {
+    "": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400,
+}  # fmt: skip
+_SHOWN_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
+_MOST_ROWS: Final[Mapping[str, int]] = {"dispositions": MAX_CODES, "caller_ids": 500}
+_ROW: Final = re.compile(r"(dispositions|caller_ids)\.([0-9]{1,3})\.[a-z_]+")
+#: After these nobody is called again by a rule.
+_NEVER_RETRIED: Final = frozenset({Outcome.CONNECTED, Outcome.CANCELLED})
+RETRIED: Final = tuple(outcome.value for outcome in Outcome if outcome not in _NEVER_RETRIED)
+#: What a rule is for an outcome that has none yet.
+_NEW_RULE: Final[Mapping[str, Any]] = {
+    "delay_s": 3_600.0,
+    "max_attempts": 3,
+    "growth": 1.0,
+    "other_phone_first": False,
+    "spread_hours": False,
+    "needs_agent": False,
+}
+
+
+class Kind(StrEnum):
+    """How a setting is written."""
+
+    TEXT = "text"
+    AREA = "area"
+    #: Nothing typed means null.
+    MAYBE = "maybe"
+    NUMBER = "number"
+    PERCENT = "percent"
+    #: Seconds; with a unit for people.
+    DURATION = "duration"
+    MAYBE_DURATION = "maybe_duration"
+    MAYBE_NUMBER = "maybe_number"
+    FLAG = "flag"
+    CHOICE = "choice"
+    #: Boxes, of which any may be ticked.
+    SEVERAL = "several"
+    #: Separated by commas or blanks.
+    WORDS = "words"
+    JSON = "json"
+    ROWS = "rows"
+    RETRIES = "retries"
+    DETECTION = "detection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One setting, or one column of a table."""
+
+    name: str
+    kind: Kind
+    options: tuple[str, ...] = ()
+    #: Group of the catalogue that has words for the options.
+    words: str = ""
+
+    @property
+    def slug(self) -> str:
+        """As a key of the catalogue."""
+        return self.name.replace(".", "_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What stands together."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+
+def _one(name: str, kind: Kind, options: Iterable[str] = (), words: str = "") -> Field:
+    return Field(name=name, kind=kind, options=tuple(options), words=words)
+
+
+CODE_FIELDS: Final = (
+    _one("code", Kind.TEXT),
+    _one("name", Kind.TEXT),
+    _one("category", Kind.CHOICE, DispositionCategory, "category"),
+    _one("is_sale", Kind.FLAG),
+    _one("is_contact", Kind.FLAG),
+    _one("do_not_call", Kind.FLAG),
+    _one("callback", Kind.FLAG),
+    _one("needs_amount", Kind.FLAG),
+    _one("retry_delay_s", Kind.MAYBE_DURATION),
+    _one("retry_max_attempts", Kind.MAYBE_NUMBER),
+)
+NUMBER_FIELDS: Final = (
+    _one("number", Kind.TEXT),
+    _one("prefixes", Kind.WORDS),
+    _one("max_calls_per_day", Kind.MAYBE_NUMBER),
+)
+RETRY_FIELDS: Final = (
+    _one("delay_s", Kind.DURATION),
+    _one("max_attempts", Kind.NUMBER),
+    _one("growth", Kind.NUMBER),
+    _one("other_phone_first", Kind.FLAG),
+    _one("spread_hours", Kind.FLAG),
+    _one("needs_agent", Kind.FLAG),
+)
+DETECTION_FIELDS: Final = (
+    _one("deadline_s", Kind.DURATION),
+    _one("parameters", Kind.TEXT),
+    _one("unsure_is_human", Kind.FLAG),
+)
+#: Columns that are boxes: one that is not ticked is not there.
+FLAGS: Final = frozenset(one.name for one in CODE_FIELDS if one.kind is Kind.FLAG)
+#: Settings that are tables, with their columns.
+TABLES: Final[Mapping[str, tuple[Field, ...]]] = {"dispositions": CODE_FIELDS, "caller_ids": NUMBER_FIELDS}
+
+_NAMED_SECTIONS: Final = (
+    Section(
+        name="basics",
+        fields=(
+            _one("name", Kind.TEXT),
+            _one("method", Kind.CHOICE, method_names(), "method"),
+            _one("max_abandonment", Kind.PERCENT),
+            _one("connect_within_s", Kind.DURATION),
+            _one("abandonment_windows", Kind.SEVERAL, AbandonmentWindow, "window"),
+            _one("max_lines", Kind.NUMBER),
+            _one("max_lines_per_agent", Kind.NUMBER),
+            _one("ratio", Kind.NUMBER),
+            _one("skills", Kind.WORDS),
+            _one("trunks", Kind.WORDS),
+        ),
+    ),
+    Section(
+        name="caller_ids",
+        fields=(_one("caller_id", Kind.MAYBE), _one("caller_ids", Kind.ROWS)),
+    ),
+    Section(
+        name="law",
+        fields=(
+            _one("purpose", Kind.CHOICE, Purpose, "purpose"),
+            _one("party", Kind.CHOICE, Party, "party"),
+            _one("jurisdictions", Kind.WORDS),
+            _one("bases", Kind.SEVERAL, Basis, "basis"),
+            _one("seller", Kind.TEXT),
+            _one("timezone", Kind.TEXT),
+        ),
+    ),
+    Section(
+        name="calls",
+        fields=(
+            _one("ring_timeout_s", Kind.DURATION),
+            _one("wrapup_limit_s", Kind.MAYBE_DURATION),
+            _one("message", Kind.TEXT),
+            _one("opt_out_key", Kind.TEXT),
+            _one("opt_out_scope", Kind.CHOICE, ("*", "campaign"), "opt_out_scope"),
+        ),
+    ),
+    Section(
+        name="preview",
+        fields=(
+            _one("preview_s", Kind.DURATION),
+            _one("preview_on_expiry", Kind.CHOICE, PreviewExpiry, "preview_expiry"),
+            _one("preview_skip_s", Kind.DURATION),
+            _one("preview_pause_after", Kind.MAYBE_NUMBER),
+        ),
+    ),
+    Section(
+        name="machines",
+        fields=(_one("machine_detection", Kind.DETECTION), _one("machine_sample_share", Kind.PERCENT)),
+    ),
+    Section(
+        name="recording",
+        fields=(
+            _one("recording", Kind.CHOICE, RecordingMode, "recording_mode"),
+            _one("recording_consent", Kind.CHOICE, RecordingConsent, "recording_consent"),
+        ),
+    ),
+    Section(name="crm", fields=(_one("screen_pop", Kind.TEXT), _one("script", Kind.AREA))),
+    Section(name="dispositions", fields=(_one("currency", Kind.TEXT), _one("dispositions", Kind.ROWS))),
+    Section(
+        name="retries",
+        fields=(
+            _one("max_attempts", Kind.NUMBER),
+            _one("retries", Kind.RETRIES),
+            _one("callback_reminder_s", Kind.DURATION),
+            _one("callback_window_s", Kind.DURATION),
+            _one("callback_fallback_s", Kind.MAYBE_DURATION),
+        ),
+    ),
+)
+#: Of the CRM's own making; nobody types them.
+_NOT_TYPED: Final = frozenset({"segment"})
+_DEFAULTS: Final = dump_campaign(Campaign(id=CampaignId("default")))
+
+
+def _others() -> tuple[Field, ...]:
+    named = {one.name for section in _NAMED_SECTIONS for one in section.fields} | _NOT_TYPED
+    settings = [setting.name for setting in msgspec.structs.fields(CampaignSettings)]
+    return tuple(_one(name, _kind_of(_DEFAULTS[name])) for name in settings if name not in named)
+
+
+def _kind_of(value: object) -> Kind:
+    match value:
+        case bool():
+            return Kind.FLAG
+        case int() | float():
+            return Kind.NUMBER
+        case str():
+            return Kind.AREA
+        case _:
+            return Kind.JSON
+
+
+SECTIONS: Final = (*_NAMED_SECTIONS, Section(name="more", fields=_others()))
+FIELDS: Final[Mapping[str, Field]] = {one.name: one for section in SECTIONS for one in section.fields}
+
+
+# ---- settings into what is shown
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """What stands in the form of these settings: `read` makes the same settings of it."""
+    typed: dict[str, str] = {}
+    for name, one in FIELDS.items():
+        typed |= _shown(one, name, settings[name])
+    return typed
+
+
+def _shown(one: Field, name: str, value: Any) -> dict[str, str]:
+    match one.kind:
+        case Kind.ROWS:
+            rows = value or ([dump_code(code) for code in DEFAULT_DISPOSITIONS] if name == "dispositions" else [])
+            return {
+                key: text
+                for place, row in enumerate(rows)
+                for column in TABLES[name]
+                for key, text in _shown(column, f"{name}.{place}.{column.name}", _cell(row, column.name)).items()
+            }
+        case Kind.RETRIES:
+            return {
+                key: text
+                for outcome in RETRIED
+                for key, text in _group(RETRY_FIELDS, f"retries.{outcome}", value.get(outcome), _NEW_RULE).items()
+            }
+        case Kind.DETECTION:
+            return _group(DETECTION_FIELDS, name, value, _DETECTION)
+        case Kind.SEVERAL:
+            return {f"{name}.{option}": "on" for option in value}
+        case Kind.FLAG:
+            return {name: "on"} if value else {}
+        case _:
+            return {name: _text(one.kind, value)}
+
+
+#: What detection is where it has been off; of `dialer.core.campaign.MachineDetection`.
+_DETECTION: Final = dump_campaign(
+    parse_campaign({"id": "default", "machine_detection": {}}),
+)["machine_detection"]
+
+
+def _group(fields: Sequence[Field], name: str, value: Settings | None, blank: Settings) -> dict[str, str]:
+    """A group that may be off: what it would be stands there all the same."""
+    typed = {} if value is None else {f"{name}.on": "on"}
+    for one in fields:
+        typed |= _shown(one, f"{name}.{one.name}", (value or blank)[one.name])
+    return typed
+
+
+def _cell(row: Settings, column: str) -> Any:
+    if column.startswith("retry_"):
+        return None if row["retry"] is None else row["retry"][column.removeprefix("retry_")]
+    return row[column]
+
+
+def _text(kind: Kind, value: Any) -> str:
+    if value is None:
+        return ""
+    match kind:
+        case Kind.PERCENT:
+            return _digits(Decimal(repr(value)) * 100)
+        case Kind.DURATION | Kind.MAYBE_DURATION:
+            return _spoken(Decimal(repr(value)))
+        case Kind.NUMBER | Kind.MAYBE_NUMBER:
+            return _digits(Decimal(repr(value)))
+        case Kind.WORDS:
+            return ", ".join(value)
+        case Kind.JSON:
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value)
+
+
+def _digits(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _spoken(seconds: Decimal) -> str:
+    """``2 h``, ``90 s``: in the largest unit of which it is a whole number."""
+    for unit, size in _SHOWN_UNITS:
+        if seconds and not seconds % size:
+            return f"{_digits(seconds / size)} {unit}"
+    return f"{_digits(seconds)} s"
+
+
+# ---- what was typed into settings
+
+
+class Unreadable(InputError):
+    """What was typed is not even of the right form; `word` is the key of the text that says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a form says.
+
+    Attributes:
+        settings: Those that could be read.
+        problems: By the name of the field, or of the row or group, that is wrong.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    problems: dict[str, InputError] = field(default_factory=dict)
+
+
+def read(typed: Typed) -> Reading:
+    """The settings that were typed, and what is wrong with each field on its own.
+
+    Where they cannot be used as they stand, each is held to `dialer.campaigns` by itself, so that several mistakes are
+    told at once; what is wrong only together with another is for `dialer.campaigns.parse_campaign` of all.
+    """
+    found = _taken(typed, _as_it_is)
+    if not found.problems:
+        try:
+            whole = dump_campaign(parse_campaign({"id": "form"} | found.settings))
+        except InputError:
+            return _taken(typed, _sound)
+        return Reading(settings={name: whole[name] for name in found.settings})
+    return _taken(typed, _sound)
+
+
+#: Holds one setting to the rules; `_sound`, or nothing at all.
+_Check = Callable[[str, Any], Any]
+
+
+def _as_it_is(name: str, value: Any) -> Any:
+    return value
+
+
+def _taken(typed: Typed, sound: _Check) -> Reading:
+    found = Reading()
+    for name, one in FIELDS.items():
+        match one.kind:
+            case Kind.ROWS:
+                _read_rows(found, typed, name, sound)
+            case Kind.RETRIES:
+                _read_retries(found, typed, sound)
+            case _:
+                try:
+                    found.settings[name] = sound(name, _read(one, name, typed))
+                except InputError as problem:
+                    found.problems[name] = problem
+    return found
+
+
+def _read_rows(found: Reading, typed: Typed, name: str, sound: _Check) -> None:
+    rows = []
+    for place in places(typed, name):
+        row = f"{name}.{place}"
+        try:
+            value = _read_row(typed, name, row)
+            if value is not None:
+                sound(name, [value])
+                rows.append(value)
+        except InputError as problem:
+            found.problems[row] = problem
+    if not any(problem.startswith(f"{name}.") for problem in found.problems):
+        try:
+            found.settings[name] = sound(name, rows)
+        except InputError as problem:
+            found.problems[name] = problem
+
+
+def _read_row(typed: Typed, name: str, row: str) -> dict[str, Any] | None:
+    """One row of a table; None where nothing was typed into it."""
+    columns = TABLES[name]
+    first = columns[0].name
+    if not any(
+        typed.get(f"{row}.{one.name}", "").strip() for one in columns if one.kind not in {Kind.CHOICE, Kind.FLAG}
+    ):
+        return None
+    value = {one.name: _read(one, f"{row}.{one.name}", typed) for one in columns}
+    value[first] = str(value[first]).strip()
+    if name == "dispositions":
+        delay_s, most = value.pop("retry_delay_s"), value.pop("retry_max_attempts")
+        value["retry"] = None if delay_s is None and most is None else {"delay_s": delay_s or 0.0}
+        if most is not None:
+            value["retry"]["max_attempts"] = most
+    return value
+
+
+def _read_retries(found: Reading, typed: Typed, sound: _Check) -> None:
+    rules: dict[str, Any] = {}
+    for outcome in RETRIED:
+        name = f"retries.{outcome}"
+        try:
+            rules[outcome] = _read_group(RETRY_FIELDS, name, typed)
+            sound("retries", {outcome: rules[outcome]})
+        except InputError as problem:
+            found.problems[name] = problem
+    if len(rules) == len(RETRIED) and not any(problem.startswith("retries.") for problem in found.problems):
+        found.settings["retries"] = sound("retries", rules)
+
+
+def _read_group(fields: Sequence[Field], name: str, typed: Typed) -> dict[str, Any] | None:
+    if f"{name}.on" not in typed:
+        return None
+    return {one.name: _read(one, f"{name}.{one.name}", typed) for one in fields}
+
+
+def _read(one: Field, name: str, typed: Typed) -> Any:
+    text = typed.get(name, "")
+    match one.kind:
+        case Kind.FLAG:
+            return name in typed
+        case Kind.SEVERAL:
+            return [option for option in one.options if f"{name}.{option}" in typed]
+        case Kind.DETECTION:
+            return _read_group(DETECTION_FIELDS, name, typed)
+        case Kind.WORDS:
+            return text.replace(",", " ").split()
+        case Kind.MAYBE:
+            return text.strip() or None
+        case Kind.MAYBE_NUMBER | Kind.MAYBE_DURATION if not text.strip():
+            return None
+        case Kind.NUMBER | Kind.MAYBE_NUMBER:
+            return _number(text)
+        case Kind.PERCENT:
+            return read_percent(text)
+        case Kind.DURATION | Kind.MAYBE_DURATION:
+            return _seconds(text)
+        case Kind.JSON:
+            try:
+                return msgspec.json.decode(text)
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise Unreadable("is not JSON", word="form.not_json") from error
+        case Kind.AREA:
+            return text.replace("\r\n", "\n")
+        case _:
+            return text.strip()
+
+
+def shown_percent(share: float) -> str:
+    """A share as percent."""
+    return _text(Kind.PERCENT, share)
+
+
+def read_percent(text: str) -> float:
+    """A share that was typed as percent.
+
+    Raises:
+        Unreadable: it is no number.
+    """
+    return float(_decimal(text.strip().rstrip("%")) / 100)
+
+
+def _number(text: str) -> float | int:
+    value = _decimal(text)
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _decimal(text: str) -> Decimal:
+    if not _NUMBER.fullmatch(text.strip()):
+        raise Unreadable("is not a number", word="form.not_a_number")
+    return Decimal(text.strip().replace(",", "."))
+
+
+def _seconds(text: str) -> float:
+    found = _DURATION.fullmatch(text.strip().lower())
+    if found is None or found.groups()[-1] not in _UNITS:
+        raise Unreadable("is not a length of time", word="form.not_a_duration")
+    return float(_decimal(found[1]) * _UNITS[found.groups()[-1]])
+
+
+def _sound(name: str, value: Any) -> Any:
+    """`value` as `dialer.campaigns.dump_campaign` writes it, where a campaign may have it.
+
+    Raises:
+        InputError: in the words of the API, without the name of the setting.
+    """
+    try:
+        return dump_campaign(parse_campaign({"id": "form", name: value}))[name]
+    except InputError as error:
+        path, separator, says = str(error).partition(": ")
+        raise InputError(says if separator and path.startswith(name) else str(error)) from error
+
+
+def places(typed: Typed, name: str) -> list[int]:
+    """The rows of a table that a form has, in their order."""
+    most = _MOST_ROWS[name]
+    found = {int(match[2]) for key in typed if (match := _ROW.fullmatch(key)) and match[1] == name}
+    return sorted(place for place in found if place <= most)
+
+
+def with_row(typed: Typed, name: str) -> dict[str, str]:
+    """The form with one more row, empty, at the end of a table."""
+    there = places(typed, name)
+    row = f"{name}.{there[-1] + 1 if there else 0}"
+    blank = {f"{row}.{one.name}": one.options[0] if one.options else "" for one in TABLES[name]}
+    return {**typed, **{key: text for key, text in blank.items() if FLAGS.isdisjoint({key.rpartition(".")[2]})}}
+
+
+def without_row(typed: Typed, row: str) -> dict[str, str]:
+    """The form without one row of a table."""
+    if not _ROW.fullmatch(f"{row}.x"):
+        return dict(typed)
+    return {key: text for key, text in typed.items() if not key.startswith(f"{row}.")}
+
+
+def slot(setting: str) -> str:
+    """The field beside which a problem of the whole stands: that of a setting as rules and errors name it."""
+    name = re.split(r"[.\[]", setting, maxsplit=1)[0]
+    if name == "registries":
+        return "jurisdictions"
+    return name if name in FIELDS else ""
+
+
+def slots(typed: Typed) -> list[str]:
+    """Everything beside which a problem may stand."""
+    rows = [f"{name}.{place}" for name in TABLES for place in places(typed, name)]
+    rules = [f"retries.{outcome}" for outcome in RETRIED]
+    return [*(["id"] if "id" in typed else []), *FIELDS, *rows, *rules]
+
+
+def concerns(section: Section, problems: Iterable[str]) -> bool:
+    """Whether one of the problems is in a section."""
+    names = {one.name for one in section.fields}
+    return any(problem.partition(".")[0] in names for problem in problems)
+
+
+def touched(section: Section, typed: Typed, base: Settings) -> bool:
+    """Whether something in a section is not as it was when the form was made."""
+    names = {one.name for one in section.fields}
+    were = {key: text for key, text in shown({**_DEFAULTS, **base}).items() if key.partition(".")[0] in names}
+    return were != {key: text for key, text in typed.items() if key.partition(".")[0] in names}
+
+
+# ---- two people at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A setting that somebody else has changed meanwhile."""
+
+    name: str
+    theirs: Any
+    #: Whether it was changed here as well, to something else; then `mine` is what was typed.
+    both: bool
+    mine: Any
+
+
+def differences(base: Settings, mine: Settings, theirs: Settings) -> list[Difference]:
+    """What somebody else has changed since the form was made of `base`.
+
+    Args:
+        base: As the settings were when the form was made.
+        mine: As they were typed; a setting that could not be read is missing.
+        theirs: As they are on record now.
+    """
+    found = []
+    for name in FIELDS:
+        typed = mine.get(name, base.get(name))
+        if theirs.get(name) != base.get(name) and theirs.get(name) != typed:
+            both = typed != base.get(name)
+            found.append(Difference(name=name, theirs=theirs.get(name), both=both, mine=typed))
+    return found
+
+
+def merged(typed: Typed, found: Sequence[Difference]) -> dict[str, str]:
+    """The form again: what was typed here stays, what only somebody else changed is as they made it."""
+    again = dict(typed)
+    for one in found:
+        if not one.both:
+            again = {key: text for key, text in again.items() if key != one.name and not key.startswith(f"{one.name}.")}
+            again |= _shown(FIELDS[one.name], one.name, one.theirs)
+    return again
+
+
+def spoken(name: str, value: Any) -> str:
+    """A setting in a line, for the table of differences."""
+    one = FIELDS[name]
+    match one.kind:
+        case Kind.ROWS:
+            return ", ".join(str(row[TABLES[name][0].name]) for row in value) or "–"
+        case Kind.RETRIES | Kind.DETECTION | Kind.JSON:
+            return json.dumps(value, ensure_ascii=False)
+        case Kind.SEVERAL:
+            return ", ".join(value) or "–"
+        case Kind.FLAG:
+            return "✓" if value else "–"
+        case _:
+            return _text(one.kind, value) or "–"

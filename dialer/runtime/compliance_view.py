@@ -1,0 +1,148 @@
+"""What a node can show of the law in force, of rules set aside, and of the evidence; thin over what keeps it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+from dialer.api.compliance_ports import ConsentRow, EvidenceQuery, JurisdictionRow, OverrideRow, PhoneLaw, RuleRow
+from dialer.compliance.consent import Unusable, read_consent
+from dialer.compliance.evidence import GENESIS, Head, Link, Verification
+from dialer.compliance.jurisdiction import Jurisdiction
+from dialer.compliance.rule_words import says
+from dialer.compliance.rules import KIND_OF
+from dialer.compliance.screening import Screening
+from dialer.core.attempt import Attempt
+from dialer.core.floor import Floor
+from dialer.core.ids import CallId, CampaignId, ContactId, masked
+from dialer.runtime.explanation import whereabouts
+from dialer.runtime.rules_aside import OVERRIDDEN
+from dialer.storage.audit import Audit
+from dialer.storage.campaigns import Campaigns
+from dialer.storage.contacts import Contacts
+from dialer.storage.database import Database
+from dialer.storage.evidence import EvidenceFilter, EvidenceStore
+from dialer.storage.lost_people import lost_people
+
+
+class ComplianceView:
+    """`dialer.api.compliance_ports.Compliance`."""
+
+    def __init__(self, database: Database, screening: Screening, floor: Floor) -> None:
+        self._database = database
+        self._evidence = EvidenceStore(database)
+        self._screening = screening
+        self._floor = floor
+
+    # ---- the law
+
+    def jurisdictions(self, now: float) -> Sequence[JurisdictionRow]:
+        """All on file."""
+        book = self._screening.book
+        named: dict[str, set[str]] = {}
+        for run in self._floor.campaigns.values():
+            for name in run.campaign.jurisdictions:
+                named.setdefault(name.partition("-")[0], set()).add(run.campaign.id)
+        rows = [self._row(one, now, named.get(one.country, set())) for one in book.countries.values()]
+        return [*sorted(rows, key=lambda row: (not row.campaigns, row.name)), self._row(book.policy, now, set())]
+
+    def _row(self, one: Jurisdiction, now: float, campaigns: set[str]) -> JurisdictionRow:
+        rules = [rule for rule in one.rules if rule.in_force(datetime.fromtimestamp(now, UTC).date())]
+        return JurisdictionRow(
+            name=one.country,
+            title=one.name,
+            reviewed=one.reviewed.isoformat(),
+            rules=len(rules),
+            marks=dict(sorted(Counter(rule.mark.value for rule in rules).items())),
+            campaigns=tuple(sorted(campaigns)),
+        )
+
+    def rules(self, name: str, now: float) -> Sequence[RuleRow] | None:
+        """The rules of one in force."""
+        book = self._screening.book
+        one = book.policy if name == book.policy.country else book.countries.get(name)
+        if one is None:
+            return None
+        today = datetime.fromtimestamp(now, UTC).date()
+        return [
+            RuleRow(
+                version=rule.version,
+                kind=KIND_OF[type(rule)],
+                purposes=tuple(sorted(purpose.value for purpose in rule.purposes)),
+                parties=tuple(sorted(party.value for party in rule.parties)),
+                where=tuple(sorted(rule.where)),
+                says=says(book, rule),
+                source=rule.source,
+                mark=rule.mark.value,
+                note=rule.note,
+                since=rule.from_day.isoformat(),
+                until=None if rule.until_day is None else rule.until_day.isoformat(),
+                lifted_by=tuple(sorted(basis.value for basis in rule.lifted_by)),
+            )
+            for rule in one.rules
+            if rule.in_force(today)
+        ]
+
+    async def overrides(self) -> Sequence[OverrideRow]:
+        """Rules that are set aside."""
+        found = []
+        for entry in reversed(await Audit(self._database).of_kind(OVERRIDDEN)):
+            told = {name: str(entry.details.get(name, "")) for name in ("campaign", "setting", "rule", "says", "why")}
+            found.append(OverrideRow(**told, by=entry.who, key=str(entry.details.get("key", "")), at=entry.at))
+        return found
+
+    async def consent(self, campaign: CampaignId, contact: ContactId, now: float) -> ConsentRow | None:
+        """What is on record of a contact's consent."""
+        stored = await Contacts(self._database).get(campaign, contact)
+        kept = await Campaigns(self._database).get(campaign)
+        if stored is None or kept is None:
+            return None
+        given = stored.contact.consent
+        read = read_consent(given, person=contact) if given else None
+        phones = []
+        for phone in stored.contact.phones:
+            verdict = self._screening.explain(whereabouts(stored.contact, phone), kept.campaign, now, given)
+            phones.append(
+                PhoneLaw(
+                    phone=masked(phone),
+                    permitted=verdict.permit,
+                    says=verdict.says,
+                    consent=verdict.consent_id,
+                )
+            )
+        return ConsentRow(
+            given=dict(given), problem=read.problem if isinstance(read, Unusable) else "", phones=tuple(phones)
+        )
+
+    # ---- the record
+
+    async def lost(
+        self, campaign: CampaignId, since: float, until: float, before: tuple[float, CallId] | None, limit: int
+    ) -> Sequence[Attempt]:
+        """Calls that count as abandoned."""
+        return await lost_people(self._database, campaign, since, until, before=before, limit=limit)
+
+    async def head(self) -> Head:
+        """Where the chain of evidence ends."""
+        return await self._evidence.head()
+
+    async def verify(self, start: Head) -> Verification:
+        """Go through the chain from its beginning; `start` must be in it."""
+        whole = await self._evidence.verify()
+        if not whole.problem and start != GENESIS and not await self._evidence.has(start):
+            problem = f"the head {start.number} that was kept is not in this chain"
+            return Verification(intact=whole.intact, erased=whole.erased, head=whole.head, problem=problem)
+        return whole
+
+    def find(self, wanted: EvidenceQuery) -> AsyncIterator[Link]:
+        """Records of evidence."""
+        return self._evidence.find(
+            EvidenceFilter(
+                phone=wanted.phone,
+                campaign=wanted.campaign,
+                contact=wanted.contact,
+                since=wanted.since,
+                until=wanted.until,
+            )
+        )

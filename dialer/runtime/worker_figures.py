@@ -1,0 +1,65 @@
+"""How the workers fare, as Redis has it: who is there, and what waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+import structlog
+from redis.exceptions import RedisError
+from rq import Queue, Worker
+from rq.serializers import JSONSerializer
+
+from dialer.intake.jobs import QUEUES
+
+_log: Final = structlog.get_logger(__name__)
+_EVERY_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFigures:
+    """Workers, and their jobs by state: queued, scheduled, started and failed, each from 0."""
+
+    workers: int
+    jobs: Mapping[str, int]
+
+
+def look(client: redis.Redis) -> WorkerFigures:
+    """Count; blocks for some round trips, changes nothing.
+
+    Raises:
+        RedisError: out of reach.
+    """
+    jobs = {"queued": 0, "scheduled": 0, "started": 0, "failed": 0}
+    for name in QUEUES:
+        queue = Queue(name, connection=client, serializer=JSONSerializer)
+        jobs["queued"] += queue.count
+        # A count that tidies up first would do the workers' work.
+        jobs["scheduled"] += queue.scheduled_job_registry.get_job_count(cleanup=False)
+        jobs["started"] += queue.started_job_registry.get_job_count(cleanup=False)
+        jobs["failed"] += queue.failed_job_registry.get_job_count(cleanup=False)
+    return WorkerFigures(workers=Worker.count(connection=client), jobs=jobs)
+
+
+async def watch_workers(url: str, tell: Callable[[int, Mapping[str, int]], None]) -> None:
+    """Tell `tell` every ten seconds, until cancelled; figures stay as they were while Redis is away.
+
+    Args:
+        url: of Redis.
+        tell: takes how many workers there are, and their jobs by state.
+    """
+    client = redis.Redis.from_url(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
+    try:
+        while True:
+            try:
+                found = await asyncio.to_thread(look, client)
+            except (RedisError, OSError) as error:
+                _log.warning("workers are not counted", error=str(error) or type(error).__name__)
+            else:
+                tell(found.workers, found.jobs)
+            await asyncio.sleep(_EVERY_S)
+    finally:
+        client.close()

@@ -1,0 +1,1 @@
+"""The Grafana dashboards as code: `scripts/dashboards` writes them to config/grafana/dashboards."""

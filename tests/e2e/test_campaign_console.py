@@ -1,0 +1,227 @@
+"""A campaign's life in a real browser on a real node: made by keyboard, loaded, started, dialed; and changed by two.
+
+Runs where Chromium is installed (Debian: the package chromium).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
+
+from dialer.campaigns import parse_campaign
+from dialer.core.events import AgentSignedIn, CampaignConfigured
+from dialer.core.ids import AgentId, CampaignId
+from dialer.queues.embedded import EmbeddedServer
+from dialer.storage.campaigns import Campaigns
+from dialer.storage.keys import Keys
+from tests.e2e.floor import Floor, floor, person, phone
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+#: The machine may have better things to do.
+expect.set_options(timeout=30_000)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("CADENCIA_REQUIRE_BROWSER"),
+        reason="needs Chromium (Debian: the package chromium)",
+    ),
+]
+
+SPRING = CampaignId("spring")
+HOSTILE = "<img src=x onerror=alert(1)>"
+#: Answers that are expected: a form that is wrong, changed meanwhile, or sent without a session.
+_EXPECTED = ("401", "409", "422")
+
+
+class Office:
+    """A manager's browser, and the node behind it."""
+
+    def __init__(self, site: Floor, context: BrowserContext, key: str) -> None:
+        self.site = site
+        self.context = context
+        self.key = key
+        self.complaints: list[str] = []
+
+    async def page(self) -> Page:
+        page = await self.context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: self._complain(said.text) if said.type == "error" else None)
+        return page
+
+    def _complain(self, text: str) -> None:
+        if not any(status in text for status in _EXPECTED):
+            self.complaints.append(text)
+
+    async def sign_in(self, page: Page) -> None:
+        await page.locator("#key").fill(self.key)
+        await page.locator("#key").press("Enter")
+
+    async def open(self, path: str) -> Page:
+        page = await self.page()
+        await page.goto(f"{self.site.node.api_url}/console/{path}")
+        return page
+
+    async def make(self, name: str) -> None:
+        campaign, now = parse_campaign({"id": name}), self.site.now
+        await Campaigns(self.site.node.database).create(campaign, now)
+        await self.site.node.control.submit(CampaignConfigured(at=now, campaign=campaign))
+
+    async def settings(self, name: str) -> dict[str, object]:
+        stored = await Campaigns(self.site.node.database).get(CampaignId(name))
+        assert stored is not None
+        return {"name": stored.campaign.name, "max_lines": stored.campaign.max_lines, "ratio": stored.campaign.ratio}
+
+    async def work(self) -> None:
+        """Let a worker do what waits."""
+        settings = {
+            "CADENCIA_REDIS__URL": self.site.server.url,
+            "CADENCIA_DATABASE__URL": self.site.settings.database.url,
+            "CADENCIA_COMPLIANCE__RULES": self.site.settings.compliance.rules,
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from workers.app import run; run(burst=True)"),
+            env={**os.environ, **settings},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(120):
+            assert await process.wait() == 0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def office(tmp_path_factory: pytest.TempPathFactory, valkey_server: EmbeddedServer) -> AsyncIterator[Office]:
+    folder: Path = tmp_path_factory.mktemp("office")
+    fates = {number: person(talk_s=0.2) for number in range(20)}
+    async with floor(folder, valkey_server, fates=fates) as site, async_playwright() as playwright:
+        _, key = await Keys(site.node.database).create("manager", "marta", now=site.now)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = await browser.new_context(
+            locale="en-GB", viewport={"width": 1280, "height": 900}, accept_downloads=True
+        )
+        context.set_default_timeout(30_000)
+        found = Office(site, context, key)
+        page = await found.open("")
+        await found.sign_in(page)
+        await page.wait_for_selector("nav")
+        await page.close()
+        yield found
+        await browser.close()
+    assert found.complaints == []
+
+
+async def test_a_campaign_is_made_by_keyboard_loaded_started_and_dials(office: Office, tmp_path: Path) -> None:
+    page = await office.open("campaigns")
+    await page.get_by_role("link", name="New campaign").focus()
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/new-campaign")
+    for typed in ("spring", HOSTILE, "progressive", "5"):  # id, name, method, and a limit that no law allows
+        await page.keyboard.type(typed)
+        await page.keyboard.press("Tab")
+    await expect(page.locator("#problem-max_abandonment")).to_contain_text("regulators allow")
+    await page.locator("#max_abandonment").fill("2,5")
+    await expect(page.locator("#verdict")).to_contain_text("can be saved")
+    await page.locator("#max_abandonment").press("Enter")
+    await page.wait_for_url("**/campaigns/spring?saved=1")
+
+    await page.get_by_role("link", name="Lists").first.focus()
+    await page.keyboard.press("Enter")
+    path = tmp_path / "march.csv"
+    rows = [f"c{number},{phone(number)}," for number in range(12)]
+    path.write_text("\n".join(["id,phone,name", *rows, "bad,12,=1+1", f"long,{phone(19)},{'x' * 2_000}"]) + "\n")
+    await page.locator("#file").set_input_files(path)
+    await page.get_by_role("button", name="Upload").press("Enter")
+    await page.wait_for_url("**/console/lists/*")
+    await office.work()
+    await expect(page.locator(".tag.list-done").first).to_be_visible()
+    await expect(page.get_by_text("is no phone number")).to_be_visible()
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download the rejected rows").press("Enter")
+    kept = tmp_path / "rejected.csv"
+    await (await download.value).save_as(kept)
+    rejected = list(csv.DictReader(kept.read_text().splitlines()))
+    assert [(row["row"], row["reason"]) for row in rejected] == [
+        ("14", "phone_not_a_number"),
+        ("15", "too_large"),
+    ]
+
+    await page.goto(f"{office.site.node.api_url}/console/campaigns/spring")
+    await page.get_by_role("button", name="Start").press("Enter")
+    await expect(page.locator(".tag.running")).to_be_visible()
+    for number in (1, 2):
+        agent = AgentId(f"agent{number:02d}")
+        event = AgentSignedIn(at=office.site.now, agent=agent, phone=agent, campaigns=(SPRING,))
+        await office.site.node.control.submit(event)
+    await office.site.wait("call.connected", 2, campaign="spring")
+    await expect(page.locator("#campaign-spring dd").first).not_to_have_text("0")
+    assert await page.locator("img").count() == 0
+    await page.close()
+
+
+async def test_two_who_change_one_campaign_see_both_and_lose_nothing(office: Office) -> None:
+    await office.make("shared")
+    first, second = [await office.open("campaigns/shared/settings") for _ in range(2)]
+    await second.locator("#name").fill("Theirs")
+    await second.locator("#max_lines").fill("50")
+    await second.get_by_role("button", name="Save").click()
+    await second.wait_for_url("**/campaigns/shared?saved=1")
+    await first.locator("#name").fill("Mine")
+    await first.locator("#ratio").fill("2")
+    await first.get_by_role("button", name="Save").click()
+    told = first.get_by_role("alert")
+    await expect(told).to_contain_text("Somebody else has changed this campaign")
+    for cell in ("Mine", "Theirs", "50"):
+        await expect(told.get_by_role("cell", name=cell, exact=True)).to_be_visible()
+    await expect(first.locator("#name")).to_have_value("Mine")
+    await expect(first.locator("#max_lines")).to_have_value("50")
+    assert (await office.settings("shared"))["name"] == "Theirs"
+    await first.get_by_role("button", name="Save").click()
+    await first.wait_for_url("**/campaigns/shared?saved=1")
+    assert await office.settings("shared") == {"name": "Mine", "max_lines": 50, "ratio": 2.0}
+    for page in (first, second):
+        await page.close()
+
+
+async def test_a_session_that_ends_in_mid_form_takes_nothing_with_it(office: Office) -> None:
+    await office.make("late")
+    page = await office.open("campaigns/late/settings")
+    await page.locator("#name").fill("Typed before")
+    await page.locator("#section-dispositions summary").click()
+    await page.get_by_role("button", name="Add a code").click()
+    await expect(page.locator('[name="dispositions.11.code"]')).to_be_focused()
+    async with page.expect_response("**/campaign-check"):  # none is under way when the session ends
+        await page.locator('[name="dispositions.11.code"]').fill("VIP")
+    await expect(page.locator("#verdict")).to_contain_text("can be saved")
+    await office.context.clear_cookies()
+    await page.get_by_role("button", name="Save").click()
+    await page.wait_for_url("**/console/login")
+    await office.sign_in(page)
+    await page.wait_for_url("**/campaigns/late/settings")
+    await expect(page.get_by_text("is here again")).to_be_visible()
+    await expect(page.locator("#name")).to_have_value("Typed before")
+    await expect(page.locator('[name="dispositions.11.code"]')).to_have_value("VIP")
+
+    await office.context.clear_cookies()  # and once more, noticed while it is typed
+    await page.locator("#name").fill("Typed after")
+    await page.wait_for_url("**/console/login")
+    await office.sign_in(page)
+    await page.wait_for_url("**/campaigns/late/settings")
+    await expect(page.locator("#name")).to_have_value("Typed after")
+    await page.get_by_role("button", name="Save").click()
+    await page.wait_for_url("**/campaigns/late?saved=1")
+    assert (await office.settings("late"))["name"] == "Typed after"
+    await page.goto(f"{office.site.node.api_url}/console/campaigns/late/settings")
+    await expect(page.locator("#name")).to_have_value("Typed after")
+    await expect(page.get_by_text("is here again")).to_have_count(0)
+    await page.close()
