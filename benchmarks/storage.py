@@ -68,6 +68,9 @@ class Entries:
             await asyncio.sleep(wait_s)
         return taken
 
+    async def put_back(self, data: Sequence[bytes]) -> None:
+        """Nothing is lost here."""
+
     async def ack(self, ids: Sequence[str]) -> None:
         """Nothing to do."""
 

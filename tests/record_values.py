@@ -106,6 +106,12 @@ class Consumer:
             await asyncio.sleep(min(wait_s, 0.005))
         return taken
 
+    async def put_back(self, data: Sequence[bytes]) -> None:
+        """See `dialer.storage.journal.JournalReader`."""
+        if self._stream.down:
+            raise QueueError("Redis is out of reach")
+        self._stream.add(*data)
+
     async def ack(self, ids: Sequence[str]) -> None:
         """See `dialer.storage.journal.JournalReader`."""
         self._stream.acking.set()

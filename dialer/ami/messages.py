@@ -123,7 +123,7 @@ class Message:
             text = self._text
             found = _found(text, name)
             if found is not None:
-                return found
+                return found if name else default  # a line that begins with a colon is no header
             if text and f"\n{name.lower()}:" not in f"\n{text}".lower():
                 return default
             first = self._headers()

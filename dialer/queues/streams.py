@@ -157,6 +157,18 @@ class StreamReader:
         """
         await self._acknowledge(ids)
 
+    async def put_back(self, data: Sequence[bytes]) -> None:
+        """Append messages with these data, for all groups.
+
+        Raises:
+            QueueError: Redis is out of reach.
+        """
+        with redis_errors():
+            async with self._client.pipeline(transaction=True) as pipeline:
+                for one in data:
+                    pipeline.xadd(self._key, {"data": one})
+                await pipeline.execute()
+
     async def _exonerate(self, messages: Sequence[Message]) -> None:
         """It was not for these messages that it failed: however long the database is away, they do not wear out."""
         with contextlib.suppress(exceptions.RedisError):  # then they could not be handed out either

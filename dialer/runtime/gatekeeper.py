@@ -97,6 +97,8 @@ class Gatekeeper:
         self._shut = asyncio.Event()
         self._shut.set()
         self._closing = False
+        #: How often the gate was shut since it was open, for whatever Redis did.
+        self.losses = 0
         #: When the others last heard that this node lives.
         self._beat_at = -math.inf
         #: Why a campaign may not dial, as far as it has been logged.
@@ -381,6 +383,7 @@ class Gatekeeper:
         if isinstance(error, GateNotReady):
             self._open.clear()
             self._shut.set()
+            self.losses += 1
         _log.warning("gate", error=str(error), shut=not self.is_open)
 
     def _refuse(self, request: PermitRequest, reason: str) -> None:

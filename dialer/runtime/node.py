@@ -135,6 +135,8 @@ _RECORD_EVERY_S = 1.0
 _LONGEST_WINDOW_S = 31 * 86_400.0 + 3_600.0
 #: Added to the last fencing token on record when the counter itself is lost: permits seen since then are below.
 _TOKEN_MARGIN = 1_000_000
+#: What was read from the streams is in the database within it, or the gate stays shut.
+_SETTLE_S = 10.0
 
 
 class Node:
@@ -158,6 +160,7 @@ class Node:
         self.database = Database(settings.database.url)
         self.embedded: EmbeddedServer | None = None
         self.api_url = ""
+        self.consumers: dict[str, StreamConsumer] = {}
         self.redis_url = ""
         self._data = Path(settings.data_dir).absolute()
         self._extra = tuple(projections)
@@ -389,7 +392,7 @@ class Node:
 
         attempts = AttemptWriter(self.database, reader("attempts", "sql"), now, linger_s=_RECORD_EVERY_S)
         attempts.gate = self.settings.redis.prefix
-        self.consumers: dict[str, StreamConsumer] = {
+        self.consumers |= {
             "attempts": attempts,
             "refusals": RefusalWriter(self.database, reader("refusals", "sql"), now, linger_s=_RECORD_EVERY_S),
             "removals": RemovalRecorder(self.database, reader("removals", "record"), now, linger_s=_RECORD_EVERY_S),
@@ -398,6 +401,7 @@ class Node:
         for consumer in self.consumers.values():
             if isinstance(consumer, AttemptWriter | RemovalRecorder | DoNotCallRecorder):
                 consumer.erased = self.suppressed.cover
+            consumer.losses = self._gate_losses
         self._writers = [self._tasks.start(name, c.run(self._stop)) for name, c in self.consumers.items()]
         phones = PhoneReader(self.settings.default_region, erased=self.suppressed.cover)
         contacts = Contacts(self.database)
@@ -547,8 +551,17 @@ class Node:
         async for event in self.switch.events():
             self.dispatcher.feed(event)
 
+    def _gate_losses(self) -> int:
+        return self.gatekeeper.losses
+
     async def _record(self) -> AsyncIterator[Record]:
         await self.keeper.record_recent()
+        try:
+            async with asyncio.timeout(_SETTLE_S):
+                for consumer in self.consumers.values():
+                    await consumer.recorded()
+        except TimeoutError as error:
+            raise StorageError("what was read from the streams is not in the database yet") from error
         yield Record(counts={HIGHEST_TOKEN: self._token + _TOKEN_MARGIN})
         now = self.clock.now()
         campaigns = [run.campaign for run in self.dispatcher.engine.floor.campaigns.values()]

@@ -19,6 +19,13 @@ class JournalReader(Protocol):
             QueueError: out of reach.
         """
 
+    async def put_back(self, data: Sequence[bytes]) -> None:
+        """Append entries with these data, in order: all groups read them, as they may have done before.
+
+        Raises:
+            QueueError: out of reach.
+        """
+
     async def ack(self, ids: Sequence[str]) -> None:
         """Never give these again; repeating it is harmless.
 

@@ -39,6 +39,9 @@ class RemovalRecorder(StreamConsumer):
         await Removals(self._database).add(batch)
         return aside
 
+    def _bars(self, entry: str, data: bytes) -> bool:
+        return True
+
 
 class DoNotCallRecorder(StreamConsumer):
     """Keeps do-not-call entries, but of numbers that were erased."""
@@ -58,6 +61,13 @@ class DoNotCallRecorder(StreamConsumer):
                 aside.append(self._aside(entry, data, str(error)))
         await DoNotCallList(self._database).put(batch)
         return aside
+
+    def _bars(self, entry: str, data: bytes) -> bool:
+        # An entry that was taken back is not repeated: it might take back one that came since.
+        try:
+            return do_not_call_of(entry, data).active
+        except InputError:
+            return False
 
 
 def removals_of(entry: str, data: bytes) -> list[Removal]:

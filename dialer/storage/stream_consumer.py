@@ -4,6 +4,10 @@ What has been read and not yet acknowledged is in one place only as far as the s
 after a kill, and every write is idempotent. So nothing is lost and nothing is doubled, whenever the process dies.
 
 While the database is away nothing more is read: one batch waits here, everything else in the stream.
+
+A batch that has been read is nowhere else once Redis has lost its memory. So whoever rebuilds Redis from SQL waits for
+`recorded` first, and what keeps somebody from being called goes into the stream once more where it was committed
+after such a loss: another node may have rebuilt without it.
 """
 
 from __future__ import annotations
@@ -32,6 +36,11 @@ _log: Final = structlog.get_logger(__name__)
 _FLUSH_BATCHES: Final = 200
 #: Never 0, which for Redis means without end.
 _NO_WAIT_S: Final = 0.001
+
+
+def never_lost() -> int:
+    """Where nobody counts."""
+    return 0
 
 
 async def pause_or_stop(delay_s: float, stop: asyncio.Event) -> None:
@@ -63,6 +72,8 @@ class StreamConsumer(ABC):
 
     #: The stream's name, for logs and what is set aside.
     stream: str
+    #: How often this node has lost Redis.
+    losses: Callable[[], int] = staticmethod(never_lost)
 
     def __init__(
         self,
@@ -102,6 +113,13 @@ class StreamConsumer(ABC):
         self._waiting = 0
         self._trouble: str | None = None
         self._trouble_since: float | None = None
+        self._losses_at_read = 0
+        self._recorded = asyncio.Event()
+        self._recorded.set()
+
+    async def recorded(self) -> None:
+        """Wait until nothing that was read is missing in the database."""
+        await self._recorded.wait()
 
     @property
     def status(self) -> ConsumerStatus:
@@ -140,7 +158,11 @@ class StreamConsumer(ABC):
 
     async def _gather(self, stop: asyncio.Event) -> Sequence[Entry]:
         # A read is never cancelled: entries handed over at that very moment would wait for the next start.
+        losses = self.losses()
         entries = list(await self._reader.read(self._batch, self._linger_s))
+        if entries:
+            self._losses_at_read = losses
+            self._recorded.clear()
         if entries and len(entries) < self._batch:
             await pause_or_stop(self._linger_s, stop)  # one read for all that come meanwhile, not one for each
             with contextlib.suppress(QueueError):  # what we have comes first
@@ -153,12 +175,26 @@ class StreamConsumer(ABC):
         aside = await self._persist(lambda: self._commit(entries), stop)
         if aside is None:
             return False
+        if self.losses() != self._losses_at_read and await self._persist(lambda: self._repeat(entries), stop) is None:
+            return False
+        self._recorded.set()
         acknowledged = await self._persist(lambda: self._acknowledge(entries), stop)
         if acknowledged is None:
             return False
         self._waiting = 0
         self._written += len(entries)
         self._set_aside += aside
+        return True
+
+    def _bars(self, entry: str, data: bytes) -> bool:
+        """Whether the gate, which reads the stream as well, keeps somebody from being called by it."""
+        return False
+
+    async def _repeat(self, entries: Sequence[Entry]) -> bool:
+        barring = [data for entry, data in entries if self._bars(entry, data)]
+        if barring:
+            _log.warning("Redis was lost meanwhile: told once more", stream=self.stream, entries=len(barring))
+            await self._reader.put_back(barring)
         return True
 
     async def _acknowledge(self, entries: Sequence[Entry]) -> bool:

@@ -199,3 +199,14 @@ async def test_removals_are_not_trimmed_before_the_gate_has_drained_them(valkey:
     await valkey.xadd("t:removals", {"data": "3"})
     await work.step(handle, timeout_s=0.01)
     assert await valkey.xlen("t:removals") == 2
+
+
+async def test_what_is_put_back_is_read_by_every_group_after_all_else(filled: AsyncRedis) -> None:
+    work = reader(filled)
+    taken = await work.read(3, 0.01)
+    await work.put_back([data for _, data in taken[:2]])
+    rest = await work.read(100, 0.01)
+    assert [data for _, data in rest] == [*(str(n).encode() for n in range(3, 10)), b"0", b"1"]
+    assert len(await reader(filled, "n2").read(100, 0.01)) == 0  # the same group
+    other = StreamReader(filled, KEYS, stream="contacts", group="another", consumer="n1", now=lambda: NOW)
+    assert len(await other.read(100, 0.01)) == 12

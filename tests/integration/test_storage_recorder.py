@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -24,9 +25,10 @@ from dialer.storage.gate_marks import GateMark, GateMarks
 from dialer.storage.record import RecordPages
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
 from dialer.storage.removals import Removal, Removals
-from dialer.storage.set_aside import SetAsides
+from dialer.storage.set_aside import SetAside, SetAsides
+from dialer.storage.stream_consumer import Entry
 from tests.compliance_rules import cap_rule
-from tests.record_values import CAMPAIGN, Stream, attempt, contact
+from tests.record_values import CAMPAIGN, Stream, attempt, contact, eventually
 
 PHONE = Phone("+34600111222")
 
@@ -81,6 +83,62 @@ async def test_do_not_call_follows_the_stream(database: Database) -> None:
     assert await entries.holding(Phone("+34600111333"), now=1.9e9) == []
     assert await entries.holding(Phone("+34600111444"), now=1.8e9) == []
     assert len(await SetAsides(database).latest()) == 1
+
+
+class _Held(RemovalRecorder):
+    """Commits when it may."""
+
+    def __init__(self, database: Database, stream: Stream) -> None:
+        super().__init__(database, stream.consumer(), lambda: 1.0, linger_s=0.001)
+        self.may_commit = asyncio.Event()
+
+    async def _store(self, entries: Sequence[Entry]) -> Sequence[SetAside]:
+        await self.may_commit.wait()
+        return await super()._store(entries)
+
+
+async def test_whoever_rebuilds_redis_waits_for_what_has_been_read(sqlite_url: str) -> None:
+    database, stream, stop = Database(sqlite_url), Stream(), asyncio.Event()
+    recorder = _Held(database, stream)
+    running = asyncio.ensure_future(recorder.run(stop))
+    await recorder.recorded()  # nothing has been read
+    stream.add(_message(id="m1", campaign="winter", contact="crm-1"))
+    await eventually(lambda: recorder.status.waiting == 1)
+    waiting = asyncio.ensure_future(recorder.recorded())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    recorder.may_commit.set()
+    await waiting
+    assert await Removals(database).covers("winter", "contact", "crm-1")
+    stop.set()
+    await running
+    await database.close()
+
+
+async def test_what_was_committed_after_a_loss_is_told_once_more(sqlite_url: str) -> None:
+    database, stream, stop = Database(sqlite_url), Stream(), asyncio.Event()
+    recorder = _Held(database, stream)
+    losses = 0
+    recorder.losses = lambda: losses
+    running = asyncio.ensure_future(recorder.run(stop))
+    message = _message(id="m1", campaign="winter", contact="crm-1")
+    stream.add(message)
+    await eventually(lambda: recorder.status.waiting == 1)
+    losses = 1  # another node may have rebuilt Redis from SQL, where this one is missing
+    recorder.may_commit.set()
+    await eventually(lambda: stream.unacked == 0)
+    stop.set()
+    await running
+    assert [data for _, data in stream.entries] == [message, message]
+    assert len(await Removals(database).after(None, 10)) == 1
+    await database.close()
+
+
+def test_of_do_not_call_entries_only_those_that_bar_somebody_are_told_again(sqlite_url: str) -> None:
+    recorder = DoNotCallRecorder(Database(sqlite_url), Stream().consumer(), lambda: 1.0)
+    assert recorder._bars("1-0", _message(op="add", phone=PHONE))
+    assert not recorder._bars("1-0", _message(op="remove", phone=PHONE))
+    assert not recorder._bars("1-0", b"not json")
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

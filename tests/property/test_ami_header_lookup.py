@@ -31,6 +31,7 @@ def plainly(message: Message, name: str) -> str | None:
 @example(lines=["Event: X", "Event: Y"], name="Event")
 @example(lines=["x", "a: b: c"], name="a: b")
 @example(lines=["x: 1", "y: 2"], name="x: 1\r\ny")
+@example(lines=["Event: ", ": "], name="")
 def test_a_header_is_found_as_if_the_message_had_been_taken_apart(lines: list[str], name: str) -> None:
     text = "\r\n".join(lines)
     found = Message.from_text(text).get(name)
