@@ -105,6 +105,8 @@ class Api(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: `/metrics` without a key, for a Prometheus on the same machine.
     open_metrics: bool = False
     max_body_bytes: Annotated[int, Meta(ge=1_024)] = 64 * 1024 * 1024
+    #: Requests that one key may send steadily, and ten seconds of them at once; more are answered 429.
+    requests_per_s: Annotated[float, Meta(gt=0)] = 200.0
     #: Paths of PEM files, the certificate with those above it and its key: then HTTPS alone is spoken. Empty: HTTP, for
     #: this machine or behind a proxy that speaks HTTPS.
     tls_certificate_file: str = ""

@@ -109,7 +109,12 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
         },
         middleware=[
             DefineMiddleware(AuditMiddleware, trail=ports.audit, clock=ports.clock),
-            DefineMiddleware(AuthMiddleware, authenticator=Authenticator(ports.keys, ports.clock)),
+            DefineMiddleware(
+                AuthMiddleware,
+                authenticator=Authenticator(ports.keys, ports.clock),
+                clock=ports.clock,
+                requests_per_s=settings.api.requests_per_s,
+            ),
             DefineMiddleware(IdempotencyMiddleware, store=ports.idempotency, clock=ports.clock),
         ],
         before_request=check_body,

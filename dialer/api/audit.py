@@ -15,7 +15,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from dialer.api.audit_ports import AuditTrail
-from dialer.api.auth import Guesses
+from dialer.api.auth import guesses
 from dialer.api.errors import SLUGS, ApiError
 from dialer.api.ports import ApiKey, Clock
 from dialer.core.audit_note import AuditNote
@@ -71,7 +71,7 @@ class AuditMiddleware:
         self._trail: Final = trail
         self._clock: Final = clock
         #: Whoever has no key cannot fill the log.
-        self._strangers: Final = Guesses()
+        self._strangers: Final = guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Go on, and see what comes of it."""
@@ -106,7 +106,7 @@ class AuditMiddleware:
         if key is None and status >= 400:
             if self._strangers.wait_s(address, now) > 0:
                 return
-            self._strangers.wrong(address, now)
+            self._strangers.take(address, now)
         action, object, details = scope["state"].get(_DEED) or (_action(scope), _object(scope["path_params"]), {})
         trail.note(
             AuditNote(

@@ -13,6 +13,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from dialer.api.allowance import Allowance
 from dialer.api.errors import ApiError
 from dialer.api.ports import ApiKey, Clock, KeyStore, Role
 
@@ -25,42 +26,13 @@ _MAX_TRUSTED: Final = 1_024
 #: Wrong keys that one address may try in a row, and how many more each second.
 _GUESSES: Final = 20.0
 _GUESSES_PER_S: Final = 0.5
-_MAX_ADDRESSES: Final = 10_000
+#: Requests that a key may send at once, as so many seconds of what it may send steadily.
+_BURST_S: Final = 10.0
 
 
-class Guesses:
-    """A bucket of wrong keys for each address (or name), for those that tried last.
-
-    Args:
-        in_a_row: wrong ones before anybody has to wait.
-        per_s: how many more each second.
-    """
-
-    def __init__(self, in_a_row: float = _GUESSES, per_s: float = _GUESSES_PER_S) -> None:
-        self._most: Final = in_a_row
-        self._per_s: Final = per_s
-        self._left: Final[OrderedDict[str, tuple[float, float]]] = OrderedDict()
-
-    def wait_s(self, address: str, now: float) -> float:
-        """Seconds until this address may try again; 0: now."""
-        left = self._now(address, now)
-        return 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
-
-    def wrong(self, address: str, now: float) -> None:
-        """A wrong key came from this address."""
-        self._left[address] = (self._now(address, now) - 1.0, now)
-        self._left.move_to_end(address)
-        while len(self._left) > _MAX_ADDRESSES:
-            self._left.popitem(last=False)
-
-    def right(self, address: str, now: float) -> None:
-        """What was counted as wrong, before it was known, was right."""
-        if address in self._left:
-            self._left[address] = (min(self._most, self._now(address, now) + 1.0), now)
-
-    def _now(self, address: str, now: float) -> float:
-        left, at = self._left.get(address, (self._most, now))
-        return min(self._most, left + max(0.0, now - at) * self._per_s)
+def guesses() -> Allowance:
+    """Wrong keys and passwords that an address may try."""
+    return Allowance(_GUESSES, _GUESSES_PER_S)
 
 
 #: Key in the scope: what whoever stands around the application has found a request's credentials to be.
@@ -73,7 +45,7 @@ class Authenticator:
     def __init__(self, keys: KeyStore, clock: Clock) -> None:
         self._keys: Final = keys
         self._clock: Final = clock
-        self._guesses: Final = Guesses()
+        self._guesses: Final = guesses()
         self._trusted: Final[OrderedDict[str, tuple[ApiKey, float]]] = OrderedDict()
 
     async def authenticate(self, authorization: str | None, address: str) -> ApiKey | None:
@@ -99,7 +71,7 @@ class Authenticator:
             raise ApiError(429, "too many wrong keys came from this address; wait", headers=retry)
         key = await self._find(digest, now)
         if key is None:
-            self._guesses.wrong(address, now)
+            self._guesses.take(address, now)
             _log.warning("wrong API key", address=address)
             raise unauthorized("this key is not valid")
         return self._valid(key, now)
@@ -129,22 +101,39 @@ class Authenticator:
 
 
 class AuthMiddleware:
-    """Puts the key of each request into ``scope["auth"]``; whether the route wants one is for its guard to say."""
+    """Puts the key of each request into ``scope["auth"]``; whether the route wants one is for its guard to say.
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+    Args:
+        requests_per_s: that one key may send steadily; ten seconds of them at once.
+    """
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, clock: Clock, requests_per_s: float) -> None:
         self._app: Final = app
         self._authenticator: Final = authenticator
+        self._clock: Final = clock
+        self._requests: Final = Allowance(_BURST_S * requests_per_s, requests_per_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate, then go on."""
         header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
         client = scope.get("client")
         found: ApiKey | None = scope.get(FOUND)  # type: ignore[assignment]  # a key of our own
-        scope["auth"] = found or await self._authenticator.authenticate(
+        key = found or await self._authenticator.authenticate(
             None if header is None else header.decode("latin-1"), client[0] if client else ""
         )
+        if key is not None:
+            self._count(key)
+        scope["auth"] = key
         scope["user"] = None
         await self._app(scope, receive, send)
+
+    def _count(self, key: ApiKey) -> None:
+        now = self._clock.now()
+        wait_s = self._requests.wait_s(key.id, now)
+        if wait_s > 0:
+            retry = {"retry-after": str(max(1, round(wait_s)))}
+            raise ApiError(429, "this key sends more requests than api.requests_per_s allows; wait", headers=retry)
+        self._requests.take(key.id, now)
 
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]

@@ -42,7 +42,7 @@ _WHAT: Final[Mapping[int, str]] = {
     413: "The body is too large.",
     415: "The body is of a type that is not taken here.",
     422: "A field is missing, unknown or out of range; `details.fields` names each.",
-    429: "Too many wrong keys from this address; wait for `Retry-After` seconds.",
+    429: "Too many requests with this key, or wrong keys from this address; wait for `Retry-After` seconds.",
     500: "An error of ours; `details.path` and the log tell where.",
     503: "A part that is needed is out of reach; the same request may be sent again.",
     507: "There is no room for the upload.",

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from dialer.api.auth import Guesses
+from dialer.api.allowance import Allowance
+from dialer.api.auth import guesses
 from dialer.api.errors import ApiError
 from dialer.api.ports import ApiKey, Clock
 from dialer.api.user_ports import User, Users, UserState
@@ -33,8 +34,8 @@ class Accounts:
     def __init__(self, users: Users, clock: Clock) -> None:
         self.users: Final = users
         self._clock: Final = clock
-        self._addresses: Final = Guesses()
-        self._names: Final = Guesses(_NAME_GUESSES, _NAME_GUESSES_PER_S)
+        self._addresses: Final = guesses()
+        self._names: Final = Allowance(_NAME_GUESSES, _NAME_GUESSES_PER_S)
         #: (name, address) of those who have signed in, the latest last.
         self._familiar: Final[OrderedDict[tuple[str, str], None]] = OrderedDict()
         self._trusted: Final[OrderedDict[str, tuple[User | None, float]]] = OrderedDict()
@@ -101,14 +102,14 @@ class Accounts:
             raise ApiError(429, "too many wrong passwords; wait", headers=retry)
 
     def _wrong(self, name: str, address: str, now: float) -> None:
-        self._addresses.wrong(address, now)
+        self._addresses.take(address, now)
         if (name, address) not in self._familiar:
-            self._names.wrong(name, now)
+            self._names.take(name, now)
 
     def _right(self, name: str, address: str, now: float) -> None:
-        self._addresses.right(address, now)
+        self._addresses.give_back(address, now)
         if (name, address) not in self._familiar:
-            self._names.right(name, now)
+            self._names.give_back(name, now)
         self._familiar[name, address] = None
         self._familiar.move_to_end((name, address))
         while len(self._familiar) > _MAX_KNOWN:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
@@ -15,13 +17,15 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from dialer.api.allowance import Allowance
 from dialer.api.app import create_app
-from dialer.api.auth import Authenticator, Guesses
+from dialer.api.auth import Authenticator
 from dialer.api.errors import ApiError
 from dialer.api.idempotency import KEEP_S, RUNNING_S, MemoryIdempotency, RedisIdempotency
 from dialer.api.ports import Role, StoredReply
 from dialer.core.ids import AgentId
 from dialer.errors import QueueError
+from dialer.settings import Api as ApiSettings
 from dialer.settings import Settings
 from dialer.testing import FakeKeyStore, FakeNode, ManualClock
 
@@ -124,10 +128,43 @@ async def test_guessing_is_limited_for_each_address_and_valid_keys_go_on() -> No
 
 
 def test_addresses_are_bounded() -> None:
-    guesses = Guesses()
+    guesses = Allowance(20.0, 0.5)
     for i in range(20_000):
-        guesses.wrong(str(i), 0.0)
+        guesses.take(str(i), 0.0)
     assert len(guesses._left) == 10_000
+
+
+@given(st.lists(st.floats(0.0, 50.0), max_size=60).map(sorted), st.floats(1.0, 20.0), st.floats(0.05, 5.0))
+def test_nobody_gets_more_than_their_allowance(moments: list[float], in_a_row: float, per_s: float) -> None:
+    allowance = Allowance(in_a_row, per_s)
+    got = []
+    for now in moments:
+        wait_s = allowance.wait_s("k", now)
+        if wait_s == 0.0:
+            allowance.take("k", now)
+            got.append(now)
+        else:
+            # whoever waits as long as told gets one
+            assert allowance.wait_s("k", now + wait_s + 1e-6) == 0.0
+    for i, since in enumerate(got):
+        for j, until in enumerate(got[i:], start=i):
+            assert j - i + 1 <= in_a_row + (until - since) * per_s + 1e-6
+    assert allowance.wait_s("somebody else", 0.0) == 0.0
+
+
+def test_a_key_that_sends_too_many_requests_waits_and_others_do_not(tmp_path: Path) -> None:
+    node = FakeNode(tmp_path)
+    node.keys.issue("busy", Role.CRM)
+    node.keys.issue("calm", Role.CRM)
+    settings = Settings(api=ApiSettings(requests_per_s=0.5))
+    with TestClient(create_app(node.ports, settings)) as http:
+        answers = [http.get("/api/v1/campaigns", headers={"Authorization": "Bearer busy"}) for _ in range(7)]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+        assert answers[-1].headers["retry-after"] == "2"
+        assert "api.requests_per_s" in answers[-1].json()["message"]
+        assert http.get("/api/v1/campaigns", headers={"Authorization": "Bearer calm"}).status_code == 200
+        node.clock.advance(2.0)
+        assert http.get("/api/v1/campaigns", headers={"Authorization": "Bearer busy"}).status_code == 200
 
 
 async def test_a_revoked_key_ends_within_seconds_and_an_expired_one_at_once() -> None:
