@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.databases import (  # noqa: F401 - fixtures are found by name
@@ -21,11 +22,22 @@ from tests.databases import (  # noqa: F401 - fixtures are found by name
 )
 from tests.valkey import own_valkey, valkey, valkey_server  # noqa: F401 - likewise
 
+#: How quick a busy machine is says nothing about the code.
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two a processor where there are few: half of the time a test waits for a phone to ring or a process to start."""
     processors = os.cpu_count() or 1
     return max(processors, min(2 * processors, 8))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the real Asterisk first: they take turns, so one worker does them all while the others do the rest."""
+    items.sort(key=lambda item: item.get_closest_marker("asterisk") is None)
 
 
 @pytest.fixture(autouse=True)

@@ -286,7 +286,7 @@ def _print_report(report: dict[str, Any]) -> None:
 
 def _why(row: Mapping[str, Any]) -> str:
     if "age_days" in row:
-        return f"{row['age_days']:.0f} days old"
+        return f"{int(row['age_days'])} days old"
     return " ".join(text for text in (row.get("rule"), row.get("reason"), row.get("problem")) if text)
 
 

@@ -109,7 +109,7 @@ class RegistryTooOld:
 
     def __str__(self) -> str:
         return (
-            f"registry {self.by.registry} is of {self.by.source_date} ({self.age_days:.0f} days old, at most "
+            f"registry {self.by.registry} is of {self.by.source_date} ({int(self.age_days)} days old, at most "
             f"{self.max_age_days:g} are allowed): build a new version with cadencia registry build"
         )
 

@@ -27,7 +27,7 @@ def demand_problem(rule: RegistryRule, registries: Registries, campaign: Campaig
             problems.append(state.refuses)
         elif rule.max_age_days is not None and state.age_days is not None and state.age_days > rule.max_age_days:
             problems.append(
-                f"registry {name} is {state.age_days:.0f} days old, and the rule allows {rule.max_age_days}: "
+                f"registry {name} is {int(state.age_days)} days old, and the rule allows {rule.max_age_days}: "
                 "build a new version with cadencia registry build"
             )
         else:

@@ -141,7 +141,7 @@ async def registries(settings: Settings, now: float) -> list[Finding]:
             says = status.refuses or status.problem or "no version is in force"
             found.append(Finding(part=part, ok=False, says=says, mend=f"cadencia registry build {status.name} FILE …"))
         else:
-            age = f"{status.age_days:.0f} days old" if status.age_days is not None else "of no age"
+            age = f"{int(status.age_days)} days old" if status.age_days is not None else "of no age"
             found.append(Finding(part=part, ok=True, says=f"{status.edition.count:,} numbers, {age}"))
     try:
         folder = Path(settings.compliance.rules) if settings.compliance.rules else find_folder(None)

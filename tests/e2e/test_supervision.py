@@ -192,7 +192,8 @@ async def test_what_is_no_phone_of_ours_is_not_called(site: Site, extension: str
     before = len(site.floor.exchange.log)
     status, _ = await site.api("manager", "POST", "/agents/agent01/monitor", {"mode": "listen", "extension": extension})
     assert status in {409, 422}
-    assert len(site.floor.exchange.log) == before
+    # An agent's own phone may be called again meanwhile; the one that was asked for is not.
+    assert {record.number for record in list(site.floor.exchange.log)[before:]} <= {"agent01", "agent02"}
 
 
 async def test_a_message_reaches_the_agents_page_as_text(site: Site, consoles: dict[str, Console]) -> None:
