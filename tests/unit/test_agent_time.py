@@ -149,7 +149,7 @@ def test_campaigns_add_up_to_the_time_that_passed(
                 for spell in time.open(START + moment):
                     latest[spell.began_at, spell.campaign] = spell.ms
         if counted is not None:
-            passed += milliseconds(START + at, START + at + length_s)
+            passed += milliseconds(START + at, START + (at + length_s))
         at += length_s
         for spell in time.apply(changed(at, state)):
             latest[spell.began_at, spell.campaign] = spell.ms
