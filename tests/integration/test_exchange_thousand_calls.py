@@ -36,7 +36,7 @@ async def test_a_thousand_calls_end_as_the_world_meant() -> None:
                     context="cadencia-wait",
                     exten="s",
                     channel_id=f"c-{number}",
-                    timeout_s=1.0,
+                    timeout_s=5.0,
                     variables={"CADENCIA_CALL": f"c-{number}"},
                 ),
                 f"c-{number}",
