@@ -30,9 +30,8 @@ hypothesis.settings.load_profile("busy machine")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two a processor where there are few: half of the time a test waits for a phone to ring or a process to start."""
-    processors = os.cpu_count() or 1
-    return max(processors, min(2 * processors, 8))
+    """One more than there are processors: half of the time a test waits for a phone to ring or a process to start."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
