@@ -54,6 +54,8 @@ class Harness:
         #: Of wishes for calls.
         self.wishes: list[MessageId] = []
         self.send = True
+        #: Why an originate is not sent, where it is not (`dialer.switch.port.HandOver`).
+        self.not_sent_because = "not_connected"
 
     def start(self, *agents: str) -> None:
         """Server up, campaign running, agents idle."""
@@ -160,7 +162,8 @@ class Harness:
                     if self.send:
                         follow += self.engine.handle(ev.OriginateHandedOver(at=self.now, call=call))
                     else:
-                        follow += self.engine.handle(ev.OriginateNotSent(at=self.now, call=call, reason="no link"))
+                        reason = self.not_sent_because
+                        follow += self.engine.handle(ev.OriginateNotSent(at=self.now, call=call, reason=reason))
                 elif isinstance(output, cmd.RequestContact) and self.grant:
                     follow += self.engine.handle(self.answer_to(output))
                 elif isinstance(output, cmd.RequestPermits) and self.grant:

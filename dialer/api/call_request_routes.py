@@ -23,6 +23,7 @@ _SAYS: Final = {
     "agent_not_of_campaign": "the agent does not work for this campaign",
     "campaign_not_running": "the campaign is not running",
     "server_not_connected": "the agent's Asterisk server is not connected",
+    "try_again": "the node or Asterisk was too slow to call by a fresh permit; ask again",
     "no_line": "no line is free on the agent's server",
     "no_caller_id": "no number is left for this campaign to show",
     "gate_unavailable": "the gate does not answer",

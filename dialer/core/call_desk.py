@@ -125,7 +125,7 @@ class CallDesk:
         self._floor.caller_ids.not_started(call.caller_id, self._floor.now)
         self._floor.emit(ReturnPermit(permit=call.permit, reason=event.reason, not_before_at=call.waited_until))
         if call.guaranteed:
-            self.holds.not_sent(call)
+            self.holds.not_sent(call, event.reason)
 
     def refused(self, event: OriginateFailed) -> None:
         """Asterisk refused before a channel existed."""

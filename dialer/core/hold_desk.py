@@ -162,11 +162,11 @@ class HoldDesk:
         hold = self._hold_of(call)
         return None if hold is None else hold[0]
 
-    def not_sent(self, call: Call) -> None:
-        """The switch did not take the originate."""
+    def not_sent(self, call: Call, reason: str) -> None:
+        """The switch did not take the originate: it is not connected, or it was too late or too much for now."""
         hold = self._hold_of(call)
         if hold is not None:
-            self._refuse(*hold, "server_not_connected")
+            self._refuse(*hold, "server_not_connected" if reason == "not_connected" else "try_again")
 
     def joined(self, call: Call) -> None:
         """They talk."""

@@ -43,7 +43,7 @@ class Clicks:
             async with self._session.post(self._url, json=asked, headers=headers) as answer:
                 status, said = answer.status, await answer.json()
             # A permit lasts 50 ms: a process that stood still for longer lets it go, and whoever asked asks again.
-            if said.get("details") != {"reason": "server_not_connected"}:
+            if said.get("details") != {"reason": "try_again"}:
                 return status, said
             if key:
                 headers["Idempotency-Key"] = f"{key}-again"

@@ -292,12 +292,20 @@ def test_the_agents_phone_vanishes_in_the_moment_of_the_answer() -> None:
     assert [o.agent for o in floor.of(cmd.ConnectCall)] == ["ana", "bea"]
 
 
-def test_an_originate_that_is_not_sent_lets_the_agent_go() -> None:
+@pytest.mark.parametrize(
+    ("because", "told"),
+    [
+        ("not_connected", "server_not_connected"),
+        ("permit_expired", "try_again"),
+        ("backpressure", "try_again"),
+    ],
+)
+def test_an_originate_that_is_not_sent_lets_the_agent_go(because: str, told: str) -> None:
     floor = desk("ana")
-    floor.send = False
+    floor.send, floor.not_sent_because = False, because
     answer = floor.ask("ana")
     assert answer is not None
-    assert answer.reason == "server_not_connected"
+    assert answer.reason == told
     assert floor.agent_state("ana") == "idle"
     assert [o.permit.contact for o in floor.of(cmd.ReturnPermit)] == ["crm-77"]
 
