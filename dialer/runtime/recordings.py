@@ -256,8 +256,7 @@ class NodeRecordings:
             await asyncio.sleep(_LOOK_EVERY_S)
             now = self._now()
             try:
-                if now >= reconcile_at and self._resumed.is_set():
-                    await self._reconcile()
+                if now >= reconcile_at and self._resumed.is_set() and await self._reconcile():
                     reconcile_at = now + _RECONCILE_EVERY_S
                 with contextlib.suppress(QueueError):  # too many wait already: it is asked for again
                     if await self._record.waiting(now):
@@ -271,15 +270,16 @@ class NodeRecordings:
             except StorageError as error:
                 _log.warning("recordings are not being looked after", error=str(error))
 
-    async def _reconcile(self) -> None:
-        """What is open on record and belongs to no call of this node is over."""
+    async def _reconcile(self) -> bool:
+        """What is open on record and belongs to no call of this node is over; False when that cannot be said yet."""
         left = await self._record.under_way(self._node)
         if len(self._keeper):
-            return  # its end may be among what waits to be written
+            return False  # its end may be among what waits to be written
         calls = self._engine.floor.calls
         over = [recording.id for recording in left if recording.call not in calls]
         if over:
             await self._record.end(over, self._now(), self._now())
+        return True
 
 
 def node_recordings(

@@ -52,6 +52,11 @@ def phone(number: int) -> Phone:
     return Phone(f"+346{number:08d}")
 
 
+def database_url(folder: Path) -> str:
+    """Where the node's record lies."""
+    return f"sqlite:///{folder / 'cadencia.db'}"
+
+
 def person(*, ring_s: float = 0.1, talk_s: float = 0.5, patience_s: float = 30.0) -> Fate:
     """Somebody who picks up and talks."""
     return Fate(reaction=Reaction.PERSON, post_dial_s=0.005, ring_s=ring_s, talk_s=talk_s, patience_s=patience_s)
@@ -106,7 +111,7 @@ class Floor:
         self.settings = Settings(
             node="n1",
             data_dir=str(folder / "data"),
-            database=Database(url=f"sqlite:///{folder / 'cadencia.db'}"),
+            database=Database(url=database_url(folder)),
             redis=Redis(url=server.url),
             api=Api(port=0, open_metrics=True),
             compliance=Compliance(rules=str(rules)),

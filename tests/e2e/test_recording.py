@@ -19,12 +19,15 @@ from dialer.core.kept_recording import Keeping, StoredRecording
 from dialer.core.recording import recording_id
 from dialer.queues.embedded import EmbeddedServer
 from dialer.recordings.store import open_store
+from dialer.runtime.clock import Clock
 from dialer.settings import Recordings as RecordingSettings
 from dialer.simulation.world import World
 from dialer.storage.audit import Audit
+from dialer.storage.database import Database
 from dialer.storage.keys import Keys
 from dialer.storage.recordings import Recordings
-from tests.e2e.floor import CAMPAIGN, QUICK, Floor, floor, person, phone, until
+from dialer.storage.schema import migrate
+from tests.e2e.floor import CAMPAIGN, QUICK, Floor, database_url, floor, person, phone, until
 from tests.e2e.programs import wait_for
 from tests.e2e.sites import ExchangeThread, Site, settings_file
 from tests.recordings import AUDIBLE, length_s, loudness, mover
@@ -70,8 +73,9 @@ async def talking(site: Floor, number: int = 1, **campaign: object) -> str:
     return str((await site.wait("call.connected"))["call"])
 
 
-async def left_open(site: Floor) -> StoredRecording:
+async def left_open(folder: Path) -> StoredRecording:
     """What an earlier process of this node, and another node, began and nobody heard the end of."""
+    now = Clock().now()
     left = StoredRecording(
         id=recording_id(CallId("n1-before-7"), 1),
         call=CallId("n1-before-7"),
@@ -82,11 +86,14 @@ async def left_open(site: Floor) -> StoredRecording:
         node="n1",
         by="campaign",
         state=Keeping.PAUSED,
-        started_at=site.now - 60.0,
+        started_at=now - 60.0,
     )
-    recordings = Recordings(site.node.database)
-    await recordings.note(left, site.now)
-    await recordings.note(replace(left, id=recording_id(left.call, 2), node="n2"), site.now)
+    database = Database(database_url(folder))
+    await migrate(database)
+    recordings = Recordings(database)
+    await recordings.note(left, now)
+    await recordings.note(replace(left, id=recording_id(left.call, 2), node="n2"), now)
+    await database.close()
     return left
 
 
@@ -112,8 +119,8 @@ async def moved(site: Floor, recording: str, *, key: bytes | None = None) -> Non
 
 async def test_an_agent_records_pauses_and_a_supervisor_plays(tmp_path: Path, own_valkey: EmbeddedServer) -> None:
     settings = RecordingSettings(encryption_key=KEY, link_s=60.0)
+    left = await left_open(tmp_path)
     async with floor(tmp_path, own_valkey, fates={1: person(talk_s=60.0)}, recordings=settings) as site:
-        left = await left_open(site)
         call = await talking(site)
         async with keyed(site, "agent", "agent01") as agent, keyed(site, "agent", "agent02") as other:
             assert (await other.order(call, "start"))[0] == 403

@@ -103,7 +103,10 @@ async def site(tmp_path_factory: pytest.TempPathFactory, valkey_server: Embedded
         for role in ROLES:
             name = "agent01" if role == "agent" else role
             _, keys[role] = await Keys(made.node.database).create(role, name, now=made.now)
-        yield Site(made, http, keys)
+        ready = Site(made, http, keys)
+        # Whichever test comes first: the agents are there.
+        await until(lambda: all(stands(ready, agent, "idle") for agent in ("agent01", "agent02")), "agents signed in")
+        yield ready
 
 
 async def console(site: Site, role: str) -> Console:
@@ -173,7 +176,8 @@ async def test_a_session_from_the_first_ring_to_the_audit_log(site: Site) -> Non
 async def test_every_talk_that_is_attended_is_on_record(site: Site) -> None:
     for agent in ("agent01", "agent02"):
         body = {"mode": "listen", "extension": f"boss-{agent}"}
-        assert (await site.api("supervisor", "POST", f"/agents/{agent}/monitor", body))[0] == 202
+        status, begun = await site.api("supervisor", "POST", f"/agents/{agent}/monitor", body)
+        assert status == 202, begun
     await until(lambda: all(row.state == "on" for row in site.node.live.monitors()), "both listen")
     connected = await site.talk(2)
     await until(lambda: any(row.call == connected["call"] for row in site.node.live.monitors()), "the talk is seen")

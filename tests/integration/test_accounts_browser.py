@@ -28,6 +28,8 @@ pytestmark = pytest.mark.skipif(
 
 async def sign_in(page: Page, url: str, code: str = "") -> None:
     await page.goto(f"{url}/console/login")
+    # Chromium gives an autofocus its field after it has said that the page is loaded.
+    await expect(page.locator("[autofocus]")).to_be_focused()
     for text in ("marta", GOOD, code):
         await page.keyboard.type(text)
         await page.keyboard.press("Tab")
