@@ -2,7 +2,8 @@
 
 The CRM is a small HTTP server of this script; Redis, database, intake and turns are real. Delays between tries pass in
 an instant (the clock is the script's own), so what is measured is work, not waiting. What must hold is checked: every
-call is taken once, every result has exactly one effect in the CRM, none is missing.
+call is taken once, every result has exactly one effect in the CRM, none is missing. `--fail 0` measures speed alone,
+against a bare client that asks the same server for the same pages, and posts as many updates, as many at a time.
 
     python -m benchmarks.crm_pull [--calls 5000] [--fail 0.1] [--json FILE]
 """
@@ -19,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 from dialer.core.campaign import Campaign
@@ -42,6 +44,8 @@ from workers.jobs.crm import exchange_of
 
 CAMPAIGN = CampaignId("winter")
 PAGE = 500
+#: As many updates as the dialer writes at a time.
+AT_ONCE = 4
 
 
 class FailingCrm:
@@ -101,16 +105,54 @@ async def _no_record() -> AsyncRecords:
     yield
 
 
-async def soak(calls: int, fail: float, folder: Path) -> dict[str, Any]:
-    """Run it; what was measured."""
-    crm = FailingCrm(calls, fail)
+async def served(crm: FailingCrm) -> tuple[web.AppRunner, str]:
+    """The CRM on a port of its own, and its URL."""
     application = web.Application()
     application.router.add_get("/pending-calls", crm.pending)
     application.router.add_post("/calls/{id}", crm.update)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+async def bare(calls: int) -> dict[str, Any]:
+    """The same requests with nothing behind them: what the server and a client can do at most."""
+    runner, url = await served(FailingCrm(calls, 0.0))
+    try:
+        async with aiohttp.ClientSession(url) as session:
+            began = time.perf_counter()
+            after: str | None = ""
+            seen = 0
+            while after is not None:
+                async with session.get("/pending-calls", params={"after": after}) as answer:
+                    page = json.loads(await answer.read())
+                seen += len(page["calls"])
+                after = page["next"]
+            pulled_s = time.perf_counter() - began
+            numbers = iter(range(calls))
+
+            async def post() -> None:
+                for number in numbers:
+                    body = {"key": f"k-{number}", "status": "done", "agent": "agent01", "seconds": 60}
+                    headers = {"Idempotency-Key": f"k-{number}"}
+                    async with session.post(f"/calls/c-{number}", json=body, headers=headers) as answer:
+                        await answer.read()
+
+            began = time.perf_counter()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(AT_ONCE):
+                    group.create_task(post())
+            written_s = time.perf_counter() - began
+    finally:
+        await runner.cleanup()
+    return {"bare_pulled_per_s": round(seen / pulled_s), "bare_written_per_s": round(calls / written_s)}
+
+
+async def soak(calls: int, fail: float, folder: Path) -> dict[str, Any]:
+    """Run it; what was measured."""
+    crm = FailingCrm(calls, fail)
+    runner, url = await served(crm)
     server = EmbeddedServer(folder / "redis")
     server.start()
     now = 1_800_000_000.0
@@ -208,6 +250,10 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cadencia-soak-") as folder:
         figures = asyncio.run(soak(given.calls, given.fail, Path(folder)))
+    if not given.fail:
+        figures |= asyncio.run(bare(given.calls))
+        for what in ("pulled", "written"):
+            figures[f"{what}_to_bare"] = round(figures[f"{what}_per_s"] / figures[f"bare_{what}_per_s"], 3)
     for name, value in figures.items():
         print(f"{name:24} {value:>12,}")
     if given.json is not None:

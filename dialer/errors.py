@@ -16,11 +16,15 @@
     └── InvalidTransition      a state machine was asked for a step that its table does not have: a bug
 
 "Not eligible", "refused by the gate" and "nobody to dial" are values, not errors.
+
+What people read comes with a `code` and `arguments` where it can be said in other words or another language: the
+text is for those who read English, the code for whoever has a catalogue.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class DialerError(Exception):
@@ -92,13 +96,18 @@ class CrmError(RetryableError):
 class InputError(DialerError):
     """Something from outside cannot be used; the text says where and what to correct.
 
-    `word` says the same to machines; `allowed` lists what it may be, where that can be listed.
+    `word` says the same to machines; `allowed` lists what it may be, where that can be listed; `code` with `arguments`
+    is the text for a catalogue, without the name of the field.
     """
 
-    def __init__(self, message: str, *, word: str = "invalid", allowed: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, *, word: str = "invalid", allowed: Sequence[str] = (), code: str = "", **arguments: Any
+    ) -> None:
         super().__init__(message)
         self.word = word
         self.allowed = tuple(allowed)
+        self.code = code
+        self.arguments: Mapping[str, Any] = arguments
 
 
 class InvalidTransition(DialerError):

@@ -37,6 +37,15 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     server_name: str = ""
 
 
+class SpendCap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What calls may cost from one midnight of `costs.timezone` to the next."""
+
+    #: In the currency of the tariffs, such as "250"; empty: no limit.
+    money: Annotated[str, Meta(pattern=r"^([0-9]{1,9}(\.[0-9]{1,6})?)?\Z")] = ""
+    #: Of time that carriers count; absent: no limit.
+    minutes: Annotated[float, Meta(ge=0)] | None = None
+
+
 class Trunk(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One way out of an Asterisk server."""
 
@@ -45,6 +54,36 @@ class Trunk(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     dial: str = "PJSIP/{number}@carrier"
     max_channels: Annotated[int, Meta(ge=1)] = 1_000
     max_calls_per_second: Annotated[float, Meta(gt=0)] = 50.0
+    #: Name of the tariff that its carrier bills by (`costs.tariffs`); empty: not known. With one, numbers that it has
+    #: no rate for are not called over this trunk.
+    tariff: str = ""
+    #: Of all calls over this trunk.
+    cap: SpendCap = field(default_factory=SpendCap)
+
+
+class Webrtc(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Phones in agents' browsers at one Asterisk server (docs/webrtc.md)."""
+
+    #: Where browsers reach its WebSocket: wss://pbx.example:8089/ws; ws:// on this machine alone. Empty: none do.
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(?:(?:wss://[a-z0-9.-]+|ws://(?:localhost|127\.0\.0\.1))(?::[0-9]{1,5})?/[A-Za-z0-9._~/-]*)?\Z",
+            description="wss://host:port/ws in small letters; ws:// for localhost alone",
+        ),
+    ] = ""
+    #: Endpoint of an agent's browser there, with {agent}.
+    phone: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,32}\{agent\}[A-Za-z0-9_-]{0,32}\Z")] = "web-{agent}"
+    #: Domain of the phones' SIP addresses, and the realm in which they prove who they are.
+    realm: Annotated[str, Meta(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,126}[A-Za-z0-9])?\Z")] = "cadencia"
+    #: stun:host:port; needed where Asterisk or the agents are behind NAT.
+    stun: tuple[Annotated[str, Meta(pattern=r"^stuns?:[A-Za-z0-9.:-]+\Z")], ...] = ()
+    #: turn:host:port?transport=udp or turns:…, for agents whose network lets nothing else out.
+    turn: tuple[Annotated[str, Meta(pattern=r"^turns?:[A-Za-z0-9.:-]+(?:\?transport=(?:udp|tcp))?\Z")], ...] = ()
+    #: The TURN server's shared secret (coturn: static-auth-secret), from which passwords that expire are made.
+    turn_secret: str = ""
+    #: How long a password holds that a page was given.
+    key_minutes: Annotated[float, Meta(ge=1, le=120)] = 30.0
 
 
 class Asterisk(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -65,6 +104,7 @@ class Asterisk(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     agent_dial: str = "PJSIP/{phone}"
     #: Folder in which nodes and workers see what this server records (its astspooldir/monitor); empty: they do not.
     recordings: str = ""
+    webrtc: Webrtc = field(default_factory=Webrtc)
 
 
 class Ami(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,7 +129,8 @@ class Database(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Redis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where lists wait, and where the CRM writes and reads."""
 
-    #: redis://…, rediss://…, unix://…; "embedded" starts a server of its own below `data_dir`.
+    #: redis://…, rediss://…, unix://…; redis+sentinel://host:26379,…/name through Sentinels (docs/deployment.md);
+    #: "embedded" starts a server of its own below `data_dir`.
     url: str = "embedded"
     prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_:-]{0,64}\Z")] = "cadencia:"
     results_keep_days: Annotated[float, Meta(gt=0)] = 7.0
@@ -240,6 +281,17 @@ class Compliance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     apply_retention: bool = False
 
 
+class Privacy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is sealed in the database, and with which key (docs/storage.md)."""
+
+    #: 32 bytes in base64, the same on all nodes and workers; empty: nothing is sealed.
+    encryption_key: str = ""
+    #: Keys of the time before: what they sealed still opens.
+    former_keys: tuple[str, ...] = ()
+    #: Fields of contacts that are sealed, besides the secrets of second factors, which always are.
+    encrypted_fields: tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...] = ()
+
+
 class Pacing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is kept of the pacers' decisions, and when their legal windows begin."""
 
@@ -278,6 +330,55 @@ class Reports(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: How long the time of agents is kept.
     agent_time_keep_days: Annotated[float, Meta(gt=0)] = 400.0
     schedules: tuple[ReportSchedule, ...] = ()
+
+
+class Rate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What calls cost to numbers that begin with a prefix; the longest prefix of a tariff counts."""
+
+    #: Such as "+34" or "+346".
+    prefix: str
+    #: Of a minute from the answer.
+    per_minute: str
+    #: Of a call that is answered, and of one that is sent, answered or not.
+    set_up: str = "0"
+    per_attempt: str = "0"
+    #: Seconds that are billed at least, and the steps beyond.
+    minimum_s: Annotated[int, Meta(ge=0, le=3_600)] = 0
+    increment_s: Annotated[int, Meta(ge=1, le=3_600)] = 1
+
+
+class CarrierTariff(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a carrier takes (docs/costs.md)."""
+
+    name: Name
+    rates: tuple[Rate, ...] = ()
+    #: CSV file with the columns of a rate; instead of `rates`. A relative path begins at the settings file.
+    file: str = ""
+
+
+class Costs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What calls cost by carrier and number, and what they may cost a day (docs/costs.md)."""
+
+    tariffs: tuple[CarrierTariff, ...] = ()
+    #: Of all calls of the installation together.
+    cap: SpendCap = field(default_factory=SpendCap)
+    #: Of each campaign that is not in `campaigns`.
+    each_campaign: SpendCap = field(default_factory=SpendCap)
+    #: Of single campaigns, by name.
+    campaigns: dict[str, SpendCap] = field(default_factory=dict)
+    #: How long an answered call is expected to last: what a call that begins takes out of the caps until it ends.
+    expected_call_s: Annotated[float, Meta(ge=1, le=3_600)] = 60.0
+    #: Zone (IANA) in which a day begins; empty: `pacing.timezone`.
+    timezone: str = ""
+
+
+class Destinations(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which numbers may be called at all, whoever asks (docs/costs.md). Premium-rate numbers never are."""
+
+    #: Countries (ES) and prefixes (+3491) that may be called; empty: all.
+    allowed: tuple[str, ...] = ()
+    #: Those that may not, by default satellites and numbers of no country. Of two that fit, the longer one counts.
+    barred: tuple[str, ...] = ("+870", "+878", "+881", "+882", "+883", "+888", "+979")
 
 
 class Mail(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -328,6 +429,22 @@ class Snippet(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     longest_hours: Annotated[float, Meta(gt=0, le=24)] = 12.0
 
 
+class Cluster(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Several nodes behind one address (docs/deployment.md)."""
+
+    #: Where the other nodes reach this one's API: http://10.0.0.5:8080, https:// where it speaks that. Empty: where it
+    #: listens, unless that is every address of the machine.
+    address: Annotated[str, Meta(pattern=r"^(https?://[^\s/?#@]+)?\Z")] = ""
+    #: PEM file of the authorities that have signed the nodes' certificates; empty: those of the system.
+    ca_file: str = ""
+    #: Node that agents sign in to. here: the one that is asked; together: where most agents of their campaigns are.
+    sign_in: Literal["here", "together"] = "here"
+    #: Agents of a node above which others are sent to another that has fewer.
+    agents_per_node: Annotated[int, Meta(ge=1)] = 1_000
+    #: For so long another node may say nothing while it answers.
+    timeout_s: Annotated[float, Meta(ge=16)] = 20.0
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, and how."""
 
@@ -359,12 +476,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     recordings: Recordings = field(default_factory=Recordings)
     registries: Registries = field(default_factory=Registries)
     compliance: Compliance = field(default_factory=Compliance)
+    privacy: Privacy = field(default_factory=Privacy)
     pacing: Pacing = field(default_factory=Pacing)
     reports: Reports = field(default_factory=Reports)
+    costs: Costs = field(default_factory=Costs)
+    destinations: Destinations = field(default_factory=Destinations)
     mail: Mail = field(default_factory=Mail)
     actions: Actions = field(default_factory=Actions)
     desk: Desk = field(default_factory=Desk)
     snippet: Snippet = field(default_factory=Snippet)
+    cluster: Cluster = field(default_factory=Cluster)
     log: Log = field(default_factory=Log)
 
     @property
@@ -398,6 +519,8 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
             raw.setdefault("compliance", {}).setdefault("rules", str(path.parent / "jurisdictions"))
         if "crm" in raw:
             _prepare_crm(raw["crm"], path)
+        if "costs" in raw:
+            _find_rate_decks(raw["costs"], path)
     _override(raw, environ)
     if secrets:
         _read_secret_files(raw)
@@ -405,12 +528,14 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
         settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path or 'environment'}: {error}") from error
-    try:
-        ZoneInfo(settings.pacing.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"pacing.timezone: {settings.pacing.timezone!r} is no zone; it may be an IANA name such as Europe/Madrid"
-        ) from error
+    for name, zone in (
+        ("pacing.timezone", settings.pacing.timezone),
+        ("costs.timezone", settings.costs.timezone or "UTC"),
+    ):
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ConfigError(f"{name}: {zone!r} is no zone; it may be an IANA name such as Europe/Madrid") from error
     names = [server.name for server in settings.asterisk]
     if len(set(names)) != len(names):
         raise ConfigError("two [[asterisk]] servers have the same name; names must be unique")
@@ -425,7 +550,15 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
     pulls = [pull.name for pull in settings.crm.pull]
     if len(set(pulls)) != len(pulls):
         raise ConfigError("two [[crm.pull]] have the same name; names must be unique")
+    tariffs = [tariff.name for tariff in settings.costs.tariffs]
+    if len(set(tariffs)) != len(tariffs):
+        raise ConfigError("two [[costs.tariffs]] have the same name; names must be unique")
     for server in settings.asterisk:
+        if server.webrtc.turn and not server.webrtc.turn_secret:
+            raise ConfigError(
+                f"asterisk server {server.name!r}: webrtc.turn needs webrtc.turn_secret, the secret that the TURN "
+                "server makes passwords from (coturn: use-auth-secret, static-auth-secret)"
+            )
         trunks = [trunk.name for trunk in server.trunks]
         if len(set(trunks)) != len(trunks):
             raise ConfigError(f"two trunks of Asterisk server {server.name!r} have the same name")
@@ -434,7 +567,16 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
                 raise ConfigError(
                     f"trunk {trunk.name!r}: dial must contain {{number}}, such as PJSIP/{{number}}@carrier"
                 )
+            if trunk.tariff and trunk.tariff not in tariffs:
+                raise ConfigError(f"trunk {trunk.name!r}: there is no [[costs.tariffs]] of the name {trunk.tariff!r}")
     return settings
+
+
+def _find_rate_decks(raw: Any, path: Path) -> None:
+    """Rate decks lie beside the settings."""
+    for tariff in raw.get("tariffs") or () if isinstance(raw, dict) else ():
+        if isinstance(tariff, dict) and isinstance(tariff.get("file"), str) and tariff["file"]:
+            tariff["file"] = str(path.parent / tariff["file"])
 
 
 def _prepare_crm(raw: Any, path: Path) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from dialer.api.broadcast import Broadcast
 from dialer.api.desk_ports import Account, CallingTimes, NotThen, Seat
 from dialer.api.idempotency import MemoryIdempotency
+from dialer.api.phone_ports import IceServer, PhoneAccess
 from dialer.api.ports import (
     ApiKey,
     ApiPorts,
@@ -39,6 +40,7 @@ from dialer.core.attempt import Attempt
 from dialer.core.audit_note import AuditNote, AuditQuery, AuditRow
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.commands import (
+    Announce,
     CallAgent,
     CallMonitor,
     ChangeMonitor,
@@ -51,23 +53,27 @@ from dialer.core.commands import (
     PlayMessage,
     Record,
     SayGoodbye,
+    StopAnnouncement,
 )
 from dialer.core.contact import Contact
 from dialer.core.events import (
     CampaignConfigured,
     CampaignOrdered,
     PeopleEvent,
+    RecordingAnnounced,
     RecordingAnswered,
     ServerConnected,
     ServerLost,
     SwitchEvent,
 )
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName
+from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.core.outcome import LIVE, Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.core.permit import Permit
 from dialer.core.recording import RecordingOrder
 from dialer.core.recycling import Penetration, Reopened
+from dialer.core.tenants import owns
 from dialer.errors import DialerError
 from dialer.projections.live import LiveView
 from dialer.projections.metrics import Metrics
@@ -83,6 +89,8 @@ SwitchCommand = (
     | CallAgent
     | HangUpAgent
     | Record
+    | Announce
+    | StopAnnouncement
     | CallMonitor
     | ChangeMonitor
     | HangUpMonitor
@@ -166,9 +174,9 @@ class FakeCampaigns:
         """See `dialer.api.ports.Campaigns`."""
         return self.rows.get(campaign)
 
-    async def page(self, after: CampaignId | None, limit: int) -> Sequence[StoredCampaign]:
+    async def page(self, after: CampaignId | None, limit: int, *, tenant: str = "") -> Sequence[StoredCampaign]:
         """See `dialer.api.ports.Campaigns`."""
-        ids = sorted(id for id in self.rows if after is None or id > after)
+        ids = sorted(id for id in self.rows if owns(tenant, id) and (after is None or id > after))
         return [self.rows[id] for id in ids[:limit]]
 
     async def create(self, campaign: Campaign, now: float) -> bool:
@@ -227,7 +235,13 @@ class FakeIntake:
         return self._folder
 
     async def start_list(
-        self, campaign: CampaignId, path: Path, name: str, *, refuse_duplicates: bool = False
+        self,
+        campaign: CampaignId,
+        path: Path,
+        name: str,
+        *,
+        refuse_duplicates: bool = False,
+        terms: ListTerms = NO_TERMS,
     ) -> ListImport:
         """See `dialer.api.ports.ContactIntake`."""
         if self.fail_with is not None:
@@ -248,6 +262,7 @@ class FakeIntake:
             error="",
             started_at=self._clock.now(),
             finished_at=None,
+            terms=terms,
         )
         return self.imports[id]
 
@@ -262,10 +277,10 @@ class FakeIntake:
         return self.imports.get(id)
 
     async def list_imports(
-        self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int
+        self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int, *, tenant: str = ""
     ) -> Sequence[ListImport]:
         """See `dialer.api.ports.ContactIntake`."""
-        rows = [row for row in self.imports.values() if campaign is None or row.campaign == campaign]
+        rows = [row for row in self.imports.values() if campaign in {None, row.campaign} and owns(tenant, row.campaign)]
         rows.sort(key=lambda row: (row.started_at, row.id), reverse=True)
         return [row for row in rows if before is None or (row.started_at, row.id) < before][:limit]
 
@@ -342,9 +357,11 @@ class FakePurges:
         forms = forms_listed(phone)
         return [entry for entry in self._held().values() if entry.phone in forms]
 
-    async def entries(self, scope: str | None, after: tuple[str, str] | None, limit: int) -> Sequence[DoNotCallEntry]:
+    async def entries(
+        self, scope: str | None, after: tuple[str, str] | None, limit: int, *, tenant: str = ""
+    ) -> Sequence[DoNotCallEntry]:
         """See `dialer.api.ports.Purges`."""
-        held = sorted(self._held().items())
+        held = [(key, entry) for key, entry in sorted(self._held().items()) if owns(tenant, entry.scope)]
         wanted = [entry for key, entry in held if scope in {None, entry.scope} and (after is None or key > after)]
         return wanted[:limit]
 
@@ -423,6 +440,7 @@ def _matches(row: Attempt, query: AttemptQuery) -> bool:
         all(value is None or value == actual for value, actual in wanted)
         and (query.ended_from is None or row.ended_at >= query.ended_from)
         and (query.ended_before is None or row.ended_at < query.ended_before)
+        and owns(query.tenant, row.campaign)
     )
 
 
@@ -518,6 +536,42 @@ class FakeDesks:
         return self.against
 
 
+class FakePhones:
+    """Browsers' phones at the servers that have an address; passwords are counted, and nobody keeps them."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        #: Address of the WebSocket, by server; empty: no browser is a phone.
+        self.urls: dict[ServerName, str] = {}
+        self.problem = ""
+        #: Whether another password was asked for, of each request.
+        self.asked: list[tuple[AgentId, bool]] = []
+
+    def phone(self, agent: AgentId, server: ServerName) -> str:
+        """See `dialer.api.phone_ports.BrowserPhones`."""
+        return f"web-{agent}" if server in self.urls else ""
+
+    def offered(self, agent: AgentId) -> bool:
+        """See `dialer.api.phone_ports.BrowserPhones`."""
+        return bool(self.urls) and agent != ""
+
+    async def access(self, agent: AgentId, *, anew: bool) -> PhoneAccess | str:
+        """See `dialer.api.phone_ports.BrowserPhones`."""
+        self.asked.append((agent, anew))
+        if self.problem:
+            return self.problem
+        server, url = next(iter(self.urls.items()))
+        return PhoneAccess(
+            server=server,
+            url=url,
+            phone=self.phone(agent, server),
+            realm="cadencia",
+            password=f"password-{len(self.asked)}",
+            ice=(IceServer(urls=("turn:turn.example",), username="u", credential="c"),),
+            expires_at=self._now() + 600.0,
+        )
+
+
 class FakeNode:
     """All ports of the API, connected to nothing but memory; `ports` is what `create_app` wants."""
 
@@ -536,6 +590,7 @@ class FakeNode:
         self.health = FakeHealth()
         self.metrics = Metrics("test")
         self.desks = FakeDesks()
+        self.phones = FakePhones(self.clock.now)
         self.audit = FakeAuditTrail()
         self.ports = ApiPorts(
             clock=self.clock,
@@ -553,6 +608,7 @@ class FakeNode:
             health=self.health,
             metrics=self.metrics,
             desks=self.desks,
+            phones=self.phones,
             audit=self.audit,
         )
 
@@ -683,6 +739,18 @@ class FakeSwitch:
             )
         )
 
+    def announce(self, command: Announce) -> None:
+        """See `dialer.switch.port.Switch`; it is over at once, where it is connected."""
+        self._take(command)
+        problem = "" if self._connected.get(command.server, False) else "the server is not connected"
+        self.deliver(
+            RecordingAnnounced(at=self._now(), call=command.call, recording=command.recording, problem=problem)
+        )
+
+    def stop_announcement(self, command: StopAnnouncement) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
     def status(self) -> Mapping[ServerName, ServerStatus]:
         """See `dialer.switch.port.Switch`."""
         return {
@@ -740,7 +808,9 @@ class OpenScreen:
         """See `Screen`."""
         return self.counted
 
-    def judge(self, permit: Permit, campaign: Campaign, now: float) -> Admitted | TurnedAway:
+    def judge(
+        self, permit: Permit, campaign: Campaign, now: float, phone: Phone | None = None
+    ) -> Admitted | TurnedAway:
         """See `Screen`."""
         self.judged.append(permit)
         return self.turned_away.get(permit.phone, Admitted("{}"))

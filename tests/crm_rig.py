@@ -100,9 +100,9 @@ class CrmRig:
         rows: Any = await self.redis.xrange(f"cadencia:{name}")
         return [json.loads(fields[b"data"]) for _, fields in rows]
 
-    async def finish(self, id: str) -> None:
-        """The contact has been called to the end, as the writer of attempts notes it."""
-        statement = update(contacts).where(contacts.c.id == id).values(state="finished")
+    async def finish(self, id: str, state: str = "finished") -> None:
+        """The contact has been called to the end, as the writer of attempts notes it; or it was removed."""
+        statement = update(contacts).where(contacts.c.id == id).values(state=state)
         async with self.database.write() as connection:
             await connection.execute(statement)
 

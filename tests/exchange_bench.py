@@ -97,7 +97,7 @@ class Bench:
         self.run(self.now + 1.0)
         return leg
 
-    def originate(self, request: OriginateRequest) -> CallRecord:
+    def originate(self, request: OriginateRequest) -> CallRecord | None:
         """Any originate."""
         return self.board.originate(request, self.now)
 

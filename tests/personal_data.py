@@ -42,7 +42,7 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         "action_firings": _columns("rule campaign action call state", person="contact why details problem"),
         "agent_time": _columns("campaign state call reason", staff="agent"),
         "agents": _columns("skills", staff="id name phone"),
-        "api_keys": _columns("id role hash", staff="name"),
+        "api_keys": _columns("id role hash tenant", staff="name"),
         "attempts": _columns(
             "call campaign outcome reason server trunk hung_up_by machine_verdict caller_id method",
             person="contact phone",
@@ -53,7 +53,7 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         "audit_log": _columns("role action object outcome details", staff="who address"),
         "calls_elsewhere": _columns("id campaign outcome", person="phone fields"),
         "campaigns": _columns("id settings state"),
-        "contacts": _columns("campaign timezone list state", person="id phones name consent fields"),
+        "contacts": _columns("campaign timezone list state", person="id phones name consent fields phone_terms"),
         "crm_contacts": _columns("source version state", person="contact digest"),
         "crm_sources": _columns("name place cursor last_error lease_owner counts"),
         "crm_updates": _columns("id source type position state", person="contact result last_error"),
@@ -67,7 +67,7 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         "gate_marks": _columns("name run_id"),
         "list_checks": _columns("list state counts error"),
         "list_warnings": _columns("list kind", person="contact phone message"),
-        "lists": _columns("id campaign name source state reasons error"),
+        "lists": _columns("id campaign name source state reasons error filter"),
         "pacing_journal": _columns("campaign node method limit explanation"),
         "promises": _columns("campaign", person="contact", staff="agent"),
         "recordings": _columns(
@@ -76,8 +76,11 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         "rejected_rows": _columns("list code", person="message raw"),
         "removals": _columns("campaign kind ref", person="subject reason"),
         "set_aside": _columns("stream entry reason", person="data"),
+        # What nodes sign with: it opens nothing about anybody.
+        "shared_keys": _columns("name secret"),
         "suppressions": _columns(hash="hash"),
-        "users": _columns("role state", staff="name agent hash totp_secret recovery"),
+        "tenants": _columns("name"),
+        "users": _columns("role state tenant", staff="name agent hash totp_secret recovery"),
         "webhook_deliveries": _columns("id url type state position", person="payload subject last_error"),
     }
 )

@@ -12,6 +12,7 @@ from dialer.core.ids import CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
 from dialer.errors import QueueError
 from dialer.queues.journal import JournalEntry, encode_entry
+from tests.patience import PATIENCE_S
 
 CAMPAIGN = CampaignId("winter")
 
@@ -121,7 +122,7 @@ class Consumer:
         self._stream.acked.extend(ids)
 
 
-async def eventually(condition: Any, timeout_s: float = 10.0) -> None:
+async def eventually(condition: Any, timeout_s: float = PATIENCE_S) -> None:
     """Wait until `condition()` holds.
 
     Raises:

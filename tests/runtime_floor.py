@@ -22,11 +22,11 @@ from dialer.runtime.dispatcher import Dispatcher
 from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.runtime.outbox import Outbox
 from dialer.testing import FakeSwitch, OpenScreen
+from tests.patience import PATIENCE_S
 
 CAMPAIGN = CampaignId("winter")
 PBX = ServerName("pbx")
 NODE = NodeName("n1")
-PATIENCE_S = 5.0
 
 
 async def eventually(condition: Callable[[], object], what: str = "it") -> None:

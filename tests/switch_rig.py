@@ -18,12 +18,12 @@ from dialer.runtime.clock import Clock
 from dialer.settings import Ami, Asterisk, Settings, Tls, Trunk
 from dialer.switch.asterisk import AsteriskSwitch
 from dialer.switch.port import HandOver, ServerStatus
+from tests.patience import PATIENCE_S
 
 SERVER = ServerName("pbx")
 BANNER = b"Asterisk Call Manager/11.0.0\r\n"
 SECRET = "sesame"
 #: Generous: a busy machine must not fail a test that is right.
-PATIENCE_S = 10.0
 
 T = TypeVar("T", bound=SwitchEvent)
 

@@ -21,6 +21,8 @@ from rq.serializers import JSONSerializer
 
 from dialer.errors import ConfigError, QueueError
 from dialer.intake.jobs import QUEUES
+from dialer.queues.connection import connect_blocking
+from dialer.queues.sentinel import SCHEMES
 from dialer.runtime import logs
 from dialer.settings import Settings
 from workers.settings import load_settings
@@ -82,10 +84,10 @@ def connect(url: str) -> redis.Redis:
     Raises:
         ConfigError: the URL is none of Redis.
     """
-    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ConfigError("redis.url must begin with redis://, rediss:// or unix://")
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix", *SCHEMES}:
+        raise ConfigError("redis.url must begin with redis://, rediss://, unix:// or redis+sentinel://")
     try:
-        return redis.Redis.from_url(url, protocol=2, socket_connect_timeout=3.0)
+        return connect_blocking(url, protocol=2, socket_connect_timeout=3.0)
     except ValueError as error:
         raise ConfigError(f"redis.url cannot be understood: {error}") from error
 

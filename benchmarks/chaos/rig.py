@@ -19,11 +19,13 @@ import redis
 
 from benchmarks.chaos.carrier import SECRET, Carrier
 from benchmarks.chaos.crm import FailingCrm
+from benchmarks.chaos.failover import Standby
 from benchmarks.chaos.proxy import FaultyProxy
 from benchmarks.import_list import postgres
 from benchmarks.processes import Command, ServeProcess, wait_for
 from dialer.campaigns import parse_campaign
 from dialer.core.campaign import CampaignState
+from dialer.queues.connection import connect_blocking
 from dialer.queues.embedded import EmbeddedServer
 from dialer.simulation import OPEN_RULES
 from dialer.storage.campaigns import Campaigns
@@ -51,6 +53,8 @@ class Plan:
     database: str = "sqlite"
     #: What the nodes reach through a proxy: redis, ami, database.
     proxied: frozenset[str] = frozenset()
+    #: Whether a replica and Sentinels stand by, through which nodes find their Redis.
+    standby: bool = False
     #: Whether workers deliver results to the CRM, and the share of requests that the CRM fails.
     delivers: bool = False
     crm_fails: float = 0.0
@@ -97,6 +101,7 @@ class Site:
         self.proxies: dict[str, FaultyProxy] = {}
         self.nodes: list[ServeProcess] = []
         self.database_url = ""
+        self.standby: Standby | None = None
         self._settings = ""
         self._ends = ExitStack()
         self._client: Any = None
@@ -124,6 +129,8 @@ class Site:
         ends.enter_context(self.crm)
         self.valkey.start()
         ends.callback(self.valkey.stop)
+        if plan.standby:
+            self.standby = ends.enter_context(Standby(self.valkey, self.folder))
         self.carrier.start()
         ends.callback(self.carrier.stop)
         self._settings = self._toml()
@@ -170,13 +177,14 @@ class Site:
             host, port, rebuilt = _postgres_address(database)
             self.proxies["database"] = self._ends.enter_context(FaultyProxy(host, port))
             database = rebuilt(self.proxies["database"].port)
-        password = self.valkey.tcp_url.rpartition("@")[0]
+        login = self.valkey.tcp_url.rpartition("@")[0]
+        redis_url = f"{login}@127.0.0.1:{ports['redis']}/0" if self.standby is None else self.standby.url
         webhooks = f'[[webhooks]]\nurl = "{self.crm.url}"\nsecret = "a secret"\ntimeout_s = 1.0\n'
         return f"""
 [database]
 url = "{database}"
 [redis]
-url = "{password}@127.0.0.1:{ports["redis"]}/0"
+url = "{redis_url}"
 [compliance]
 rules = "{OPEN_RULES}"
 [api]
@@ -207,7 +215,8 @@ max_calls_per_second = {plan.calls_per_s}
     def client(self) -> Any:
         """A client of Valkey that no proxy disturbs; it gets an answer or an error within two seconds."""
         if self._client is None:
-            self._client = redis.Redis.from_url(self.valkey.url, protocol=2, socket_timeout=2.0)
+            url = self.valkey.url if self.standby is None else self.standby.url
+            self._client = connect_blocking(url, protocol=2, socket_timeout=2.0)
         return self._client
 
     def until_acknowledged(self, write: Callable[[], Any]) -> Any:

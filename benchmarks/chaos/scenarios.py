@@ -21,6 +21,7 @@ from benchmarks.chaos.invariants import Allowed
 from benchmarks.chaos.rig import CAMPAIGN, Plan, Site
 from benchmarks.chaos.skewed import NAME, Skew
 from benchmarks.chaos.watch import Watch
+from benchmarks.processes import wait_for
 from dialer.intake.jobs import WEBHOOKS
 
 #: Times that something happens in one scenario.
@@ -171,6 +172,17 @@ def set_valkey_back(scene: Scene) -> None:
         shutil.rmtree(scene.site.valkey.directory / "appendonlydir")
         shutil.move(kept, scene.site.valkey.directory / "appendonlydir")
         scene.site.valkey.start()
+
+
+def fail_over(scene: Scene) -> None:
+    """The master dies for good, and the Sentinels promote its replica, which may lack the last writes."""
+    scene.calls(40, 60)
+    standby = scene.site.standby
+    assert standby is not None, "the plan has one"
+    with scene.fault():
+        scene.site.valkey.kill()
+        wait_for(lambda: standby.promoted, "the replica as master")
+    scene.calls(40, 60)
 
 
 def slow_valkey(scene: Scene) -> None:
@@ -451,6 +463,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "valkey_set_back": Scenario(
         says="Valkey comes back as it was some seconds ago", disturb=set_valkey_back, allowed=Allowed(memory_lost=True)
+    ),
+    "valkey_fails_over": Scenario(
+        says="Valkey's master dies, and Sentinels promote its replica, under two nodes",
+        disturb=fail_over,
+        plan=replace(_TWO, standby=True),
+        allowed=Allowed(memory_lost=True),
     ),
     "valkey_slow": Scenario(
         says="Redis answers 10, 40 and 400 ms late",

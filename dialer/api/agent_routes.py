@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from litestar import Router, get, post
 from litestar.params import FromPath, JSONBody
@@ -80,7 +80,13 @@ async def begin_work(ports: ApiPorts, who: AgentId, data: SignInInput) -> Accept
     """
     row = ports.control.live().agent(who)
     if row is not None and row.state not in {AgentState.SIGNED_OUT, AgentState.LOST}:
-        raise ApiError(409, f"agent {who!r} is signed in already ({row.state})", error="wrong_state")
+        raise ApiError(
+            409,
+            f"agent {who!r} is signed in already ({row.state})",
+            error="wrong_state",
+            code="agent_is_in",
+            **_told(who, row),
+        )
     campaigns = [(await known_campaign(ports, campaign)).campaign.id for campaign in data.campaigns]
     event = AgentSignedIn(
         at=ports.clock.now(),
@@ -116,7 +122,13 @@ async def be_ready(ports: ApiPorts, who: AgentId) -> Accepted:
     """
     row = _signed_in(ports, who)
     if row.state not in {AgentState.WRAPUP, AgentState.PAUSED, AgentState.IDLE}:
-        raise ApiError(409, f"agent {who!r} is {row.state}; ready follows wrapup or paused", error="wrong_state")
+        raise ApiError(
+            409,
+            f"agent {who!r} is {row.state}; ready follows wrapup or paused",
+            error="wrong_state",
+            code="agent_not_ready",
+            **_told(who, row),
+        )
     return await _do(ports, AgentReadied(at=ports.clock.now(), agent=who))
 
 
@@ -185,7 +197,13 @@ async def end_talk(ports: ApiPorts, who: AgentId) -> Accepted:
     """
     row = _signed_in(ports, who)
     if row.state not in {AgentState.TALKING, AgentState.RESERVED}:
-        raise ApiError(409, f"agent {who!r} has no call ({row.state})", error="wrong_state")
+        raise ApiError(
+            409,
+            f"agent {who!r} has no call ({row.state})",
+            error="wrong_state",
+            code="agent_no_call",
+            **_told(who, row),
+        )
     return await _do(ports, AgentHungUp(at=ports.clock.now(), agent=who))
 
 
@@ -194,10 +212,14 @@ def _checked(request: KeyedRequest, agent: str) -> AgentId:
     return AgentId(checked_name(agent, "agent"))
 
 
+def _told(agent: AgentId, row: AgentRow) -> dict[str, Any]:
+    return {"agent": agent, "state": row.state}
+
+
 def _signed_in(ports: ApiPorts, agent: AgentId, *, also_signed_out: bool = False) -> AgentRow:
     row = ports.control.live().agent(agent)
     if row is None or (row.state == AgentState.SIGNED_OUT and not also_signed_out):
-        raise ApiError(404, f"agent {agent!r} is not signed in")
+        raise ApiError(404, f"agent {agent!r} is not signed in", code="agent_not_in", agent=agent)
     return row
 
 

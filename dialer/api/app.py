@@ -33,8 +33,10 @@ from dialer.api import (
     history_routes,
     law_routes,
     list_routes,
+    list_settings_routes,
     live_routes,
     pacing_routes,
+    person_routes,
     preview_routes,
     purge_routes,
     push_routes,
@@ -53,6 +55,7 @@ from dialer.api.cross_origin import CrossOrigin
 from dialer.api.errors import HANDLERS
 from dialer.api.idempotency import IdempotencyMiddleware
 from dialer.api.ports import ApiPorts
+from dialer.api.tenancy import TenantDoor, tenants_stay
 from dialer.intake.phones import PhoneReader
 from dialer.settings import Settings
 
@@ -79,9 +82,11 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
             history_routes.routes,
             contact_routes.routes,
             list_routes.routes,
+            list_settings_routes.routes,
             recycle_routes.routes,
             purge_routes.routes,
             law_routes.routes,
+            person_routes.routes,
             compliance_routes.routes,
             push_routes.routes,
             callback_routes.routes,
@@ -103,7 +108,7 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
     return Litestar(
         route_handlers=[api, *health_routes.routes, snippet_routes.script, *pages],
         dependencies={
-            "ports": Provide(_give(ports), sync_to_thread=False),
+            "ports": Provide(TenantDoor(ports).ports_of, sync_to_thread=False),
             "settings": Provide(_give(settings), sync_to_thread=False),
             "phones": Provide(_give(phones), sync_to_thread=False),
         },
@@ -111,12 +116,13 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
             DefineMiddleware(AuditMiddleware, trail=ports.audit, clock=ports.clock),
             DefineMiddleware(
                 AuthMiddleware,
-                authenticator=Authenticator(ports.keys, ports.clock),
+                authenticator=Authenticator(ports.keys, ports.clock, ports.guesses),
                 clock=ports.clock,
                 requests_per_s=settings.api.requests_per_s,
             ),
             DefineMiddleware(IdempotencyMiddleware, store=ports.idempotency, clock=ports.clock),
         ],
+        guards=[tenants_stay],
         before_request=check_body,
         exception_handlers=HANDLERS,
         request_max_body_size=MAX_JSON_BYTES,
@@ -143,7 +149,7 @@ def with_snippet(app: Litestar, ports: ApiPorts, settings: Settings) -> ASGIApp:
         app,
         origins=settings.snippet.origins,
         tokens=ports.snippet,
-        authenticator=Authenticator(ports.keys, ports.clock),
+        authenticator=Authenticator(ports.keys, ports.clock, ports.guesses),
         clock=ports.clock,
     )
 

@@ -13,7 +13,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from dialer.api.allowance import Allowance
+from dialer.api.allowance import Allowance, Guesses, GuessLimits, OwnLimits
 from dialer.api.errors import ApiError
 from dialer.api.ports import ApiKey, Clock, KeyStore, Role
 
@@ -35,6 +35,11 @@ def guesses() -> Allowance:
     return Allowance(_GUESSES, _GUESSES_PER_S)
 
 
+def shared_guesses(limits: GuessLimits) -> Guesses:
+    """The same, counted wherever `limits` counts."""
+    return limits.of("address", _GUESSES, _GUESSES_PER_S)
+
+
 #: Key in the scope: what whoever stands around the application has found a request's credentials to be.
 FOUND: Final = "cadencia.found_key"
 
@@ -42,10 +47,11 @@ FOUND: Final = "cadencia.found_key"
 class Authenticator:
     """Finds the key of a request."""
 
-    def __init__(self, keys: KeyStore, clock: Clock) -> None:
+    def __init__(self, keys: KeyStore, clock: Clock, limits: GuessLimits | None = None) -> None:
+        """`limits`: where wrong keys are counted; None: here."""
         self._keys: Final = keys
         self._clock: Final = clock
-        self._guesses: Final = guesses()
+        self._guesses: Final = shared_guesses(limits or OwnLimits())
         self._trusted: Final[OrderedDict[str, tuple[ApiKey, float]]] = OrderedDict()
 
     async def authenticate(self, authorization: str | None, address: str) -> ApiKey | None:
@@ -65,16 +71,28 @@ class Authenticator:
         trusted = self._trusted.get(digest)
         if trusted is not None and now < trusted[1]:
             return self._valid(trusted[0], now)
-        wait_s = self._guesses.wait_s(address, now)
+        wait_s = await self._guesses.wait_s(address, now)
         if wait_s > 0:
             retry = {"retry-after": str(max(1, round(wait_s)))}
             raise ApiError(429, "too many wrong keys came from this address; wait", headers=retry)
         key = await self._find(digest, now)
         if key is None:
-            self._guesses.take(address, now)
+            await self._guesses.take(address, now)
             _log.warning("wrong API key", address=address)
             raise unauthorized("this key is not valid")
         return self._valid(key, now)
+
+    async def recognises(self, authorization: str, address: str) -> bool:
+        """Whether a header has a valid key, for whoever decides nothing by it; a wrong one is not counted here."""
+        scheme, _, secret = authorization.partition(" ")
+        secret = secret.strip()
+        if scheme.lower() != "bearer" or not secret or len(secret) > _MAX_KEY:
+            return False
+        digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+        trusted, now = self._trusted.get(digest), self._clock.now()
+        if (trusted is None or now >= trusted[1]) and await self._guesses.wait_s(address, now) > 0:
+            return False
+        return await self.known(digest) is not None
 
     async def known(self, digest: str) -> ApiKey | None:
         """The valid key with this SHA-256 (hexadecimal), for whoever has shown it before; None where it is no more."""

@@ -26,6 +26,9 @@ _SAYS: Final = {
     "try_again": "the node or Asterisk was too slow to call by a fresh permit; ask again",
     "no_line": "no line is free on the agent's server",
     "no_caller_id": "no number is left for this campaign to show",
+    "cost_cap": "what calls may cost today is used up, or would be by this call",
+    "no_rate": "no trunk of the campaign has a rate for this number",
+    "destination_barred": "numbers of this kind or country are not called from here",
     "gate_unavailable": "the gate does not answer",
     "removed": "the CRM has removed this contact or number from the campaign; that is final",
     "do_not_call": "the number is on a do-not-call list",
@@ -97,12 +100,23 @@ async def ask(ports: ApiPorts, key: ApiKey, data: CallRequestInput) -> AskedCall
     if ports.call_requests is None:
         raise ApiError(503, "this node takes no wishes for calls")
     contact = None if data.contact is None else ContactId(data.contact)
-    asked = await ports.call_requests.call(agent, campaign, contact, data.phone)
+    asked = await ports.call_requests.call(agent, campaign, contact, data.phone, by=decider(key))
     if asked is None:
-        raise ApiError(404, f"campaign {campaign} has no contact {str(data.contact)[:80]!r}")
+        raise ApiError(
+            404,
+            f"campaign {campaign} has no contact {str(data.contact)[:80]!r}",
+            code="no_contact",
+            campaign=campaign,
+            contact=str(data.contact)[:80],
+        )
     if asked.call is None:
         raise refusal(asked.reason, asked.retry_at)
     return AskedCallOut(call=asked.call, campaign=campaign, contact=asked.contact, agent=agent)
+
+
+def decider(key: ApiKey) -> str:
+    """Whoever decides on a call, as the evidence names them: an agent by their own name, whichever way they came."""
+    return f"agent:{key.agent}" if key.role is Role.AGENT and key.agent is not None else key.who
 
 
 def refusal(reason: str, retry_at: float | None) -> ApiError:

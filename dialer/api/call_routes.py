@@ -28,6 +28,7 @@ from dialer.core.events import HangupAsked, OptOutTold
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, valid_name
 from dialer.core.opt_out_desk import opt_out_ref
 from dialer.core.outcome import Outcome
+from dialer.core.tenants import everywhere
 
 
 @get("/calls", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 422, 503))
@@ -82,7 +83,7 @@ async def find_call(ports: ApiPorts, call: str) -> CallOut:
         attempt = await ports.attempts.get(CallId(call))
         if attempt is not None:
             return call_ended(attempt, (await ports.attempts.dispositions([attempt.call])).get(attempt.call))
-    raise ApiError(404, f"there is no call {call[:80]!r}")
+    raise ApiError(404, f"there is no call {call[:80]!r}", code="no_call", call=call[:80])
 
 
 @get("/calls/{call:str}", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404, 503))
@@ -143,7 +144,7 @@ async def opt_out(ports: ApiPorts, key: ApiKey, call: str, data: OptOutInput) ->
     if wanted is None:
         stored = await ports.campaigns.get(CampaignId(found.campaign))
         wanted = "*" if stored is None or stored.campaign.opt_out_scope == "*" else "campaign"
-    scope = "*" if wanted == "*" else found.campaign
+    scope = everywhere(found.campaign) if wanted == "*" else found.campaign
     by = key.agent or key.id
     message = {
         "id": opt_out_ref(CallId(call)),

@@ -18,6 +18,8 @@ class CallbackQuery:
     until: float | None = None
     agent: AgentId | None = None
     campaign: CampaignId | None = None
+    #: Of this tenant's campaigns; empty: of all.
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -162,7 +162,13 @@ async def create(ports: ApiPorts, key: ApiKey, campaign: Campaign, wanted: Overr
         InputError: an override of a rule that is not broken.
     """
     now = ports.clock.now()
-    exists = ApiError(409, f"there is a campaign {campaign.id!r} already; change it with PATCH", error="exists")
+    exists = ApiError(
+        409,
+        f"there is a campaign {campaign.id!r} already; change it with PATCH",
+        error="exists",
+        code="campaign_exists",
+        campaign=campaign.id,
+    )
     if await ports.campaigns.get(campaign.id) is not None:
         raise exists
     warnings = await _hold_to_rules(ports, key, campaign, None, wanted)
@@ -244,7 +250,13 @@ async def save_changes(
         if await ports.campaigns.replace(stored, changed, now):
             await submit(ports, CampaignConfigured(at=now, campaign=changed))
             return _checked_out(ports, StoredCampaign(campaign=changed, state=stored.state, updated_at=now), warnings)
-    raise ApiError(409, f"somebody else has changed campaign {campaign!r} meanwhile; look at it again", error="changed")
+    raise ApiError(
+        409,
+        f"somebody else has changed campaign {campaign!r} meanwhile; look at it again",
+        error="changed",
+        code="campaign_changed",
+        campaign=campaign,
+    )
 
 
 async def order(ports: ApiPorts, campaign: str, wanted: CampaignState) -> CampaignOut:
@@ -262,6 +274,10 @@ async def order(ports: ApiPorts, campaign: str, wanted: CampaignState) -> Campai
             f"campaign {campaign!r} is {state}; from there it can become {possible}",
             error="wrong_state",
             details={"state": state.value, "possible": sorted(ORDERS[state])},
+            code="campaign_state",
+            campaign=campaign,
+            state=state.value,
+            possible=sorted(ORDERS[state]),
         )
     await submit(ports, CampaignOrdered(at=ports.clock.now(), campaign=stored.campaign.id, state=wanted))
     return _out(ports, stored)
@@ -296,6 +312,9 @@ async def begin(ports: ApiPorts, campaign: str) -> CampaignOut:
                 f"campaign {campaign!r} cannot be started: {lacking}. Or have a named person set the rule aside: PATCH "
                 'it with "override": {"rule": …, "by": …, "why": …}',
                 error="registry_missing",
+                code="registry_missing",
+                campaign=campaign,
+                lacking=lacking,
             )
     return await order(ports, campaign, CampaignState.RUNNING)
 

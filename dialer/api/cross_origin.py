@@ -101,7 +101,12 @@ class CrossOrigin:
         if issuer is None or (issuer.role is Role.AGENT and issuer.agent != token.agent):
             return None
         return ApiKey(
-            id=issuer.id, role=Role.AGENT, digest=issuer.digest, agent=token.agent, expires_at=token.expires_at
+            id=issuer.id,
+            role=Role.AGENT,
+            digest=issuer.digest,
+            agent=token.agent,
+            expires_at=token.expires_at,
+            tenant=issuer.tenant,
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from dialer.core.campaign import Campaign
@@ -31,6 +32,11 @@ class Seat:
     #: Unix seconds at which wrap-up ends by itself; None: it does not, or there is none.
     wrapup_ends_at: float | None = None
     calling: Wanted | None = None
+    #: How they come back when a lost phone is there again: taking calls or not, with which skills, until when.
+    wants_ready: bool = True
+    skills: frozenset[str] = frozenset()
+    priority: int = 0
+    shift_ends_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +65,10 @@ class CallingTimes:
 class NotThen:
     """A call may not be started at some moment."""
 
-    #: For people.
+    #: For people, and the same for a catalogue.
     says: str
+    code: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict)
     #: First later moment at which it may; None: not as things are.
     next_at: float | None
 

@@ -189,7 +189,9 @@ async def dispose_present(
     own_agent(request.auth, agent)
     row = ports.control.live().agent(AgentId(checked_name(agent, "agent")))
     if row is None or row.call is None:
-        raise ApiError(409, f"agent {agent!r} has no call to close", error="wrong_state")
+        raise ApiError(
+            409, f"agent {agent!r} has no call to close", error="wrong_state", code="agent_no_call", agent=agent
+        )
     await close_call(ports, request.auth, row.call, agent, data, phones)
     return Accepted()
 
@@ -282,7 +284,7 @@ def _history(found: Sequence[GivenDisposition]) -> list[DispositionOut]:
             notes=each.notes,
             ref=each.ref,
         )
-        for each, earlier in zip(found, [*before, None], strict=True)
+        for each, earlier in zip(found, [*before, None][: len(found)], strict=True)
     ]
 
 

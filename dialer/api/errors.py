@@ -70,11 +70,16 @@ class ApiError(DialerError):
         error: str | None = None,
         details: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
+        code: str = "",
+        **arguments: object,
     ) -> None:
+        """`code` with `arguments`, JSON values: the message for whoever has a catalogue; they go into the details."""
         super().__init__(message)
         self.status = status
         self.error = error or SLUGS[status]
-        self.details = details or {}
+        self.code = code
+        self.arguments: Mapping[str, object] = arguments
+        self.details = (details or {}) | ({"code": code, "arguments": arguments} if code else {})
         self.headers = headers or {}
 
 
@@ -102,6 +107,8 @@ def on_input_error(request: Request[Any, Any, Any], error: InputError) -> Respon
     name, separator, problem = str(error).partition(": ")
     fields = [{"field": name, "message": problem}] if separator and re.fullmatch(r"[\w.\[\]]+", name) else []
     details: dict[str, Any] = {"fields": fields}
+    if error.code:
+        details |= {"code": error.code, "arguments": error.arguments}
     if error.allowed:
         details["allowed"] = list(error.allowed)
     return _response(422, error.word, str(error), details)

@@ -23,7 +23,9 @@ from dialer.api.errors import BODY, KEYED, ApiError, documented
 from dialer.api.ports import ApiPorts, ContactWarning, ListImport, RejectedRow, Role
 from dialer.api.requests import Cursor, KeyedRequest, Limit, NodeSettings, Ports, cursor_from, cursor_to, known_campaign
 from dialer.api.rows import ListOut, ListReportOut, ListsPage, list_out, list_report_out
+from dialer.core.contact_filter import MAX_LENGTH, parse_filter
 from dialer.core.ids import valid_name
+from dialer.core.list_terms import MAX_PRIORITY, NO_TERMS, ListTerms
 from dialer.errors import DialerError
 from dialer.intake.downloads import csv_lines
 from dialer.settings import Settings
@@ -35,6 +37,14 @@ ListName = Annotated[str, QueryParameter(max_length=200, description="What peopl
 Duplicates = Annotated[
     Literal["report", "refuse"],
     QueryParameter(description="What becomes of a row whose numbers other contacts of the campaign all have"),
+]
+OwnFilter = Annotated[
+    str,
+    QueryParameter(name="filter", max_length=MAX_LENGTH, description="Which of its contacts are called; empty: all"),
+]
+OwnPriority = Annotated[
+    int,
+    QueryParameter(ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="Is added to the priority of each of its contacts"),
 ]
 
 
@@ -63,7 +73,9 @@ async def _store(source: AsyncIterator[bytes], path: Path) -> int:
     except BaseException as error:
         await asyncio.to_thread(path.unlink, missing_ok=True)
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise ApiError(507, "the disk for uploads is full; free space and send the list again") from error
+            raise ApiError(
+                507, "the disk for uploads is full; free space and send the list again", code="disk_full"
+            ) from error
         if isinstance(error, OSError):
             raise ApiError(503, f"the upload cannot be written: {error.strerror}") from error
         if isinstance(error, HTTPException):
@@ -93,13 +105,24 @@ async def upload_list(
     settings: NodeSettings,
     name: ListName = "",
     duplicates: Duplicates = "report",
+    contact_filter: OwnFilter = "",
+    priority: OwnPriority = 0,
 ) -> ListOut:
     """Upload a list."""
-    return list_out(await take_upload(request, ports, settings, campaign, name, duplicates))
+    terms = ListTerms(filter=contact_filter.strip(), priority=priority)
+    if terms.filter:
+        parse_filter(terms.filter)
+    return list_out(await take_upload(request, ports, settings, campaign, name, duplicates, terms))
 
 
 async def take_upload(
-    request: Request[Any, Any, Any], ports: ApiPorts, settings: Settings, campaign: str, name: str, duplicates: str
+    request: Request[Any, Any, Any],
+    ports: ApiPorts,
+    settings: Settings,
+    campaign: str,
+    name: str,
+    duplicates: str,
+    terms: ListTerms = NO_TERMS,
 ) -> ListImport:
     """Write the body of a request to a file as it comes, and begin to import it when all of it is there.
 
@@ -110,19 +133,21 @@ async def take_upload(
     """
     stored = await known_campaign(ports, campaign)
     if not all(character.isprintable() for character in name):
-        raise ApiError(422, "name: must be printable text")
+        raise ApiError(422, "name: must be printable text", code="not_printable")
     path = ports.intake.upload_folder() / f"{secrets.token_hex(16)}.csv"
     try:
         size = await _store(chunks(request, settings.api.max_body_bytes), path)
     except _BrokenOff as error:
         await ports.intake.note_broken_upload(stored.campaign.id, name, error.size)
-        raise ApiError(400, f"the upload {error}; nothing of it is loaded: send it again") from error
+        raise ApiError(
+            400, f"the upload {error}; nothing of it is loaded: send it again", code="upload_broken"
+        ) from error
     if not size:
         await asyncio.to_thread(path.unlink, missing_ok=True)
-        raise ApiError(422, "the file is empty; a header line and at least one row are needed")
+        raise ApiError(422, "the file is empty; a header line and at least one row are needed", code="file_empty")
     try:
         refuse = duplicates == "refuse"
-        return await ports.intake.start_list(stored.campaign.id, path, name, refuse_duplicates=refuse)
+        return await ports.intake.start_list(stored.campaign.id, path, name, refuse_duplicates=refuse, terms=terms)
     except BaseException:
         await asyncio.to_thread(path.unlink, missing_ok=True)
         raise
@@ -148,7 +173,7 @@ async def known_list(ports: ApiPorts, id: str) -> ListImport:
     """
     row = await ports.intake.list_import(id) if valid_name(id) else None
     if row is None:
-        raise ApiError(404, f"there is no list {id[:80]!r}")
+        raise ApiError(404, f"there is no list {id[:80]!r}", code="no_list", list=id[:80])
     return row
 
 
@@ -225,7 +250,12 @@ async def look_again(ports: ApiPorts, id: str) -> ListReportOut:
     """
     row = await known_list(ports, id)
     if row.state in {"waiting", "running"}:
-        raise ApiError(409, f"list {row.id!r} is being imported; it is looked through when that has ended")
+        raise ApiError(
+            409,
+            f"list {row.id!r} is being imported; it is looked through when that has ended",
+            code="list_busy",
+            list=row.id,
+        )
     await ports.intake.check_list(row.id)
     return list_report_out(row, await ports.intake.list_check(row.id))
 

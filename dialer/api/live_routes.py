@@ -98,24 +98,23 @@ async def events(
 
 
 class LiveCache:
-    """One snapshot a second for everybody who listens: its cost must not grow with the listeners."""
+    """One snapshot every `every_s` for everybody who listens: its cost must not grow with the listeners."""
 
-    def __init__(self) -> None:
-        self._snapshot: LiveSnapshot | None = None
-        self._encoded = b""
-        self._taken_at = 0.0
+    def __init__(self, every_s: float = _LIVE_EVERY_S) -> None:
+        self._every_s = every_s
+        #: Of each tenant: when it was taken, the snapshot, the event.
+        self._kept: Final[dict[str, tuple[float, LiveSnapshot, bytes]]] = {}
 
     def at(self, ports: ApiPorts, now: float) -> tuple[LiveSnapshot, bytes]:
-        """A snapshot younger than a second, and the event that carries it."""
-        kept = self._snapshot
-        if kept is None or now - self._taken_at >= _LIVE_EVERY_S:
-            self._taken_at = now
+        """A snapshot younger than `every_s`, and the event that carries it."""
+        taken_at, snapshot, encoded = self._kept.get(ports.tenant, (0.0, None, b""))
+        if snapshot is None or now - taken_at >= self._every_s:
             fresh = ports.control.live().snapshot(now)
             # Where nothing has changed the same object stays, so that listeners compare by identity.
-            if kept is None or _changed(kept, fresh):
-                self._snapshot = kept = fresh
-                self._encoded = event("live", fresh)
-        return kept, self._encoded
+            if snapshot is None or _changed(snapshot, fresh):
+                snapshot, encoded = fresh, event("live", fresh)
+            self._kept[ports.tenant] = (now, snapshot, encoded)
+        return snapshot, encoded
 
 
 class _Wanted:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from dialer.api.allowance import GuessLimits
 from dialer.api.audit_ports import AuditTrail
 from dialer.api.broadcast import Told
 from dialer.api.callback_ports import CallbackCalendars
@@ -20,8 +21,11 @@ from dialer.api.compliance_ports import Compliance
 from dialer.api.delivery_ports import Deliveries
 from dialer.api.desk_ports import Desks
 from dialer.api.filter_ports import FilterTrials
+from dialer.api.list_ports import ListSettings
+from dialer.api.live_ports import Live
+from dialer.api.phone_ports import BrowserPhones
 from dialer.api.recording_ports import CallRecordings
-from dialer.api.report_ports import Actions, Histories, Reports
+from dialer.api.report_ports import Actions, Histories, People, Reports
 from dialer.api.snippet_tokens import SnippetTokens
 from dialer.api.supervision_ports import Supervision
 from dialer.api.system_ports import KeyBook, System
@@ -31,11 +35,11 @@ from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.events import PeopleEvent
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
+from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.core.outcome import Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.core.recycling import Penetration, Reopened
 from dialer.intake.segments import Segment, Taken
-from dialer.projections.live import LiveView
 from dialer.projections.live_rows import LiveSnapshot
 
 if TYPE_CHECKING:
@@ -75,6 +79,8 @@ class ApiKey:
     expires_at: float | None = None
     #: Who signed in to the console with a password: there is no key then, and this stands for one. Empty: a key.
     user: str = ""
+    #: Whose it is, and whose things alone it may see; empty: the installation's, which sees everything.
+    tenant: str = ""
 
     @property
     def who(self) -> str:
@@ -124,7 +130,7 @@ class Control(Protocol):
     async def submit(self, event: PeopleEvent) -> None:
         """Hand an event to the engine; returns when it is in the engine's queue."""
 
-    def live(self) -> LiveView:
+    def live(self) -> Live:
         """What goes on now; read it in the event loop only."""
 
 
@@ -146,8 +152,8 @@ class Campaigns(Protocol):
     async def get(self, campaign: CampaignId) -> StoredCampaign | None:
         """One campaign."""
 
-    async def page(self, after: CampaignId | None, limit: int) -> Sequence[StoredCampaign]:
-        """Up to `limit` campaigns by id, those behind `after`."""
+    async def page(self, after: CampaignId | None, limit: int, *, tenant: str = "") -> Sequence[StoredCampaign]:
+        """Up to `limit` campaigns by id, those behind `after`, of one tenant or of all."""
 
     async def create(self, campaign: Campaign, now: float) -> bool:
         """Add a campaign as a draft; False where its id is taken."""
@@ -167,6 +173,9 @@ class BrokenRule:
     says: str
     #: A rule of law or of a code is broken, and not only our own policy.
     of_law: bool
+    #: What it says, for a catalogue; empty: in these words alone.
+    code: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +244,7 @@ class ListImport:
     error: str
     started_at: float
     finished_at: float | None
+    terms: ListTerms = NO_TERMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,9 +306,15 @@ class ContactIntake(Protocol):
         """Where an upload is written; a folder that exists, and which workers can read."""
 
     async def start_list(
-        self, campaign: CampaignId, path: Path, name: str, *, refuse_duplicates: bool = False
+        self,
+        campaign: CampaignId,
+        path: Path,
+        name: str,
+        *,
+        refuse_duplicates: bool = False,
+        terms: ListTerms = NO_TERMS,
     ) -> ListImport:
-        """Begin to import an uploaded CSV file, which is the importer's from now on.
+        """Begin to import an uploaded CSV file, which is the importer's from now on; its contacts have `terms`.
 
         With `refuse_duplicates` rows are rejected all of whose numbers other contacts of the campaign have.
         """
@@ -310,9 +326,9 @@ class ContactIntake(Protocol):
         """One list."""
 
     async def list_imports(
-        self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int
+        self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int, *, tenant: str = ""
     ) -> Sequence[ListImport]:
-        """Lists, newest first by (started_at, id), those older than `before`."""
+        """Lists, newest first by (started_at, id), those older than `before`; of one tenant or of all."""
 
     def rejected(self, id: str) -> AsyncIterator[RejectedRow]:
         """The rejected rows of a list, in their order."""
@@ -386,8 +402,10 @@ class Purges(Protocol):
     async def listed(self, phone: Phone) -> Sequence[DoNotCallEntry]:
         """The do-not-call entries of a number, in every scope, also by one of its beginnings."""
 
-    async def entries(self, scope: str | None, after: tuple[str, str] | None, limit: int) -> Sequence[DoNotCallEntry]:
-        """Up to `limit` entries of one scope or all, by (scope, phone), those behind `after`."""
+    async def entries(
+        self, scope: str | None, after: tuple[str, str] | None, limit: int, *, tenant: str = ""
+    ) -> Sequence[DoNotCallEntry]:
+        """Up to `limit` entries of a scope, a tenant or all, by (scope, phone), those behind `after`."""
 
 
 # ---- calls
@@ -403,6 +421,8 @@ class AttemptQuery:
     outcome: str | None = None
     ended_from: float | None = None
     ended_before: float | None = None
+    #: Of this tenant's campaigns; empty: of all.
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -438,19 +458,23 @@ class AskedCall:
 class Previews(Protocol):
     """What agents decide about contacts that they are shown (`dialer.runtime.previews.NodePreviews`)."""
 
-    async def answer(self, agent: AgentId, contact: ContactId, *, consent: bool, reason: str) -> AskedCall:
-        """Call the contact, or skip it; a reason in the answer: it is not called, and why (empty for one skipped)."""
+    async def answer(self, agent: AgentId, contact: ContactId, *, consent: bool, reason: str, by: str) -> AskedCall:
+        """Call the contact, or skip it; a reason in the answer: it is not called, and why (empty for one skipped).
+
+        `by` says for the evidence who decided.
+        """
 
 
 class CallRequests(Protocol):
     """Calls that somebody asks for (`dialer.runtime.click_to_call.ClickToCall`)."""
 
     async def call(
-        self, agent: AgentId, campaign: CampaignId, contact: ContactId | None, phone: str | None
+        self, agent: AgentId, campaign: CampaignId, contact: ContactId | None, phone: str | None, *, by: str
     ) -> AskedCall | None:
         """Call a contact, at one of its numbers where that is given too, or a number; None: no such contact.
 
-        Returns when the originate has been handed over, or it is known why there is none.
+        Returns when the originate has been handed over, or it is known why there is none. `by` says for the evidence
+        who asked.
 
         Raises:
             InputError: the number cannot be dialed.
@@ -561,6 +585,12 @@ class PhoneExplanation:
     next_at: float | None
     #: The verdict of the rules (`dialer.compliance.verdict_record`).
     law: Mapping[str, object]
+    #: What the contact says of it: mobile, home, work or other; its own hours; how often it may be called.
+    type: str | None = None
+    hours: tuple[str, ...] = ()
+    max_attempts: int | None = None
+    #: Of the present pass through its list.
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -569,8 +599,10 @@ class Explanation:
 
     #: waiting, finished or removed.
     status: str
-    #: One sentence for people.
+    #: One sentence for people, and the same for a catalogue.
     says: str
+    code: str
+    arguments: Mapping[str, object]
     #: Unix seconds from which it may be called; None: not, as things are.
     next_at: float | None
     attempts: int
@@ -676,6 +708,8 @@ class Erasures(Protocol):
 class ApiPorts:
     """Everything that the API is connected to."""
 
+    #: Whose things alone can be reached (`dialer.api.tenant_ports.narrowed`); empty: everything.
+    tenant: str = ""
     clock: Clock
     keys: KeyStore
     idempotency: IdempotencyStore
@@ -714,16 +748,21 @@ class ApiPorts:
     registries: RegistryStates | None = None
     #: None: calls of a CRM are not counted.
     calls_elsewhere: CallsElsewhere | None = None
+    #: None: there is no record of whose people anything could be said.
+    people: People | None = None
     #: None: nobody can be erased.
     erasures: Erasures | None = None
     #: None: filters cannot be tried out.
     filter_trials: FilterTrials | None = None
+    list_settings: ListSettings | None = None
     #: None: nothing is told to other systems.
     deliveries: Deliveries | None = None
     #: None: campaigns are not simulated.
     what_if: WhatIf | None = None
     #: None: agents have no page.
     desks: Desks | None = None
+    #: None: no browser is a phone.
+    phones: BrowserPhones | None = None
     #: None: nobody signs in with a password.
     users: Users | None = None
     #: None: there are no system pages.
@@ -735,3 +774,5 @@ class ApiPorts:
     supervision: Supervision | None = None
     #: None: nobody keeps the audit log.
     audit: AuditTrail | None = None
+    #: None: wrong keys and passwords are counted at this node alone.
+    guesses: GuessLimits | None = None

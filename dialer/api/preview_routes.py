@@ -9,9 +9,9 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from dialer.api.auth import own_agent, requires
-from dialer.api.call_request_routes import refusal
+from dialer.api.call_request_routes import decider, refusal
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, Role
+from dialer.api.ports import ApiKey, ApiPorts, Role
 from dialer.api.requests import KeyedRequest, Ports, checked_name
 from dialer.core.ids import AgentId, ContactId, valid_contact_id
 from dialer.errors import InputError
@@ -70,10 +70,10 @@ async def answer_preview(
     refused with 409; `details` has the `reason` and, where that may change by itself, `retry_at`.
     """
     own_agent(request.auth, agent)
-    return await answer(ports, AgentId(checked_name(agent, "agent")), data)
+    return await answer(ports, request.auth, AgentId(checked_name(agent, "agent")), data)
 
 
-async def answer(ports: ApiPorts, agent: AgentId, data: PreviewAnswer) -> PreviewDone:
+async def answer(ports: ApiPorts, key: ApiKey, agent: AgentId, data: PreviewAnswer) -> PreviewDone:
     """Do what an agent has decided.
 
     Raises:
@@ -88,7 +88,7 @@ async def answer(ports: ApiPorts, agent: AgentId, data: PreviewAnswer) -> Previe
     if ports.previews is None:
         raise ApiError(503, "this node shows nobody whom they are to call")
     consent = data.answer == "call"
-    told = await ports.previews.answer(agent, ContactId(data.contact), consent=consent, reason=reason)
+    told = await ports.previews.answer(agent, ContactId(data.contact), consent=consent, reason=reason, by=decider(key))
     if told.reason:
         raise refusal(told.reason, told.retry_at)
     return PreviewDone(answer=data.answer, contact=told.contact, agent=agent, call=told.call)

@@ -19,9 +19,11 @@ from dialer.api.ports import ApiPorts, Role
 from dialer.api.purge_routes import DoNotCallInput, RemovalInput, entry_message, removal_message
 from dialer.api.requests import KeyedRequest, NodeSettings, Phones, Ports, checked_name, known_campaign, moment
 from dialer.api.rows import WrittenOut, rfc3339
+from dialer.api.tenant_own import must_be_own
 from dialer.core.ids import valid_contact_id
 from dialer.errors import InputError
 from dialer.intake.phones import PhoneReader
+from dialer.queues.removals import ALL
 
 MAX_AT_ONCE: Final = 10_000
 #: Written to Redis in one round trip.
@@ -56,7 +58,7 @@ async def remove_many(request: KeyedRequest, ports: Ports, phones: Phones, setti
     """Withdraw many contacts."""
 
     async def message(item: RemovalInput) -> dict[str, object]:
-        return removal_message(item, "removal", phones)
+        return _own(ports, removal_message(item, "removal", phones), "campaign")
 
     return await _push(request, RemovalInput, message, ports.purges.remove, settings.api.max_body_bytes)
 
@@ -78,7 +80,7 @@ async def do_not_call_many(request: KeyedRequest, ports: Ports, phones: Phones, 
     """Add many numbers to do-not-call lists."""
 
     async def message(item: DoNotCallInput) -> dict[str, object]:
-        return entry_message(item, "entry", phones, request.auth.id)
+        return _own(ports, entry_message(item, "entry", phones, request.auth.id), "scope")
 
     return await _push(request, DoNotCallInput, message, ports.purges.do_not_call, settings.api.max_body_bytes)
 
@@ -111,6 +113,8 @@ async def call_back_many(request: KeyedRequest, ports: Ports, phones: Phones, se
             known[item.campaign] = await _exists(ports, item.campaign)
         if not known[item.campaign]:
             raise InputError(f"campaign: there is no campaign {item.campaign[:80]!r}", word="unknown_campaign")
+        if item.agent is not None:
+            must_be_own(ports.tenant, item.agent, "agent")
         return _callback(item, phones)
 
     return await _push(request, CallbackInput, message, ports.purges.call_back, settings.api.max_body_bytes)
@@ -137,6 +141,13 @@ async def _push(
         for line, each in batch:
             verdicts.accept(line, str(each["id"]))
     return verdicts.out()
+
+
+def _own(ports: ApiPorts, message: dict[str, object], field: str) -> dict[str, object]:
+    """The message; `InputError` here, and not for all of them later, where a tenant names somebody else's."""
+    if message[field] != ALL:
+        must_be_own(ports.tenant, str(message[field]), field)
+    return message
 
 
 async def _exists(ports: ApiPorts, campaign: str) -> bool:

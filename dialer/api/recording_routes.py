@@ -116,7 +116,7 @@ async def _agent_of(ports: ApiPorts, recordings: CallRecordings, call: str) -> s
         attempt = await ports.attempts.get(CallId(call))
         if attempt is not None:
             return attempt.agent or ""
-    raise ApiError(404, f"there is no call {call[:80]!r}")
+    raise ApiError(404, f"there is no call {call[:80]!r}", code="no_call", call=call[:80])
 
 
 @post(

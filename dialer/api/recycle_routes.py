@@ -79,7 +79,7 @@ async def _reset(
 async def _campaign_of(ports: ApiPorts, id: str) -> CampaignId:
     row = await ports.intake.list_import(id) if valid_name(id) else None
     if row is None:
-        raise ApiError(404, f"there is no list {id[:80]!r}")
+        raise ApiError(404, f"there is no list {id[:80]!r}", code="no_list", list=id[:80])
     return row.campaign
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from dialer.actions.dry_run import DryRun
 from dialer.actions.rules import Rule, RuleSet
-from dialer.core.ids import CampaignId
+from dialer.core.ids import CampaignId, Phone
 from dialer.reporting.history import History, Subject
 from dialer.reporting.order import ReportOrder
 from dialer.reporting.report import Report
@@ -57,3 +58,14 @@ class Actions(Protocol):
 
     async def dry_run(self, rules: RuleSet, since: float) -> tuple[DryRun, bool]:
         """What rules would have done since then, and whether all calls were looked at."""
+
+
+class People(Protocol):
+    """Hands out what is held about people (`dialer.runtime.reports.People`)."""
+
+    async def export(self, phones: Sequence[Phone], *, all_numbers: bool) -> Mapping[str, Any]:
+        """All rows about whoever has these numbers (`dialer.storage.person_export.export_person`).
+
+        Raises:
+            StorageError: the database refused or is out of reach.
+        """

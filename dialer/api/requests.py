@@ -43,7 +43,9 @@ async def submit(ports: ApiPorts, event: PeopleEvent) -> None:
         async with asyncio.timeout(_SUBMIT_TIMEOUT_S):
             await ports.control.submit(event)
     except TimeoutError as error:
-        raise ApiError(503, "the engine takes no orders at present; try again", headers={"retry-after": "1"}) from error
+        raise ApiError(
+            503, "the engine takes no orders at present; try again", headers={"retry-after": "1"}, code="engine_busy"
+        ) from error
 
 
 async def known_campaign(ports: ApiPorts, campaign: str) -> StoredCampaign:
@@ -54,7 +56,7 @@ async def known_campaign(ports: ApiPorts, campaign: str) -> StoredCampaign:
     """
     stored = await ports.campaigns.get(CampaignId(campaign)) if valid_name(campaign) else None
     if stored is None:
-        raise ApiError(404, f"there is no campaign {campaign[:80]!r}")
+        raise ApiError(404, f"there is no campaign {campaign[:80]!r}", code="no_campaign", campaign=campaign[:80])
     return stored
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct, field
@@ -10,6 +11,7 @@ from msgspec import Struct, field
 from dialer.api.ports import ListCheck, ListImport, StoredCampaign
 from dialer.campaigns import dump_campaign
 from dialer.core.attempt import Attempt
+from dialer.core.tariff import MICROS
 from dialer.projections.live_rows import AgentRow, CallRow, CampaignRow
 
 
@@ -89,6 +91,10 @@ class ListOut(Struct, kw_only=True):
     error: str
     started_at: str
     finished_at: str | None
+    #: Which of its contacts are called, besides the campaign's own filter; empty: all of them.
+    filter: str
+    #: Is added to that of each of its contacts.
+    priority: int
 
 
 class ListCheckOut(Struct, kw_only=True):
@@ -193,6 +199,8 @@ class CallOut(Struct, kw_only=True):
     machine_verdict: str | None = None
     machine_verdict_s: float | None = None
     method: str | None = None
+    #: What its carrier takes for it, estimated by the tariff of its trunk; null: none was known.
+    cost: str | None = None
     #: The latest code that the call was closed with.
     disposition: str | None = None
 
@@ -249,6 +257,8 @@ def list_out(row: ListImport) -> ListOut:
         error=row.error,
         started_at=rfc3339(row.started_at),
         finished_at=_maybe(row.finished_at),
+        filter=row.terms.filter,
+        priority=row.terms.priority,
     )
 
 
@@ -319,5 +329,6 @@ def call_ended(attempt: Attempt, disposition: str | None = None) -> CallOut:
         machine_verdict=attempt.machine_verdict,
         machine_verdict_s=attempt.machine_verdict_s,
         method=attempt.method,
+        cost=None if attempt.cost_micros is None else format(Decimal(attempt.cost_micros) / MICROS, "f"),
         disposition=disposition,
     )

@@ -1,7 +1,7 @@
 """Tokens for the snippet on a CRM's pages: short-lived, for one agent on pages of one origin, and for calls alone.
 
 A token holds no secret: it names the SHA-256 of the key that asked for it, under which that key is looked up at every
-use, so that revoking the key ends its tokens within seconds. It is signed by this node, and worth nothing on another.
+use, so that revoking the key ends its tokens within seconds. It is signed with a key that all nodes have.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SnippetTokens:
     """Makes tokens and reads them.
 
     Args:
-        secret: of this node.
+        secret: of all nodes.
         lasts_s: for so long a token holds.
         longest_s: for so long it can be renewed, from the first one on.
     """

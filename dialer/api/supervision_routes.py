@@ -116,7 +116,7 @@ async def send_message(
     responses=documented(*KEYED, 404, 422),
 )
 async def list_messages(agent: FromPath[str], request: KeyedRequest, ports: Ports) -> MessagesOut:
-    """What an agent was told lately through this node."""
+    """What an agent was told lately."""
     own_agent(request.auth, agent)
     return MessagesOut(items=list(_port(ports).told(AgentId(checked_name(agent, "agent")))))
 
@@ -147,7 +147,13 @@ def attend(ports: ApiPorts, agent: str, wanted: MonitorInput, by: str) -> Monito
         raise ApiError(409, refusal, error="not_possible")
     rows = [row for row in ports.control.live().monitors(who) if row.extension == wanted.extension]
     if not rows:
-        raise ApiError(409, f"{wanted.extension} could not be called", error="not_possible")
+        raise ApiError(
+            409,
+            f"{wanted.extension} could not be called",
+            error="not_possible",
+            code="phone_not_called",
+            phone=wanted.extension,
+        )
     return rows[0]
 
 
@@ -160,7 +166,7 @@ def leave(ports: ApiPorts, agent: str, by: str, extension: str | None = None) ->
     rows = ports.control.live().monitors(AgentId(checked_name(agent, "agent")))
     found = [row for row in rows if (row.by == by if extension is None else row.extension == extension)]
     if not found:
-        raise ApiError(404, f"nobody attends agent {agent!r} so")
+        raise ApiError(404, f"nobody attends agent {agent!r} so", code="nobody_attends", agent=agent)
     for row in found:
         _port(ports).leave(MonitorId(row.id), by)
 
@@ -174,7 +180,9 @@ def tell(ports: ApiPorts, agent: str, text: str, by: str) -> AgentMessage:
     who = _signed_in(ports, agent)
     words = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     if not words or len(words) > MAX_MESSAGE:
-        raise ApiError(422, f"text: must have 1 to {MAX_MESSAGE} printable characters")
+        raise ApiError(
+            422, f"text: must have 1 to {MAX_MESSAGE} printable characters", code="text_length", most=MAX_MESSAGE
+        )
     return _port(ports).tell(who, words, by)
 
 
@@ -195,7 +203,7 @@ def _signed_in(ports: ApiPorts, agent: str) -> AgentId:
     who = AgentId(checked_name(agent, "agent"))
     row = ports.control.live().agent(who)
     if row is None or row.state == AgentState.SIGNED_OUT:
-        raise ApiError(404, f"agent {agent!r} is not signed in")
+        raise ApiError(404, f"agent {agent!r} is not signed in", code="agent_not_in", agent=agent)
     return who
 
 

@@ -37,6 +37,8 @@ class User:
     password_changed_at: float
     #: None: never.
     signed_in_at: float | None
+    #: Whose they are; empty: the installation's.
+    tenant: str = ""
 
 
 class Users(Protocol):
@@ -60,7 +62,7 @@ class Users(Protocol):
     async def all(self) -> Sequence[User]:
         """Every user, by name."""
 
-    async def create(self, name: str, role: Role, agent: str, password: str) -> User:
+    async def create(self, name: str, role: Role, agent: str, password: str, *, tenant: str = "") -> User:
         """Add a user; `agent` counts for that role alone, and is the name where it is empty."""
 
     async def set_role(self, name: str, role: Role, agent: str) -> User:

@@ -24,6 +24,12 @@ class PhoneWhyOut(Struct, kw_only=True):
     do_not_call: list[str]
     permitted: bool
     next_at: str | None
+    #: What the contact says of it: mobile, home, work or other; its own hours; how often it may be called.
+    type: str | None = None
+    hours: list[str]
+    max_attempts: int | None = None
+    #: How often it has been called, where the contact says something of its numbers; else 0.
+    attempts: int
     #: The verdict of the rules in force: findings in their order, with rule versions and marks.
     law: dict[str, Any]
 
@@ -67,6 +73,10 @@ async def why(campaign: FromPath[str], contact: FromPath[str], ports: Ports) -> 
                 do_not_call=list(one.do_not_call),
                 permitted=one.permitted,
                 next_at=_moment(one.next_at),
+                type=one.type,
+                hours=list(one.hours),
+                max_attempts=one.max_attempts,
+                attempts=one.attempts,
                 law=dict(one.law),
             )
             for one in found.phones

@@ -35,14 +35,14 @@ def dry_run(
     from dialer.runtime.action_view import dry_run as try_on_record  # noqa: PLC0415
     from dialer.runtime.clock import Clock  # noqa: PLC0415
     from dialer.settings import load  # noqa: PLC0415
-    from dialer.storage.database import Database  # noqa: PLC0415
+    from dialer.storage.opening import open_database  # noqa: PLC0415
 
     rules = _rules(file)
     settings = load(config)
     since = Clock().now() - days * _DAY_S
 
     async def tried() -> Any:
-        database = Database(settings.database.url)
+        database = open_database(settings)
         try:
             return await try_on_record(database, rules, since)
         finally:

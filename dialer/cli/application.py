@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -27,6 +28,7 @@ from dialer.cli import (
     keys,
     lists,
     live,
+    person,
     recording,
     recycle,
     registry,
@@ -35,6 +37,7 @@ from dialer.cli import (
     serve,
     simulate,
     support,
+    tenants,
     users,
     why,
     worker,
@@ -63,8 +66,10 @@ app.add_typer(agents.app, name="agents")
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="key")
 app.add_typer(users.app, name="user")
+app.add_typer(tenants.app, name="tenant")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(recording.app, name="recording")
+app.add_typer(person.app, name="person")
 app.command("call")(call.call)
 app.command("callbacks")(callbacks.callbacks)
 app.command("erase")(erase.erase)
@@ -81,6 +86,21 @@ app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("support-bundle")(support.support_bundle)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cadencia {version('cadencia')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Predictive outbound dialer on Asterisk."""
 
 
 def main() -> NoReturn:

@@ -1,4 +1,4 @@
-"""`cadencia db upgrade`: bring the database to the schema of this version."""
+"""`cadencia db`: bring the database to the schema of this version, and seal what is in it."""
 
 from __future__ import annotations
 
@@ -24,3 +24,17 @@ def upgrade(config: ConfigOption = None) -> None:
     version = schema.upgrade(load(config).database.url)
     before = "" if version.ready else f" (before: {version.current or 'no tables'})"
     out.print(f"Database is at revision {version.head}{before}.")
+
+
+@app.command()
+def reseal(config: ConfigOption = None) -> None:
+    """Seal what stands in the clear, or was sealed with a former key, with `privacy.encryption_key`.
+
+    Second factors, and the fields of contacts that `privacy.encrypted_fields` names. It can be repeated and broken off;
+    nodes may run meanwhile. Afterwards former keys are needed for backups alone.
+    """
+    from dialer.cli.own_database import on_database  # noqa: PLC0415
+    from dialer.storage import resealing  # noqa: PLC0415
+
+    done = on_database(config, resealing.reseal)
+    out.print(f"{done.users:,} second factors and the fields of {done.contacts:,} contacts were sealed anew.")

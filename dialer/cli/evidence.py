@@ -125,8 +125,8 @@ def erase(
     from dialer.runtime.clock import Clock  # noqa: PLC0415
     from dialer.runtime.erasing import NO_KEY  # noqa: PLC0415
     from dialer.settings import load  # noqa: PLC0415
-    from dialer.storage.database import Database  # noqa: PLC0415
     from dialer.storage.erasure import Erasure  # noqa: PLC0415
+    from dialer.storage.opening import open_database  # noqa: PLC0415
 
     if not valid_phone(phone):
         fail("the number must be in E.164, such as +34600111222", code=2)
@@ -136,7 +136,7 @@ def erase(
         fail(NO_KEY)
 
     async def run() -> int:
-        database = Database(settings.database.url)
+        database = open_database(settings)
         try:
             erasure = Erasure(database, key)
             erased = await erasure.erase(await erasure.find([Phone(phone)]), at=Clock().now(), who=who)
@@ -149,11 +149,11 @@ def erase(
 
 def _with_store(config: Path | None, call: Callable[[EvidenceStore], Coroutine[Any, Any, T]]) -> T:
     from dialer.settings import load  # noqa: PLC0415
-    from dialer.storage.database import Database  # noqa: PLC0415
     from dialer.storage.evidence import EvidenceStore  # noqa: PLC0415
+    from dialer.storage.opening import open_database  # noqa: PLC0415
 
     async def run() -> T:
-        database = Database(load(config).database.url)
+        database = open_database(load(config))
         try:
             return await call(EvidenceStore(database))
         finally:

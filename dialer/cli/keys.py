@@ -11,6 +11,7 @@ import typer
 from dialer.cli.client import ConfigOption
 from dialer.cli.own_database import note, now, on_database
 from dialer.cli.screen import JsonOption, err, fail, out, print_json, print_rows
+from dialer.cli.tenants import TenantOption, require_tenant
 
 if TYPE_CHECKING:
     from dialer.storage.database import Database
@@ -20,7 +21,7 @@ app = typer.Typer(help="Keys of the API: one for each program and person, each w
 
 _ROLES = ("manager", "supervisor", "agent", "crm", "metrics")
 _DAY_S = 86_400.0
-_COLUMNS = ("id", "role", "name", "state", "created", "last_used", "expires")
+_COLUMNS = ("id", "role", "name", "tenant", "state", "created", "last_used", "expires")
 
 
 @app.command()
@@ -33,11 +34,13 @@ def create(
         float | None,
         typer.Option(help="Good for so many days; else for good.", min=0.001, show_default=False),
     ] = None,
+    tenant: TenantOption = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and print it, once: only its hash is kept."""
-    from dialer.core.ids import valid_name  # noqa: PLC0415
+    from dialer.core.ids import AgentId, valid_name  # noqa: PLC0415
+    from dialer.runtime.tenants import check_own  # noqa: PLC0415
 
     if role not in _ROLES:
         fail(f"there is no role {role!r}; it must be {', '.join(_ROLES)}", code=2)
@@ -49,10 +52,12 @@ def create(
     async def make(database: Database) -> tuple[ApiKey, str]:
         from dialer.storage.keys import Keys  # noqa: PLC0415
 
+        await require_tenant(database, tenant)
+        check_own(tenant, AgentId(name) if role == "agent" else None)
         at = now()
         expires_at = None if days is None else at + days * _DAY_S
-        key, secret = await Keys(database).create(role, name, now=at, expires_at=expires_at)
-        await note(database, "key.created", f"key:{key.id}", role=role, expires_at=expires_at)
+        key, secret = await Keys(database).create(role, name, now=at, expires_at=expires_at, tenant=tenant)
+        await note(database, "key.created", f"key:{key.id}", role=role, expires_at=expires_at, tenant=tenant)
         return key, secret
 
     key, secret = on_database(config, make)
@@ -105,6 +110,7 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "id": key.id,
         "role": key.role,
         "name": key.name,
+        "tenant": key.tenant,
         "state": "good" if key.valid(now()) else "revoked" if key.revoked_at is not None else "expired",
         "created": _moment(key.created_at),
         "last_used": _moment(key.last_used_at),

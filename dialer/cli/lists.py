@@ -42,12 +42,20 @@ def load(
     duplicates: Annotated[
         Duplicates, typer.Option(help="What becomes of a row whose numbers other contacts of the campaign have.")
     ] = Duplicates.REPORT,
+    filter_: Annotated[str, typer.Option("--filter", help="Call those of its contacts alone that it lets pass.")] = "",
+    priority: Annotated[int, typer.Option(help="Is added to the priority of each of its contacts.")] = 0,
     rejected: Annotated[Path | None, typer.Option(help="Write rejected rows with their reasons to this CSV.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Load a list; the first contacts are called while the rest is still being read."""
     state = api.upload(
-        f"/campaigns/{campaign}/lists", file, "text/csv", name=name or file.name, duplicates=duplicates.value
+        f"/campaigns/{campaign}/lists",
+        file,
+        "text/csv",
+        name=name or file.name,
+        duplicates=duplicates.value,
+        **({"filter": filter_} if filter_ else {}),
+        **({"priority": str(priority)} if priority else {}),
     )
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -72,6 +80,30 @@ def load(
             out.print(f"  {count:,} rejected: {reason}")
     if state["state"] == "failed":
         fail(state["error"])
+
+
+@app.command("set")
+@with_api
+def set_(
+    api: Api,
+    id: Annotated[str, typer.Argument(help="Id of the list, as `list load` or the API tells it.", show_default=False)],
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help="Call those of its contacts alone that it lets pass; '': all.")
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="Is added to the priority of each of its contacts.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a list's own filter and priority; both hold from the next dial."""
+    given = {"filter": filter_, "priority": priority}
+    changed = {name: value for name, value in given.items() if value is not None}
+    if not changed:
+        fail("give --filter or --priority", code=2)
+    state = api.patch(f"/lists/{id}", changed)
+    if as_json:
+        print_json(state)
+        return
+    says = f"calls those that pass {state['filter']}" if state["filter"] else "calls all of its contacts"
+    out.print(f"List {id} {says}, with priority {state['priority']:+d}.", highlight=False, markup=False)
 
 
 @app.command()

@@ -18,10 +18,10 @@ def on_database(config: Path | None, call: Callable[[Database], Coroutine[Any, A
     """What `call` makes of the database of the settings."""
     from dialer.settings import load  # noqa: PLC0415
     from dialer.storage import schema  # noqa: PLC0415
-    from dialer.storage.database import Database  # noqa: PLC0415
+    from dialer.storage.opening import open_database  # noqa: PLC0415
 
     async def run() -> T:
-        database = Database(load(config).database.url)
+        database = open_database(load(config))
         try:
             await schema.require(database)
             return await call(database)

@@ -226,6 +226,7 @@ def _by_worker(settings: Settings, arguments: dict[str, Any], tell: Callable[[di
     from rq.serializers import JSONSerializer  # noqa: PLC0415
 
     from dialer.intake import jobs  # noqa: PLC0415
+    from dialer.queues.connection import connect_blocking  # noqa: PLC0415
 
     if settings.redis.url == "embedded":
         raise ConfigError(
@@ -233,7 +234,7 @@ def _by_worker(settings: Settings, arguments: dict[str, Any], tell: Callable[[di
         )
     job: Job = jobs.build_registry(job_id=f"registry-{arguments['name']}-{secrets.token_hex(4)}", **arguments)
     try:
-        client = redis.Redis.from_url(settings.redis.url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
+        client = connect_blocking(settings.redis.url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
         try:
             jobs.enqueue(client, [job])
             watched = RqJob.fetch(job.id, connection=client, serializer=JSONSerializer)

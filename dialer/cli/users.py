@@ -16,6 +16,7 @@ import typer
 from dialer.cli.client import ConfigOption
 from dialer.cli.own_database import note, now, on_database
 from dialer.cli.screen import JsonOption, fail, out, print_json, print_rows
+from dialer.cli.tenants import TenantOption, require_tenant
 
 if TYPE_CHECKING:
     from dialer.api.user_ports import User
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="People who sign in to the console with name and password.", no_args_is_help=True)
 
 _ROLES = ("manager", "supervisor", "agent")
-_COLUMNS = ("name", "role", "agent", "state", "code", "created", "password_changed", "signed_in")
+_COLUMNS = ("name", "role", "agent", "tenant", "state", "code", "created", "password_changed", "signed_in")
 
 NameArgument = Annotated[str, typer.Argument(help="As they sign in.", show_default=False)]
 RoleArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(_ROLES)}.", show_default=False)]
@@ -33,7 +34,13 @@ AgentOption = Annotated[str, typer.Option(help="Of an agent: as whom; else the n
 
 
 @app.command()
-def create(name: NameArgument, role: RoleArgument, agent: AgentOption = "", config: ConfigOption = None) -> None:
+def create(
+    name: NameArgument,
+    role: RoleArgument,
+    agent: AgentOption = "",
+    tenant: TenantOption = "",
+    config: ConfigOption = None,
+) -> None:
     """Add a user; the password is asked for."""
     from dialer.api.ports import Role  # noqa: PLC0415
 
@@ -41,8 +48,9 @@ def create(name: NameArgument, role: RoleArgument, agent: AgentOption = "", conf
     password = _password()
 
     async def make(database: Database) -> User:
-        user = await _desk(database).create(name, Role(role), agent, password)
-        await note(database, "user.created", f"user:{user.name}", role=user.role)
+        await require_tenant(database, tenant)
+        user = await _desk(database).create(name, Role(role), agent, password, tenant=tenant)
+        await note(database, "user.created", f"user:{user.name}", role=user.role, tenant=tenant)
         return user
 
     user = on_database(config, make)
@@ -134,6 +142,7 @@ def _row(user: User) -> dict[str, Any]:
         "name": user.name,
         "role": user.role,
         "agent": user.agent,
+        "tenant": user.tenant,
         "state": user.state,
         "code": "on" if user.second_factor else "off",
         "created": _moment(user.created_at),

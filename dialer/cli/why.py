@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -127,12 +128,20 @@ def _show_contact(config: Path | None, campaign: str, contact: str, *, as_json: 
         {
             "phone": one["phone"],
             "do-not-call": ", ".join(one["do_not_call"]) or "no",
+            "type": one["type"],
+            "own hours": "; ".join(one["hours"]) or None,
+            "attempts": f"{one['attempts']} of {one['max_attempts'] or 'any'}" if _said(one) else None,
             "from": one["next_at"],
             "rules": one["law"]["says"],
         }
         for one in found["phones"]
     ]
     print_rows(rows, list(rows[0]) if rows else [])
+
+
+def _said(one: Mapping[str, Any]) -> bool:
+    """Whether the contact says something of a number: only then its attempts are counted."""
+    return bool(one["type"] or one["hours"] or one["max_attempts"])
 
 
 def _consents(path: Path | None) -> list[Consent]:

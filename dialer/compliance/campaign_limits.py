@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -52,6 +52,9 @@ class Breach:
     setting: str
     rule: Rule
     says: str
+    #: The same for a catalogue.
+    code: str
+    arguments: Mapping[str, object]
 
     @property
     def of_law(self) -> bool:
@@ -66,8 +69,10 @@ def breaches(
     places = list(seats)
     found: list[Breach] = []
 
-    def breach(setting: str, rule: Rule, says: str) -> None:
-        found.append(Breach(setting=setting, rule=rule, says=f"{rule.version} ({rule.mark}): {says}"))
+    def breach(setting: str, rule: Rule, says: str, code: str, **arguments: object) -> None:
+        words = f"{rule.version} ({rule.mark}): {says}"
+        known = {"rule": rule.version, "mark": rule.mark.value}
+        found.append(Breach(setting=setting, rule=rule, says=words, code=code, arguments=known | arguments))
 
     for abandonment in book.in_force(AbandonmentRule, places, purpose, party, day):
         if settings.max_abandonment > abandonment.limit:
@@ -76,6 +81,9 @@ def breaches(
                 abandonment,
                 f"at most {_percent(abandonment.limit)} of the people who answer may find nobody, "
                 f"not {_percent(settings.max_abandonment)}",
+                "law_abandonment",
+                most=_percent(abandonment.limit),
+                given=_percent(settings.max_abandonment),
             )
         if settings.connect_within_s > abandonment.connect_within_s:
             breach(
@@ -83,16 +91,24 @@ def breaches(
                 abandonment,
                 f"an agent must be there within {abandonment.connect_within_s:g} s, "
                 f"not {settings.connect_within_s:g} s",
+                "law_connect_within",
+                most=abandonment.connect_within_s,
+                given=settings.connect_within_s,
             )
         if abandonment.message_within_s is not None:
             if not settings.message:
-                breach("message", abandonment, "who finds nobody must hear who called, and how to object")
+                breach(
+                    "message", abandonment, "who finds nobody must hear who called, and how to object", "law_message"
+                )
             elif settings.connect_within_s + settings.message_after_s > abandonment.message_within_s:
                 breach(
                     "message",
                     abandonment,
                     f"the message must begin within {abandonment.message_within_s:g} s, "
                     f"not after {settings.connect_within_s + settings.message_after_s:g} s",
+                    "law_message_late",
+                    most=abandonment.message_within_s,
+                    given=settings.connect_within_s + settings.message_after_s,
                 )
     for ring in book.in_force(RingRule, places, purpose, party, day):
         if settings.ring_timeout_s < ring.minimum_s:
@@ -100,21 +116,35 @@ def breaches(
                 "ring_timeout_s",
                 ring,
                 f"it must ring for at least {ring.minimum_s:g} s, not {settings.ring_timeout_s:g} s",
+                "law_ring_least",
+                least=ring.minimum_s,
+                given=settings.ring_timeout_s,
             )
         if ring.maximum_s is not None and settings.ring_timeout_s > ring.maximum_s:
             breach(
                 "ring_timeout_s",
                 ring,
                 f"it may ring for at most {ring.maximum_s:g} s, not {settings.ring_timeout_s:g} s",
+                "law_ring_most",
+                most=ring.maximum_s,
+                given=settings.ring_timeout_s,
             )
     for shown in book.in_force(CallerIdRule, places, purpose, party, day):
-        problem = _caller_id_problem(shown, settings.caller_id)
+        problem, code = _caller_id_problem(shown, settings.caller_id)
         if problem:
-            breach("caller_id", shown, problem)
+            begins = ", ".join(shown.prefixes)
+            breach("caller_id", shown, problem, code, caller_id=settings.caller_id or "", begins=begins)
     if settings.retention_days is not None:
         for kept in book.in_force(RetentionRule, places, purpose, party, day):
             if settings.retention_days < kept.days:
-                breach("retention_days", kept, f"records are kept for {kept.days} days, not {settings.retention_days}")
+                breach(
+                    "retention_days",
+                    kept,
+                    f"records are kept for {kept.days} days, not {settings.retention_days}",
+                    "law_retention",
+                    least=kept.days,
+                    given=settings.retention_days,
+                )
     return found
 
 
@@ -166,19 +196,20 @@ def registries(
     return [r for r in book.in_force(RegistryRule, list(seats), purpose, party, day) if not r.lifted_by & bases]
 
 
-def _caller_id_problem(rule: CallerIdRule, caller_id: Phone | None) -> str:
+def _caller_id_problem(rule: CallerIdRule, caller_id: Phone | None) -> tuple[str, str]:
+    """What is wrong, in words and as a code; empty: nothing."""
     if caller_id is None:
-        return "a number that can be called back must be shown; the campaign has no caller_id"
+        return "a number that can be called back must be shown; the campaign has no caller_id", "law_caller_id_none"
     try:
         number = phonenumbers.parse(caller_id)
     except phonenumbers.NumberParseException:
-        return f"a number that can be called back must be shown; {caller_id!r} is none"
+        return f"a number that can be called back must be shown; {caller_id!r} is none", "law_caller_id_bad"
     if rule.duty is CallerIdDuty.NOT_MOBILE and phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE:
-        return "the number shown must not be that of a mobile phone"
+        return "the number shown must not be that of a mobile phone", "law_caller_id_mobile"
     national = phonenumbers.national_significant_number(number)
     if rule.prefixes and not national.startswith(rule.prefixes):
-        return f"the number shown must begin with {' or '.join(rule.prefixes)}"
-    return ""
+        return f"the number shown must begin with {' or '.join(rule.prefixes)}", "law_caller_id_prefix"
+    return "", ""
 
 
 def _percent(share: float) -> str:

@@ -177,6 +177,21 @@ class Moment:
     facts: Facts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountryCaps:
+    """By which caps and rests the calls to the numbers of one country, or of several with the same, are counted."""
+
+    #: Country codes, such as 34 (no one of them begins with another); "": all numbers.
+    codes: tuple[str, ...] = ("",)
+    rules: tuple[CapRule | CooldownRule, ...] = ()
+    #: The clocks that may be any called person's there.
+    zones: tuple[str, ...] = ("UTC",)
+
+    def covers(self, phone: str) -> bool:
+        """Whether a number in E.164 is one of these."""
+        return phone.startswith(self.codes, 1)
+
+
 def evaluate(
     history: Iterable[Call],
     rules: Iterable[CapRule | CooldownRule],

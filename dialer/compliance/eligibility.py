@@ -17,7 +17,7 @@ from dialer.compliance import wording
 from dialer.compliance.calendar import civil, zone_of
 from dialer.compliance.caps import Call, CapVerdict, Subject, evaluate
 from dialer.compliance.consent import VOICE, Consent, ConsentVerdict, Wanted, check
-from dialer.compliance.hours import CallingHours, calling_hours
+from dialer.compliance.hours import CallingHours, calling_hours, own_timetables
 from dialer.compliance.rulebook import RuleBook, Seat
 from dialer.compliance.rules import Basis, CapRule, ConsentMode, ConsentRule, CooldownRule, Mark, Party, Purpose, Rule
 from dialer.compliance.zones import Called, Nowhere, Whereabouts, locate
@@ -36,6 +36,8 @@ class RefusalReason(StrEnum):
     UNKNOWN_COUNTRY = "unknown_country"
     CONSENT = "consent"
     HOURS = "hours"
+    #: The contact has hours of its own for this number.
+    PHONE_HOURS = "phone_hours"
     ATTEMPT_CAP = "attempt_cap"
     COOLDOWN = "cooldown"
 
@@ -60,7 +62,7 @@ class Terms:
 class Finding:
     """What one rule, or the lack of one, said."""
 
-    #: place, consent, hours or caps.
+    #: place, consent, hours, phone_hours or caps.
     step: str
     ok: bool
     #: For people.
@@ -110,6 +112,7 @@ class Eligibility:
     def __init__(self, book: RuleBook) -> None:
         self.book = book
         self._hours = lru_cache(maxsize=2_048)(self._make_hours)
+        self._narrowed = lru_cache(maxsize=2_048)(_narrowed)
         self._rules: dict[tuple[object, ...], tuple[Rule, ...]] = {}
 
     def judge(
@@ -122,6 +125,7 @@ class Eligibility:
         subject: Subject | None = None,
         consents: Sequence[Consent] = (),
         agent_reserved: bool = False,
+        own_hours: tuple[str, ...] = (),
     ) -> Verdict:
         """Whether `called` may be called at `now`.
 
@@ -133,6 +137,7 @@ class Eligibility:
             subject: the names by which caps count; None: the number alone.
             consents: what is on record of the person.
             agent_reserved: an agent is reserved for this very call.
+            own_hours: of the number, as `dialer.compliance.own_hours` has them; empty: it has none.
         """
         where = locate(self.book, called, now)
         if isinstance(where, Nowhere):
@@ -145,12 +150,20 @@ class Eligibility:
                 says=f"cannot be called: {where.problem}",
                 rules=self.book.version,
             )
-        return _Case(self, called, terms, where, now, history, subject, consents, agent_reserved).verdict()
+        case = _Case(self, called, terms, where, now, history, subject, consents, agent_reserved, own_hours)
+        return case.verdict()
 
-    def hours(self, where: Whereabouts, terms: Terms, bases: frozenset[Basis] = frozenset()) -> CallingHours:
-        """The calling hours of somebody at `where`, for the calls of `terms`."""
+    def hours(
+        self,
+        where: Whereabouts,
+        terms: Terms,
+        bases: frozenset[Basis] = frozenset(),
+        own_hours: tuple[str, ...] = (),
+    ) -> CallingHours:
+        """The calling hours of somebody at `where`, for the calls of `terms`, at a number with hours of its own."""
         seats = self.seats(where, terms)
-        return self._hours(seats, len(where.seats), where.zones, terms.purpose, terms.party, terms.bases | bases)
+        law = self._hours(seats, len(where.seats), where.zones, terms.purpose, terms.party, terms.bases | bases)
+        return self._narrowed(law, own_hours, where.zones) if own_hours else law
 
     def seats(self, where: Whereabouts, terms: Terms) -> tuple[Seat, ...]:
         """The jurisdictions that apply, that of the number first."""
@@ -199,6 +212,7 @@ class _Case:
         subject: Subject | None,
         consents: Sequence[Consent],
         agent_reserved: bool,
+        own_hours: tuple[str, ...],
     ) -> None:
         self.desk = desk
         self.book = desk.book
@@ -209,6 +223,7 @@ class _Case:
         self.subject = subject or Subject(number=called.phone, campaign="", seller=terms.seller)
         self.consents = consents
         self.agent_reserved = agent_reserved
+        self.own_hours = own_hours
         self.seats = desk.seats(where, terms)
         self.wanted = Wanted(
             phone=called.phone,
@@ -228,8 +243,9 @@ class _Case:
         findings += [Finding(step="place", ok=True, says=note) for note in self.where.notes]
         consent_findings, consent, consent_retry = self._consent()
         findings += consent_findings
-        hours = self.desk.hours(self.where, self.terms, self.bases)
-        findings += self._hours(hours)
+        findings += self._hours(self.desk.hours(self.where, self.terms, self.bases))
+        findings += self._own_hours()
+        hours = self.desk.hours(self.where, self.terms, self.bases, self.own_hours)
         caps = self._caps(self.now)
         findings += self._cap_findings(caps)
         reason = self._reason(findings, caps)
@@ -261,6 +277,8 @@ class _Case:
                 return RefusalReason.CONSENT
             case "hours":
                 return RefusalReason.HOURS
+            case "phone_hours":
+                return RefusalReason.PHONE_HOURS
             case _:
                 cooling = isinstance(caps.blocked[0].rule, CooldownRule)
                 return RefusalReason.COOLDOWN if cooling else RefusalReason.ATTEMPT_CAP
@@ -319,6 +337,17 @@ class _Case:
         # The one that holds longest is the reason to be named first.
         found.sort(key=lambda one: -(one.retry_at if one.retry_at is not None else math.inf))
         return found
+
+    def _own_hours(self) -> list[Finding]:
+        """What the number's own hours say, by the clock that keeps it closed for longest."""
+        if not self.own_hours:
+            return []
+        own, ring_s = CallingHours(own_timetables(self.own_hours, self.where.zones)), self.terms.ring_timeout_s
+        closed = own.reasons(self.now, ring_s)
+        why = "" if not closed else wording.own_hours_closed(closed[0][2], closed[0][0].zone.key)
+        says = f"{why}own hours of the number: {'; '.join(self.own_hours)}"
+        retry_at = own.opening(self.now, ring_s).at if closed else None
+        return [Finding(step="phone_hours", ok=not closed, says=says, retry_at=retry_at)]
 
     def _cap_rules(self, at: float) -> list[CapRule | CooldownRule]:
         return [*self._in_force(CapRule, at), *self._in_force(CooldownRule, at)]
@@ -394,6 +423,10 @@ class _Case:
 
     def _lifted(self) -> list[Rule]:
         return [rule for rule in self._in_force(Rule, self.now) if rule.lifted_by & self.bases]
+
+
+def _narrowed(law: CallingHours, own_hours: tuple[str, ...], zones: tuple[str, ...]) -> CallingHours:
+    return CallingHours([*law.timetables, *own_timetables(own_hours, zones)])
 
 
 def _still_good(consent: Consent, now: float) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from dialer.compliance.calendar import DAY_S, HolidayCalendar, civil, day_of_ordinal, same_clock, segments, zone_of
+from dialer.compliance.own_hours import own_week
 from dialer.compliance.rulebook import RuleBook, Seat
-from dialer.compliance.rules import Basis, HolidayScope, HoursRule, Party, Purpose
+from dialer.compliance.rules import Basis, HolidayScope, HoursRule, Mark, Party, Purpose
 from dialer.compliance.windows import ALL_DAY, Windows, intersection
 
 #: How far ahead an opening is looked for: a year with all its holidays, and a month.
@@ -239,6 +241,29 @@ def calling_hours(
     policy = book.policy_rules(HoursRule, purpose, party)
     timetables += _timetables(policy, seats[0], zones, bases, unless=nationwide)
     return CallingHours(timetables)
+
+
+@lru_cache(maxsize=1_024)
+def own_timetables(hours: tuple[str, ...], zones: tuple[str, ...]) -> tuple[Timetable, ...]:
+    """A number's own hours (`dialer.compliance.own_hours`), by each clock that may be the person's."""
+    rule = HoursRule(
+        id="own_hours",
+        jurisdiction="",
+        from_day=date.min,
+        until_day=None,
+        purposes=frozenset(),
+        parties=frozenset(),
+        where=frozenset(),
+        lifted_by=frozenset(),
+        source="",
+        mark=Mark.POLICY,
+        note="",
+        week=own_week(hours),
+        holiday=None,
+        holidays=HolidayScope.NATIONAL,
+        clock=None,
+    )
+    return tuple(Timetable([rule], zone, ()) for zone in zones)
 
 
 def _timetables(

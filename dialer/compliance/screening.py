@@ -16,7 +16,9 @@ import msgspec
 
 from dialer.compliance.calendar import civil, zone_of
 from dialer.compliance.campaign_limits import registries as registries_demanded
+from dialer.compliance.caps import CountryCaps
 from dialer.compliance.consent import Consent, Unusable, read_consent
+from dialer.compliance.destinations import Destinations
 from dialer.compliance.eligibility import Eligibility, RefusalReason, Terms, Verdict
 from dialer.compliance.registry import Clear, Listed, Registries
 from dialer.compliance.registry_demands import demand_problem
@@ -25,9 +27,9 @@ from dialer.compliance.rulebook import RuleBook, Seat
 from dialer.compliance.rules import Basis, CapRule, CooldownRule, Mark, Party, Purpose
 from dialer.compliance.suppression import ERASED, Suppressions
 from dialer.compliance.verdict_record import verdict_record
-from dialer.compliance.zones import Called, Nowhere, locate
+from dialer.compliance.zones import Called, Nowhere, country_code, locate
 from dialer.core.campaign import Campaign
-from dialer.core.ids import CampaignId
+from dialer.core.ids import CampaignId, Phone
 from dialer.core.permit import Permit
 from dialer.core.ringing import rings_for_s, silent_for_s
 from dialer.errors import ConfigError
@@ -36,6 +38,8 @@ from dialer.errors import ConfigError
 _ASK_AGAIN_S: Final = 6 * 3_600.0
 #: Whose registry is missing waits for somebody to build it.
 _BUILD_S: Final = 3_600.0
+#: Why a number is not called that belongs to a kind or country which is not called from here.
+BARRED: Final = "destination_barred"
 #: A verdict about a place stands so long, or as long as the hours last.
 _STANDS_S: Final = 60.0
 _PLACES: Final = 4_096
@@ -66,13 +70,18 @@ class TurnedAway:
 class Caps:
     """By which caps and rests a campaign's calls are counted; equal ones decide alike."""
 
-    rules: tuple[CapRule | CooldownRule, ...] = ()
+    #: No country code in two of them.
+    countries: tuple[CountryCaps, ...] = ()
     #: Others that count by the same: what they will need is not forgotten meanwhile.
     kept: tuple[CapRule | CooldownRule, ...] = ()
-    #: The clocks that may be any called person's.
-    zones: tuple[str, ...] = ("UTC",)
     seller: str = ""
     bases: frozenset[Basis] = frozenset()
+
+
+#: Country code of a number, jurisdictions and clocks.
+_Place = tuple[str, tuple[Seat, ...], tuple[str, ...]]
+#: Rules, and the clocks by which their days begin.
+_Counting = tuple[tuple[CapRule | CooldownRule, ...], tuple[str, ...]]
 
 
 class Erased(Protocol):
@@ -99,8 +108,10 @@ class Screen(Protocol):
         """Why the campaign may call nobody at all at `now`; empty where it may."""
         ...
 
-    def judge(self, permit: Permit, campaign: Campaign, now: float) -> Admitted | TurnedAway:
-        """Whether the reserved contact may be called at `now`."""
+    def judge(
+        self, permit: Permit, campaign: Campaign, now: float, phone: Phone | None = None
+    ) -> Admitted | TurnedAway:
+        """Whether the reserved contact may be called at `now`, or could be by another of its numbers."""
         ...
 
 
@@ -121,6 +132,7 @@ class Screening:
         registries: those in force, asked anew for every call.
         erased: who was erased, asked for every call.
         aside: versions of rules that somebody has set aside for a campaign.
+        destinations: where calls may go at all; None: everywhere.
     """
 
     def __init__(
@@ -129,21 +141,24 @@ class Screening:
         registries: Callable[[], Registries],
         erased: Erased | None = None,
         aside: Callable[[CampaignId], Collection[str]] = lambda _: (),
+        destinations: Destinations | None = None,
     ) -> None:
+        self.destinations = destinations or Destinations()
         self._eligibility = Eligibility(book)
         self._erased: Erased = Suppressions() if erased is None else erased
         self._aside = aside
         self._registries = registries
         files = (*book.countries.values(), book.policy)
         self._all_caps = [rule for one in files for rule in one.rules if isinstance(rule, CapRule | CooldownRule)]
-        #: Jurisdictions and clocks that a campaign has met, in their order; whether their caps are counted by.
-        self._places: defaultdict[str, dict[tuple[tuple[Seat, ...], tuple[str, ...]], bool]] = defaultdict(dict)
+        #: Country codes with the jurisdictions and clocks of a number that a campaign has met, in their order; whether
+        #: their caps are counted by.
+        self._places: defaultdict[str, dict[_Place, bool]] = defaultdict(dict)
         #: Places met, when it was made, and what was made of them.
         self._caps: dict[str, tuple[int, float, Caps]] = {}
         self._terms: dict[str, tuple[Campaign, Terms]] = {}
         #: What is wrong with the registries that a place demands, of which campaign and registries, and since when.
         self._demanded: dict[tuple[tuple[Seat, ...], str], tuple[Campaign, Registries, float, str]] = {}
-        self._standing: dict[tuple[tuple[Seat, ...], tuple[str, ...], Terms, Clear], _Standing] = {}
+        self._standing: dict[tuple[tuple[Seat, ...], tuple[str, ...], Terms, Clear, tuple[str, ...]], _Standing] = {}
 
     @property
     def book(self) -> RuleBook:
@@ -186,56 +201,66 @@ class Screening:
         return problem
 
     def caps(self, campaign: Campaign, now: float) -> Caps:
-        """See `Screen`. Caps of all places that the campaign has met count together: the strictest holds."""
+        """See `Screen`. Of each country caps of all places met there count together: the strictest holds."""
         terms = self._terms_of(campaign)
         places = self._places[campaign.id]
         known = self._caps.get(campaign.id)
         if known is not None and known[0] == len(places) and known[1] <= now < known[1] + _STANDS_S:
             return known[2]
-        rules: dict[CapRule | CooldownRule, None] = {}
-        for seats, zones in places:
-            places[seats, zones] = True
-            day = civil(zone_of(zones[0]), now).date()
-            rules |= dict.fromkeys(self.book.in_force(CapRule, seats, terms.purpose, terms.party, day))
-            rules |= dict.fromkeys(self.book.in_force(CooldownRule, seats, terms.purpose, terms.party, day))
-        clocks = tuple(dict.fromkeys(zone for _, zones in places for zone in zones))
-        caps = self._caps_by(tuple(rules), clocks, campaign, terms)
+        met: defaultdict[str, list[tuple[tuple[Seat, ...], tuple[str, ...]]]] = defaultdict(list)
+        for code, seats, zones in places:
+            places[code, seats, zones] = True
+            met[code].append((seats, zones))
+        caps = self._caps_by({code: self._counting(there, terms, now) for code, there in met.items()}, campaign, terms)
         self._caps[campaign.id] = (len(places), now, caps)
         return caps
 
     def caps_of(self, campaign: Campaign, regions: Iterable[str], now: float) -> Caps:
-        """The caps of all that the law of some regions may say, wherever in them somebody is."""
+        """The caps of all that the law of some regions may say, wherever in them somebody is, of all numbers alike."""
         terms = self._terms_of(campaign)
         own = tuple(self.book.named(name) for name in campaign.jurisdictions)
+        found = [one for region in sorted(regions) if (one := self.book.of_region(region)) is not None]
+        there = [((Seat(one, frozenset(one.subdivisions)), *own), one.zones) for one in found]
+        return self._caps_by({"": self._counting(there, terms, now)}, campaign, terms)
+
+    def _counting(
+        self, places: Iterable[tuple[tuple[Seat, ...], tuple[str, ...]]], terms: Terms, now: float
+    ) -> _Counting:
+        """The rules that count in any of these places, and all of their clocks."""
         rules: dict[CapRule | CooldownRule, None] = {}
-        zones: dict[str, None] = {}
-        for region in sorted(regions):
-            jurisdiction = self.book.of_region(region)
-            if jurisdiction is None:
-                continue
-            seats = (Seat(jurisdiction, frozenset(jurisdiction.subdivisions)), *own)
-            day = civil(zone_of(jurisdiction.zones[0] if jurisdiction.zones else "UTC"), now).date()
+        clocks: dict[str, None] = {}
+        for seats, zones in places:
+            day = civil(zone_of(zones[0] if zones else "UTC"), now).date()
             rules |= dict.fromkeys(self.book.in_force(CapRule, seats, terms.purpose, terms.party, day))
             rules |= dict.fromkeys(self.book.in_force(CooldownRule, seats, terms.purpose, terms.party, day))
-            zones |= dict.fromkeys(jurisdiction.zones)
-        return self._caps_by(tuple(rules), tuple(zones), campaign, terms)
+            clocks |= dict.fromkeys(zones)
+        return tuple(rules), tuple(clocks) or ("UTC",)
 
-    def _caps_by(
-        self, rules: tuple[CapRule | CooldownRule, ...], zones: tuple[str, ...], campaign: Campaign, terms: Terms
-    ) -> Caps:
+    def _caps_by(self, by_code: Mapping[str, _Counting], campaign: Campaign, terms: Terms) -> Caps:
+        alike: defaultdict[_Counting, list[str]] = defaultdict(list)
+        for code, counting in by_code.items():
+            alike[counting].append(code)
+        keys = {rule.key for rules, _ in alike for rule in rules}
         return Caps(
-            rules=rules,
-            kept=tuple(rule for rule in self._all_caps if rule.key in {counted.key for counted in rules}),
-            zones=zones or ("UTC",),
+            countries=tuple(
+                CountryCaps(codes=tuple(codes), rules=rules, zones=zones) for (rules, zones), codes in alike.items()
+            ),
+            kept=tuple(rule for rule in self._all_caps if rule.key in keys),
             seller=campaign.seller,
             bases=terms.bases,
         )
 
-    def judge(self, permit: Permit, campaign: Campaign, now: float) -> Admitted | TurnedAway:
+    def judge(
+        self, permit: Permit, campaign: Campaign, now: float, phone: Phone | None = None
+    ) -> Admitted | TurnedAway:
         """See `Screen`."""
-        if self._erased.cover(permit.phone):
+        phone = permit.phone if phone is None else phone
+        if self._erased.cover(phone):
             return TurnedAway(ERASED, None, {})
-        asked = self._registries().check(permit.phone, campaign.id, now)
+        barred = self.destinations.problem(phone)
+        if barred:
+            return TurnedAway(BARRED, None, {"destination": {"problem": barred}})
+        asked = self._registries().check(phone, campaign.id, now)
         if not isinstance(asked, Clear):
             final = isinstance(asked, Listed)
             evidence = {"registries": verdict_as_json(asked)}
@@ -243,11 +268,11 @@ class Screening:
                 "registry" if final else "registry_unavailable", None if final else now + _STANDS_S, evidence
             )
         terms = self._terms_of(campaign)
-        called = _called(permit)
+        called = _called(permit, phone)
         where = locate(self.book, called, now)
         if isinstance(where, Nowhere):
             return self._answer(self._eligibility.judge(called, terms, now=now), asked, now)
-        place = (self._eligibility.seats(where, terms), where.zones)
+        place = (country_code(phone), self._eligibility.seats(where, terms), where.zones)
         places = self._places[campaign.id]
         if places.get(place) is not True:
             # Its caps were not counted by when the contact was reserved; they are from the next reservation on.
@@ -256,31 +281,44 @@ class Screening:
         problem = self._demands(where.seats, campaign, now)
         if problem:
             return TurnedAway("registry_missing", now + _BUILD_S, {"registries": {"problem": problem}})
+        number = permit.number(phone)
+        own_hours = () if number is None or number.terms is None else number.terms.hours
         if permit.consent:
-            verdict = self._eligibility.judge(called, terms, now=now, consents=_consents(permit))
-            return self._answer(verdict, asked, now)
-        key = (where.seats, where.zones, terms, asked)
+            verdict = self._eligibility.judge(called, terms, now=now, consents=_consents(permit), own_hours=own_hours)
+            return self._answer(verdict, asked, now, own_hours)
+        key = (where.seats, where.zones, terms, asked, own_hours)
         known = self._standing.get(key)
         if known is not None and known.since <= now <= known.until:
             return Admitted(known.verdict)
-        answer = self._answer(self._eligibility.judge(called, terms, now=now), asked, now)
+        verdict = self._eligibility.judge(called, terms, now=now, own_hours=own_hours)
+        answer = self._answer(verdict, asked, now, own_hours)
         if isinstance(answer, Admitted):
-            closes = self._eligibility.hours(where, terms).opening(now, terms.ring_timeout_s).until
+            closes = self._eligibility.hours(where, terms, own_hours=own_hours).opening(now, terms.ring_timeout_s).until
             if len(self._standing) >= _PLACES:
                 self._standing.clear()
             until = min(now + _STANDS_S, now if closes is None else closes)
             self._standing[key] = _Standing(now, until, answer.verdict)
         return answer
 
-    def explain(self, called: Called, campaign: Campaign, now: float, consent: Mapping[str, object]) -> Verdict:
+    def explain(
+        self,
+        called: Called,
+        campaign: Campaign,
+        now: float,
+        consent: Mapping[str, object],
+        own_hours: tuple[str, ...] = (),
+    ) -> Verdict:
         """The whole verdict, for whoever asks why somebody is not called."""
         found = read_consent(consent) if consent else None
         consents = [found] if isinstance(found, Consent) else []
-        return self._eligibility.judge(called, self._terms_of(campaign), now=now, consents=consents)
+        terms = self._terms_of(campaign)
+        return self._eligibility.judge(called, terms, now=now, consents=consents, own_hours=own_hours)
 
-    def _answer(self, verdict: Verdict, asked: Clear, now: float) -> Admitted | TurnedAway:
+    def _answer(
+        self, verdict: Verdict, asked: Clear, now: float, own_hours: tuple[str, ...] = ()
+    ) -> Admitted | TurnedAway:
         if verdict.reason is None:
-            return Admitted(_encoder.encode(_permit_record(verdict, asked)).decode())
+            return Admitted(_encoder.encode(_permit_record(verdict, asked, own_hours)).decode())
         retry_at = verdict.retry_at
         if retry_at is None and verdict.reason is not RefusalReason.UNKNOWN_COUNTRY:
             retry_at = now + _ASK_AGAIN_S
@@ -312,7 +350,7 @@ def terms_of(campaign: Campaign) -> Terms:
     )
 
 
-def _permit_record(verdict: Verdict, asked: Clear) -> dict[str, object]:
+def _permit_record(verdict: Verdict, asked: Clear, own_hours: tuple[str, ...]) -> dict[str, object]:
     """What a permit rests on: short, since every call keeps it; the rule book of that version has the words."""
     found: dict[str, object] = {
         "at": verdict.at,
@@ -321,6 +359,8 @@ def _permit_record(verdict: Verdict, asked: Clear) -> dict[str, object]:
         "jurisdictions": verdict.jurisdictions,
         "zones": verdict.zones,
     }
+    if own_hours:
+        found["own_hours"] = own_hours
     if verdict.consent_id is not None:
         found["consent"] = verdict.consent_id
     if verdict.bases:
@@ -330,10 +370,10 @@ def _permit_record(verdict: Verdict, asked: Clear) -> dict[str, object]:
     return found
 
 
-def _called(permit: Permit) -> Called:
+def _called(permit: Permit, phone: Phone) -> Called:
     fields = permit.fields
     return Called(
-        phone=permit.phone,
+        phone=phone,
         country=_text(fields.get("country")),
         region=_text(fields.get("region")),
         postcode=_text(fields.get("postcode")),

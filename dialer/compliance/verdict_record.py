@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,15 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
             "findings": [_finding(finding) for finding in verdict.findings],
         }
     )
+
+
+def law_told(record: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
+    """Why such a record says no, as a code and its arguments for a catalogue; empty: it permits."""
+    if record.get("permit") or "reason" not in record:
+        return "", {}
+    findings: list[dict[str, Any]] = record.get("findings", [])
+    refusing = next((one for one in findings if not one["ok"]), {})
+    return f"law_{record['reason']}", {"rule": refusing.get("rule", "")}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -97,6 +97,11 @@ def hours(book: RuleBook, rule: HoursRule, why: str, purpose: Purpose, zone: str
     return f"{why}: no {_CALLS[purpose]} {where} (clock of {city(zone)})"
 
 
+def own_hours_closed(why: str, zone: str) -> str:
+    """Sunday (clock of Madrid): , before what the hours are."""
+    return f"{why} (clock of {city(zone)}): "
+
+
 def cap(book: RuleBook, rule: CapRule | CooldownRule, count: int) -> str:
     """3 calls in 24 hours for each number and campaign: the most that Florida allows."""
     if isinstance(rule, CooldownRule):

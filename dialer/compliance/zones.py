@@ -29,6 +29,7 @@ from dialer.errors import ConfigError
 
 _FIXED: Final = frozenset({PhoneNumberType.FIXED_LINE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 _UNKNOWN: Final = "Etc/Unknown"
+_LONGEST_CODE: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,17 @@ def locate(book: RuleBook, called: Called, now: float) -> Whereabouts | Nowhere:
     if not zones:
         return Nowhere(problem="nothing tells its time zone; give the contact one, such as Europe/Lisbon")
     return Whereabouts(seats=tuple(seats), zones=zones, notes=tuple(notes))
+
+
+def country_code(phone: str) -> str:
+    """The country code that a number in E.164 begins with, such as 34; "" where there is none such."""
+    return _code_of(phone[1 : 1 + _LONGEST_CODE])
+
+
+@lru_cache(maxsize=1_024)
+def _code_of(beginning: str) -> str:
+    codes = (beginning[:length] for length in range(1, len(beginning) + 1))
+    return next((code for code in codes if int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE), "")
 
 
 _Placed = tuple[tuple[Jurisdiction, bool, tuple[str, ...], frozenset[str]], ...]

@@ -71,7 +71,7 @@ async def confirm_second_factor(request: PageRequest, console: Site, visit: Visi
     accounts = _accounts(console, visit)
     kept = console.door.sessions.promised(visit.session, str(form.get("promise", "")), _SETTING_UP_S)
     if kept is None:
-        raise ApiError(403, "this page is out of date; load it again")
+        raise ApiError(403, "this page is out of date; load it again", code="page_old")
     secret, _, uri = kept.partition(" ")
     done = await accounts.users.set_second_factor(visit.key.user, secret, str(form.get("code", ""))[:MAX_FIELD])
     if done is None:

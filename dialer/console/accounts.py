@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from dialer.api.allowance import Allowance
-from dialer.api.auth import guesses
+from dialer.api.allowance import GuessLimits, OwnLimits
+from dialer.api.auth import shared_guesses
 from dialer.api.errors import ApiError
 from dialer.api.ports import ApiKey, Clock
 from dialer.api.user_ports import User, Users, UserState
@@ -25,17 +25,21 @@ _MAX_KNOWN: Final = 10_000
 
 def principal(user: User) -> ApiKey:
     """A user as what stands for a key: with a role, and of an agent's whose."""
-    return ApiKey(id=f"user:{user.name}", role=user.role, digest="", agent=user.agent, user=user.name)
+    return ApiKey(
+        id=f"user:{user.name}", role=user.role, digest="", agent=user.agent, user=user.name, tenant=user.tenant
+    )
 
 
 class Accounts:
     """What the door knows of users."""
 
-    def __init__(self, users: Users, clock: Clock) -> None:
+    def __init__(self, users: Users, clock: Clock, limits: GuessLimits | None = None) -> None:
+        """`limits`: where wrong passwords are counted; None: here."""
         self.users: Final = users
         self._clock: Final = clock
-        self._addresses: Final = guesses()
-        self._names: Final = Allowance(_NAME_GUESSES, _NAME_GUESSES_PER_S)
+        limits = limits or OwnLimits()
+        self._addresses: Final = shared_guesses(limits)
+        self._names: Final = limits.of("name", _NAME_GUESSES, _NAME_GUESSES_PER_S)
         #: (name, address) of those who have signed in, the latest last.
         self._familiar: Final[OrderedDict[tuple[str, str], None]] = OrderedDict()
         self._trusted: Final[OrderedDict[str, tuple[User | None, float]]] = OrderedDict()
@@ -48,13 +52,12 @@ class Accounts:
             RetryableError: too many sign in at once.
         """
         name, now = name.strip().lower(), self._clock.now()
-        self._wait(name, address, now)
         # Counted before it is known: many at once are many.
-        self._wrong(name, address, now)
+        await self._wrong(name, address, now)
         found = await self.users.sign_in(name, password, code)
         if found is None:
             raise ApiError(401, "name, password or code is wrong")
-        self._right(name, address, now)
+        await self._right(name, address, now)
         self.forget(name)
         return found
 
@@ -65,11 +68,10 @@ class Accounts:
             ApiError: 429.
         """
         now = self._clock.now()
-        self._wait(name, address, now)
-        self._wrong(name, address, now)
+        await self._wrong(name, address, now)
         good = await self.users.confirm(name, password)
         if good:
-            self._right(name, address, now)
+            await self._right(name, address, now)
         return good
 
     async def holder(self, name: str, version: int) -> ApiKey | None:
@@ -93,23 +95,20 @@ class Accounts:
             self._trusted.popitem(last=False)
         return user
 
-    def _wait(self, name: str, address: str, now: float) -> None:
-        wait_s = self._addresses.wait_s(address, now)
-        if (name, address) not in self._familiar:
-            wait_s = max(wait_s, self._names.wait_s(name, now))
+    async def _wrong(self, name: str, address: str, now: float) -> None:
+        wait_s = await self._addresses.take_unless_empty(address, now)
+        if wait_s == 0 and (name, address) not in self._familiar:
+            wait_s = await self._names.take_unless_empty(name, now)
+            if wait_s > 0:
+                await self._addresses.give_back(address, now)
         if wait_s > 0:
             retry = {"retry-after": str(max(1, round(wait_s)))}
             raise ApiError(429, "too many wrong passwords; wait", headers=retry)
 
-    def _wrong(self, name: str, address: str, now: float) -> None:
-        self._addresses.take(address, now)
+    async def _right(self, name: str, address: str, now: float) -> None:
+        await self._addresses.give_back(address, now)
         if (name, address) not in self._familiar:
-            self._names.take(name, now)
-
-    def _right(self, name: str, address: str, now: float) -> None:
-        self._addresses.give_back(address, now)
-        if (name, address) not in self._familiar:
-            self._names.give_back(name, now)
+            await self._names.give_back(name, now)
         self._familiar[name, address] = None
         self._familiar.move_to_end((name, address))
         while len(self._familiar) > _MAX_KNOWN:

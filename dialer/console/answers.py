@@ -10,7 +10,6 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from dialer.api.bodies import ACCEPTS
-from dialer.api.live_routes import LiveCache
 from dialer.console.site import Console
 from dialer.console.texts import Texts
 from dialer.console.visit import Visit
@@ -37,10 +36,9 @@ Manager = NamedDependency[SkipValidation[Visit]]
 PageRequest = Request[Any, Any, Any]
 
 
-def view_of(request: PageRequest, console: Console) -> LiveSnapshot:
+def view_of(console: Console) -> LiveSnapshot:
     """What is going on now, computed once for all who look."""
-    live: LiveCache = request.app.state.live_cache
-    return live.at(console.ports, console.ports.clock.now())[0]
+    return console.live.at(console.ports, console.ports.clock.now())[0]
 
 
 def page(console: Console, name: str, texts: Texts, *, status: int = 200, **values: Any) -> Response[str]:

@@ -22,6 +22,7 @@ from dialer.campaigns import change_campaign, dump_campaign, explained, parse_ca
 from dialer.console import campaign_forms as forms
 from dialer.console.answers import FORM, Manager, PageRequest, Site, Staff, page, to, view_of
 from dialer.console.places import MANAGERS
+from dialer.console.problems import Told, said, told
 from dialer.console.site import Console
 from dialer.console.texts import Texts
 from dialer.console.visit import Visit, check_csrf
@@ -90,29 +91,29 @@ def _checked(console: Console, sheet: Sheet, texts: Texts, before: Campaign | No
         elif not problems:
             campaign = change_campaign(before, reading.settings)
     except InputError as problem:
-        return replace(sheet, **_placed(problem, problems)), None
+        return replace(sheet, **_placed(texts, problem, problems)), None
     if campaign is None:
         return replace(sheet, problems=problems), None
     try:
         broken, known = broken_rules(console.ports, campaign, before)
     except InputError as problem:
-        return replace(sheet, **_placed(problem, problems)), None
+        return replace(sheet, **_placed(texts, problem, problems)), None
     refused = [rule for rule in broken if rule.of_law and (rule.setting, rule.version) not in known]
     warned = [rule for rule in broken if rule not in refused]
     return replace(sheet, refused=refused, warned=warned), campaign
 
 
 def _words(texts: Texts, problem: InputError) -> str:
-    return texts(problem.word) if isinstance(problem, forms.Unreadable) else str(problem)
+    return texts(problem.word) if isinstance(problem, forms.Unreadable) else told(texts, problem)
 
 
-def _placed(problem: InputError, problems: Mapping[str, str]) -> dict[str, Any]:
+def _placed(texts: Texts, problem: InputError, problems: Mapping[str, str]) -> dict[str, Any]:
     """Where a problem of the whole belongs: beside its field, or above all."""
     setting, separator, says = str(problem).partition(": ")
     slot = setting if setting == "id" else forms.slot(setting) if separator else ""
     if slot:
-        return {"problems": {**problems, slot: says}}
-    return {"problems": problems, "told": str(problem)}
+        return {"problems": {**problems, slot: said(texts, says, problem.code, problem.arguments)}}
+    return {"problems": problems, "told": told(texts, problem)}
 
 
 def _overrides(sheet: Sheet) -> list[OverrideInput]:
@@ -186,10 +187,10 @@ def _rearranged(typed: Mapping[str, str]) -> dict[str, str] | None:
 
 
 @get("/campaigns")
-async def campaigns(request: PageRequest, console: Site, staff: Staff, after: FromQuery[str] = "") -> Response[str]:
+async def campaigns(console: Site, staff: Staff, after: FromQuery[str] = "") -> Response[str]:
     """All campaigns, by id."""
     found = await console.ports.campaigns.page(CampaignId(after) if after else None, MOST_CAMPAIGNS + 1)
-    live = {row.id: row for row in view_of(request, console).campaigns}
+    live = {row.id: row for row in view_of(console).campaigns}
     rows = [(stored, live.get(stored.campaign.id)) for stored in found[:MOST_CAMPAIGNS]]
     return page(
         console,
@@ -242,7 +243,7 @@ async def make_campaign(
     try:
         await campaign_routes.create(console.ports, manager.key, campaign, list(_overrides(sheet)))
     except InputError as problem:
-        return _answer(console, manager, replace(sheet, told=str(problem)), 422)
+        return _answer(console, manager, replace(sheet, told=told(manager.texts, problem)), 422)
     except ApiError as error:
         return _refused(console, manager, sheet, error)
     return to(f"/console/campaigns/{campaign.id}?saved=1")
@@ -311,13 +312,13 @@ async def change_settings(request: PageRequest, console: Site, staff: Staff, cam
                 version=settings_version(stored.campaign),
             )
         except InputError as problem:
-            return _answer(console, staff, replace(sheet, told=str(problem)), 422)
+            return _answer(console, staff, replace(sheet, told=told(staff.texts, problem)), 422)
         except ApiError as error:
             if error.error == "changed":
                 continue
             return _refused(console, staff, sheet, error)
         return to(f"/console/campaigns/{stored.campaign.id}?saved=1")
-    raise ApiError(409, staff.texts("form.changes_too_fast"))
+    raise Told(409, staff.texts("form.changes_too_fast"))
 
 
 # ---- while it is typed

@@ -201,6 +201,7 @@ _NAMED_SECTIONS: Final = (
         fields=(
             _one("recording", Kind.CHOICE, RecordingMode, "recording_mode"),
             _one("recording_consent", Kind.CHOICE, RecordingConsent, "recording_consent"),
+            _one("recording_announcement", Kind.TEXT),
         ),
     ),
     Section(name="crm", fields=(_one("screen_pop", Kind.TEXT), _one("script", Kind.AREA))),
@@ -520,7 +521,8 @@ def _sound(name: str, value: Any) -> Any:
         return dump_campaign(parse_campaign({"id": "form", name: value}))[name]
     except InputError as error:
         path, separator, says = str(error).partition(": ")
-        raise InputError(says if separator and path.startswith(name) else str(error)) from error
+        words = says if separator and path.startswith(name) else str(error)
+        raise InputError(words, code=error.code, **error.arguments) from error
 
 
 def places(typed: Typed, name: str) -> list[int]:

@@ -26,9 +26,10 @@ from dialer.api.law_routes import registries_of
 from dialer.api.ports import ApiPorts, DoNotCallEntry, StoredCampaign
 from dialer.api.purge_routes import DoNotCallInput, entry_message, number_of
 from dialer.api.requests import NodeSettings, Phones, cursor_pair, cursor_to, known_campaign
-from dialer.campaigns import in_words
+from dialer.campaigns import refused
 from dialer.compliance.machine_error import AnswerCounts
 from dialer.console.answers import FORM, MAX_FIELD, Manager, PageRequest, Site, Staff, page
+from dialer.console.problems import told
 from dialer.console.site import Console
 from dialer.console.visit import Visit, check_csrf
 from dialer.core.campaign import AbandonmentWindow, Campaign
@@ -102,7 +103,9 @@ async def lost_calls(
     ports, now = console.ports, console.ports.clock.now()
     known = (await known_campaign(ports, campaign)).campaign
     if window not in set(known.abandonment_windows):
-        raise ApiError(404, f"campaign {campaign!r} is held to no window {window[:20]!r}")
+        raise ApiError(
+            404, f"campaign {campaign!r} is held to no window {window[:20]!r}", code="no_window", campaign=campaign
+        )
     [row] = [one for one in await _windows(ports, [known], settings, now) if one.window == window]
     items, following = await lost_page(ports, known.id, row.since, None, cursor, _ON_A_PAGE)
     return page(
@@ -164,7 +167,7 @@ async def search(request: PageRequest, console: Site, staff: Staff, phones: Phon
     try:
         phone = number_of(form["phone"], "phone", phones)
     except InputError as error:
-        return await _lists(console, staff, problem=str(error), typed=form, status=422)
+        return await _lists(console, staff, problem=told(staff.texts, error), typed=form, status=422)
     return await _lists(console, staff, typed=form, searched=phone)
 
 
@@ -173,15 +176,15 @@ async def change_list(request: PageRequest, console: Site, manager: Manager, pho
     """Put a number on a list, or take it off, with who wants it and why."""
     form = await _form(request, manager)
     texts = manager.texts
+    if not form["reason"] or not form["by"]:
+        return await _lists(console, manager, problem=texts("compliance.reason_missing"), typed=form, status=422)
     try:
-        if not form["reason"] or not form["by"]:
-            raise InputError(texts("compliance.reason_missing"))
         given = {name: form[name] for name in ("phone", "op", "scope", "reason", "by")} | {"source": _SOURCE}
         if form["until"]:
             given["expires"] = f"{form['until']}T00:00:00Z"
         message = entry_message(_read(given, DoNotCallInput), "entry", phones, manager.who)
     except InputError as error:
-        return await _lists(console, manager, problem=str(error), typed=form, status=422)
+        return await _lists(console, manager, problem=told(texts, error), typed=form, status=422)
     await console.ports.purges.do_not_call([message])
     done = texts(f"compliance.done_{form['op']}")
     listed = str(message["phone"])
@@ -292,7 +295,7 @@ async def verify(request: PageRequest, console: Site, manager: Manager) -> Respo
 
 async def _refused(console: Console, visit: Visit, form: dict[str, str], error: ApiError | InputError) -> Response[str]:
     status = error.status if isinstance(error, ApiError) else 422
-    return await _evidence(console, visit, typed=form, problem=str(error), status=status)
+    return await _evidence(console, visit, typed=form, problem=told(visit.texts, error), status=status)
 
 
 async def _evidence(
@@ -338,7 +341,7 @@ def _read(given: dict[str, str], kind: Any) -> Any:
     try:
         return convert(given, kind)
     except ValidationError as error:
-        raise InputError(in_words(str(error))) from error
+        raise refused(error) from error
 
 
 HANDLERS: Final = (

@@ -25,6 +25,7 @@ from dialer.console.answers import FORM, PageRequest, Site, Visitor
 from dialer.console.desk_routes import own_desk
 from dialer.console.desk_times import DAYS, picked
 from dialer.console.desk_view import CallFacts, call_view
+from dialer.console.problems import Told, not_then
 from dialer.console.texts import Texts
 from dialer.console.visit import Visit, check_csrf
 from dialer.core.campaign import Campaign
@@ -143,7 +144,7 @@ async def dial(request: PageRequest, console: Site, visit: Visitor) -> None:
         if not visit.texts.has(told):
             raise
         until = f" ({error.details['retry_at'][:16].replace('T', ' ')} UTC)" if "retry_at" in error.details else ""
-        raise ApiError(error.status, visit.texts(told) + until, details=error.details) from error
+        raise Told(error.status, visit.texts(told) + until, details=error.details) from error
 
 
 # ---- what they share
@@ -196,10 +197,10 @@ async def _callback_at(
     try:
         at = picked(form.get("day", ""), form.get("hour", ""), zone, now)
     except InputError as error:
-        raise ApiError(422, texts("desk.callback_when")) from error
+        raise Told(422, texts("desk.callback_when")) from error
     against = ports.desks.not_then(campaign, person, phone, at) if ports.desks is not None and person else None
     if against is not None:
-        raise ApiError(422, texts("desk.callback_law", reason=against.says))
+        raise Told(422, texts("desk.callback_law", reason=not_then(texts, against, zone)))
     return at
 
 

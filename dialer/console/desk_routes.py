@@ -22,10 +22,14 @@ from dialer.api.event_stream import COMMENT, EventStream
 from dialer.api.live_routes import WRITE_TIMEOUT_S
 from dialer.api.ports import ApiPorts, AttemptQuery, Role
 from dialer.api.requests import NodeSettings
+from dialer.api.rows import rfc3339
 from dialer.campaigns import in_words
-from dialer.console.answers import FORM, POLICY, PageRequest, Site, Visitor, page
+from dialer.console.answers import FORM, PageRequest, Site, Visitor, page
+from dialer.console.desk_phone import MICROPHONE, chosen, in_browser, policy
+from dialer.console.desk_times import shift_end
 from dialer.console.desk_view import DeskView, code_name, look
 from dialer.console.preview_view import offer_view
+from dialer.console.problems import Told
 from dialer.console.site import Console, fragment
 from dialer.console.visit import Visit, check_csrf
 from dialer.core.campaign import Campaign, CampaignState
@@ -61,12 +65,18 @@ def own_desk(visit: Visit) -> AgentId:
     return visit.key.agent
 
 
+def own_zone(ports: ApiPorts) -> str:
+    """The zone whose clock agents go by."""
+    return "UTC" if ports.reports is None else ports.reports.default_zone
+
+
 @get("/desk")
 async def desk(console: Site, visit: Visitor, settings: NodeSettings) -> Response[str]:
     """The whole page."""
     agent, ports = own_desk(visit), console.ports
     account = Account() if ports.desks is None else await ports.desks.account(agent)
     campaigns = await _campaigns(ports, account)
+    browser_phone = ports.phones is not None and ports.phones.offered(agent)
     answer = page(
         console,
         "desk",
@@ -75,10 +85,13 @@ async def desk(console: Site, visit: Visitor, settings: NodeSettings) -> Respons
         agent=agent,
         phone=account.phone,
         campaigns=campaigns,
+        zone=own_zone(ports),
+        browser_phone=browser_phone,
         **_live(console, agent, settings),
     )
-    if settings.desk.frames:
-        answer.headers["content-security-policy"] = f"{POLICY}; frame-src {' '.join(settings.desk.frames)}"
+    answer.headers["content-security-policy"] = policy(settings)
+    if browser_phone:
+        answer.headers["permissions-policy"] = MICROPHONE
     return answer
 
 
@@ -111,6 +124,7 @@ def _live(console: Console, agent: AgentId, settings: Settings) -> dict[str, Any
         "now": console.ports.clock.now(),
         "pause_codes": settings.desk.pause_codes,
         "offer": None if view.offer is None else offer_view(view.offer, numbers=settings.desk.show_numbers),
+        "in_browser": view.seat is not None and in_browser(console.ports, agent, view.seat.extension),
     }
 
 
@@ -138,19 +152,33 @@ async def sign_in(request: PageRequest, console: Site, visit: Visitor) -> None:
     wanted = [str(name) for name in form.getall("campaign", [])]
     strange = set(wanted) - {campaign.id for campaign in await _campaigns(ports, account)}
     if not wanted or strange:
-        raise ApiError(422, visit.texts("desk.no_campaign"))
+        raise Told(422, visit.texts("desk.no_campaign"))
+    phone = chosen(ports, agent, form)
+    if phone is None:
+        raise Told(422, visit.texts("phone.not_here"))
     given = {
-        "phone": str(form.get("phone", "")).strip(),
+        **phone,
         "campaigns": wanted,
         "ready": "ready" in form,
         "skills": sorted(account.skills),
         "priority": account.priority,
+        "shift_ends_at": _shift_end(ports, visit, str(form.get("shift_ends", "")).strip()),
     }
     try:
         data = convert(given, SignInInput)
     except ValidationError as error:
-        raise ApiError(422, visit.texts("desk.no_phone", problem=in_words(str(error)))) from error
+        raise Told(422, visit.texts("desk.no_phone", problem=in_words(str(error)))) from error
     await begin_work(ports, agent, data)
+
+
+def _shift_end(ports: ApiPorts, visit: Visit, hour: str) -> str | None:
+    """When their shift ends; None: they did not say."""
+    if not hour:
+        return None
+    try:
+        return rfc3339(shift_end(hour, own_zone(ports), ports.clock.now()))
+    except InputError as error:
+        raise Told(422, visit.texts("desk.no_shift_end")) from error
 
 
 @post("/desk/{order:str}", opt=FORM, status_code=204)
@@ -167,7 +195,7 @@ async def give_order(
         case "pause":
             code = str(form.get("code", ""))
             if code not in settings.desk.pause_codes:
-                raise ApiError(422, visit.texts("desk.no_pause_code"))
+                raise Told(422, visit.texts("desk.no_pause_code"))
             await take_pause(ports, agent, PauseInput(code=code))
         case "hang-up":
             await end_talk(ports, agent)
@@ -184,7 +212,7 @@ async def give_order(
 async def day(console: Site, visit: Visitor) -> Response[str]:
     """The agent's own numbers and calls of the day."""
     agent, ports, now = own_desk(visit), console.ports, console.ports.clock.now()
-    zone = ZoneInfo("UTC" if ports.reports is None else ports.reports.default_zone)
+    zone = ZoneInfo(own_zone(ports))
     since = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     figures, measures = await _figures(ports, agent, since, now)
     attempts = await ports.attempts.page(AttemptQuery(agent=agent, ended_from=since), None, _MOST_CALLS)

@@ -59,6 +59,24 @@ def picked(day: str, hour: str, zone: str, now: float) -> float:
     return at
 
 
+def shift_end(hour: str, zone: str, now: float) -> float:
+    """The next moment at which the clock of `zone` shows `hour`, unix seconds: a shift may go past midnight.
+
+    Raises:
+        InputError: it is no hour.
+    """
+    try:
+        clock = time.fromisoformat(hour)
+        if clock.tzinfo is not None:
+            raise ValueError("the zone is known")
+    except ValueError as error:
+        raise InputError("shift_ends_at: write an hour such as 16:30") from error
+    today = datetime.fromtimestamp(now, ZoneInfo(zone)).date()
+    days = (today + timedelta(days=ahead) for ahead in (0, 1))
+    ends = [datetime.combine(day, clock, ZoneInfo(zone)).timestamp() for day in days]
+    return ends[0] if ends[0] > now else ends[1]
+
+
 def _by_day(begin: float, end: float, zone: ZoneInfo) -> Iterator[tuple[date, time, time]]:
     """The parts of a span by civil day."""
     at = datetime.fromtimestamp(begin, zone)

@@ -26,7 +26,7 @@ from dialer.projections.live_rows import AgentRow, OfferRow
 from dialer.reporting.history import Entry, Happening
 
 #: Keys for codes, in the order of the codes; further ones have none.
-KEYS: Final = "1234567890"
+KEYS: Final = "1234567890abcdefghijklmnopqrstuvwxyz"
 #: Entries of the history on the page.
 _MOST_ENTRIES: Final = 50
 #: Fields of a contact on the page, and characters of each.

@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery
 from dialer.api.errors import ApiError
 from dialer.api.requests import Phones
 from dialer.console.answers import FORM, MAX_FIELD, PageRequest, Site, Staff, campaign_names, page, to
+from dialer.console.problems import said
 from dialer.console.site import Console
 from dialer.console.visit import Visit, check_csrf
 from dialer.core.ids import CampaignId, ContactId, RecordingId, valid_contact_id, valid_name
@@ -43,7 +44,13 @@ async def search_by_number(request: PageRequest, console: Site, staff: Staff, ph
     number = str(form.get("phone", "")).strip()[:MAX_FIELD]
     reading = phones.read(number)
     if reading.phone is None:
-        return await _page(console, staff, number=number, problem=reading.problem, status=422)
+        return await _page(
+            console,
+            staff,
+            number=number,
+            problem=said(staff.texts, reading.problem, f"phone_{reading.verdict}", {}),
+            status=422,
+        )
     return await _page(console, staff, number=number, found=await _find(console, Subject(phone=reading.phone)))
 
 

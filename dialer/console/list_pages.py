@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 import msgspec
 from litestar import Response, get, post
@@ -13,11 +14,14 @@ from msgspec import Struct
 from dialer.api.bodies import ACCEPTS, CSV, STREAMED
 from dialer.api.errors import ApiError
 from dialer.api.list_routes import known_list, look_again, rejected_file, take_upload
+from dialer.api.list_settings_routes import ListInput, change_terms
 from dialer.api.ports import ContactVerdict, ListImport
 from dialer.api.recycle_routes import call_again
 from dialer.api.requests import NodeSettings, cursor_from, cursor_to, known_campaign
+from dialer.campaigns import refused
 from dialer.console.answers import FORM, Manager, PageRequest, Site, Staff, page, to
 from dialer.console.places import MANAGERS
+from dialer.console.problems import told
 from dialer.console.site import Console
 from dialer.console.visit import Visit, check_csrf
 from dialer.core.ids import valid_name
@@ -127,6 +131,20 @@ async def add_contact(request: PageRequest, console: Site, manager: Manager, cam
     )
 
 
+def _terms(typed: dict[str, str]) -> ListInput:
+    """What was typed, as the API takes it.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return msgspec.convert({"filter": typed["filter"], "priority": int(typed["priority"] or "0")}, ListInput)
+    except msgspec.ValidationError as error:
+        raise refused(error) from error
+    except ValueError as error:
+        raise InputError("priority: is no whole number", code="not_whole") from error
+
+
 def _contact(typed: dict[str, str]) -> dict[str, object]:
     """The JSON of a contact as a CRM would write it; what is wrong with it is for the intake to say.
 
@@ -172,19 +190,51 @@ async def _penetration(console: Console, row: ListImport) -> Penetration | None:
 
 
 @get("/lists/{id:str}")
-async def one_list(console: Site, staff: Staff, id: FromPath[str]) -> Response[str]:
+async def one_list(console: Site, staff: Staff, id: FromPath[str], saved: FromQuery[bool] = False) -> Response[str]:
     """How far the import of a list is, what it rejected, and what is odd in the others."""
+    return await _one(console, staff, id, saved=saved)
+
+
+async def _one(
+    console: Console,
+    visit: Visit,
+    id: str,
+    *,
+    status: int = 200,
+    saved: bool = False,
+    typed: dict[str, str] | None = None,
+    problem: str = "",
+) -> Response[str]:
     shown = await _list(console, id)
+    terms = shown["row"].terms
     return page(
         console,
         "list",
-        staff.texts,
-        visit=staff,
-        maker=staff.key.role in MANAGERS,
+        visit.texts,
+        status=status,
+        visit=visit,
+        maker=visit.key.role in MANAGERS,
         again=AGAIN,
         step=None,
+        own_terms=console.ports.list_settings is not None,
+        saved=saved,
+        typed=typed or {"filter": terms.filter, "priority": str(terms.priority)},
+        problem=problem,
         **shown,
     )
+
+
+@post("/lists/{id:str}/terms", opt=FORM, status_code=303)
+async def change_own_terms(request: PageRequest, console: Site, manager: Manager, id: FromPath[str]) -> Response[str]:
+    """Give a list a filter and a priority of its own; they hold from the next dial on."""
+    sent = await request.form()
+    await check_csrf(request, manager, sent)
+    typed = {name: str(sent.get(name, "")).strip() for name in ("filter", "priority")}
+    try:
+        await change_terms(console.ports, id, _terms(typed))
+    except InputError as error:
+        return await _one(console, manager, id, status=422, typed=typed, problem=told(manager.texts, error))
+    return to(f"/console/lists/{quote(id, safe='')}?saved=true")
 
 
 @get("/lists/{id:str}/part")
@@ -215,16 +265,16 @@ async def reset(request: PageRequest, console: Site, manager: Manager, id: FromP
     await check_csrf(request, manager, sent)
     row = await known_list(console.ports, id)
     outcomes = [outcome for outcome in AGAIN if f"outcome.{outcome}" in sent]
-    told = ""
+    problem = ""
     done = {"reopened": _count(sent.get("reopened")), "refused": _count(sent.get("refused"))}
     cursor = None
     if not outcomes:
-        told = manager.texts("list.reset_nothing")
+        problem = manager.texts("list.reset_nothing")
     else:
         try:
             step = await call_again(console.ports, row.id, [Outcome(one) for one in outcomes], sent.get("cursor"))
         except InputError as error:
-            told = str(error)
+            problem = told(manager.texts, error)
         else:
             cursor = step.next_cursor
             done["reopened"] += step.reopened
@@ -233,11 +283,11 @@ async def reset(request: PageRequest, console: Site, manager: Manager, id: FromP
         console,
         "part_list_reset",
         manager.texts,
-        status=422 if told else 200,
+        status=422 if problem else 200,
         visit=manager,
         row=row,
         again=AGAIN,
-        step={"outcomes": outcomes, "cursor": cursor, "told": told, **done},
+        step={"outcomes": outcomes, "cursor": cursor, "told": problem, **done},
     )
 
 
@@ -246,4 +296,4 @@ def _count(text: object) -> int:
     return int(str(text)) if text is not None and valid_name(str(text)) and str(text).isdecimal() else 0
 
 
-HANDLERS: Final = (lists, upload, add_contact, one_list, list_part, rejected, report, reset)
+HANDLERS: Final = (change_own_terms, lists, upload, add_contact, one_list, list_part, rejected, report, reset)

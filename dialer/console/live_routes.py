@@ -12,7 +12,7 @@ from litestar.params import FromPath, FromQuery
 from dialer.api.campaign_routes import begin, order
 from dialer.api.errors import ApiError
 from dialer.api.event_stream import COMMENT, EventStream
-from dialer.api.live_routes import WRITE_TIMEOUT_S, LiveCache
+from dialer.api.live_routes import WRITE_TIMEOUT_S
 from dialer.api.requests import known_campaign
 from dialer.console.answers import MAX_FIELD, PageRequest, Site, Staff, Visitor, page, to, view_of
 from dialer.console.places import HOME, MANAGERS
@@ -24,7 +24,8 @@ from dialer.core.campaign import CampaignState
 from dialer.core.ids import ContactId, valid_contact_id
 from dialer.projections.live_rows import LiveSnapshot
 
-_EVERY_S: Final = 1.0
+#: How often each stream asks for a newer view, which is made for all of them together (`Console.live`).
+_EVERY_S: Final = 0.25
 _COMMENT_EVERY_S: Final = 15.0
 #: How often it is looked whether the session goes on.
 _LOOK_EVERY_S: Final = 5.0
@@ -39,22 +40,21 @@ _ORDERS: Final = {
 
 
 @get("/")
-async def wallboard(request: PageRequest, console: Site, visit: Visitor) -> Response[str]:
+async def wallboard(console: Site, visit: Visitor) -> Response[str]:
     """All campaigns now; whoever begins elsewhere is taken there."""
     if (home := HOME[visit.key.role]) != "/console/":
         return to(home)
-    return page(console, "wallboard", visit.texts, visit=visit, view=view_of(request, console), shown="")
+    return page(console, "wallboard", visit.texts, visit=visit, view=view_of(console), shown="")
 
 
 @get("/agents")
-async def agents(request: PageRequest, console: Site, staff: Staff) -> Response[str]:
+async def agents(console: Site, staff: Staff) -> Response[str]:
     """All agents now."""
-    return page(console, "agents", staff.texts, visit=staff, view=view_of(request, console), shown="")
+    return page(console, "agents", staff.texts, visit=staff, view=view_of(console), shown="")
 
 
 @get("/campaigns/{campaign:str}")
 async def campaign_page(
-    request: PageRequest,
     console: Site,
     staff: Staff,
     campaign: FromPath[str],
@@ -72,7 +72,7 @@ async def campaign_page(
         "campaign",
         staff.texts,
         visit=staff,
-        view=view_of(request, console),
+        view=view_of(console),
         shown=stored.campaign.id,
         stored=stored,
         asked=asked,
@@ -87,17 +87,16 @@ async def campaign_page(
 async def stream(
     request: PageRequest, console: Site, staff: Staff, name: FromPath[str], campaign: FromQuery[str] = ""
 ) -> EventStream:
-    """The live part of a page, again whenever something has changed, at most once a second."""
+    """The live part of a page, again whenever something has changed, at most twice a second."""
     if name not in _LIVE:
         raise ApiError(404, f"there is no live part {name[:20]!r}")
     if campaign:
         campaign = (await known_campaign(console.ports, campaign)).campaign.id
-    live: LiveCache = request.app.state.live_cache
-    return EventStream(_parts(request, console, live, name, staff.texts, campaign), WRITE_TIMEOUT_S)
+    return EventStream(_parts(request, console, name, staff.texts, campaign), WRITE_TIMEOUT_S)
 
 
 async def _parts(
-    request: PageRequest, console: Console, live: LiveCache, name: str, texts: Texts, campaign: str
+    request: PageRequest, console: Console, name: str, texts: Texts, campaign: str
 ) -> AsyncGenerator[bytes, None]:
     shown: LiveSnapshot | None = None
     said_at = seen_at = console.ports.clock.now()
@@ -108,7 +107,7 @@ async def _parts(
             seen_at = now
             if not await console.door.still(request):
                 return  # it comes again, and is led to the form
-        view, _ = live.at(console.ports, now)
+        view, _ = console.live.at(console.ports, now)
         if view is not shown:
             shown, said_at = view, now
             yield console.part(name, texts, view, campaign)

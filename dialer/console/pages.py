@@ -10,10 +10,11 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dialer.console.places import places
+from dialer.console.problems import said
 from dialer.console.texts import Texts
 from dialer.core.campaign import ORDERS, CampaignState
 from dialer.core.ids import masked
-from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot
+from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot, ServerRow
 
 #: State that an order leads to -> the name of the order.
 _ORDER_NAMES: Final[Mapping[CampaignState, str]] = {
@@ -40,7 +41,7 @@ def orders(state: str) -> list[str]:
 def alarms(view: LiveSnapshot) -> list[tuple[str, dict[str, object]]]:
     """What somebody should look at now: (key of the text, its values)."""
     found: list[tuple[str, dict[str, object]]] = [
-        ("alarm.server", {"server": server.id, "reason": server.reason})
+        ("alarm.server", {"server": _place(server), "reason": server.reason})
         for server in view.servers
         if not server.connected
     ]
@@ -56,6 +57,11 @@ def alarms(view: LiveSnapshot) -> list[tuple[str, dict[str, object]]]:
     if gone:
         found.append(("alarm.phones", {"count": gone}))
     return found
+
+
+def _place(server: ServerRow) -> str:
+    """A server, and which of several nodes tells of it."""
+    return f"{server.id} ({server.node})" if server.node else server.id
 
 
 def pace_words(row: CampaignRow, texts: Texts) -> str:
@@ -112,6 +118,7 @@ class Pages:
             pace_words=pace_words,
             by_state=by_state,
             places=places,
+            said=said,
         )
         self._environment.filters["span"] = span
         self._environment.filters["masked"] = masked

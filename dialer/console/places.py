@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dialer.api.ports import Role
+from dialer.api.ports import ApiKey, Role
+from dialer.api.tenancy import open_to_tenants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,10 @@ HOME: Final[Mapping[Role, str]] = {
 }
 
 
-def places(role: Role) -> list[Place]:
-    """What somebody with this role finds in the navigation."""
-    return [place for place in PLACES if role in place.roles]
+def places(key: ApiKey) -> list[Place]:
+    """What somebody finds in the navigation: what is for their role and, for a tenant, not the installation's."""
+    return [
+        place
+        for place in PLACES
+        if key.role in place.roles and (not key.tenant or open_to_tenants("GET", place.path.rstrip("/")))
+    ]

@@ -10,6 +10,7 @@ from dialer.api.errors import ApiError
 from dialer.api.preview_routes import MAX_REASON, PreviewAnswer, answer
 from dialer.console.answers import FORM, PageRequest, Site, Visitor
 from dialer.console.desk_routes import own_desk
+from dialer.console.problems import Told
 from dialer.console.visit import check_csrf
 from dialer.errors import InputError
 
@@ -29,7 +30,7 @@ async def decide(request: PageRequest, console: Site, visit: Visitor) -> None:
         reason=str(form.get("reason", ""))[:MAX_REASON],
     )
     try:
-        await answer(console.ports, agent, decision)
+        await answer(console.ports, visit.key, agent, decision)
     except InputError as error:
         raise ApiError(422, str(error)) from error
     except ApiError as error:
@@ -40,7 +41,7 @@ async def decide(request: PageRequest, console: Site, visit: Visitor) -> None:
         if not told:
             raise
         until = f" ({error.details['retry_at'][:16].replace('T', ' ')} UTC)" if "retry_at" in error.details else ""
-        raise ApiError(error.status, visit.texts(told) + until, details=error.details) from error
+        raise Told(error.status, visit.texts(told) + until, details=error.details) from error
 
 
 HANDLERS: Final = (decide,)

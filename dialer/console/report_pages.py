@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from dialer.api.errors import ApiError
 from dialer.api.report_ports import Reports
 from dialer.console.answers import Site, Staff, campaign_names, page
+from dialer.console.problems import told
 from dialer.console.report_view import GROUPS, is_number, report_view
 from dialer.console.site import Console
 from dialer.core.outcome import Outcome
@@ -45,7 +46,7 @@ async def report_page(
         report = await _make(console, raw)
         view = await asyncio.to_thread(report_view, report, show, plot, staff.texts)
     except InputError as error:
-        problem = str(error)
+        problem = told(staff.texts, error)
     asked = {
         "since": since, "until": until, "timezone": timezone, "campaign": campaign, "list": list_id, "agent": agent,
         "outcome": outcome,

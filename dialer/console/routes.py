@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from litestar import Response, Router, get
-from litestar.di import Provide
-from litestar.params import FromPath
+from litestar.config.compression import CompressionConfig
+from litestar.di import NamedDependency, Provide
+from litestar.middleware import DefineMiddleware
+from litestar.middleware.compression import CompressionMiddleware
+from litestar.params import FromPath, SkipValidation
 
 from dialer.api.errors import ApiError
+from dialer.api.ports import ApiKey
 from dialer.console import (
     account_pages,
     audit_pages,
@@ -20,6 +24,7 @@ from dialer.console import (
     history_pages,
     list_pages,
     live_routes,
+    phone_routes,
     preview_routes,
     report_pages,
     session_routes,
@@ -30,9 +35,10 @@ from dialer.console import (
 )
 from dialer.console.answers import POLICY, PageRequest, Site, Visitor, navigates, page, to
 from dialer.console.places import MANAGERS, STAFF
+from dialer.console.problems import told
 from dialer.console.site import Console
 from dialer.console.visit import NotSignedIn, Visit, allowed, language
-from dialer.errors import RetryableError
+from dialer.errors import DialerError, RetryableError
 
 #: Of every page.
 HEADERS: Final = {
@@ -40,8 +46,14 @@ HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 _YEAR_S: Final = 365 * 86_400
+#: Cookies that no other site's request carries make it safe for pages with secrets. Live parts are small, and many look
+#: at the same one: each would be compressed for everybody anew.
+_GZIP: Final = CompressionConfig(
+    backend="gzip", minimum_size=1_000, gzip_compress_level=5, exclude=[r"^/console/stream/"]
+)
 _TYPES: Final = {"js": "text/javascript", "css": "text/css"}
 
 #: Page modules; each has its handlers in `HANDLERS`.
@@ -52,6 +64,7 @@ _MODULES: Final = (
     live_routes,
     desk_routes,
     desk_calls,
+    phone_routes,
     preview_routes,
     callback_pages,
     whatif,
@@ -77,6 +90,18 @@ async def static(console: Site, version: FromPath[str], path: FromPath[str]) -> 
     return Response(data, media_type=_TYPES[name.rpartition(".")[2]], headers=headers)
 
 
+class Caller(NamedTuple):
+    """Who asks, looked up once a request: their visit, or why there is none."""
+
+    visit: Visit | None
+    problem: DialerError | None
+    #: Whose doing it is, for the audit log of pages that ask.
+    key: ApiKey | None
+
+
+Called = NamedDependency[SkipValidation[Caller]]
+
+
 def _to_login(request: PageRequest, error: NotSignedIn) -> Response[str]:
     if not navigates(request) and (
         request.url.path.startswith(("/console/stream/", "/console/series/")) or request.method != "GET"
@@ -88,11 +113,26 @@ def _to_login(request: PageRequest, error: NotSignedIn) -> Response[str]:
 def router(console: Console) -> Router:
     """Everything under ``/console``."""
 
-    def give() -> Console:
-        return console
+    async def caller(request: PageRequest) -> Caller:
+        before = request.scope["auth"]
+        visit: Visit | None = None
+        problem: DialerError | None = None
+        try:
+            visit = await console.door.visit(request)
+        except DialerError as error:
+            problem = error
+        found, request.scope["auth"] = request.scope["auth"], before
+        return Caller(visit, problem, found)
 
-    async def visit(request: PageRequest) -> Visit:
-        return await console.door.visit(request)
+    async def give(caller: Called) -> Console:
+        # Pages that ask for no visit show nothing of the site; on others whoever is nobody gets no further.
+        return console if caller.visit is None else console.of(caller.visit.key.tenant)
+
+    async def visit(request: PageRequest, caller: Called) -> Visit:
+        request.scope["auth"] = caller.key
+        if caller.visit is None:
+            raise caller.problem or NotSignedIn("sign in first")
+        return caller.visit
 
     async def staff(visit: Visitor) -> Visit:
         return allowed(visit, STAFF)
@@ -103,18 +143,22 @@ def router(console: Console) -> Router:
     def problem(request: PageRequest, error: ApiError | RetryableError) -> Response[str]:
         status = error.status if isinstance(error, ApiError) else 503
         if request.method != "GET" and not navigates(request):  # a script's, which shows the words
-            return Response(str(error), status_code=status, media_type="text/plain; charset=utf-8")
-        return page(console, "problem", language(request), status=status, problem=str(error))
+            words = told(language(request), error)
+            return Response(words, status_code=status, media_type="text/plain; charset=utf-8")
+        texts = language(request)
+        return page(console, "problem", texts, status=status, problem=told(texts, error))
 
     return Router(
         "/console",
         route_handlers=[*(handler for module in _MODULES for handler in module.HANDLERS), static],
         dependencies={
-            "console": Provide(give, sync_to_thread=False),
+            "caller": Provide(caller),
+            "console": Provide(give),
             "visit": Provide(visit),
             "staff": Provide(staff),
             "manager": Provide(manager),
         },
+        middleware=[DefineMiddleware(CompressionMiddleware, config=_GZIP)],
         exception_handlers={NotSignedIn: _to_login, ApiError: problem, RetryableError: problem},
         response_headers=HEADERS,
         include_in_schema=False,

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from itsdangerous import BadData, URLSafeTimedSerializer
-
-from dialer.errors import ConfigError
 
 COOKIE: Final = "cadencia_session"
 #: A working day, with its breaks.
@@ -84,25 +81,10 @@ class Sessions:
         return Session(csrf=token, digest=digest, user=user, version=version)
 
 
-def kept_secret(folder: Path) -> bytes:
-    """The secret of this node's sessions: made once, kept in `folder` for nobody but its owner.
-
-    Raises:
-        ConfigError: the file cannot be read or made, or is not what was written.
-    """
-    path = folder / _FILE
+def former_secret(folder: Path) -> bytes | None:
+    """The secret that a node kept in `folder` for itself before all shared one; None: there is none that is of use."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            found = path.read_bytes()
-        else:
-            found = secrets.token_bytes(_SECRET_BYTES)
-            with os.fdopen(handle, "wb") as file:
-                file.write(found)
-    except OSError as error:
-        raise ConfigError(f"the console's secret {path} cannot be read or made: {error.strerror}") from error
-    if len(found) != _SECRET_BYTES:
-        raise ConfigError(f"the console's secret {path} is not {_SECRET_BYTES} bytes long: delete the file")
-    return found
+        found = (folder / _FILE).read_bytes()
+    except OSError:
+        return None
+    return found if len(found) == _SECRET_BYTES else None

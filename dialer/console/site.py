@@ -6,7 +6,9 @@ import asyncio
 from typing import Final
 
 from dialer.api.auth import Authenticator
+from dialer.api.live_routes import LiveCache
 from dialer.api.ports import ApiPorts
+from dialer.api.tenant_ports import narrowed
 from dialer.console.accounts import Accounts
 from dialer.console.pages import Pages
 from dialer.console.series import EVERY_S, Series
@@ -19,14 +21,27 @@ from dialer.projections.live_rows import LiveSnapshot
 class Console:
     """One a node. `run` it in a task; `dialer.console.routes.router` serves it."""
 
-    def __init__(self, ports: ApiPorts, secret: bytes) -> None:
-        """`secret`: for signing sessions, see `dialer.console.sessions.kept_secret`."""
+    def __init__(self, ports: ApiPorts, secret: bytes, whole: Console | None = None) -> None:
+        """`secret`: for signing sessions, the same at all nodes; `whole`: it is a part of that."""
         self.ports: Final = ports
-        self.pages: Final = Pages()
-        self.series: Final = Series()
-        accounts = None if ports.users is None else Accounts(ports.users, ports.clock)
-        self.door: Final = Door(Sessions(secret), Authenticator(ports.keys, ports.clock), accounts)
+        self.pages: Final[Pages] = Pages() if whole is None else whole.pages
+        self.series: Final[Series] = Series() if whole is None else whole.series
+        accounts = None if ports.users is None else Accounts(ports.users, ports.clock, ports.guesses)
+        door = Door(Sessions(secret), Authenticator(ports.keys, ports.clock, ports.guesses), accounts)
+        self.door: Final[Door] = door if whole is None else whole.door
+        self._tenants: Final[dict[str, Console]] = {}
+        #: What is shown is at most this old when it is rendered; with the way to the screen it stays below a second.
+        self.live: Final = LiveCache(every_s=0.5)
         self._parts: Final[dict[tuple[str, str, str], tuple[LiveSnapshot, bytes]]] = {}
+
+    def of(self, tenant: str) -> Console:
+        """The console as a tenant sees it."""
+        if tenant == self.ports.tenant:
+            return self
+        found = self._tenants.get(tenant)
+        if found is None:
+            found = self._tenants[tenant] = Console(narrowed(self.ports, tenant), b"", self)
+        return found
 
     async def run(self) -> None:
         """Take samples for ever."""

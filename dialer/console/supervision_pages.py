@@ -19,8 +19,9 @@ from dialer.api.requests import NodeSettings, checked_name
 from dialer.api.rows import Accepted
 from dialer.api.supervision_ports import AgentMessage
 from dialer.api.supervision_routes import MAX_MESSAGE, MonitorInput, attend, leave, move, tell
-from dialer.campaigns import in_words
+from dialer.campaigns import refused
 from dialer.console.answers import FORM, MAX_FIELD, PageRequest, Site, Staff, Visitor, navigates, page, to
+from dialer.console.problems import Told, told
 from dialer.console.site import Console, fragment
 from dialer.console.visit import NotSignedIn, Visit, check_csrf
 from dialer.core.ids import AgentId
@@ -78,7 +79,7 @@ def _seen(ports: ApiPorts, agent: str) -> dict[str, Any]:
     who = AgentId(checked_name(agent, "agent"))
     row = ports.control.live().agent(who)
     if row is None:
-        raise ApiError(404, f"agent {agent!r} has not signed in today")
+        raise ApiError(404, f"agent {agent!r} has not signed in today", code="agent_not_today", agent=agent)
     return {"agent": row, "monitors": ports.control.live().monitors(who)}
 
 
@@ -164,7 +165,7 @@ async def change_campaigns(
 
     async def act(_: dict[str, str], campaigns: list[str]) -> Accepted:
         if not campaigns:
-            raise ApiError(422, staff.texts("supervision.no_campaign"))
+            raise Told(422, staff.texts("supervision.no_campaign"))
         return await move(console.ports, agent, tuple(campaigns))
 
     return await _done(request, console, staff, settings.desk.pause_codes, agent, act)
@@ -195,10 +196,12 @@ async def _done(
     except (ApiError, InputError) as error:
         status = error.status if isinstance(error, ApiError) else 422
         if not navigates(request):
-            raise ApiError(status, str(error)) from error
+            raise Told(status, told(visit.texts, error)) from error
         if console.ports.control.live().agent(AgentId(agent)) is None:
             raise
-        return await _shown(console, visit, pause_codes, agent, problem=str(error), status=status, typed=form)
+        return await _shown(
+            console, visit, pause_codes, agent, problem=told(visit.texts, error), status=status, typed=form
+        )
     return to(f"/console/agents/{agent}") if navigates(request) else Response("", status_code=204)
 
 
@@ -206,7 +209,7 @@ def _read(given: dict[str, str], kind: Any) -> Any:
     try:
         return convert(given, kind)
     except ValidationError as error:
-        raise InputError(in_words(str(error))) from error
+        raise refused(error) from error
 
 
 # ---- messages on the agent's own page

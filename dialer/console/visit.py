@@ -13,6 +13,7 @@ from litestar.connection import ASGIConnection
 from dialer.api.auth import Authenticator
 from dialer.api.errors import ApiError
 from dialer.api.ports import ApiKey, Role
+from dialer.api.tenancy import hold_back
 from dialer.console.accounts import Accounts, principal
 from dialer.console.places import HOME
 from dialer.console.sessions import COOKIE, Session, Sessions
@@ -70,7 +71,14 @@ class Door:
         if session is None or key is None or key.role not in ROLES:
             raise NotSignedIn("sign in first")
         request.scope["auth"] = key
+        hold_back(request, key)
         return Visit(key=key, session=session, texts=language(request))
+
+    async def holder_of(self, cookies: str) -> ApiKey | None:
+        """Whose session a header of cookies has; None: nobody's."""
+        pairs = (part.strip().partition("=") for part in cookies.split(";"))
+        session = self.sessions.read(next((value for name, _, value in pairs if name == COOKIE), None))
+        return None if session is None else await self._holder(session)
 
     async def still(self, request: ASGIConnection[Any, Any, Any, Any]) -> bool:
         """Whether the session of a stream goes on; where it cannot be looked up for the moment, it does."""
@@ -124,7 +132,9 @@ def allowed(visit: Visit, roles: frozenset[Role]) -> Visit:
         ApiError: 403.
     """
     if visit.key.role not in roles:
-        raise ApiError(403, f"this is not for the role {visit.key.role}")
+        raise ApiError(
+            403, f"this is not for the role {visit.key.role}", code="not_for_role", role=visit.key.role.value
+        )
     return visit
 
 
@@ -142,4 +152,4 @@ async def check_csrf(request: Request[Any, Any, Any], visit: Visit, form: Mappin
     """
     given = request.headers.get(CSRF_HEADER) or str((form or {}).get(CSRF_FIELD, ""))
     if not hmac.compare_digest(given.encode(), visit.session.csrf.encode()):
-        raise ApiError(403, "this page is out of date; load it again")
+        raise ApiError(403, "this page is out of date; load it again", code="page_old")

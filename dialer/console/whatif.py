@@ -45,7 +45,6 @@ def _port(console: Console) -> WhatIf:
 
 @get("/campaigns/{campaign:str}/what-if")
 async def what_if(
-    request: PageRequest,
     console: Site,
     staff: Staff,
     campaign: FromPath[str],
@@ -57,7 +56,7 @@ async def what_if(
     """The question, and with `answer` how far it is answered."""
     port = _port(console)
     stored = await known_campaign(console.ports, campaign)
-    live = next((row for row in view_of(request, console).campaigns if row.id == stored.campaign.id), None)
+    live = next((row for row in view_of(console).campaigns if row.id == stored.campaign.id), None)
     there = (sum(live.agents.values()) if live else 0) or _SOME
     asked = Asked(
         agents=agents[:20] or str(there),

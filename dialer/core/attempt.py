@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from dialer.core.decision import Decision
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName, TrunkName
 from dialer.core.outcome import Outcome
 
@@ -60,9 +61,15 @@ class Attempt:
     opted_out: bool = False
     #: Taken for a machine, and given to an agent all the same to see whether it was one.
     machine_sampled: bool = False
+    #: What its carrier takes for it, in millionths of the currency; None: no rate was known.
+    cost_micros: int | None = None
+    #: Seconds that the carrier counts; None in records older than this field.
+    billed_s: int | None = None
 
     #: Why it might be called, as JSON; for the evidence alone.
     verdict: str = ""
+    #: Who wanted this very call; None: the pace of its campaign, or an appointment. For the evidence alone.
+    decision: Decision | None = None
 
     @property
     def talk_s(self) -> float | None:

@@ -13,8 +13,10 @@ from enum import StrEnum
 from typing import Final
 
 from dialer.core.campaign import Campaign
+from dialer.core.decision import Decision
 from dialer.core.ids import AgentId, CallId, Phone, ServerName, TrunkName
 from dialer.core.permit import Permit
+from dialer.core.tariff import Rate
 from dialer.errors import InvalidTransition
 
 
@@ -84,6 +86,8 @@ class Call:
     campaign: Campaign
     server: ServerName
     trunk: TrunkName | None
+    #: What its trunk's carrier takes, where that is known.
+    rate: Rate | None = None
     caller_id: Phone | None = None
     state: CallState = CallState.RESERVED
     started_at: float = 0.0
@@ -99,6 +103,8 @@ class Call:
     #: It was started with an agent reserved for it, and who that is now (see `dialer.core.hold_desk`).
     guaranteed: bool = False
     bound_to: AgentId | None = None
+    #: Who wanted this very call; None: nobody in person.
+    decision: Decision | None = None
     #: Until then the contact is tried again, however often it has been called; None: as its campaign has it.
     promised_until: float | None = None
     #: The contact is called this once.

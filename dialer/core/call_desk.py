@@ -8,7 +8,7 @@ from dialer.core.agent import AgentState
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.attempt import is_late
 from dialer.core.call import Call, CallState, CallStep
-from dialer.core.call_end import attempt_of, outcome_of
+from dialer.core.call_end import attempt_of, cost_of, outcome_of
 from dialer.core.commands import ConnectCall, FinishCall, HangUp, HangUpAgent, PlayMessage, ReportPurge, ReturnPermit
 from dialer.core.events import (
     CallAnswered,
@@ -45,6 +45,7 @@ from dialer.core.ringing import outer_limit_s, rings_for_s, silent_for_s
 from dialer.core.roster import Agent
 from dialer.core.screen_pop import screen_pop
 from dialer.core.segment import segment_of
+from dialer.core.spending import Amount
 
 if TYPE_CHECKING:
     from dialer.core.hold_desk import HoldDesk
@@ -122,6 +123,7 @@ class CallDesk:
         if call is None or call.state is not CallState.RESERVED:
             return
         self._forget(call)
+        self._floor.spending.settle(call.id, Amount())
         self._floor.caller_ids.not_started(call.caller_id, self._floor.now)
         self._floor.emit(ReturnPermit(permit=call.permit, reason=event.reason, not_before_at=call.waited_until))
         if call.guaranteed:
@@ -567,6 +569,8 @@ class CallDesk:
         elif not (connected or told_machine or was_abandoned):
             self._tell_end(call, outcome)
         self._forget(call)
+        floor.spending.settle(call.id, cost_of(call, floor.now))
+        floor.trunks.ended(call.server, call.trunk, outcome, floor.now)
         floor.caller_ids.call_ended(call.campaign.pool, call.caller_id, outcome, floor.now)
         again_at = None
         if not (call.purged or call.lent):

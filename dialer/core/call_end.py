@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from dialer.core.attempt import Attempt
 from dialer.core.call import Call, CallState
 from dialer.core.events import CallHungUp, HungUpBy
 from dialer.core.outcome import Outcome, unanswered_outcome
+from dialer.core.spending import Amount
 
 
 def outcome_of(call: Call, event: CallHungUp, now: float) -> Outcome:
@@ -37,11 +40,20 @@ def outcome_of(call: Call, event: CallHungUp, now: float) -> Outcome:
             )
 
 
+def cost_of(call: Call, now: float) -> Amount:
+    """What the carrier takes for a call that ends at `now`, by its rate; of one without, its time alone."""
+    answered_s = None if call.answered_at is None else max(0.0, now - call.answered_at)
+    if call.rate is None:
+        return Amount(0, math.ceil(answered_s or 0.0))
+    return Amount(call.rate.cost_micros(answered_s), 0 if answered_s is None else call.rate.billed_s(answered_s))
+
+
 def attempt_of(
     call: Call, outcome: Outcome, reason: str, by: HungUpBy, now: float, *, cause: int = 0, sip_code: int | None = None
 ) -> Attempt:
     """The record of a call that ends at `now`."""
     permit = call.permit
+    cost = cost_of(call, now)
     return Attempt(
         call=call.id,
         campaign=permit.campaign,
@@ -71,4 +83,7 @@ def attempt_of(
         connect_within_s=call.campaign.connect_within_s,
         opted_out=call.opted_out,
         machine_sampled=call.machine_sampled,
+        cost_micros=None if call.rate is None else cost.micros,
+        billed_s=cost.seconds,
+        decision=call.decision,
     )

@@ -185,6 +185,8 @@ class Campaign:
     segment: str = ""
     recording: RecordingMode = RecordingMode.OFF
     recording_consent: RecordingConsent = RecordingConsent.NONE
+    #: Sound that both hear before each recording begins; empty: none.
+    recording_announcement: str = ""
     #: Zone (IANA) of the days and hours of its reports; empty: that of the node (`pacing.timezone`).
     timezone: str = ""
     #: What it calls for, and whom: marketing, debt, survey or service; consumer or business. Rules of law depend on it.

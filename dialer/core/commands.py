@@ -209,6 +209,25 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Announce:
+    """Let everybody in an agent's room hear that they are about to be recorded; `RecordingAnnounced` follows."""
+
+    call: CallId
+    recording: RecordingId
+    sound: str
+    server: ServerName
+    room: AgentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAnnouncement:
+    """Break an announcement off, where it is still going on."""
+
+    recording: RecordingId
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallMonitor:
     """Call a supervisor's phone and let it hear an agent's leg, unheard; `MonitorPhoneUp` says that it does."""
 
@@ -256,6 +275,8 @@ AnyCommand = (
     | FinishCall
     | ReportPurge
     | Record
+    | Announce
+    | StopAnnouncement
     | CallMonitor
     | ChangeMonitor
     | HangUpMonitor

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from dialer.core.contact_phone import PhoneTerms
 from dialer.core.ids import CampaignId, ContactId, Phone
 
 
@@ -17,6 +18,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: ContactId
     #: In the order of preference; at least one.
     phones: tuple[Phone, ...]
+    #: Of those of which something was said.
+    phone_terms: Mapping[Phone, PhoneTerms] = msgspec.field(default_factory=dict)
     name: str = ""
     #: Higher is called first; -1000 to 1000.
     priority: int = 0
@@ -28,3 +31,5 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     consent: Mapping[str, object] = msgspec.field(default_factory=dict)
     #: Whatever the CRM wants to see again on the agent's screen.
     fields: Mapping[str, object] = msgspec.field(default_factory=dict)
+    #: Id of the list that brought this; None: it was pushed by itself.
+    list: str | None = None

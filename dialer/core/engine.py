@@ -24,6 +24,7 @@ from dialer.core.preview_desk import PreviewDesk
 from dialer.core.recording_desk import RecordingDesk
 from dialer.core.recovery_desk import RecoveryDesk
 from dialer.core.roster import Agent
+from dialer.core.spending import Spending
 from dialer.core.timers import Deadline
 from dialer.core.trunks import TrunkLimits
 
@@ -41,8 +42,15 @@ _MAY_END_OFFERS: Final = (
 class Engine:
     """One node's campaigns, agents and calls."""
 
-    def __init__(self, *, node: NodeName, servers: Iterable[Server], trunks: Iterable[TrunkLimits]) -> None:
-        self.floor = Floor(node=node, servers=servers, trunks=trunks)
+    def __init__(
+        self,
+        *,
+        node: NodeName,
+        servers: Iterable[Server],
+        trunks: Iterable[TrunkLimits],
+        spending: Spending | None = None,
+    ) -> None:
+        self.floor = Floor(node=node, servers=servers, trunks=trunks, spending=spending)
         self._calls = CallDesk(self.floor)
         self._agents = AgentDesk(
             self.floor,
@@ -181,6 +189,8 @@ class Engine:
                 self.recordings.asked(event)
             case ev.RecordingAnswered():
                 self.recordings.answered(event)
+            case ev.RecordingAnnounced():
+                self.recordings.announced(event)
             case ev.RecordingStopped():
                 self.recordings.stopped(event)
             case ev.RecordingFound():

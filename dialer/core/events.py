@@ -183,6 +183,16 @@ class RecordingAnswered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingAnnounced(Event):
+    """What became of an announcement before a recording."""
+
+    call: CallId
+    recording: RecordingId
+    #: Why they have not heard all of it; empty: they have.
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingStopped(Event):
     """The switch says that a call is not recorded any more, whoever wanted it so."""
 
@@ -325,6 +335,8 @@ class CampaignOrdered(Event):
 
     campaign: CampaignId
     state: CampaignState
+    #: Another node has carried it out: here it comes to that too, wherever the campaign was.
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,6 +406,8 @@ class CallAsked(Event):
     ref: MessageId
     #: The number that it must be; None: whichever is its turn.
     phone: Phone | None = None
+    #: Who asked, as records name them: ``agent:ana``, ``user:marta`` or ``key:4f2a…``.
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,6 +423,8 @@ class OfferAnswered(Event):
     ref: MessageId
     #: Why it is skipped, in the agent's words.
     reason: str = ""
+    #: Who said so, as in `CallAsked`.
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -551,6 +567,7 @@ SwitchEvent = (
     | AgentPhoneUp
     | AgentPhoneGone
     | RecordingAnswered
+    | RecordingAnnounced
     | RecordingStopped
     | MonitorPhoneUp
     | MonitorPhoneGone

@@ -14,6 +14,7 @@ from dialer.core.commands import AnyCommand
 from dialer.core.ids import AgentId, CallId, CampaignId, NodeName, ServerName
 from dialer.core.notices import AnyNotice, EventIgnored
 from dialer.core.roster import Roster
+from dialer.core.spending import Spending
 from dialer.core.timers import Timers
 from dialer.core.trunks import TrunkLimits, Trunks
 from pacing import Decision, Pacer
@@ -69,13 +70,21 @@ class ServerState:
 class Floor:
     """Everything that is going on at one node."""
 
-    def __init__(self, *, node: NodeName, servers: Iterable[Server], trunks: Iterable[TrunkLimits]) -> None:
+    def __init__(
+        self,
+        *,
+        node: NodeName,
+        servers: Iterable[Server],
+        trunks: Iterable[TrunkLimits],
+        spending: Spending | None = None,
+    ) -> None:
         self.node = node
         self.now = 0.0
         self.servers: dict[ServerName, ServerState] = {server.name: ServerState(server) for server in servers}
         self.trunks = Trunks(trunks)
         #: Of all campaigns: a carrier that marks a number does not ask which of them has called.
         self.caller_ids = CallerIdLedger()
+        self.spending = spending or Spending()
         self.campaigns: dict[CampaignId, CampaignRun] = {}
         self.roster = Roster()
         self.calls: dict[CallId, Call] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from dialer.core.decision import Decision
 from dialer.core.ids import CallId, CampaignId, ContactId, MessageId, Phone
 from dialer.core.offer import Offer
 from dialer.core.permit import Permit
@@ -75,6 +76,8 @@ class Hold:
     until_at: float | None = None
     #: Of the person who asked for this call; None: it was due.
     ref: MessageId | None = None
+    #: Who wants this call; None: it was due, or the agent has not decided yet.
+    decision: Decision | None = None
     #: The number that it must be; None: whichever is its turn.
     phone: Phone | None = None
     call: CallId | None = None

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from dialer.core.agent import AgentState
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call import Call
-from dialer.core.call_start import NO_LINE, start_bound_call
+from dialer.core.call_start import COST_CAP, NO_CALLER_ID, NO_LINE, NO_RATE, start_bound_call
 from dialer.core.campaign import CampaignState
 from dialer.core.commands import RequestContact, ReturnPermit
+from dialer.core.decision import Decision, DecisionKind
 from dialer.core.events import CallAsked, ContactGranted, ContactsDue
 from dialer.core.floor import CampaignRun, Floor
 from dialer.core.hold import Hold, HoldState, HoldStep
@@ -32,6 +33,8 @@ GRANT_TIMEOUT_S: Final = 10.0
 #: What was asked for is not asked for again before: what is known to be due may be a second old, and a contact that is
 #: refused for a reason of ours does not move.
 ASK_AGAIN_S: Final = 5.0
+#: How whoever asked for a call is told why it was not started.
+_NOT_STARTED: Final = {NO_LINE: "no_line", NO_CALLER_ID: "no_caller_id", COST_CAP: COST_CAP, NO_RATE: NO_RATE}
 #: An agent in one of these may ask for a call.
 _MAY_ASK: Final = frozenset({AgentState.IDLE, AgentState.WRAPUP, AgentState.PAUSED})
 
@@ -93,6 +96,7 @@ class HoldDesk:
             self._tell(event.ref, reason="server_not_connected")
         else:
             wish = Hold(campaign=event.campaign, contact=event.contact, ref=event.ref, phone=event.phone)
+            wish.decision = Decision(kind=DecisionKind.ASKED, at=self._floor.now, by=event.by)
             self._hold(agent, wish)
 
     def consented(self, agent: Agent, hold: Hold) -> None:
@@ -269,7 +273,7 @@ class HoldDesk:
         floor.timers.cancel(("hold", agent.id))
         call = start_bound_call(floor, run, permit, agent.server, agent.id, hold)
         if not isinstance(call, Call):
-            return "no_line" if call == NO_LINE else "no_caller_id"
+            return _NOT_STARTED[call]
         hold.take(HoldStep.GRANT)
         call.lent, call.waited_until = event.lent, event.waited_until
         return ""

@@ -73,3 +73,5 @@ class RecordingFilter:
     state: Keeping | None = None
     started_from: float | None = None
     started_before: float | None = None
+    #: Of this tenant's campaigns; empty: of all.
+    tenant: str = ""

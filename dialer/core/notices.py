@@ -162,6 +162,8 @@ class RecordingChanged(Notice):
     problem: str = ""
     #: It is over and there may be sound to keep.
     complete: bool = False
+    #: They are being told of it, and nothing is recorded yet.
+    announcing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

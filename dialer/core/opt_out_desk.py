@@ -14,6 +14,7 @@ from dialer.core.events import CustomerOptedOut, DoNotCallWritten, OptOutTold
 from dialer.core.floor import Floor
 from dialer.core.ids import AgentId, CallId, MessageId
 from dialer.core.notices import CallOptedOut
+from dialer.core.tenants import everywhere
 
 #: How long somebody who has pressed the key waits for the entry; the dialplan keeps the line a little longer.
 WRITTEN_WITHIN_S: Final = 4.0
@@ -30,8 +31,9 @@ def opt_out_ref(call: CallId) -> MessageId:
 
 
 def opt_out_scope(call: Call) -> str:
-    """What an objection during this call is about: "*", or its campaign."""
-    return EVERYWHERE if call.campaign.opt_out_scope == EVERYWHERE else call.permit.campaign
+    """What an objection during this call is about: all campaigns (of its tenant), or its own."""
+    campaign = call.permit.campaign
+    return everywhere(campaign) if call.campaign.opt_out_scope == EVERYWHERE else campaign
 
 
 class OptOutDesk:

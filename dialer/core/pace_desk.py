@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call import Call, CallState
 from dialer.core.call_desk import CallDesk
-from dialer.core.call_start import NO_CALLER_ID, start_call
+from dialer.core.call_start import COST_CAP, NO_CALLER_ID, put_off_until, start_call
 from dialer.core.campaign import ORDERS, Campaign, CampaignState
 from dialer.core.commands import RequestPermits, ReturnPermit
 from dialer.core.events import CampaignConfigured, CampaignOrdered, HopperSeen, PermitsGranted
@@ -17,6 +18,7 @@ from dialer.core.floor import CampaignRun, Floor
 from dialer.core.ids import ServerName
 from dialer.core.notices import CampaignChanged, GateAnswered, PaceDecided
 from dialer.core.permit import Permit
+from dialer.core.spending import Scope, of_trunk
 from pacing import Decision, Pacer, build
 
 #: Decisions of one campaign are at least this far apart; whatever happens in between is seen by the next.
@@ -75,7 +77,7 @@ class PaceDesk:
             self._floor.ignore("CampaignOrdered", "no such campaign")
         elif event.state is run.state:
             return
-        elif event.state not in ORDERS[run.state]:
+        elif event.state not in ORDERS[run.state] and not event.elsewhere:
             self._floor.ignore("CampaignOrdered", f"campaign is {run.state}")
         else:
             self._move(run, event.state)
@@ -172,8 +174,10 @@ class PaceDesk:
         if count > 0:
             count = min(count, floor.trunks.available(self._servers(run), run.campaign.trunks, now))
         numbers = self._calls_from_numbers(run) if count > 0 else math.inf
-        count = int(min(count, numbers))
-        self._publish(run, self._possible(run, decision, count, short_of_numbers=count == numbers))
+        paid = floor.spending.may_start(run.campaign.id, self._ways(run), now) if count > 0 else math.inf
+        count = int(min(count, numbers, paid))
+        short = "numbers" if count == numbers else "money" if count == paid else ""
+        self._publish(run, self._possible(run, decision, count, short))
         if count > 0:
             run.requested, run.requested_at = count, now
             floor.emit(RequestPermits(campaign=run.campaign.id, count=count))
@@ -185,17 +189,29 @@ class PaceDesk:
         pool = run.campaign.pool
         return self._floor.caller_ids.left(pool, self._floor.now) if pool else math.inf
 
-    def _possible(self, run: CampaignRun, wished: Decision, count: int, *, short_of_numbers: bool) -> Decision:
+    def _possible(self, run: CampaignRun, wished: Decision, count: int, short_of: str) -> Decision:
         """What comes of the pacer's wish, with the reason of whoever cuts it."""
         if run.dry and not run.ready and (wished.dial or (wished.limit == "no_agents" and self._servers(run))):
             return _cut(wished, 0, "no_contacts", "nobody on the list may be called now")
         if count == wished.dial:
             return wished
-        if short_of_numbers:
+        if short_of == "money":
+            return _cut(wished, count, COST_CAP, self._why_unpaid(run))
+        if short_of == "numbers":
             return _cut(wished, count, "caller_ids", NO_CALLER_ID if count == 0 else "then " + NO_CALLER_ID)
         if count == BATCH:
             return _cut(wished, count, "batch", f"the gate is asked for {BATCH} at once, the rest follows")
         return _cut(wished, count, "trunks", f"no line is free for the other {wished.dial - count}")
+
+    def _ways(self, run: CampaignRun) -> Iterator[Scope]:
+        """The trunks that have a line for the campaign now."""
+        ways = self._floor.trunks.ways(self._servers(run), run.campaign.trunks, self._floor.now)
+        return (of_trunk(server, trunk) for server, trunk in ways)
+
+    def _why_unpaid(self, run: CampaignRun) -> str:
+        if self._floor.spending.exhausted(run.campaign.id, self._ways(run)):
+            return "what calls may cost today is used up"
+        return "the next part of what calls may cost today is being asked for"
 
     def _publish(self, run: CampaignRun, decision: Decision) -> None:
         now, before = self._floor.now, run.last_decision
@@ -241,7 +257,8 @@ class PaceDesk:
         order = sorted(servers, key=lambda name: (run.unanswered[name] + 1 - free[name]) / servers[name])
         call = start_call(self._floor, run, permit, order)
         if not isinstance(call, Call):
-            self._floor.emit(ReturnPermit(permit=permit, reason=call))
+            until = put_off_until(call, self._floor.now)
+            self._floor.emit(ReturnPermit(permit=permit, reason=call, not_before_at=until))
 
 
 def build_pacer(event: CampaignConfigured) -> Pacer:

@@ -7,9 +7,10 @@ is handed to the AMI connection. After `expires_at` it is worthless, and the con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dialer.core.contact_phone import ContactNumber
 from dialer.core.ids import CallId, CampaignId, ContactId, Phone
 
 
@@ -35,8 +36,16 @@ class Permit:
     timezone: str | None = None
     #: What the CRM has on record of the person's consent.
     consent: Mapping[str, object] = field(default_factory=dict)
+    #: All of its numbers in their order, where there are several or something is said of them.
+    numbers: Sequence[ContactNumber] = ()
+    #: Id of the list with which it came; None: it was pushed by itself.
+    list: str | None = None
     #: Why it may be called, as JSON, for the evidence.
     verdict: str = ""
+
+    def number(self, phone: Phone) -> ContactNumber | None:
+        """What is known of one of the contact's numbers."""
+        return next((number for number in self.numbers if number.phone == phone), None)
 
     def valid(self, now: float) -> bool:
         """Whether an originate may still be handed over at `now`."""

@@ -13,6 +13,7 @@ from typing import Final
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.campaign import CampaignState, PreviewExpiry
 from dialer.core.commands import RequestOffers, ReturnOffer
+from dialer.core.decision import Decision, DecisionKind
 from dialer.core.events import ContactsOffered, OfferAnswered
 from dialer.core.floor import CampaignRun, Floor
 from dialer.core.hold import Hold, HoldState, HoldStep
@@ -92,6 +93,7 @@ class PreviewDesk:
             return
         agent.unanswered = 0
         if event.consent:
+            hold.decision = Decision(kind=DecisionKind.CONSENTED, at=self._floor.now, by=event.by)
             self._consent(agent, hold, event.ref)
             return
         self._tell(event.ref)
@@ -115,6 +117,7 @@ class PreviewDesk:
         if gone:
             agent.unanswered, agent.pause_asked = 0, UNANSWERED
         elif run is not None and run.campaign.preview_on_expiry is PreviewExpiry.CALL:
+            hold.decision = Decision(kind=DecisionKind.EXPIRED, at=self._floor.now)
             self._consent(agent, hold, None)
             return
         self._close(agent, HoldStep.TIME_OUT, OfferEnd.EXPIRED)

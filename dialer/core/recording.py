@@ -134,6 +134,8 @@ class Recording:
     by: str = ""
     #: From when until when it was paused, in unix seconds; None: it still is.
     pauses: list[tuple[float, float | None]] = field(default_factory=list)
+    #: They are being told of it; the switch has not been asked to record yet.
+    announcing: bool = False
     #: Ends that we have asked for and that the switch will tell of by itself.
     stops_due: int = 0
 

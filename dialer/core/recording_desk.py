@@ -4,6 +4,10 @@ The switch does it and tells what came of each order; until it has, nobody is to
 a server is out of reach Asterisk goes on recording: what was asked for and not answered is asked for again when it is
 back. The desk learns of talks and ends from what the other desks let out (`follow`), so that no way a call can end is
 forgotten.
+
+Where the campaign has an announcement, both hear it in the agent's room first, and nothing is recorded before its end.
+Not on the way there: whoever answers must meet the agent within the seconds that the law gives. Who has not heard it is
+not recorded.
 """
 
 from __future__ import annotations
@@ -13,11 +17,17 @@ from typing import Final
 
 from dialer.core.call import Call, CallState
 from dialer.core.campaign import RecordingConsent, RecordingMode
-from dialer.core.commands import ConnectCall, FinishCall, Record
-from dialer.core.events import RecordingAnswered, RecordingAsked, RecordingFound, RecordingStopped
+from dialer.core.commands import Announce, ConnectCall, FinishCall, Record, StopAnnouncement
+from dialer.core.events import (
+    RecordingAnnounced,
+    RecordingAnswered,
+    RecordingAsked,
+    RecordingFound,
+    RecordingStopped,
+)
 from dialer.core.floor import Floor, Output
 from dialer.core.ids import CallId, RecordingId, ServerName
-from dialer.core.notices import RecordingChanged, ServerChanged
+from dialer.core.notices import CallConnected, RecordingChanged, ServerChanged
 from dialer.core.recording import (
     DONE,
     UNDER_WAY,
@@ -35,8 +45,15 @@ BY_CAMPAIGN: Final = "campaign"
 CONSENT_KEY: Final = "recording"
 #: The switch says within milliseconds that it records; what takes longer has not begun.
 START_TIMEOUT_S: Final = 3.0
+#: Longest announcement; what takes longer is broken off, and they are not recorded.
+ANNOUNCEMENT_TIMEOUT_S: Final = 20.0
 #: Recordings that one call may have.
 MAX_RECORDINGS: Final = 1_000
+
+_STOPPED_FIRST: Final = "stopped before it began"
+_ENDED_FIRST: Final = "the call ended before it began"
+#: Why nothing was recorded where that is nobody's failure.
+NO_FAILURE: Final = frozenset({"", _STOPPED_FIRST, _ENDED_FIRST})
 
 _S, _O = RecordingState, RecordingOrder
 _WANTED: Final = {_O.START: _S.ON, _O.PAUSE: _S.PAUSED, _O.RESUME: _S.ON, _O.STOP: _S.OFF}
@@ -59,6 +76,11 @@ class RecordingDesk:
         """The recording of a call that is under way, or its last one; None where there was none."""
         found = self._recordings.get(call)
         return None if found is None else found.id
+
+    def announces(self, call: CallId) -> bool:
+        """Whether people are being told that the recording of a call is about to begin."""
+        found = self._recordings.get(call)
+        return found is not None and found.announcing
 
     def refusal(self, call_id: CallId, order: RecordingOrder, *, consented: bool = False) -> str:
         """Why an order cannot be carried out, in words that say what to do; empty: it can."""
@@ -101,7 +123,10 @@ class RecordingDesk:
             self._start(call, event.by)
         elif found is not None and event.order is not RecordingOrder.START:
             wanted = _WANTED[event.order]
-            if found.state is not wanted:
+            if found.announcing and wanted is RecordingState.OFF:
+                found.by = event.by
+                self._give_up(found, _STOPPED_FIRST)
+            elif found.state is not wanted:
                 found.wanted, found.by = wanted, event.by
                 if found.state is not RecordingState.STARTING:  # else once it has begun
                     self._order(found, event.order)
@@ -128,6 +153,18 @@ class RecordingDesk:
         else:
             self._floor.ignore("RecordingAnswered", f"recording is {found.state}")
 
+    def announced(self, event: RecordingAnnounced) -> None:
+        """They have been told, or have not."""
+        found = self._recordings.get(event.call)
+        if found is None or found.id != event.recording or not found.announcing:
+            self._floor.ignore("RecordingAnnounced", "no such announcement under way")
+        elif event.problem:
+            self._give_up(found, f"nobody was told of it, so it did not begin: {event.problem}")
+        else:
+            found.announcing = False
+            self._order(found, RecordingOrder.START)
+            self._wait_for_word(found)
+
     def stopped(self, event: RecordingStopped) -> None:
         """It is over; told after our own stop as well, whose answer has said so already."""
         found = self._recordings.get(event.call)
@@ -144,6 +181,10 @@ class RecordingDesk:
         found = self._recordings.get(call_id)
         if found is None or found.state is not RecordingState.STARTING or not self._floor.connected(found.call.server):
             return  # the reconnection will tell
+        if found.announcing:
+            problem = "Asterisk does not say that the announcement is over: it is too long, or the dialplan too old"
+            self._give_up(found, problem)
+            return
         problem = "Asterisk does not say that it records: has it the dialplan of this version (extensions.conf)?"
         found.wanted = RecordingState.OFF
         self._order(found, RecordingOrder.STOP)
@@ -189,12 +230,14 @@ class RecordingDesk:
                 followed.append(output)
                 if isinstance(output, ServerChanged) and output.connected:
                     self._server_is_back(output.server)
+                elif isinstance(output, CallConnected):
+                    self._recorded_once_told(output.call)
         return [*followed, *self._floor.take_outputs()]
 
     def _recorded_from_the_first_word(self, command: ConnectCall) -> ConnectCall:
         """Where the campaign records every talk, the move into the agent's room begins the recording."""
         call = self._floor.calls.get(command.call)
-        if call is None or call.campaign.recording is not RecordingMode.ALWAYS or not _agreed(call):
+        if call is None or not _always(call) or call.campaign.recording_announcement:
             return command
         found = self._recordings.get(call.id)
         if found is None or found.state is not RecordingState.STARTING:
@@ -203,13 +246,22 @@ class RecordingDesk:
         self._wait_for_word(found)
         return replace(command, recording=found.id)
 
+    def _recorded_once_told(self, call_id: CallId) -> None:
+        """The same where there is an announcement: it begins when they are together."""
+        call = self._floor.calls.get(call_id)
+        if call is not None and _always(call) and call.campaign.recording_announcement and not call.hang_up_reason:
+            self._start(call, BY_CAMPAIGN)
+
     def _call_over(self, call_id: CallId, at: float) -> None:
         found = self._recordings.pop(call_id, None)
         if found is None:
             return
         self._floor.timers.cancel(("recording", call_id))
+        if found.announcing:
+            self._give_up(found, _ENDED_FIRST)
+            return
         if found.state is RecordingState.STARTING and found.call.connected_at is None:
-            self._take(found, RecordingStep.FAILED, at, problem="the call ended before it began")
+            self._take(found, RecordingStep.FAILED, at, problem=_ENDED_FIRST)
         elif found.state in UNDER_WAY:
             self._take(found, RecordingStep.END, at)
 
@@ -217,6 +269,12 @@ class RecordingDesk:
         for found in [r for r in self._recordings.values() if r.call.server == server]:
             call, wanted = found.call, found.wanted
             if call.id not in self._floor.calls:
+                continue
+            if found.announcing:
+                # Whether they have heard it is not known.
+                self._give_up(found, "the switch went away at its start")
+                self._start(call, found.by)
+                found.wanted = wanted
                 continue
             if found.state is RecordingState.STARTING and call.state is not CallState.CONNECTED:
                 # It begins with the next move into a room.
@@ -240,15 +298,23 @@ class RecordingDesk:
     # ---- inside
 
     def _start(self, call: Call, by: str) -> None:
-        found = self._begin(call, by)
-        self._order(found, RecordingOrder.START)
-        self._wait_for_word(found)
+        sound, room = call.campaign.recording_announcement, call.agent
+        if not sound or room is None:  # without a room it cannot begin
+            self._order(self._begin(call, by), RecordingOrder.START)
+            self._wait_for_word(self._recordings[call.id])
+            return
+        found = self._begin(call, by, announcing=True)
+        self._floor.emit(
+            Announce(call=call.id, recording=found.id, sound=sound, server=call.server, room=room),
+        )
+        self._floor.timers.set(("recording", call.id), self._floor.now + ANNOUNCEMENT_TIMEOUT_S)
 
-    def _begin(self, call: Call, by: str) -> Recording:
+    def _begin(self, call: Call, by: str, *, announcing: bool = False) -> Recording:
         found = self._recordings.get(call.id)
         if found is None:
             found = self._recordings[call.id] = Recording(call=call)
         found.number += 1
+        found.announcing = announcing
         found.wanted, found.by = RecordingState.ON, by
         found.started_at = self._floor.now
         found.pauses = []
@@ -269,6 +335,12 @@ class RecordingDesk:
                 room=found.call.agent if order is RecordingOrder.START else None,
             ),
         )
+
+    def _give_up(self, found: Recording, problem: str) -> None:
+        """What was being announced does not begin."""
+        found.announcing, found.wanted = False, RecordingState.OFF
+        self._floor.emit(StopAnnouncement(recording=found.id, server=found.call.server))
+        self._take(found, RecordingStep.FAILED, self._floor.now, problem=problem)
 
     def _not_done(self, found: Recording, event: RecordingAnswered) -> None:
         found.stops_due -= event.order is RecordingOrder.STOP and found.stops_due > 0
@@ -315,8 +387,14 @@ class RecordingDesk:
                 pauses=tuple(found.pauses),
                 problem=problem,
                 complete=complete,
+                announcing=found.announcing,
             )
         )
+
+
+def _always(call: Call) -> bool:
+    """Whether the talk is recorded without anybody's order."""
+    return call.campaign.recording is RecordingMode.ALWAYS and _agreed(call)
 
 
 def _agreed(call: Call) -> bool:

@@ -119,6 +119,7 @@ class RecoveryDesk:
             self._calls.lost(call, "left over by an earlier process")
             return
         call.trunk = floor.trunks.adopt(call.server)
+        call.rate = floor.trunks.rate(call.server, call.trunk, event.phone)
         if server.connected:
             # The list of channels is older than this call's recovery, and nobody here has heard of its channel.
             floor.emit(FollowCall(call=call.id, server=call.server))

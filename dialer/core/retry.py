@@ -30,7 +30,9 @@ def retry_at(campaign: Campaign, attempt: Attempt, permit: Permit, promised_unti
 
     The hopper calls a contact's numbers in turn, so that with `other_phone_first` only the moment changes: shortly
     after an attempt while a number of this round has not been called, and then by the rule, which grows once a round.
-    A number that does not exist ends the contact only with its last one.
+    A number that does not exist ends the contact only with its last one. Where the contact says how often a number may
+    be called, attempts are counted by number: a round is over once all that have some left were called as often, and
+    when none has, the contact is done, but for what was promised.
 
     Args:
         campaign: its rules.
@@ -39,17 +41,25 @@ def retry_at(campaign: Campaign, attempt: Attempt, permit: Permit, promised_unti
         promised_until: a call was promised, and attempts that begin by then are made however many there have been.
     """
     number, phones = attempt.attempt_number, max(1, permit.phones)
+    round_over, rounds, untried = number % phones == 0, (number - 1) // phones, number < phones
+    if any(one.terms is not None for one in permit.numbers):
+        left = [one for one in permit.numbers if not one.spent(one.phone == attempt.phone)]
+        here = 1 + next((one.attempts for one in permit.numbers if one.phone == attempt.phone), 0)
+        others = [one.attempts for one in left if one.phone != attempt.phone]
+        round_over, rounds, untried = all(made >= here for made in others), here - 1, 0 in others
+        if not left and promised_until is None:
+            return None
     rule = campaign.retries.get(attempt.outcome)
     if attempt.outcome is Outcome.CANCELLED and attempt.answered_at is None:
         rule = RetryRule(delay_s=CANCELLED_AGAIN_S, max_attempts=campaign.max_attempts)
-    elif rule is None and attempt.outcome is Outcome.INVALID and number < phones:
-        rule = RetryRule(delay_s=OTHER_PHONE_S, max_attempts=phones)
+    elif rule is None and attempt.outcome is Outcome.INVALID and untried:
+        rule = RetryRule(delay_s=OTHER_PHONE_S, max_attempts=campaign.max_attempts)
     if rule is not None and promised_until is not None and attempt.ended_at + rule.delay_s <= promised_until:
         return attempt.ended_at + rule.delay_s
     if rule is None or number >= min(rule.max_attempts, campaign.max_attempts):
         return None
-    if rule.other_phone_first and number % phones:
+    if rule.other_phone_first and not round_over:
         return attempt.ended_at + OTHER_PHONE_S
-    made = (number - 1) // phones if rule.other_phone_first else number - 1
+    made = rounds if rule.other_phone_first else number - 1
     again_at = attempt.ended_at + rule.delay_s * rule.growth**made
     return another_part_of_day(again_at, (attempt.started_at,), permit.timezone) if rule.spread_hours else again_at

@@ -1,11 +1,27 @@
-"""Limits of the ways out: channels at once, and calls per second by a token bucket."""
+"""The ways out: channels at once, calls per second by a token bucket, what calls cost, which carrier is at fault."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from dialer.core.ids import ServerName, TrunkName
+from dialer.core.ids import Phone, ServerName, TrunkName
+from dialer.core.outcome import Outcome
+from dialer.core.tariff import Rate, Tariff
+
+#: Calls in a row that the carrier itself refuses before its trunk is taken only where no other has room.
+_SICK_AFTER: Final = 5
+#: For how long, the first time and at most: twice as long each time that the next call fails as well.
+_SICK_S: Final = 15.0
+_SICK_MAX_S: Final = 600.0
+#: The last channels of a trunk are for calls that have no other way: of campaigns that name it.
+_NEARLY_FULL: Final = 0.9
+#: Outcomes that are the carrier's fault.
+_CARRIERS: Final = frozenset({Outcome.CONGESTION, Outcome.FAILED})
+#: Outcomes that say nothing of it.
+_NOBODYS: Final = frozenset({Outcome.CANCELLED, Outcome.LOST, Outcome.INVALID})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +32,8 @@ class TrunkLimits:
     name: TrunkName
     max_channels: int
     max_calls_per_second: float
+    #: What its carrier takes; None: not known, and nothing as far as anybody counts.
+    tariff: Tariff | None = None
 
 
 class Trunk:
@@ -25,13 +43,40 @@ class Trunk:
     carrier agreed to, a longer one is not.
     """
 
-    __slots__ = ("_at", "_tokens", "channels", "limits")
+    __slots__ = ("_at", "_failures", "_sick_s", "_sick_until", "_tokens", "channels", "limits")
 
     def __init__(self, limits: TrunkLimits) -> None:
         self.limits = limits
         self.channels = 0
         self._tokens = self._depth
         self._at: float | None = None
+        self._failures = 0
+        self._sick_s = _SICK_S
+        self._sick_until = -math.inf
+
+    def sick(self, now: float) -> bool:
+        """Whether its carrier has refused one call after the other, until a moment ago."""
+        return now < self._sick_until
+
+    def ended(self, outcome: Outcome, now: float) -> None:
+        """A call over it ended like this."""
+        if outcome in _CARRIERS:
+            self._failures += 1
+            if self._failures >= _SICK_AFTER and not self.sick(now):
+                self._sick_until = now + self._sick_s
+                self._sick_s = min(2 * self._sick_s, _SICK_MAX_S)
+                # The first call after that decides.
+                self._failures = _SICK_AFTER - 1
+        elif outcome not in _NOBODYS:
+            self._failures, self._sick_s, self._sick_until = 0, _SICK_S, -math.inf
+
+    def takes(self, phone: Phone) -> bool:
+        """Whether its carrier has a rate for the number, or nobody knows its rates."""
+        return self.limits.tariff is None or self.limits.tariff.rate(phone) is not None
+
+    def rate(self, phone: Phone) -> Rate | None:
+        """What a call to the number costs over it, where that is known."""
+        return None if self.limits.tariff is None else self.limits.tariff.rate(phone)
 
     @property
     def _depth(self) -> float:
@@ -77,15 +122,48 @@ class Trunks:
         """Calls that may be started at `now` over these servers."""
         return sum(trunk.available(now) for server in servers for trunk in self._usable(server, preferred))
 
-    def take(self, server: ServerName, preferred: Sequence[TrunkName], now: float) -> TrunkName | None:
-        """Take a channel of the first preferred trunk that has one; without preference, of the least used."""
+    def ways(
+        self, servers: Iterable[ServerName], preferred: Sequence[TrunkName], now: float
+    ) -> Iterator[tuple[ServerName, TrunkName]]:
+        """Trunks over which some call may be started at `now`."""
+        for server in servers:
+            for trunk in self._usable(server, preferred):
+                if trunk.available(now):
+                    yield server, trunk.limits.name
+
+    def choices(self, server: ServerName, preferred: Sequence[TrunkName], phone: Phone, now: float) -> list[Trunk]:
+        """Trunks over which the number can be called now, the best first.
+
+        Preferred ones in their order; without preference the cheapest for the number, then the least used. One that is
+        nearly full comes behind the others, and one whose carrier is at fault last of all.
+        """
+        usable = [trunk for trunk in self._usable(server, preferred) if trunk.takes(phone) and trunk.available(now)]
+        if len(usable) < 2:
+            return usable
+        if preferred:
+            return sorted(usable, key=lambda trunk: trunk.sick(now))
+
+        def burden(trunk: Trunk) -> tuple[bool, bool, int, float]:
+            rate, used = trunk.rate(phone), trunk.channels / trunk.limits.max_channels
+            return trunk.sick(now), used >= _NEARLY_FULL, 0 if rate is None else rate.cost_micros(60.0), used
+
+        return sorted(usable, key=burden)
+
+    def lack_rate(self, server: ServerName, preferred: Sequence[TrunkName], phone: Phone) -> bool:
+        """Whether no carrier of the trunks has a rate for the number, so that waiting for a free one is of no use."""
         usable = self._usable(server, preferred)
-        if not preferred:
-            usable = sorted(usable, key=lambda trunk: trunk.channels / trunk.limits.max_channels)
-        for trunk in usable:
-            if trunk.take(now):
-                return trunk.limits.name
-        return None
+        return bool(usable) and not any(trunk.takes(phone) for trunk in usable)
+
+    def rate(self, server: ServerName, name: TrunkName | None, phone: Phone) -> Rate | None:
+        """What a call to the number costs over a trunk, where that is known."""
+        trunk = self._trunks.get(server, {}).get(name) if name is not None else None
+        return None if trunk is None else trunk.rate(phone)
+
+    def ended(self, server: ServerName, name: TrunkName | None, outcome: Outcome, now: float) -> None:
+        """A call over a trunk ended like this."""
+        trunk = self._trunks.get(server, {}).get(name) if name is not None else None
+        if trunk is not None:
+            trunk.ended(outcome, now)
 
     def adopt(self, server: ServerName) -> TrunkName | None:
         """Count a channel that an earlier process left in use, where the server has but one trunk it can be of."""

@@ -387,7 +387,10 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "contacts": [
                 {
                     "id": "crm-17",
-                    "phones": ["+34600111222", "+34910000017"],
+                    "phones": [
+                        "+34600111222",
+                        {"number": "+34910000017", "type": "work", "hours": ["mon-fri 09:00-17:00"], "max_attempts": 2},
+                    ],
                     "name": "Ana García",
                     "priority": 10,
                     "fields": {"debt": 129.9},

@@ -72,6 +72,8 @@ class Pending(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     changed: str = ""
     #: `{cursor}` of the first one.
     since: str = ""
+    #: What becomes of a call that was called to its end here, left the CRM's list, and is on it again.
+    listed_again: Literal["leave", "call"] = "leave"
 
 
 class One(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

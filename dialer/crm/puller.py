@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
 import msgspec
 import structlog
 
-from dialer.core.ids import CampaignId
+from dialer.core.ids import CampaignId, ContactId
 from dialer.crm.client import Answer
 from dialer.crm.listing import Finished, Listing, Repeats, after, begun
 from dialer.crm.mapping import CrmMapping
@@ -26,6 +26,7 @@ from dialer.errors import CrmError, InputError
 from dialer.intake.desk import Verdict
 from dialer.intake.record import RejectReason
 from dialer.queues import results
+from dialer.queues.port import Offered
 from dialer.settings import CrmPull
 from dialer.storage.crm_sources import CallState, CrmSources, KnownCall, Source
 
@@ -37,6 +38,10 @@ _TAKE_AT_ONCE: Final = 1_000
 _SUDDEN_SHARE: Final = 0.5
 _SUDDEN_COUNT: Final = 20
 _HELD: Final = frozenset({CallState.NOTED, CallState.TAKEN})
+_DAY_S: Final = 86_400.0
+#: What the CRM has not spoken of for so long, and is not to be called, is forgotten; a result of it that comes later
+#: is not written to the CRM.
+_FORGOTTEN_AFTER_S: Final = 90 * _DAY_S
 
 
 class Sender(Protocol):
@@ -53,6 +58,8 @@ class Desk(Protocol):
         """Take contacts in JSON; a verdict on each."""
 
 
+#: Lets contacts be called again that are finished; which of them wait now.
+Reopen = Callable[[CampaignId, Sequence[ContactId]], Awaitable[Collection[ContactId]]]
 #: Publishes results.
 Publish = Callable[[Sequence[results.Result]], Awaitable[None]]
 
@@ -113,6 +120,7 @@ class Puller:
         sources: the record.
         withdrawals: the way out.
         desk: the intake.
+        reopen: the way back for those who were called to the end here.
         publish: where results go.
         ready: how many contacts of the campaign can be called now.
         now: the clock.
@@ -127,6 +135,7 @@ class Puller:
         sources: CrmSources,
         withdrawals: Withdrawals,
         desk: Desk,
+        reopen: Reopen,
         publish: Publish,
         ready: Callable[[], Awaitable[int]],
         now: Callable[[], float],
@@ -138,6 +147,7 @@ class Puller:
         self._sources = sources
         self._withdrawals = withdrawals
         self._desk = desk
+        self._reopen = reopen
         self._publish = publish
         self._ready = ready
         self._now = now
@@ -187,6 +197,7 @@ class Puller:
                         counts=counts,
                         now=self._now(),
                     )
+                    await self._forget(source)
                     break
                 case Listing():
                     listing = then
@@ -198,6 +209,12 @@ class Puller:
             told["withdrawn"] += missing
             await self._sources.counted(source.name, owner, {"withdrawn": missing}, self._now())
         return told
+
+    async def _forget(self, source: Source) -> None:
+        """Once a day: it reads all calls of the CRM."""
+        now = self._now()
+        if source.completed_at is None or source.completed_at // _DAY_S != now // _DAY_S:
+            await self._sources.forget(source.name, self._campaign, now - _FORGOTTEN_AFTER_S)
 
     async def withdraw_missing(self, name: str) -> int:
         """Withdraw what complete listings no longer have; how many there were."""
@@ -238,11 +255,15 @@ class Puller:
             counts["withdrawn"] = len(gone)
         stand: list[KnownCall] = []
         fresh: list[PulledCall] = []
+        again: list[str] = []
         for call in latest.values():
             before = known.get(call.record)
             if not call.pending:
                 continue
-            if before is not None and before.digest == call.digest:
+            if self._again(before):
+                again.append(call.record)
+                fresh.append(call)
+            elif before is not None and before.digest == call.digest:
                 counts["unchanged"] += 1
                 stand.append(replace(before, version=call.version, round=round, missing=0))
             elif before is None and room is not None and room <= 0:
@@ -250,18 +271,28 @@ class Puller:
             else:
                 room = room if before is not None or room is None else room - 1
                 fresh.append(call)
-        stand += await self._hand_over(fresh, round, at, counts)
+        stand += await self._hand_over(fresh, again, round, at, counts)
         stand += await self._tell_refused(page, known, round, counts)
         return stand, counts
 
+    def _again(self, before: KnownCall | None) -> bool:
+        """Whether the CRM wants a call made again that it had seen the end of."""
+        if before is None or before.state is not CallState.SETTLED:
+            return False
+        return self._mapping.file.pending.listed_again == "call"
+
     async def _hand_over(
-        self, fresh: Sequence[PulledCall], round: int, at: float, counts: Counter[str]
+        self, fresh: Sequence[PulledCall], again: Collection[str], round: int, at: float, counts: Counter[str]
     ) -> list[KnownCall]:
         await self._sources.note(self._pull.name, [call.record for call in fresh], self._now())
         stand: list[KnownCall] = []
         for start in range(0, len(fresh), _TAKE_AT_ONCE):
             some = fresh[start : start + _TAKE_AT_ONCE]
             verdicts = await self._desk.take_json(self._campaign, [call.contact for call in some], at)
+            # With the data that they have now.
+            done = {v.id for v in verdicts if v.id is not None and v.reason is RejectReason.FINISHED} & set(again)
+            opened = await self._reopen(self._campaign, sorted(done)) if done else ()
+            verdicts = [Verdict(id=v.id, offered=Offered.ADDED) if v.id in opened else v for v in verdicts]
             told: list[results.Result] = []
             for call, verdict in zip(some, verdicts, strict=True):
                 told.append(self._result(call, verdict, round))

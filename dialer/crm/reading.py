@@ -178,17 +178,39 @@ def _contact(mapping: CrmMapping, record: ContactId, row: Mapping[str, Any]) -> 
     return contact
 
 
-def _phones(found: Any) -> list[str]:
-    """One number or many, of one column or several; what is empty is nobody's number."""
+def _phones(found: Any) -> list[str | dict[str, Any]]:
+    """One number or many, of one column or several; what is empty is nobody's number.
+
+    An object is a number of which more is said, under the keys that a contact's phones have.
+    """
     match found:
         case list():
             return [phone for each in found for phone in _phones(each)]
+        case dict():
+            return [_phone_said(found, number) for number in _phones(found.get("number")) if isinstance(number, str)]
         case str() if found.strip():
             return [found.strip()]
         case int() if not isinstance(found, bool):
             return [str(found)]
         case _:
             return []
+
+
+def _phone_said(found: Mapping[str, Any], number: str) -> dict[str, Any]:
+    said: dict[str, Any] = {"number": number}
+    if (kind := _text(found.get("type"))) is not None:
+        said["type"] = kind
+    hours = found.get("hours")
+    if hours is not None:
+        said["hours"] = [str(each) for each in hours] if isinstance(hours, list) else str(hours).split(";")
+    for name in ("order", "max_attempts"):
+        value = found.get(name)
+        if value is None or value == "":
+            continue
+        if isinstance(value, bool) or not _NUMBER.fullmatch(str(value)) or not float(value).is_integer():
+            raise InputError(f"contact.phones.{name} must be a whole number, and is {str(value)[:40]!r}")
+        said[name] = int(float(value))
+    return said
 
 
 def _priority(found: Any) -> int:

@@ -79,6 +79,7 @@ def _shown(call: PulledCall, campaign: CampaignId, phones: PhoneReader) -> dict[
     contact, refused = read
     shown: dict[str, Any] = {"record": call.record, "version": call.version}
     shown["phones"] = [masked(phone) for phone in contact.phones]
+    shown["phone_terms"] = {masked(phone): msgspec.to_builtins(terms) for phone, terms in contact.phone_terms.items()}
     shown |= {"name": contact.name, "priority": contact.priority, "timezone": contact.timezone}
     for name, at in (("not_before", contact.not_before_at), ("expires", contact.expires_at)):
         shown[name] = None if at is None else rfc3339(at)

@@ -170,7 +170,7 @@ class UpdateWriter:
         except InputError as error:
             raise _Refused(str(error), final=True) from error
         if rule is None:
-            await self._updates.done(update.id, UpdateState.SKIPPED, self._now())
+            await self._updates.settle(update.id, UpdateState.SKIPPED, self._now())
             return "skipped"
         answer = await self._send(rule, facts)
         if answer.status == CHANGED and self._mapping.one is not None:
@@ -184,9 +184,11 @@ class UpdateWriter:
                 raise _Refused(f"the CRM answered {answer.status}, though the call is still pending there")
             return await self._withdraw(update, f"the CRM answered {answer.status} to its update")
         self._check(rule, answer)
-        await self._updates.done(update.id, UpdateState.DELIVERED, self._now())
+        await self._updates.settle(update.id, UpdateState.DELIVERED, self._now())
         # Our own update has made a new version of it, which the answer may or may not tell.
-        await self._sources.version(self._pull.name, update.contact, answer.headers.get("etag"), self._now())
+        version = answer.headers.get("etag")
+        if known is not None and version != known.version:
+            await self._sources.version(self._pull.name, update.contact, version, self._now())
         return "delivered"
 
     async def _send(self, rule: Rule, facts: Mapping[str, object]) -> Answer:
@@ -215,7 +217,7 @@ class UpdateWriter:
 
     async def _withdraw(self, update: StoredUpdate, reason: str) -> str:
         await self._withdrawals.withdraw([update.contact], f"withdrawn by the CRM: {reason}")
-        await self._updates.done(update.id, UpdateState.WITHDRAWN, self._now(), note=reason)
+        await self._updates.settle(update.id, UpdateState.WITHDRAWN, self._now(), note=reason)
         return "withdrawn"
 
     def _check(self, rule: Rule, answer: Answer) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,15 @@ _PHONE: Final = re.compile(
     r"(?:phones?|telephone|tele?fonos?|tel|tlfn?o?|tfno|mobile|moviles|movil|cell|celular|fijo|landline|msisdn)"
     r"(?:_(?:number|phone|no|num|numero|movil|fijo|mobile|home|work|casa|trabajo|principal|alternativo))*(?:_?[0-9]{1,2})?"
 )
+#: What may stand behind the name of a column of numbers: more about each of them.
+_DETAILS: Final = {
+    "type": {"type", "tipo"},
+    "order": {"order", "orden"},
+    "hours": {"hours", "horario", "horas"},
+    "max_attempts": {"max_attempts", "max_intentos", "intentos_maximos"},
+}
+_DETAIL: Final = {alias: detail for detail, aliases in _DETAILS.items() for alias in aliases}
+_DETAILED: Final = re.compile(rf"(?P<number>.+)_(?P<detail>{'|'.join(sorted(_DETAIL))})")
 _NAMES: Final = {
     "id": {
         *("id", "contact_id", "crm_id", "external_id", "customer_id", "client_id", "lead_id", "record_id"),
@@ -44,6 +53,8 @@ class Columns:
 
     count: int
     phones: tuple[int, ...]
+    #: Place of a column of numbers -> what is said of them, with the places of that; empty: nothing.
+    phone_details: Mapping[int, Mapping[str, int]]
     id: int | None
     #: Joined with a space.
     name: tuple[int, ...]
@@ -70,11 +81,15 @@ def read_header(cells: Sequence[str], reader: PhoneReader) -> Columns:
     roles: dict[str, int] = {}
     consent: dict[str, int] = {}
     fields: dict[str, int] = {}
+    details = _details(cells)
+    about_phones = {place for said in details.values() for place in said.values()}
     for place, cell in enumerate(cells):
         key = normalized(cell)
         role = _ROLES.get(key)
         if _PHONE.fullmatch(key):
             phones.append(place)
+        elif place in about_phones:
+            continue
         elif role is not None:
             if role in roles:
                 raise InputError(
@@ -92,6 +107,7 @@ def read_header(cells: Sequence[str], reader: PhoneReader) -> Columns:
     return Columns(
         count=len(cells),
         phones=tuple(phones),
+        phone_details=details,
         id=roles.get("id"),
         name=tuple(name),
         priority=roles.get("priority"),
@@ -102,6 +118,25 @@ def read_header(cells: Sequence[str], reader: PhoneReader) -> Columns:
         fields=tuple(fields.items()),
         limited=bool(consent) or not roles.keys().isdisjoint({"timezone", "not_before", "expires"}),
     )
+
+
+def _details(cells: Sequence[str]) -> dict[int, dict[str, int]]:
+    """Columns that say something of another column's numbers (``phone1_type``); those of no other are fields."""
+    keys = [normalized(cell) for cell in cells]
+    numbers = {key.replace("_", ""): place for place, key in enumerate(keys) if _PHONE.fullmatch(key)}
+    found: dict[int, dict[str, int]] = {}
+    for place, key in enumerate(keys):
+        said = _DETAILED.fullmatch(key)
+        number = None if said is None or place in numbers.values() else numbers.get(said["number"].replace("_", ""))
+        if said is not None and number is not None:
+            detail = _DETAIL[said["detail"]]
+            other = found.setdefault(number, {}).setdefault(detail, place)
+            if other != place:
+                raise InputError(
+                    f"two columns can be the {detail} of {cells[number].strip()!r}: {cells[other].strip()!r} and "
+                    f"{cells[place].strip()!r}; rename one of them"
+                )
+    return found
 
 
 def normalized(title: str) -> str:

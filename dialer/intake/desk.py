@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -32,6 +32,11 @@ class ContactStore(Protocol):
 
     async def upsert(self, batch: Sequence[Contact], at: float) -> int:
         """Add or update contacts."""
+        ...
+
+    async def newer(self, batch: Sequence[Contact], at: float) -> Mapping[tuple[CampaignId, ContactId], Contact]:
+        """Those of which there is later data, with it."""
+        ...
 
 
 class Hopper(Protocol):
@@ -126,6 +131,8 @@ class ContactDesk:
     async def take(self, contacts: Sequence[Contact], at: float) -> list[Offered]:
         """Put contacts on record, then into the hopper; of a contact that comes twice the last counts.
 
+        Where the record has later data, as for a message that is delivered again, the hopper is offered that.
+
         Raises:
             StorageError: nothing was taken.
             QueueError: what is on record was not offered, or only in part; repeat.
@@ -133,6 +140,8 @@ class ContactDesk:
         if not contacts:
             return []
         await self._contacts.upsert(contacts, at)
+        newer = await self._contacts.newer(contacts, at)
+        contacts = [newer.get((contact.campaign, contact.id), contact) for contact in contacts] if newer else contacts
         # The hopper takes an id once in a call, so each offer has distinct ones; order decides which comes last.
         answers: list[Offered] = []
         start = 0

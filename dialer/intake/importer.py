@@ -298,6 +298,7 @@ class _Run:
             path=str(self._order.path),
             campaign=self._order.campaign,
             region=self._order.region,
+            list_id=self._order.list_id,
             form=self._order.form,
             known="" if known is None else str(known),
         )

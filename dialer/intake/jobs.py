@@ -21,6 +21,7 @@ from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
 from dialer.errors import QueueError
+from dialer.queues.connection import connect_blocking
 
 _log = structlog.get_logger(__name__)
 
@@ -347,7 +348,7 @@ class JobOutbox:
 
     def __init__(self, url: str, capacity: int = 1_000) -> None:
         # Two attempts of RQ on one connection must not overlap: `run` is the only user.
-        self._client = redis.Redis.from_url(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
+        self._client = connect_blocking(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
         self._waiting: asyncio.Queue[Job] = asyncio.Queue(maxsize=capacity)
 
     def __len__(self) -> int:

@@ -42,6 +42,7 @@ class ReadOrder(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     campaign: str
     region: str
+    list_id: str | None = None
     form: ListFormat | None = None
     #: File of `dialer.intake.known_numbers`: rows with numbers of others are rejected; empty: they are taken.
     known: str = ""
@@ -139,7 +140,7 @@ def read_here(order: ReadOrder, out: BinaryIO) -> None:
             known = _known(Path(order.known)) if order.known else None
             erased = _erased(Path(order.erased)) if order.erased else None
             phones = PhoneReader(order.region, erased=erased)
-            reader = ListReader(source, CampaignId(order.campaign), phones, order.form, known)
+            reader = ListReader(source, CampaignId(order.campaign), phones, order.form, known, order.list_id)
             rows = iter(reader)
             while batch := list(islice(rows, BATCH)):
                 _write(out, _batch(batch, reader.bytes_read))

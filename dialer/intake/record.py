@@ -14,13 +14,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
+from dialer.compliance.own_hours import read_own_hours
 from dialer.core.contact import Contact
+from dialer.core.contact_phone import PhoneTerms, PhoneType
 from dialer.core.ids import CampaignId, ContactId, Phone, valid_contact_id
+from dialer.errors import InputError
 from dialer.intake.phones import PhoneReader, PhoneVerdict
 
 MAX_PHONES: Final = 10
 MAX_NAME: Final = 200
 MAX_PRIORITY: Final = 1_000
+#: Of what is said of a number: its place among the others, and attempts.
+MAX_PHONE_NUMBER: Final = 100
 #: A contact's free data, as JSON. It is kept in memory by Redis and sent to agents' screens.
 MAX_DATA_BYTES: Final = 8 * 1024
 MAX_DEPTH: Final = 8
@@ -46,6 +51,8 @@ class RejectReason(StrEnum):
     PHONE_SHARED_COST = "phone_shared_cost"
     PHONE_ERASED = "phone_erased"
     DUPLICATE_PHONE = "duplicate_phone"
+    INVALID_PHONE = "invalid_phone"
+    INVALID_HOURS = "invalid_hours"
     INVALID_PRIORITY = "invalid_priority"
     INVALID_TIMEZONE = "invalid_timezone"
     INVALID_TIME = "invalid_time"
@@ -79,12 +86,27 @@ class Refusal(msgspec.Struct, frozen=True):
     id: ContactId | None = None
 
 
+class RawPhone(msgspec.Struct):
+    """A number of which something is said; null means absent."""
+
+    number: str
+    type: Annotated[str | None, Meta(description="mobile, home, work or other")] = None
+    order: Annotated[int | None, Meta(description="1 to 100: lower is called first, and before those without")] = None
+    hours: Annotated[
+        list[str] | None, Meta(description="When it may ring, by the person's clock: mon-fri 09:00-17:00, …")
+    ] = None
+    max_attempts: Annotated[int | None, Meta(description="1 to 100, of this number")] = None
+
+
 class RawContact(msgspec.Struct):
     """A contact as it stands in JSON; null means absent."""
 
     #: A whole number is taken as text: some CRMs number their contacts.
     id: Annotated[str | int | None, Meta(description="The CRM's key of the person; 1 to 128 characters")] = None
-    phones: Annotated[list[str] | None, Meta(description="1 to 10, the preferred first")] = None
+    phones: Annotated[
+        list[str | RawPhone] | None,
+        Meta(description="1 to 10, the preferred first: numbers, or objects that say more of one"),
+    ] = None
     phone: Annotated[str | None, Meta(description="In place of phones: one")] = None
     name: str | None = None
     priority: Annotated[int | None, Meta(description="-1000 to 1000, higher is called first")] = None
@@ -95,6 +117,7 @@ class RawContact(msgspec.Struct):
     fields: Annotated[dict[str, Any] | None, Meta(description="Shown to the agent, and for the screen pop")] = None
 
 
+_NOTHING_SAID: Final = PhoneTerms()
 NOT_A_MOMENT: Final = "must be a moment with its zone, such as 2026-03-01T16:00:00+01:00"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
@@ -145,6 +168,46 @@ def read_phones(texts: Iterable[str], reader: PhoneReader) -> tuple[tuple[Phone,
     return tuple(phones), refused
 
 
+def read_phones_said(
+    given: Sequence[RawPhone], reader: PhoneReader
+) -> tuple[tuple[Phone, ...], dict[Phone, PhoneTerms], list[Refusal]]:
+    """As `read_phones`, of numbers of which more is said; and that. Of one that comes twice the first counts.
+
+    A number of which something wrong is said is left out: it might ring when it must not.
+    """
+    found: dict[Phone, tuple[int, PhoneTerms]] = {}
+    refused: list[Refusal] = []
+    for place, said in enumerate(given, start=1):
+        if not said.number or said.number.isspace():
+            continue
+        reading = reader.read(said.number)
+        if reading.phone is None:
+            refused.append(Refusal(REASON_OF_VERDICT[reading.verdict], f"phone {place} {reading.problem}"))
+            continue
+        terms = _terms(said)
+        if isinstance(terms, Refusal):
+            refused.append(Refusal(terms.reason, f"phone {place} {terms.problem}"))
+        else:
+            found.setdefault(reading.phone, (said.order or MAX_PHONE_NUMBER + 1, terms))
+    phones = tuple(sorted(found, key=lambda phone: found[phone][0]))
+    return phones, {phone: found[phone][1] for phone in phones if found[phone][1] != _NOTHING_SAID}, refused
+
+
+def _terms(said: RawPhone) -> PhoneTerms | Refusal:
+    kind = (said.type or "").strip().casefold()
+    if kind and kind not in frozenset(PhoneType):
+        return Refusal(RejectReason.INVALID_PHONE, f"type {kind[:40]!r} is none of {', '.join(PhoneType)}")
+    for title, value in (("order", said.order), ("max_attempts", said.max_attempts)):
+        if value is not None and not 1 <= value <= MAX_PHONE_NUMBER:
+            problem = f"{title} {value} is not within 1 and {MAX_PHONE_NUMBER}"
+            return Refusal(RejectReason.INVALID_PHONE, problem)
+    try:
+        hours = () if said.hours is None else read_own_hours(said.hours)
+    except InputError as error:
+        return Refusal(RejectReason.INVALID_HOURS, str(error))
+    return PhoneTerms(type=PhoneType(kind) if kind else None, hours=hours, max_attempts=said.max_attempts)
+
+
 def build_contact(
     raw: RawContact, campaign: CampaignId, reader: PhoneReader, *, default_id: bool = False
 ) -> tuple[Contact, tuple[Refusal, ...]] | Refusal:
@@ -159,10 +222,17 @@ def build_contact(
     contact_id = ContactId(given) if given else None
     if contact_id is None and not default_id:
         return Refusal(RejectReason.MISSING_ID, "id is missing: the CRM's own key of this person")
-    texts = raw.phones if raw.phones is not None else [raw.phone] if raw.phone is not None else []
-    if len(texts) > MAX_PHONES:
-        return Refusal(RejectReason.TOO_LARGE, f"{len(texts)} phones; at most {MAX_PHONES}", contact_id)
-    phones, refused = read_phones(texts, reader)
+    given_phones = raw.phones if raw.phones is not None else [raw.phone] if raw.phone is not None else []
+    if len(given_phones) > MAX_PHONES:
+        return Refusal(RejectReason.TOO_LARGE, f"{len(given_phones)} phones; at most {MAX_PHONES}", contact_id)
+    texts = [phone for phone in given_phones if isinstance(phone, str)]
+    terms: dict[Phone, PhoneTerms] = {}
+    if len(texts) == len(given_phones):
+        phones, refused = read_phones(texts, reader)
+    else:
+        phones, terms, refused = read_phones_said(
+            [RawPhone(number=phone) if isinstance(phone, str) else phone for phone in given_phones], reader
+        )
     if not phones:
         return refused_for_phones(refused, contact_id)
     if contact_id is None:
@@ -192,6 +262,7 @@ def build_contact(
         campaign=campaign,
         id=contact_id,
         phones=phones,
+        phone_terms=terms,
         name=name,
         priority=priority,
         timezone=timezone,

@@ -8,8 +8,9 @@ finds duplicates (about 0.2 KB a row).
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO, Final, Protocol
@@ -17,6 +18,7 @@ from typing import BinaryIO, Final, Protocol
 import msgspec
 
 from dialer.core.contact import Contact
+from dialer.core.contact_phone import PhoneTerms
 from dialer.core.ids import CampaignId, ContactId, Phone, valid_contact_id
 from dialer.errors import InputError
 from dialer.intake.columns import Columns, read_header
@@ -27,11 +29,13 @@ from dialer.intake.record import (
     MAX_PHONES,
     MAX_PRIORITY,
     NOT_A_MOMENT,
+    RawPhone,
     Refusal,
     RejectReason,
     id_from_phone,
     moment,
     read_phones,
+    read_phones_said,
     refused_for_phones,
     tidy,
     too_large,
@@ -47,6 +51,16 @@ SMALL_RECORD: Final = 150
 _SHORT: Final = 64
 #: What nearly all cells of priorities hold.
 _PRIORITIES: Final = {str(priority): priority for priority in range(-MAX_PRIORITY, MAX_PRIORITY + 1)}
+#: Of what is said of a number, what must be a whole number, of which few digits are read.
+_WHOLE: Final = ("order", "max_attempts")
+_WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
+#: What lists call the types of phones, besides their names.
+_TYPES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("cell", "cellphone", "movil", "móvil", "celular"), "mobile"),
+    **dict.fromkeys(("house", "landline", "casa", "fijo", "particular"), "home"),
+    **dict.fromkeys(("office", "business", "trabajo", "oficina", "empresa"), "work"),
+    **dict.fromkeys(("otro", "otros"), "other"),
+}
 _DELIMITERS: Final = (",", ";", "\t", "|")
 
 
@@ -90,6 +104,7 @@ class ListReader:
         campaign: whose contacts these become.
         phones: reads the numbers.
         form: None: found out.
+        list_id: of the list that they come with.
         known: numbers that contacts have already; a row all of whose numbers belong to others is rejected.
 
     Raises:
@@ -103,12 +118,14 @@ class ListReader:
         phones: PhoneReader,
         form: ListFormat | None = None,
         known: KnownNumbers | None = None,
+        list_id: str | None = None,
     ) -> None:
         self.encoding: Encoding = detect_encoding(source)
         self._source = source
         self._campaign = campaign
         self._phones = phones
         self._known = known
+        self._list = list_id
         self._lines = _Lines(read_lines(source, self.encoding))
         self._ids: dict[str, int] = {}
         self._numbers: dict[Phone, int] = {}
@@ -212,7 +229,10 @@ class ListReader:
         phones: tuple[Phone, ...] = ()
         refused: Sequence[Refusal] = ()
         certain = self._phones.certain
-        for place in columns.phones:
+        terms: dict[Phone, PhoneTerms] = {}
+        if columns.phone_details:
+            phones, terms, refused = self._read_phones_said(record, columns)
+        for place in columns.phones if not columns.phone_details else ():
             if cell := record[place]:
                 phone = certain(cell)
                 if phone is None:
@@ -240,9 +260,11 @@ class ListReader:
             campaign=self._campaign,
             id=ContactId(contact_id),
             phones=phones,
+            phone_terms=terms,
             name=_name(record, columns.name),
             priority=priority or 0,
             fields={title: cell for title, place in columns.fields if (cell := record[place])},
+            list=self._list,
         )
         problem = None
         if columns.limited:
@@ -263,6 +285,31 @@ class ListReader:
             texts = texts[0].replace("/", ";").replace("|", ";").split(";")[:MAX_PHONES]
         return read_phones(texts, self._phones)
 
+    def _read_phones_said(
+        self, record: list[str], columns: Columns
+    ) -> tuple[tuple[Phone, ...], dict[Phone, PhoneTerms], list[Refusal]]:
+        """As `read_phones_said`, from the columns of numbers and those that say something of them."""
+        said: list[RawPhone] = []
+        unread: list[Refusal] = []
+        for number, place in enumerate(columns.phones, start=1):
+            details = columns.phone_details.get(place, {})
+            cells = {detail: record[at].strip() for detail, at in details.items() if record[at].strip()}
+            wrong = [detail for detail in _WHOLE if detail in cells and not _WHOLE_NUMBER.fullmatch(cells[detail])]
+            if wrong and record[place].strip():
+                problem = f"phone {number} {wrong[0]} {cells[wrong[0]][:40]!r} is no whole number"
+                unread.append(Refusal(RejectReason.INVALID_PHONE, problem))
+            said.append(
+                RawPhone(
+                    number="" if wrong else record[place],
+                    type=_TYPES.get(cells.get("type", "").casefold(), cells.get("type")),
+                    order=int(cells["order"]) if "order" in cells and not wrong else None,
+                    hours=cells["hours"].replace("|", ";").strip("; ").split(";") if "hours" in cells else None,
+                    max_attempts=int(cells["max_attempts"]) if "max_attempts" in cells and not wrong else None,
+                )
+            )
+        phones, terms, refused = read_phones_said(said, self._phones)
+        return phones, terms, unread + refused
+
     # ---- NDJSON
 
     def _ndjson_rows(self) -> Iterator[Row]:
@@ -280,7 +327,8 @@ class ListReader:
                 if isinstance(made, Refusal):
                     yield self._refused(self.rows_read, made.reason, made.problem)
                     continue
-                row = self._unless_duplicate(self.rows_read, *made)
+                contact = msgspec.structs.replace(made[0], list=self._list)
+                row = self._unless_duplicate(self.rows_read, contact, made[1])
                 if isinstance(row, Contact):
                     yield row
                 else:

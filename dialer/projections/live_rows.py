@@ -111,6 +111,8 @@ class AgentRow(Struct, frozen=True, kw_only=True):
     wrapup_s_today: float
     paused_s_today: float
     idle_s_today: float
+    #: Where they are at home; empty: at the node that tells.
+    node: str = ""
 
 
 class OfferRow(Struct, frozen=True, kw_only=True):
@@ -144,6 +146,8 @@ class CallRow(Struct, frozen=True, kw_only=True):
     attempt_number: int
     server: str | None
     trunk: str | None
+    #: Empty: the node that tells.
+    node: str = ""
 
 
 class ServerRow(Struct, frozen=True, kw_only=True):
@@ -153,6 +157,8 @@ class ServerRow(Struct, frozen=True, kw_only=True):
     connected: bool
     since: float
     reason: str
+    #: The node that sees it so; empty: the one that tells.
+    node: str = ""
 
 
 class MonitorRow(Struct, frozen=True, kw_only=True):
@@ -174,6 +180,17 @@ class MonitorRow(Struct, frozen=True, kw_only=True):
     since: float
     #: Why it is as it is, where nobody asked for that; empty else.
     reason: str = ""
+    #: Empty: the node that tells.
+    node: str = ""
+
+
+class NodeRow(Struct, frozen=True, kw_only=True):
+    """One node of several."""
+
+    id: str
+    #: Agents who are there, and calls in flight.
+    agents: int
+    calls: int
 
 
 class LiveSnapshot(Struct, frozen=True, kw_only=True):
@@ -191,3 +208,5 @@ class LiveSnapshot(Struct, frozen=True, kw_only=True):
     events_ignored: int
     #: Supervisors who attend talks now.
     monitors: tuple[MonitorRow, ...] = ()
+    #: The nodes that this is of; empty: of the one that tells, which knows of no other.
+    nodes: tuple[NodeRow, ...] = ()

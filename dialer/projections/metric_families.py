@@ -1,7 +1,7 @@
 """Every metric that Cadencia exports, declared in one place (docs/metrics.md describes them for people).
 
-Prefix ``cadencia_``, base units, and no labels but campaign, outcome, state, reason and node: never a phone number or
-the id of a contact, call or agent. Buckets of the answer-to-agent histogram show the two-second limit.
+Prefix ``cadencia_``, base units, and no labels but campaign, outcome, state, reason, node, registry and cap: never a
+phone number or the id of a contact, call or agent. Buckets of the answer-to-agent histogram show the two-second limit.
 """
 
 from __future__ import annotations
@@ -254,6 +254,36 @@ class CrmFamilies:
         )
 
 
+class RecordingFamilies:
+    """Recordings, from the first word to the store."""
+
+    def __init__(self, r: CollectorRegistry) -> None:
+        self.begun: Final = Counter(
+            "cadencia_recordings",
+            "Recordings of this node that began (started) or were to and did not (failed).",
+            ("outcome",),
+            registry=r,
+        )
+        self.settled: Final = Counter(
+            "cadencia_recordings_settled",
+            "Recordings that came into the store (stored) or whose file was never found (missing).",
+            ("outcome",),
+            registry=r,
+        )
+        self.stored_bytes: Final = Counter(
+            "cadencia_recordings_stored_bytes", "Sound that came into the store.", registry=r
+        )
+        self.waiting: Final = Gauge(
+            "cadencia_recordings_waiting", "Recordings that are over and to be moved into the store.", registry=r
+        )
+        self.put_off: Final = Gauge(
+            "cadencia_recordings_put_off", "Of these, how many could not be moved so far.", registry=r
+        )
+        self.oldest: Final = Gauge(
+            "cadencia_recordings_wait_seconds", "For how long the first of these has waited.", registry=r
+        )
+
+
 class NodeFamilies:
     """The floor and the machinery of this node."""
 
@@ -327,6 +357,15 @@ class NodeFamilies:
             "1 where campaigns may dial by the registry; 0: it is missing or too old.",
             ("registry",),
             registry=r,
+        )
+        self.cost_cap_used: Final = Gauge(
+            "cadencia_cost_cap_used_ratio",
+            "Share of a day's cap on costs that is lent to the nodes, by whose calls it counts.",
+            ("cap",),
+            registry=r,
+        )
+        self.cost_cap_reached: Final = Gauge(
+            "cadencia_cost_cap_reached", "1 where a day's cap on costs lets no call begin.", ("cap",), registry=r
         )
         self.journal_dropped: Final = Counter(
             "cadencia_pacing_journal_dropped_rows", "Rows of the pacing journal that were given up.", registry=r

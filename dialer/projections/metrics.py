@@ -35,12 +35,22 @@ from dialer.core.notices import (
     GateAnswered,
     OfferClosed,
     PaceDecided,
+    RecordingChanged,
     ServerChanged,
 )
 from dialer.core.outcome import Outcome
+from dialer.core.recording import RecordingState
+from dialer.core.recording_desk import NO_FAILURE
 from dialer.projections.live_entries import CallStage
 from dialer.projections.live_rows import CampaignRow, LiveSnapshot
-from dialer.projections.metric_families import CallFamilies, CampaignFamilies, CrmFamilies, NodeFamilies, QueueName
+from dialer.projections.metric_families import (
+    CallFamilies,
+    CampaignFamilies,
+    CrmFamilies,
+    NodeFamilies,
+    QueueName,
+    RecordingFamilies,
+)
 from pacing import Decision
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -58,6 +68,7 @@ class Metrics:
         self._campaigns: Final = CampaignFamilies(self.registry)
         self._node: Final = NodeFamilies(self.registry)
         self._crm: Final = CrmFamilies(self.registry)
+        self._recordings: Final = RecordingFamilies(self.registry)
         self._node.info.labels(node).set(1)
         self._by_campaign: Final[dict[CampaignId, _CampaignChildren]] = {}
         self._reasons: Final[set[str]] = set()
@@ -68,6 +79,8 @@ class Metrics:
             (self._node.removals, ("applied", "cancelled", "too_late", "not_found")),
             (self._node.do_not_call, ("applied", "removed", "cancelled", "too_late")),
             (self._node.webhooks, ("delivered", "failed")),
+            (self._recordings.begun, ("started", "failed")),
+            (self._recordings.settled, ("stored", "missing")),
         ):
             for outcome in outcomes:
                 family.labels(outcome)
@@ -114,6 +127,10 @@ class Metrics:
                     self._connected_before.add(notice.server)
             case EventIgnored():
                 self._node.ignored.labels(self._known_reason(notice.event)).inc()
+            case RecordingChanged(previous=RecordingState.STARTING, state=RecordingState.ON):
+                self._recordings.begun.labels("started").inc()
+            case RecordingChanged(previous=RecordingState.STARTING, state=RecordingState.OFF):
+                self._recordings.begun.labels("failed").inc(notice.problem not in NO_FAILURE)
             case CallRang() | CampaignChanged():
                 pass
 
@@ -173,9 +190,26 @@ class Metrics:
         if age_s is not None:
             self._node.registry_age.labels(name).set(age_s)
 
+    def cost_cap(self, cap: str, *, used: float, reached: bool) -> None:
+        """How much of a day's cap on costs is lent to the nodes, and whether it lets no call begin."""
+        self._node.cost_cap_used.labels(cap).set(used)
+        self._node.cost_cap_reached.labels(cap).set(reached)
+
     def webhook_delivery(self, outcome: str, count: int = 1) -> None:
         """Webhooks were delivered or given up."""
         self._node.webhooks.labels(self._known_reason(outcome)).inc(count)
+
+    def recordings_waiting(self, count: int, *, put_off: int, oldest_s: float) -> None:
+        """So many recordings wait to be moved, some of which could not be so far, the first one for `oldest_s`."""
+        self._recordings.waiting.set(count)
+        self._recordings.put_off.set(put_off)
+        self._recordings.oldest.set(oldest_s)
+
+    def recordings_settled(self, outcome: str, count: int, size: int) -> None:
+        """So many recordings, of `size` bytes in all, are in the store (stored) or given up (missing)."""
+        self._recordings.settled.labels(self._known_reason(outcome)).inc(count)
+        if outcome == "stored":
+            self._recordings.stored_bytes.inc(size)
 
     def crm_contacts(self, campaign: CampaignId, outcome: str, count: int) -> None:
         """So many pending calls of a CRM were accepted, rejected, unchanged, withdrawn, …."""

@@ -1,4 +1,4 @@
-"""Attempt caps as the gate counts by them: the rules of one request as rows of numbers; pure.
+"""Attempt caps as the gate counts by them: the rules of one request, by country, as rows of numbers; pure.
 
 The rules themselves are judged by `dialer.compliance.caps`, from ledgers as `dialer.compliance.ledger` has them; the
 scripts do the same with the rows (``lua/caps.lua``), which a property test compares.
@@ -9,20 +9,21 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from dialer.compliance.calendar import civil, day_start, zone_of
-from dialer.compliance.caps import Subject, filter_of
+from dialer.compliance.caps import CountryCaps, Subject, filter_of
 from dialer.compliance.ledger import Key, by_key, keep_s
 from dialer.compliance.rules import Basis, CapRule, CooldownRule, KeyPart, Span
 
 AnyCap = CapRule | CooldownRule
 
 BY_NUMBER: Final[Key] = (KeyPart.NUMBER,)
+BY_PERSON: Final[Key] = (KeyPart.PERSON,)
 _LETTERS: Final[Mapping[KeyPart, str]] = {
     KeyPart.NUMBER: "n",
     KeyPart.PERSON: "p",
@@ -40,11 +41,10 @@ _PACK: Final = msgspec.msgpack.Encoder()
 class CapLaw:
     """The caps of one campaign at one moment; made by `cap_law`. Good until the next midnight of any of its zones."""
 
-    #: Those that apply, in their order.
-    rules: tuple[AnyCap, ...]
+    #: Those that apply, by the country of the number that is called; of all others no rule is known.
+    countries: tuple[CountryCaps, ...]
     #: Those by which ledgers are kept: these and more.
     kept: tuple[AnyCap, ...]
-    zones: tuple[str, ...]
     #: The company on whose behalf is called.
     seller: str
     #: As gate.lua reads it.
@@ -54,6 +54,10 @@ class CapLaw:
     def keep_s(self) -> float:
         """How long after its end a call may still count; infinite: for good."""
         return max(map(keep_s, self.kept), default=0.0)
+
+    def of(self, phone: str) -> CountryCaps | None:
+        """What a number is held to; None: no rule is known of its country."""
+        return next((country for country in self.countries if country.covers(phone)), None)
 
 
 def cap_law(
@@ -66,13 +70,35 @@ def cap_law(
     agent_reserved: bool = False,
     kept: Iterable[AnyCap] = (),
 ) -> CapLaw:
-    """The law of the moment.
+    """The law of the moment where all numbers are held to the same rules.
 
     Args:
         rules: those that apply to the campaign's calls, see `dialer.compliance.rulebook.RuleBook.in_force`.
+        now: as `cap_law_by_country` has it, and all that follow.
+        zones: the clocks that may be any called person's.
+
+    Raises:
+        ConfigError: one of the zones is none.
+    """
+    everywhere = CountryCaps(rules=tuple(rules), zones=tuple(zones) or ("UTC",))
+    return cap_law_by_country((everywhere,), now, seller=seller, bases=bases, agent_reserved=agent_reserved, kept=kept)
+
+
+def cap_law_by_country(
+    countries: Sequence[CountryCaps],
+    now: float,
+    *,
+    seller: str = "",
+    bases: frozenset[Basis] = frozenset(),
+    agent_reserved: bool = False,
+    kept: Iterable[AnyCap] = (),
+) -> CapLaw:
+    """The law of the moment: a number is held to the rules of its country alone.
+
+    Args:
+        countries: by which rules; no code in two of them. By the clocks of a country a calendar day begins where it
+            does so first, and a number is free again where it is so last.
         now: unix seconds.
-        zones: the clocks that may be any called person's; a calendar day begins where it does so first, and a number is
-            free again where it is so last.
         seller: the company on whose behalf is called.
         bases: what the campaign claims.
         agent_reserved: an agent is reserved for each of these calls, before it is dialed.
@@ -82,23 +108,30 @@ def cap_law(
         ConfigError: one of the zones is none.
     """
     applying = tuple(
-        rule
-        for rule in rules
-        if not rule.lifted_by & bases
-        and not (isinstance(rule, CooldownRule) and rule.unless_agent_reserved and agent_reserved)
+        replace(
+            country,
+            rules=tuple(
+                rule
+                for rule in country.rules
+                if not rule.lifted_by & bases
+                and not (isinstance(rule, CooldownRule) and rule.unless_agent_reserved and agent_reserved)
+            ),
+        )
+        for country in countries
     )
-    keeping = tuple(dict.fromkeys((*rules, *kept)))
-    clocks = tuple(zones) or ("UTC",)
-    counted = by_key(applying)
-    ledgers = [
+    keeping = tuple(dict.fromkeys((*(rule for country in countries for rule in country.rules), *kept)))
+    rulings = [
         [
-            letters(key),
-            keep_block(own),
-            [_row(rule, now, clocks) for rule in counted.get(key, ())],
+            list(country.codes),
+            [
+                [letters(key), [_row(rule, now, country.zones) for rule in own]]
+                for key, own in by_key(country.rules).items()
+            ],
         ]
-        for key, own in by_key(keeping).items()
+        for country in applying
     ]
-    return CapLaw(rules=applying, kept=keeping, zones=clocks, seller=seller, packed=_PACK.encode([seller, ledgers]))
+    kept_by = [[letters(key), keep_block(own)] for key, own in by_key(keeping).items()]
+    return CapLaw(countries=applying, kept=keeping, seller=seller, packed=_PACK.encode([seller, kept_by, rulings]))
 
 
 def letters(key: Key) -> str:
@@ -123,19 +156,19 @@ def _seconds(length: float) -> int:
 
 
 def _row(rule: AnyCap, now: float, zones: Sequence[str]) -> list[object]:
-    """Kind, any of, none of, maximum, seconds, version; by calendar, starts of days and when they count no more."""
-    wanted = filter_of(rule)
+    """Kind, any of, none of, maximum, seconds, version, country; by calendar, starts of days and their ends."""
+    wanted, whose = filter_of(rule), (rule.version, rule.jurisdiction)
     facts = [int(wanted.any_of), int(wanted.none_of)]
     if isinstance(rule, CooldownRule):
-        return ["rest", *facts, 0, rule.duration_s, rule.version]
+        return ["rest", *facts, 0, rule.duration_s, *whose]
     match rule.span:
         case Span.EVER:
-            return ["ever", *facts, rule.maximum, 0, rule.version]
+            return ["ever", *facts, rule.maximum, 0, *whose]
         case Span.ROLLING:
-            return ["rolling", *facts, rule.maximum, rule.length, rule.version]
+            return ["rolling", *facts, rule.maximum, rule.length, *whose]
         case Span.CALENDAR_DAYS:
             starts, frees = _days(rule.length, now, zones)
-            return ["days", *facts, rule.maximum, 0, rule.version, starts, frees]
+            return ["days", *facts, rule.maximum, 0, *whose, starts, frees]
 
 
 def _days(length: int, now: float, zones: Sequence[str]) -> tuple[list[float], list[float]]:
@@ -170,6 +203,12 @@ def who(fields: Mapping[str, object]) -> tuple[str, ...]:
     if "person" not in fields and "account" not in fields and "subject" not in fields:
         return ()
     return _name(fields.get("person")), _name(fields.get("account")), _name(fields.get("subject"))
+
+
+def ledger_and_who(fields: Mapping[str, object]) -> tuple[str, ...]:
+    """As `who`, behind the name of the person's ledger: whoever reserves would have to hash it again and again."""
+    named = who(fields)
+    return (ledger_name(BY_PERSON, named[:1]) if named[0] else "", *named) if named else ()
 
 
 def _name(value: object) -> str:

@@ -8,12 +8,22 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import hiredis
+import redis
 from redis import exceptions
 from redis.asyncio import Connection, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import NoBackoff
+from redis.sentinel import Sentinel as BlockingSentinel
+from redis.sentinel import SentinelConnectionPool as BlockingPool
 
 from dialer.errors import ConfigError, GateNotReady, QueueError
+from dialer.queues.sentinel import is_sentinel, read_address
 
 #: A Redis that has not answered for so long is out of reach. Longer than any pause of the gate.
 SOCKET_TIMEOUT_S = 5.0
@@ -42,19 +52,49 @@ class _Unix(_Packing, UnixDomainSocketConnection):
     pass
 
 
+class _Master(_Packing, SentinelManagedConnection):
+    pass
+
+
+class _MasterByTls(_Packing, SentinelManagedSSLConnection):
+    pass
+
+
+class _Masters(SentinelConnectionPool):
+    """Takes its Sentinels with it."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+
+class _BlockingMasters(BlockingPool):
+    """The same, for clients that block."""
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        super().disconnect(inuse_connections)
+        if inuse_connections:
+            self.sentinel_manager.close()
+
+
 _QUICK: Final[Mapping[type, type]] = {Connection: _Tcp, SSLConnection: _Tls, UnixDomainSocketConnection: _Unix}
 
 
 def connect(url: str, *, name: str = "cadencia", socket_timeout_s: float = SOCKET_TIMEOUT_S) -> AsyncRedis:
-    """A client for `url` (redis, rediss or unix); it connects when it is first used.
+    """A client for `url` (redis, rediss, unix, or Sentinels); it connects when it is first used.
 
     Nothing is ever retried by the client itself: only the caller knows whether a request may be sent twice.
 
     Raises:
         ConfigError: the URL is none of Redis.
     """
+    if is_sentinel(url):
+        return _connect_to_master(url, name, socket_timeout_s)
     if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ConfigError('redis.url must begin with redis://, rediss:// or unix://, or be "embedded"')
+        raise ConfigError(
+            "redis.url must begin with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://,"
+            ' or be "embedded"'
+        )
     try:
         client = Redis.from_url(
             url,
@@ -69,6 +109,56 @@ def connect(url: str, *, name: str = "cadencia", socket_timeout_s: float = SOCKE
         raise ConfigError(f"redis.url cannot be understood: {error}") from error
     client.connection_pool.connection_class = _QUICK[client.connection_pool.connection_class]
     return client
+
+
+def _connect_to_master(url: str, name: str, socket_timeout_s: float) -> AsyncRedis:
+    address = read_address(url)
+    limits: dict[str, Any] = {
+        "protocol": 2,
+        "client_name": name,
+        "socket_timeout": socket_timeout_s,
+        "socket_connect_timeout": min(socket_timeout_s, 3.0),
+        "retry": Retry(NoBackoff(), 0),
+    }
+    # A Sentinel that is gone, such as the one beside a master that is gone, must not hold up the question to the next.
+    own = {**address.sentinels, **limits, "socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+    sentinel = Sentinel(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]  # redis-py
+    options = {**address.master, **limits, "max_connections": 64}
+    options.pop("ssl", None)
+    kind = _MasterByTls if address.tls else _Master
+    pool = _Masters(address.service, sentinel, connection_class=kind, **options)  # type: ignore[no-untyped-call]
+    return Redis.from_pool(pool)
+
+
+def connect_blocking(url: str, **options: Any) -> redis.Redis:
+    """A blocking client for `url`, for jobs and commands; `options` are redis-py's.
+
+    Raises:
+        ConfigError: the URL of Sentinels cannot be understood.
+        ValueError: another URL cannot be.
+    """
+    if not is_sentinel(url):
+        return redis.Redis.from_url(url, **options)
+    address = read_address(url)
+    own = {**address.sentinels, "socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+    sentinel = BlockingSentinel(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]  # redis-py
+    pool = _BlockingMasters(address.service, sentinel, **address.master, **options)  # type: ignore[no-untyped-call]
+    return redis.Redis.from_pool(pool)
+
+
+async def is_still_master(client: AsyncRedis, connected_to: tuple[str, int] | None) -> bool:
+    """Whether a connection of `client` that was made some time ago is to the server that it would be made to now.
+
+    Without Sentinels it always is. Connections that lie idle in the pool are closed where it is not.
+
+    Raises:
+        RedisError, OSError: no Sentinel knows a master.
+    """
+    pool = client.connection_pool
+    if not isinstance(pool, SentinelConnectionPool):
+        return True
+    master = await pool.get_master_address()  # type: ignore[no-untyped-call]  # redis-py
+    return connected_to is None or connected_to == tuple(master)
 
 
 def as_queue_error(error: Exception) -> QueueError:

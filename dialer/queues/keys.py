@@ -48,6 +48,10 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         # campaign TAB contact, for two minutes: attempts made at one that is done, which SQL may not know yet
         "made": "made:",
         "finished": "finished:",
+        # per campaign: hash of contacts of whose numbers something is known one by one (see numbers.lua)
+        "numbers": "numbers:",
+        # per campaign: hash of lists that have a priority of their own (see ranks.lua)
+        "list_priorities": "list-priorities:",
         # per campaign or "*": set of removed contacts (c<id>) and numbers (p<digits>)
         "removed": "removed:",
         # hash: digits -> campaign TAB contact, one a line
@@ -78,10 +82,19 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "caps": "caps:",
         # hash: name of a ledger -> its calls that are under way
         "caps_live": "caps-live",
+        # <day>: hash of what is lent of each cap on costs, spent or not (see spend.lua), and of which generation it is
+        "spend": "spend:",
         # sorted set: owner by the moment until which its heartbeat holds
         "nodes": "nodes",
         # stream per owner: removals and do-not-call entries that name its calls
         "inbox": "inbox:",
+        # what nodes tell each other (docs/adr/0013), under seal. Hash: node and its name for the run -> what it says of
+        # itself; per node and run: what goes on there; per agent: the node that they are signing in at; per kind and
+        # address or name: until when guesses are used up
+        "neighbours": "neighbours",
+        "picture": "picture:",
+        "claim": "claim:",
+        "guesses": "guesses:",
     }
 )
 
@@ -108,6 +121,6 @@ class Keys:
         """The key `name` of one campaign, scope or owner."""
         return self.prefix + NAMES[name] + part
 
-    def lua_table(self) -> str:
-        """All keys as the text of a Lua table."""
-        return "{" + ", ".join(f"{name} = '{self.prefix}{key}'" for name, key in NAMES.items()) + "}"
+    def all(self) -> dict[str, str]:
+        """All keys (or beginnings of keys), by the names under which they are known."""
+        return {name: self.prefix + key for name, key in NAMES.items()}

@@ -19,6 +19,7 @@ from dialer.compliance.caps import OUTCOME_FACTS, Blocked, Facts, blocked_by
 from dialer.compliance.rules import CapRule
 from dialer.core.attempt import Attempt
 from dialer.core.contact import Contact
+from dialer.core.contact_phone import ContactNumber
 from dialer.core.events import CallPurged, CallRecovered, PermitsGranted, Refusals
 from dialer.core.ids import CallId, CampaignId, ContactId, NodeName, Phone
 from dialer.core.permit import Permit
@@ -30,6 +31,7 @@ from dialer.queues.journal import JournalEntry, RefusalEntry
 from dialer.queues.memory_server import Key, Live, MemoryServer, Promised, Waiting
 from dialer.queues.port import (
     ASIDE,
+    NEVER,
     AsyncRecords,
     Counted,
     FilterInForce,
@@ -82,6 +84,8 @@ class MemoryQueues:
             for key in page.finished:
                 server.finished.add(key)
                 server.forget(key)
+            for campaign, contact_id, made in page.numbers:
+                server.announced[campaign, contact_id] = {str(phone): attempts for phone, attempts in made.items()}
             for contact, attempts, next_at in page.contacts:
                 self._offer(contact, attempts=attempts, next_at=next_at, loading=True)
             for law in page.laws.values():
@@ -143,11 +147,18 @@ class MemoryQueues:
                     begin = None
                 if waits is not None:
                     begin = waits if begin is None else max(waits, begin)
-            elif waits is not None and old.attempts > 0 and begin in {None, old.contact.not_before_at}:
+            elif (
+                waits not in {None, min(old.waits.values(), default=None)}
+                and old.attempts > 0
+                and begin in {None, old.contact.not_before_at}
+            ):
                 # It waits for its next attempt: only a time that is news, as of a callback, comes instead.
                 begin = waits
             turn = old.turn if old.contact.phones == contact.phones else 0
-            server.data[key] = Waiting(contact, max(old.attempts, attempts), turn, old.pushed)
+            waits_for = old.waits if loading else {}
+            server.data[key] = Waiting(contact, max(old.attempts, attempts), turn, old.pushed, old.made, waits_for)
+        made = server.data[key].made
+        made |= {phone: max(count, made.get(phone, 0)) for phone, count in server.announced.pop(key, {}).items()}
         if (promised := server.promised.get(key)) is not None:
             # Whatever the push says; if the gate has put it off since, that holds.
             waits = server.waiting_until(key)
@@ -223,7 +234,7 @@ class MemoryQueues:
             if phone is not None and len(server.data[key].contact.phones) > 1:
                 permit, retry_at = self._judge_number(key, phone, call, now, expires_at, refused, law, waited_until)
             else:
-                permit = self._judge(key, call, now, expires_at, refused, law)
+                permit = self._judge(key, call, now, expires_at, refused, law, named=True)
                 retry_at = server.later[key[0]].get(key[1])
             waits = server.later[key[0]].get(key[1])
             if permit is None and lent:
@@ -264,7 +275,7 @@ class MemoryQueues:
             refused[reason] += 1
             self._record_refusal(CallId(""), key, phone, reason, {"rules": _evidence_of(blocked)}, now)
         else:
-            return self._judge(key, call, now, expires_at, refused, law), None
+            return self._judge(key, call, now, expires_at, refused, law, only=True), None
         server.put_back(key, waited_until)
         return None, retry_at
 
@@ -304,12 +315,12 @@ class MemoryQueues:
             for promised in sorted(waiting, key=lambda one: (one.at, one.promise.contact))
         ][:limit]
 
-    async def holders(self, campaign: CampaignId, phone: Phone) -> Sequence[ContactId]:
+    async def holders(self, phone: Phone) -> Sequence[tuple[CampaignId, ContactId]]:
         """See the port."""
         return sorted(
-            ContactId(key[1])
+            (CampaignId(key[0]), ContactId(key[1]))
             for key, waiting in self._server.data.items()
-            if key[0] == campaign and phone in waiting.contact.phones and key not in self._server.finished
+            if phone in waiting.contact.phones and key not in self._server.finished
         )
 
     async def lend(self, contact: Contact, attempts: int = 0) -> Offered:
@@ -335,6 +346,16 @@ class MemoryQueues:
         self._server.filters[campaign] = FilterInForce(text, known.number + 1)
         return True
 
+    async def set_list_priority(self, campaign: CampaignId, list_id: str, priority: int) -> None:
+        """See the port."""
+        self._check_loaded()
+        self._server.list_priorities[campaign, list_id] = priority
+
+    async def list_priorities(self, campaign: CampaignId) -> Mapping[str, int]:
+        """See the port."""
+        known = self._server.list_priorities
+        return {name: priority for (of, name), priority in known.items() if of == campaign and priority}
+
     def _refresh(self, campaign: CampaignId, now: float, law: CapLaw | None) -> None:
         server = self._server
         server.drain()
@@ -354,7 +375,7 @@ class MemoryQueues:
         ready = server.ready[campaign]
         refused: Counter[str] = Counter()
         permits: list[Permit] = []
-        for contact in sorted(ready, key=lambda contact: server.data[campaign, contact].rank):
+        for contact in sorted(ready, key=lambda contact: server.rank((campaign, contact))):
             if len(permits) == len(calls):
                 break
             permit = self._judge((campaign, contact), calls[len(permits)], now, expires_at, refused, law)
@@ -383,7 +404,16 @@ class MemoryQueues:
         )
 
     def _judge(
-        self, key: Key, call: CallId, now: float, expires_at: float, refused: Counter[str], law: CapLaw | None
+        self,
+        key: Key,
+        call: CallId,
+        now: float,
+        expires_at: float,
+        refused: Counter[str],
+        law: CapLaw | None,
+        *,
+        only: bool = False,
+        named: bool = False,
     ) -> Permit | None:
         server = self._server
         waiting = server.data[key]
@@ -402,16 +432,27 @@ class MemoryQueues:
             self._reject(key, phones[0], "do_not_call", {"listed": n, **server.listed(contact, phones[0])}, now)
             refused["do_not_call"] += 1
             return None
-        free = [phone for phone in callable_ if server.live_call(phone=phone) is None]
+        until = NEVER if named else math.inf
+        waits = {} if only else {phone: at for phone, at in waiting.waits.items() if now < at < until}
+        live = [phone for phone in callable_ if server.live_call(phone=phone) is not None]
+        free = [phone for phone in callable_ if phone not in live and phone not in waits]
         blocked = {phone: self._blocked(contact, phone, now, law) for phone in free}
         allowed = [phone for phone in free if not blocked[phone]]
         server.unqueue(key)
         if not allowed:
-            if len(free) < len(callable_):
+            closed = [waits[phone] for phone in callable_ if phone in waits]
+            if live:
                 server.later[key[0]][key[1]] = now + _NUMBER_LIVE_S
                 refused["number_live"] += 1
-            else:
+            elif closed and min(closed) < min((NEVER, *(max(one.until for one in each) for each in blocked.values()))):
+                server.later[key[0]][key[1]] = min(closed)
+                refused["phone_hours"] += 1
+            elif blocked:
                 refused[self._put_off(key, blocked, now)] += 1
+            else:
+                server.forget(key)
+                self._reject(key, phones[0], "phone_attempts", {"numbers": n}, now)
+                refused["phone_attempts"] += 1
             return None
         server.token += 1
         permit = Permit(
@@ -427,6 +468,11 @@ class MemoryQueues:
             fields=contact.fields,
             timezone=contact.timezone,
             consent=contact.consent,
+            list=contact.list,
+            numbers=tuple(
+                ContactNumber(phone=one, attempts=waiting.made.get(one, 0), terms=contact.phone_terms.get(one))
+                for one in (contact.phones if n > 1 or contact.phone_terms else ())
+            ),
         )
         ledgers: list[LedgerName] = []
         if law is not None:
@@ -440,11 +486,14 @@ class MemoryQueues:
     def _blocked(self, contact: Contact, phone: Phone, now: float, law: CapLaw | None) -> list[Blocked]:
         if law is None:
             return []
+        country = law.of(phone)
+        if country is None:
+            return []
         subject = subject_of(phone, contact.campaign, contact.fields, law.seller)
         found = []
-        for rule in law.rules:
+        for rule in country.rules:
             ledger = self._server.ledgers.get((rule.key, subject.key(rule.key)))
-            blocked = None if ledger is None else blocked_by(rule, ledger.moments, now, zones=law.zones)
+            blocked = None if ledger is None else blocked_by(rule, ledger.moments, now, zones=country.zones)
             if blocked is not None:
                 found.append(blocked)
         return found
@@ -555,6 +604,8 @@ class MemoryQueues:
             waiting.turn = 0
         elif attempt.phone in waiting.contact.phones:
             waiting.turn = waiting.contact.phones.index(attempt.phone) + 1
+        if waiting.contact.phone_terms:
+            waiting.made[attempt.phone] = waiting.made.get(attempt.phone, 0) + 1
         waiting.attempts = max(waiting.attempts, attempt.attempt_number)
         if promised is not None and not fresh:
             promised.at = retry_at
@@ -593,6 +644,7 @@ class MemoryQueues:
                 permit.call, key, permit.phone, release.reason, release.evidence, live.call.reserved_at
             )
         if key in server.data:
+            server.data[key].waits |= {str(phone): min(until, NEVER) for phone, until in release.waits.items()}
             server.put_back(key, release.not_before_at)
         self._answer_removals(key, live)
 
@@ -720,6 +772,11 @@ def _reason_of(blocked: Blocked) -> str:
 
 def _evidence_of(blocked: Sequence[Blocked]) -> list[object]:
     return [
-        {"rule": one.rule.version, "count": one.count, **({} if math.isinf(one.until) else {"until": one.until})}
+        {
+            "rule": one.rule.version,
+            "country": one.rule.jurisdiction,
+            "count": one.count,
+            **({} if math.isinf(one.until) else {"until": one.until}),
+        }
         for one in blocked
     ]

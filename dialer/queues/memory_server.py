@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dialer.compliance.ledger import Key as LedgerKey
@@ -18,6 +18,7 @@ from dialer.core.events import CallPurged
 from dialer.core.ids import CallId, MessageId, Phone
 from dialer.core.permit import Permit
 from dialer.core.promise import Promise
+from dialer.core.tenants import everywhere
 from dialer.queues import results, wire
 from dialer.queues.cap_law import AnyCap, subject_of
 from dialer.queues.journal import JournalEntry, RefusalEntry
@@ -51,10 +52,9 @@ class Waiting:
     #: Index of the phone whose turn it is.
     turn: int
     pushed: int
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        return (-self.contact.priority, self.pushed)
+    #: Of its numbers one by one: attempts made where it says something of them, and until when they are not called.
+    made: dict[str, int] = field(default_factory=dict)
+    waits: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -96,10 +96,14 @@ class MemoryServer:
         self.promised: dict[Key, Promised] = {}
         #: Attempts made at contacts that are done.
         self.made: dict[Key, int] = {}
+        #: Attempts made by number, of contacts that have been announced and not loaded yet.
+        self.announced: dict[Key, dict[str, int]] = {}
         self.finished: set[Key] = set()
         self.removed: set[Key] = set()
         self.do_not_call: dict[Key, float | None] = {}
         self.filters: dict[str, FilterInForce] = {}
+        #: Of campaigns' lists that have one of their own.
+        self.list_priorities: dict[Key, int] = {}
         self.live: dict[CallId, Live] = {}
         self.ended: set[CallId] = set()
         self.kept: dict[LedgerKey, dict[AnyCap, None]] = {}
@@ -124,6 +128,12 @@ class MemoryServer:
             if (permit.campaign, permit.contact) == key or permit.phone == phone:
                 return call, live
         return None
+
+    def rank(self, key: Key) -> tuple[int, int]:
+        """Whom the gate calls first: lower ones."""
+        waiting = self.data[key]
+        more = self.list_priorities.get((key[0], waiting.contact.list or ""), 0)
+        return (-waiting.contact.priority - more, waiting.pushed)
 
     def publish(self, kind: str, **values: object) -> None:
         """Put a result on the stream."""
@@ -177,7 +187,7 @@ class MemoryServer:
     def listed(self, contact: Contact, phone: Phone) -> dict[str, object]:
         """Which list forbids to call a number of a contact: scope, and the beginning where it is listed by that."""
         account = subject_of(phone, contact.campaign, contact.fields, "").account
-        scopes = [ALL, contact.campaign, *([ACCOUNT + account] if account else ())]
+        scopes = [ALL, contact.campaign, everywhere(contact.campaign), *([ACCOUNT + account] if account else ())]
         number, *beginnings = forms_listed(phone)
         for scope in scopes:
             if (scope, number) in self.do_not_call:
@@ -302,6 +312,6 @@ class MemoryServer:
             return False
         account = account_of(entry.scope)
         if account is None:
-            return entry.scope in {ALL, permit.campaign}
+            return entry.scope in {ALL, permit.campaign, everywhere(permit.campaign)}
         waiting = self.data.get((permit.campaign, permit.contact))
         return waiting is not None and account == subject_of("", "", waiting.contact.fields, "").account

@@ -42,6 +42,12 @@ class PausingConnection:
         self._writer: asyncio.StreamWriter
         self._replies: hiredis.Reader
 
+    @property
+    def connected_to(self) -> tuple[str, int] | None:
+        """Host and port of the server; None where there is no connection, or it is a unix socket's."""
+        host, port = getattr(self._connection, "host", None), getattr(self._connection, "port", None)
+        return None if host is None or port is None else (host, port)
+
     async def run(self, script: str, args: Sequence[Any]) -> Any:
         """Call a script without holding anything back.
 
@@ -50,6 +56,7 @@ class PausingConnection:
         """
         (reply,) = await self._send([("EVALSHA", script, 0, *args)])
         if isinstance(reply, Exception):
+            await self._leave_replica(reply)
             raise as_queue_error(reply) from reply
         return reply
 
@@ -81,6 +88,7 @@ class PausingConnection:
         self._holds = not isinstance(paused, Exception)
         if isinstance(answer, Exception):
             await self.unpause()
+            await self._leave_replica(answer)
             raise as_queue_error(answer) from answer
         if not self._holds:
             await self.close()
@@ -99,7 +107,10 @@ class PausingConnection:
         Raises:
             RedisError, OSError: out of reach; any of them may have been run.
         """
-        return await self._send(commands)
+        replies = await self._send(commands)
+        for reply in replies:
+            await self._leave_replica(reply)
+        return replies
 
     async def unpause(self) -> None:
         """Let writes go on, unless our pause is over already. Never raises: a pause ends by itself."""
@@ -118,6 +129,11 @@ class PausingConnection:
         except BaseException:
             await self.close()
             raise
+
+    async def _leave_replica(self, reply: object) -> None:
+        """Another server has become the master: whoever connects anew is led there."""
+        if isinstance(reply, exceptions.ReadOnlyError):
+            await self.close()
 
     async def close(self) -> None:
         """Close the connection; the next use opens another."""

@@ -76,6 +76,9 @@ class Release:
     evidence: Mapping[str, object] | None = None
     #: In a word, for the record: hours, consent, ….
     reason: str = "put_off"
+    #: Of its numbers those that are not called before a moment: the next one in turn is another. `NEVER` or later: not
+    #: unless the CRM says other things of the contact.
+    waits: Mapping[Phone, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,8 @@ class Refuse:
     evidence: Mapping[str, object]
 
 
+#: A number that waits until then is called no more, as things are; and so is what waits for longer.
+NEVER: Final = 1e11
 #: Moments from here on are none: see `FilterInForce.aside_at`. No calendar goes so far.
 ASIDE: Final = 1e12
 
@@ -202,6 +207,8 @@ class Record:
     """What SQL remembers and the gate must know before anybody is dialed (see `Queues.rebuild`)."""
 
     contacts: Sequence[tuple[Contact, int, float | None]] = ()  # contact, attempts made, next attempt at
+    #: Of contacts that say something of their numbers, and are on this page or a later one: attempts by number.
+    numbers: Sequence[tuple[CampaignId, ContactId, Mapping[Phone, int]]] = ()
     finished: Sequence[tuple[CampaignId, ContactId]] = ()
     removed: Sequence[tuple[str, str]] = ()  # campaign or "*", contact id or phone
     promises: Sequence[Promise] = ()  # of contacts on this page or a later one
@@ -284,8 +291,8 @@ class Queues(Protocol):
     async def due_for_agents(self, campaign: CampaignId, now: float, limit: int = 100) -> Sequence[Due]:
         """Contacts that may be called now with an agent reserved, the oldest promise first."""
 
-    async def holders(self, campaign: CampaignId, phone: Phone) -> Sequence[ContactId]:
-        """The contacts of a campaign that have the number and are not done, in the order of their ids."""
+    async def holders(self, phone: Phone) -> Sequence[tuple[CampaignId, ContactId]]:
+        """The contacts of all campaigns that have the number and are not done, in the order of campaigns and ids."""
 
     async def lend(self, contact: Contact, attempts: int = 0) -> Offered:
         """Make a contact that is done, or that no campaign calls by itself, known for one call by `reserve_contact`.
@@ -302,6 +309,23 @@ class Queues(Protocol):
         Raises:
             GateNotReady: the record has not been loaded.
             QueueError: out of reach; do it again.
+        """
+
+    async def set_list_priority(self, campaign: CampaignId, list_id: str, priority: int) -> None:
+        """Add another priority to those of a list's contacts; all that wait stand by it when this returns.
+
+        A campaign of a million takes seconds, in steps between which everybody else has their turn.
+
+        Raises:
+            GateNotReady: the record has not been loaded.
+            QueueError: out of reach; do it again.
+        """
+
+    async def list_priorities(self, campaign: CampaignId) -> Mapping[str, int]:
+        """What was set, or is being set, of lists that have another than 0.
+
+        Raises:
+            QueueError: out of reach.
         """
 
     async def count(self, counted: Counted, now: float) -> None:

@@ -62,6 +62,10 @@ async def load_record(client: AsyncRedis, scripts: Scripts, pages: AsyncRecords)
         pipeline = client.pipeline(transaction=False)
         for args in (*_page_loads(page), *_page_calls(page)):
             pipeline.execute_command("EVALSHA", scripts["load"], 0, *args)
+        for campaign, numbers in _grouped(page.numbers):
+            # As the promises.
+            made = [part for _, contact, counts in numbers for part in (contact, wire.attempts_text(counts))]
+            pipeline.execute_command("EVALSHA", scripts["load"], 0, "attempts", campaign, *made)
         for campaign, promises in _grouped_promises(page.promises):
             # Before their contacts, which are put where they belong.
             args = ("load", campaign, *(part for one in promises for part in wire.promise_args(one)))

@@ -22,7 +22,7 @@ from dialer.core.promise import Due, Promise
 from dialer.errors import GateNotReady, QueueError
 from dialer.queues import wire
 from dialer.queues.cap_law import CapLaw, subject_of
-from dialer.queues.connection import AsyncRedis, connect, raise_first, redis_errors
+from dialer.queues.connection import AsyncRedis, connect, is_still_master, raise_first, redis_errors
 from dialer.queues.encoding import to_json
 from dialer.queues.journal import JournalEntry, RefusalEntry, encode_entry
 from dialer.queues.keys import Keys
@@ -52,6 +52,8 @@ _DRAIN_AT_ONCE: Final = 500
 #: A contact whose only free numbers are being called by others is put off by so much.
 _NUMBER_LIVE_S: Final = 30.0
 _BLOCK_S: Final = 1.0
+#: Contacts that one step of another priority looks at: bounds how long other clients wait.
+_RANK_AT_ONCE: Final = 500
 _OFFERED: Final = {
     ord("A"): Offered.ADDED,
     ord("U"): Offered.UPDATED,
@@ -282,7 +284,7 @@ class RedisQueues:
                 asked_at = clock() + clock_offset
                 args = (*self._gate_args(campaign, calls, asked_at, caps), *named)
                 self._doubtful.extend(calls)
-                self._made.update(f"{call.rpartition('-')[0]}-" for call in calls)
+                self._made.update({call.rpartition("-")[0] + "-" for call in calls})
                 try:
                     if self._strict:
                         reply = await self._gate.run_and_pause(script, args, int(lease_s * 1_000))
@@ -307,6 +309,7 @@ class RedisQueues:
                     effects,
                     erasures,
                     filtered,
+                    kept,
                     *told,
                 ) = reply
                 self._tell_effects(effects)
@@ -322,7 +325,7 @@ class RedisQueues:
             refused[refusals[i].decode()] = int(refusals[i + 1])
         # The pause began after `asked_at`, so it lasts longer than this; a tenth is for the coarseness of clocks.
         granted = wire.permits(
-            *(ids, digits, made, records, calls),
+            *(ids, digits, made, kept, records, calls),
             campaign=campaign,
             first_token=first_token,
             expires_at=asked_at + lease_s * 0.9,
@@ -367,6 +370,21 @@ class RedisQueues:
         with redis_errors():
             return bool(await self._run("filter", campaign, text))
 
+    async def set_list_priority(self, campaign: CampaignId, list_id: str, priority: int) -> None:
+        """See the port."""
+        cursor = b"0"
+        with redis_errors():
+            while True:
+                cursor = await self._run("rank", campaign, list_id, str(priority), cursor, _RANK_AT_ONCE)
+                if cursor == b"0":
+                    return
+
+    async def list_priorities(self, campaign: CampaignId) -> Mapping[str, int]:
+        """See the port."""
+        with redis_errors():
+            known: Any = await self._client.hgetall(self.keys.of("list_priorities", campaign))
+        return {name.decode(): int(value.rstrip(b"?")) for name, value in known.items()}
+
     async def count(self, counted: Counted, now: float) -> None:
         """See the port."""
         subject = subject_of(counted.phone, counted.campaign, counted.fields, counted.seller)
@@ -396,12 +414,12 @@ class RedisQueues:
             rows = await self._run("due", campaign, wire.number(now), limit)
         return [wire.due(rows[i], rows[i + 1], now) for i in range(0, len(rows), 2)]
 
-    async def holders(self, campaign: CampaignId, phone: Phone) -> Sequence[ContactId]:
+    async def holders(self, phone: Phone) -> Sequence[tuple[CampaignId, ContactId]]:
         """See the port."""
         with redis_errors():
             lines: Any = await self._client.hget(self.keys["phones"], phone[1:])
-        owners = (line.split("\t", 1) for line in (lines or b"").decode().splitlines())
-        return sorted(ContactId(owner[1]) for owner in owners if owner[0] == campaign)
+        owners = (line.partition("\t") for line in (lines or b"").decode().splitlines())
+        return sorted((CampaignId(campaign), ContactId(contact)) for campaign, _, contact in owners)
 
     async def lend(self, contact: Contact, attempts: int = 0) -> Offered:
         """See the port.
@@ -489,6 +507,7 @@ class RedisQueues:
             *(self._owner, self._keep_ms, permit.call, permit.phone[1:], permit.fencing_token),
             *(wire.optional(release.not_before_at), permit.campaign, permit.contact, self._in_ledgers(permit.call)),
             *refusal,
+            wire.waits_text(release.waits),
         )
 
     def _refuse_args(self, refuse: Refuse) -> tuple[Any, ...]:
@@ -617,10 +636,18 @@ class RedisQueues:
     async def heartbeat(self, now: float, ttl_s: float) -> None:
         """See the port. All nodes must say `now` by the same clock (`shared_now`)."""
         with redis_errors():
+            await self._follow_master()
             pipeline = self._client.pipeline(transaction=False)
             pipeline.zadd(self.keys["nodes"], {self._owner: now + ttl_s})
             pipeline.zremrangebyscore(self.keys["nodes"], "-inf", now - 86_400)
             await pipeline.execute()
+
+    async def _follow_master(self) -> None:
+        """Leave a server that another one has replaced: it may go on answering, and hears of no removal any more."""
+        for kept, lock in ((self._gate, self._gate_lock), (self._writes, self._write_lock)):
+            if not await is_still_master(self._client, kept.connected_to):
+                async with lock:
+                    await kept.close()
 
     async def depth(self, campaign: CampaignId) -> HopperDepth:
         """See the port."""
@@ -662,7 +689,7 @@ class RedisQueues:
 
     async def _settle_doubts(self) -> None:
         if self._doubtful:
-            args = [part for call in dict.fromkeys(self._doubtful) for part in (call, *[""] * 8)]
+            args = [part for call in dict.fromkeys(self._doubtful) for part in (call, *[""] * 9)]
             await self._gate.run(self._scripts["release"], (self._owner, self._keep_ms, *args))
             self._doubtful.clear()
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from dialer.core.ids import Phone
+from dialer.core.tenants import everywhere
 from dialer.errors import InputError
 
 MAX_MESSAGE_BYTES: Final = 65_536
@@ -52,7 +53,7 @@ class DoNotCall:
 
     ref: str | None
     add: bool
-    #: "*", a campaign, or "account:" and the name of an account.
+    #: "*", a campaign, all campaigns of a tenant (``acme--*``), or "account:" and the name of an account.
     scope: str
     #: A number in E.164, or the beginning of numbers and a *.
     phone: str
@@ -97,7 +98,7 @@ def listing_scope(text: str) -> str | None:
         if len(name.encode("utf-8", "surrogatepass")) > _MAX_ACCOUNT_BYTES or _CONTROL.search(name):
             return f"scope names an account by at most {_MAX_ACCOUNT_BYTES} bytes, without control characters"
         return None
-    if _SCOPE.fullmatch(text) is None:
+    if _SCOPE.fullmatch(text) is None and text != everywhere(text):
         return 'scope must be "*", the name of a campaign, or account: and the name of an account'
     return None
 

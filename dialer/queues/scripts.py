@@ -12,28 +12,32 @@ from importlib import resources
 from typing import Final
 
 from dialer.queues.keys import Keys
+from dialer.queues.lua_text import script_text
 
 #: Script -> the files before it.
 _PARTS: Final = {
-    "gate": ("prelude", "promises", "caps", "lists", "law", "draining"),
+    "gate": ("prelude", "numbers", "ranks", "promises", "caps", "lists", "law", "draining"),
     "drain": ("prelude", "lists", "draining"),
-    "offer": ("prelude", "lists"),
-    "finish": ("prelude", "promises", "caps"),
-    "release": ("prelude", "promises", "caps"),
-    "refuse": ("prelude", "promises", "caps"),
+    "offer": ("prelude", "numbers", "ranks", "lists"),
+    "finish": ("prelude", "numbers", "ranks", "promises", "caps"),
+    "release": ("prelude", "numbers", "ranks", "promises", "caps"),
+    "refuse": ("prelude", "ranks", "promises", "caps"),
     "promise": ("prelude",),
-    "due": ("prelude", "promises"),
+    "due": ("prelude", "ranks", "promises"),
     "lend": ("prelude",),
     "mark": ("prelude",),
     "recover": ("prelude",),
     "relive": ("prelude", "caps"),
     "ghosts": ("prelude", "caps"),
-    "load": ("prelude", "caps", "lists"),
+    "load": ("prelude", "numbers", "caps", "lists"),
     "count": ("prelude", "caps"),
     "filter": ("prelude",),
+    "rank": ("prelude", "ranks"),
     "erase": ("prelude", "caps", "lists", "draining"),
     "open": ("prelude",),
     "publish": ("prelude",),
+    "spend": ("prelude",),
+    "spend_read": ("prelude",),
     "trim": ("prelude",),
 }
 
@@ -58,7 +62,7 @@ class Scripts:
         }
         self._scripts: dict[str, Script] = {}
         for name, before in _PARTS.items():
-            text = "\n".join((f"local K = {keys.lua_table()}", *(texts[part] for part in (*before, name))))
+            text = script_text([texts[part] for part in (*before, name)], keys.all())
             # The name under which Redis knows a script; nothing is protected by it.
             sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
             self._scripts[name] = Script(name=name, text=text, sha=sha)

@@ -9,7 +9,7 @@ from dialer.queues.connection import AsyncRedis
 from dialer.queues.keys import Keys
 
 #: Grows with every change of what the scripts keep in Redis, and how.
-LAYOUT = "4"
+LAYOUT = "5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

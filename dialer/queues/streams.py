@@ -277,7 +277,7 @@ class StreamReader:
 
     async def _trim_now(self) -> None:
         try:
-            await self._client.evalsha(self._scripts["trim"], 0, self._stream)
+            await self._client.evalsha(self._scripts["trim"], 0, self._stream, self._key)
         except exceptions.NoScriptError:
             # Unlike the gate's scripts this one may run on any server at any time.
             await self._client.script_load(self._scripts.text("trim"))

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from dialer.core.contact import Contact
+from dialer.core.contact_phone import ContactNumber, PhoneTerms
 from dialer.core.events import CallPurged, CallRecovered
 from dialer.core.ids import (
     AgentId,
@@ -28,32 +29,41 @@ from dialer.core.ids import (
 from dialer.core.permit import Permit
 from dialer.core.promise import Due, Promise
 from dialer.errors import InputError
-from dialer.queues.cap_law import who
+from dialer.queues.cap_law import ledger_and_who
 from dialer.queues.encoding import to_json_lines
 from dialer.queues.journal import RefusalEntry, encode_refusal
-from dialer.queues.lazy_fields import LazyFields
-from dialer.queues.port import FilterInForce, LiveState, MarkLive, PackedOffer
+from dialer.queues.lazy_fields import LazyFields, LazyNumbers, phones_in
+from dialer.queues.port import NEVER, FilterInForce, LiveState, MarkLive, PackedOffer
 from dialer.queues.removals import parse_moment
 
 
 class Payload(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the CRM said of a contact, and the gate need not know."""
 
-    #: Person, account and subject as the caps know them (`cap_law.who`), of which it need know these first.
+    #: Person, account and subject as the caps know them (`cap_law.ledger_and_who`), of which it need know these first.
     who: tuple[str, ...] = ()
+    #: What it said of numbers of its own; the scripts look whether there is any.
+    numbers: Mapping[Phone, PhoneTerms] = msgspec.field(default_factory=dict)
     name: str = ""
     timezone: str | None = None
     consent: Mapping[str, object] = msgspec.field(default_factory=dict)
     fields: Mapping[str, object] = msgspec.field(default_factory=dict)
+    #: Of the list with which it came; last, where the scripts look for it.
+    list: str | None = None
+
+
+_NO_TERMS: Final[Mapping[Phone, PhoneTerms]] = MappingProxyType({})
 
 
 class _Named(msgspec.Struct, frozen=True):
     """Of a `Payload`, what is read at once."""
 
     name: str = ""
+    numbers: Mapping[Phone, PhoneTerms] = _NO_TERMS
     fields: msgspec.Raw = msgspec.Raw(b"")
     timezone: str | None = None
     consent: msgspec.Raw = msgspec.Raw(b"")
+    list: str | None = None
 
 
 class _Columns(msgspec.Struct, frozen=True, array_like=True):
@@ -133,7 +143,7 @@ def pack(
     columns = _Columns(
         [contact.id for contact in contacts],
         [_digits(contact.phones) for contact in contacts],
-        to_json_lines([Payload(who(c.fields), c.name, c.timezone, c.consent, c.fields) for c in contacts]),
+        to_json_lines([_payload(contact) for contact in contacts]),
         priorities if any(priorities) else None,
         _moments([contact.expires_at for contact in contacts]),
         _moments([contact.not_before_at for contact in contacts]),
@@ -154,6 +164,7 @@ def unpack(offer: PackedOffer) -> list[Contact]:
                 campaign=offer.campaign,
                 id=id,
                 phones=tuple(Phone(f"+{digits}") for digits in columns.phones[i].split(",")),
+                phone_terms=payload.numbers,
                 name=payload.name,
                 priority=columns.priorities[i] if columns.priorities else 0,
                 timezone=payload.timezone,
@@ -161,9 +172,22 @@ def unpack(offer: PackedOffer) -> list[Contact]:
                 expires_at=_moment(columns.expiries, i),
                 consent=payload.consent,
                 fields=payload.fields,
+                list=payload.list,
             )
         )
     return contacts
+
+
+def _payload(contact: Contact) -> Payload:
+    return Payload(
+        ledger_and_who(contact.fields),
+        contact.phone_terms,
+        contact.name,
+        contact.timezone,
+        contact.consent,
+        contact.fields,
+        contact.list,
+    )
 
 
 def _digits(phones: tuple[Phone, ...]) -> str:
@@ -198,6 +222,7 @@ def permits(
     joined_ids: bytes,
     joined_digits: bytes,
     joined_attempts: bytes,
+    joined_kept: bytes,
     records: Sequence[bytes],
     calls: Sequence[CallId],
     *,
@@ -211,6 +236,7 @@ def permits(
         joined_ids: of the contacts, joined by `_JOINT`.
         joined_digits: what to call, joined by commas.
         joined_attempts: how many were made before, joined by commas.
+        joined_kept: what is kept of their numbers one by one (``numbers.lua``), joined by `_JOINT`; empty: of none.
         records: of the contacts, as ``prelude.lua`` describes them.
         calls: ids of the calls, as many or more.
         campaign: of all of them.
@@ -239,6 +265,16 @@ def permits(
         [LazyFields(one.fields) if one.fields else _NO_FIELDS for one in named],
         [one.timezone for one in named],
         [LazyFields(one.consent) if one.consent else _NO_FIELDS for one in named],
+        [
+            # As of nearly all contacts: nothing is said of any of its numbers.
+            (LazyNumbers(head) if b"," in head else ())
+            if not one.numbers and not entry
+            else _numbers(head, one.numbers, entry)
+            for (head, _, _), one, entry in zip(
+                halves, named, joined_kept.decode().split(_JOINT) if joined_kept else repeat(""), strict=False
+            )
+        ],
+        [one.list for one in named],
         repeat(""),
     )
     for fill, column in zip(_PERMIT_SLOTS, columns, strict=True):
@@ -246,11 +282,29 @@ def permits(
     return made
 
 
+def _numbers(head: bytes, terms: Mapping[Phone, PhoneTerms], kept: str) -> tuple[ContactNumber, ...]:
+    """All numbers of a contact, from the head of its record and what is kept of them one by one."""
+    made = {digits: int(attempts) for digits, attempts, _ in _kept(kept)}
+    return tuple(ContactNumber(phone, made.get(phone[1:], 0), terms.get(phone)) for phone in phones_in(head))
+
+
+def _kept(entry: str) -> Iterator[list[str]]:
+    return (one.split(":") for one in entry.split(",") if one)
+
+
+def attempts_text(made: Mapping[Phone, int]) -> str:
+    """How often which numbers of a contact were called, as ``load.lua`` takes it."""
+    return ",".join(f"{phone[1:]}:{attempts}" for phone, attempts in made.items())
+
+
+def waits_text(waits: Mapping[Phone, float]) -> str:
+    """Until when which numbers are not called, as ``release.lua`` takes it."""
+    return ",".join(f"{phone[1:]}:{number(min(until, NEVER))}" for phone, until in waits.items())
+
+
 def record_args(contact: Contact) -> tuple[str, str, str]:
     """A contact's phones, what the CRM said of it and its expiry, as ``lend.lua`` takes them."""
-    named = who(contact.fields)
-    payload = Payload(named, contact.name, contact.timezone, contact.consent, contact.fields)
-    return _digits(contact.phones), to_json_lines([payload])[0], optional(contact.expires_at)
+    return _digits(contact.phones), to_json_lines([_payload(contact)])[0], optional(contact.expires_at)
 
 
 def promise_args(promise: Promise) -> tuple[str, ...]:

@@ -70,6 +70,9 @@ class Figures:
     #: From the agent to the end, and from the answer to the end.
     talk_ms: int = 0
     line_ms: int = 0
+    #: Of that, calls whose carrier's rate was known; and what it takes for them, in millionths.
+    rated_ms: int = 0
+    rated_micros: int = 0
     #: From the answer to the agent; and of those who met nobody, to the end.
     wait_ms: int = 0
     lost_wait_ms: int = 0

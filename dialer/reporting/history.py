@@ -54,6 +54,8 @@ class Subject:
     #: With a campaign that contact; alone, the contacts of this id in all campaigns.
     contact: ContactId | None = None
     phone: Phone | None = None
+    #: Only what is of this tenant's campaigns; empty: of all.
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

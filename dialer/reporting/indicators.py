@@ -16,6 +16,7 @@ from dialer.reporting.figures import AgentTime, Figures
 
 _HOUR_MS: Final = 3_600_000
 _MINUTE_MS: Final = 60_000
+_MICROS: Final = 1_000_000
 #: Money that was divided is given to a hundredth of a cent.
 _MONEY: Final = Decimal("0.0001")
 
@@ -93,11 +94,12 @@ def _handle_s(figures: Figures) -> float | None:
 
 
 def cost_of(figures: Figures, costs: Costs) -> Decimal | None:
-    """Minutes of lines and hours of agents; None where the agents' time is not known."""
+    """Calls by the carriers' rates, minutes of those without, hours of agents; None where these are not known."""
     paid_ms = _time(figures, lambda time: time.paid_ms)
     if paid_ms is None:
         return None
-    lines = costs.per_minute * figures.line_ms / _MINUTE_MS
+    lines = costs.per_minute * (figures.line_ms - figures.rated_ms) / _MINUTE_MS
+    lines += Decimal(figures.rated_micros) / _MICROS
     return (lines + costs.per_agent_hour * paid_ms / _HOUR_MS).quantize(_MONEY, ROUND_HALF_EVEN)
 
 
@@ -205,7 +207,8 @@ INDICATORS: Final = (
     Indicator(
         name="cost",
         unit=Unit.MONEY,
-        says="minutes from answer to end × cost per minute + hours signed in, with pauses × cost per agent hour",
+        says="calls by carriers' rates + minutes of others from answer to end × cost per minute + "
+        "hours signed in, with pauses × cost per agent hour",
         of=cost_of,
     ),
     Indicator(

@@ -56,6 +56,8 @@ class ReportOrder:
     outcomes: frozenset[Outcome] = frozenset()
     #: IANA name in which days and hours are told; None: that of each campaign.
     timezone: str | None = None
+    #: Of this tenant's campaigns; empty: of all.
+    tenant: str = ""
 
     @property
     def staffed(self) -> bool:
@@ -117,9 +119,11 @@ def check_period(since: float, until: float) -> None:
         InputError: it has not.
     """
     if since >= until:
-        raise InputError("since: must be before until")
+        raise InputError("since: must be before until", code="report_since")
     if until - since > MAX_DAYS * _DAY_S:
-        raise InputError(f"since: a report is of at most {MAX_DAYS} days; ask for a part of them")
+        raise InputError(
+            f"since: a report is of at most {MAX_DAYS} days; ask for a part of them", code="report_span", most=MAX_DAYS
+        )
 
 
 def parse_by(text: str) -> tuple[Dimension, ...]:
@@ -135,9 +139,11 @@ def parse_by(text: str) -> tuple[Dimension, ...]:
             dimension = Dimension(name)
         except ValueError as error:
             may = ", ".join(Dimension)
-            raise InputError(f"by: {name[:40]!r} is nothing that a report can be by; it may be {may}") from error
+            raise InputError(
+                f"by: {name[:40]!r} is nothing that a report can be by; it may be {may}", code="report_by", may=may
+            ) from error
         if dimension in found:
-            raise InputError(f"by: {name} stands there twice")
+            raise InputError(f"by: {name} stands there twice", code="report_by_twice", name=name)
         found.append(dimension)
     return tuple(found) or (Dimension.CAMPAIGN,)
 
@@ -151,7 +157,11 @@ def zone_named(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InputError(f"timezone: {name[:80]!r} is no zone; it may be an IANA name such as Europe/Madrid") from error
+        raise InputError(
+            f"timezone: {name[:80]!r} is no zone; it may be an IANA name such as Europe/Madrid",
+            code="not_a_zone",
+            zone=name[:80],
+        ) from error
 
 
 def period_before(now: float, days: int, zone: ZoneInfo) -> tuple[float, float]:
@@ -173,24 +183,27 @@ def _moment(text: str, name: str, zone: ZoneInfo) -> float:
             return at.timestamp()
     except (ValueError, OverflowError):
         pass
-    raise InputError(f"{name}: must be a day such as 2026-05-04, or a moment with its zone: 2026-05-04T09:30:00Z")
+    raise InputError(
+        f"{name}: must be a day such as 2026-05-04, or a moment with its zone: 2026-05-04T09:30:00Z",
+        code="not_a_moment",
+    )
 
 
 def _few(given: Sequence[str], name: str) -> Sequence[str]:
     if len(given) > _MAX_FILTERS:
-        raise InputError(f"{name}: at most {_MAX_FILTERS} at once")
+        raise InputError(f"{name}: at most {_MAX_FILTERS} at once", code="report_filters", most=_MAX_FILTERS)
     return given
 
 
 def _name(text: str, name: str) -> str:
     if not valid_name(text):
-        raise InputError(f"{name}: must be 1 to 64 of the characters A-Z a-z 0-9 _ -")
+        raise InputError(f"{name}: must be 1 to 64 of the characters A-Z a-z 0-9 _ -", code="not_a_name")
     return text
 
 
 def _list(text: str) -> str:
     if not text or len(text) > _MAX_LIST or not text.isprintable():
-        raise InputError(f"list: must be the id of a list, of at most {_MAX_LIST} characters")
+        raise InputError(f"list: must be the id of a list, of at most {_MAX_LIST} characters", code="report_list")
     return text
 
 
@@ -198,4 +211,5 @@ def _outcome(text: str) -> Outcome:
     try:
         return Outcome(text)
     except ValueError as error:
-        raise InputError(f"outcome: {text[:40]!r} is none; it may be {', '.join(Outcome)}") from error
+        may = ", ".join(Outcome)
+        raise InputError(f"outcome: {text[:40]!r} is none; it may be {may}", code="report_outcome", may=may) from error

@@ -59,7 +59,9 @@ class StoredKeys:
         role = Role(found.role)
         # An agent's key is named after the agent and may act for nobody else.
         agent = AgentId(found.name) if role is Role.AGENT else None
-        return ApiKey(id=found.id, role=role, digest=digest, agent=agent, expires_at=found.expires_at)
+        return ApiKey(
+            id=found.id, role=role, digest=digest, agent=agent, expires_at=found.expires_at, tenant=found.tenant
+        )
 
 
 class StoredCampaigns:
@@ -75,9 +77,9 @@ class StoredCampaigns:
             return None
         return StoredCampaign(campaign=found.campaign, state=found.state, updated_at=found.updated_at)
 
-    async def page(self, after: CampaignId | None, limit: int) -> Sequence[StoredCampaign]:
+    async def page(self, after: CampaignId | None, limit: int, *, tenant: str = "") -> Sequence[StoredCampaign]:
         """Up to `limit` campaigns by id, those behind `after`; there are few, so they are read at once."""
-        found = sorted(await self._campaigns.all(), key=lambda stored: stored.campaign.id)
+        found = sorted(await self._campaigns.all(tenant), key=lambda stored: stored.campaign.id)
         return [
             StoredCampaign(campaign=s.campaign, state=s.state, updated_at=s.updated_at)
             for s in found
@@ -143,6 +145,7 @@ class StoredAttempts:
             outcome=None if query.outcome is None else Outcome(query.outcome),
             since=query.ended_from,
             until=query.ended_before,
+            tenant=query.tenant,
         )
         cursor = None if before is None else encode_cursor(before)
         return (await self._attempts.page(wanted, cursor=cursor, limit=limit)).items
@@ -188,9 +191,11 @@ class StreamPurges:
         """The do-not-call entries of a number, in every scope, also by one of its beginnings."""
         return [_entry(held) for held in await self._held.holding(phone, self._now())]
 
-    async def entries(self, scope: str | None, after: tuple[str, str] | None, limit: int) -> Sequence[DoNotCallEntry]:
+    async def entries(
+        self, scope: str | None, after: tuple[str, str] | None, limit: int, *, tenant: str = ""
+    ) -> Sequence[DoNotCallEntry]:
         """Up to `limit` entries of one scope or all, by (scope, phone), those behind `after`."""
-        held = await self._held.after(after, limit, scope=scope, holding_at=self._now())
+        held = await self._held.after(after, limit, scope=scope, holding_at=self._now(), tenant=tenant)
         return [_entry(entry) for entry in held]
 
     async def _write(self, stream: str, messages: Sequence[Mapping[str, object]]) -> None:

@@ -57,7 +57,9 @@ class CallbackCalendar:
         self, query: CallbackQuery, after: tuple[float, str, str] | None, limit: int
     ) -> Sequence[Appointment]:
         """See `CallbackCalendars`."""
-        wanted = CallbackFilter(since=query.since, until=query.until, agent=query.agent, campaign=query.campaign)
+        wanted = CallbackFilter(
+            since=query.since, until=query.until, agent=query.agent, campaign=query.campaign, tenant=query.tenant
+        )
         now, found = self._now(), []
         for stored in await self._callbacks.page(wanted, after, limit):
             contact, phone = stored.contact, stored.contact.phones[0]

@@ -56,6 +56,8 @@ class BookedRules:
                 version=breach.rule.version,
                 says=breach.says,
                 of_law=breach.of_law,
+                code=breach.code,
+                arguments=breach.arguments,
             )
             for breach in breaches_of(self._book, campaign, today)
         ] + self._demands(campaign, today, now)
@@ -78,7 +80,15 @@ class BookedRules:
             problem = demand_problem(rule, self._registries(), campaign.id, now)
             if problem and rule.mark is not Mark.POLICY:
                 found.append(
-                    BrokenRule(setting="registries", rule=rule.id, version=rule.version, says=problem, of_law=False)
+                    BrokenRule(
+                        setting="registries",
+                        rule=rule.id,
+                        version=rule.version,
+                        says=problem,
+                        of_law=False,
+                        code="law_registry",
+                        arguments={"rule": rule.version, "registry": rule.registry},
+                    )
                 )
         return found
 

@@ -8,7 +8,7 @@ from typing import Final
 from dialer.compliance.screening import Caps, Screen
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId
-from dialer.queues.cap_law import CapLaw, cap_law
+from dialer.queues.cap_law import CapLaw, cap_law_by_country
 
 #: Days begin and rules come into force meanwhile: no law is used for longer.
 _STANDS_S: Final = 30.0
@@ -38,11 +38,10 @@ class CapLaws:
         if made is not None and made.at <= now < made.at + _STANDS_S and made.caps is caps:
             return made.law
         law = None
-        if caps.rules:
-            law = cap_law(
-                caps.rules,
+        if any(country.rules for country in caps.countries):
+            law = cap_law_by_country(
+                caps.countries,
                 now,
-                caps.zones,
                 seller=caps.seller,
                 bases=caps.bases,
                 agent_reserved=agent_reserved,

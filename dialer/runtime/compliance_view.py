@@ -14,6 +14,7 @@ from dialer.compliance.rule_words import says
 from dialer.compliance.rules import KIND_OF
 from dialer.compliance.screening import Screening
 from dialer.core.attempt import Attempt
+from dialer.core.contact_phone import PhoneTerms
 from dialer.core.floor import Floor
 from dialer.core.ids import CallId, CampaignId, ContactId, masked
 from dialer.runtime.explanation import whereabouts
@@ -102,7 +103,9 @@ class ComplianceView:
         read = read_consent(given, person=contact) if given else None
         phones = []
         for phone in stored.contact.phones:
-            verdict = self._screening.explain(whereabouts(stored.contact, phone), kept.campaign, now, given)
+            terms = stored.contact.phone_terms.get(phone, PhoneTerms())
+            called = whereabouts(stored.contact, phone)
+            verdict = self._screening.explain(called, kept.campaign, now, given, terms.hours)
             phones.append(
                 PhoneLaw(
                     phone=masked(phone),

@@ -48,8 +48,11 @@ def answer_of(
         # Where the node is stopping nobody has said why.
         reason = next((why for why, _ in screened.refusals.counts), "stopping")
         retry_at = reservation.retry_at
-        if writes and isinstance(writes[0], Release):
-            retry_at = writes[0].not_before_at
+        if writes and isinstance(back := writes[0], Release):
+            # Of the number that was asked for, whatever others the contact has.
+            retry_at = back.not_before_at
+            if request.phone is not None:
+                retry_at = back.waits.get(request.phone, retry_at)
     return ContactGranted(
         at=screened.at,
         campaign=request.campaign,

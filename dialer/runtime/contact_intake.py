@@ -6,8 +6,10 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+from dialer.api.list_ports import ListSettings
 from dialer.api.ports import ContactVerdict, ContactWarning, ListCheck, ListImport, RejectedRow
 from dialer.core.ids import CampaignId
+from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.intake import jobs
 from dialer.intake.desk import ContactDesk
 from dialer.runtime.worker_process import WorkerProcess
@@ -30,6 +32,7 @@ class NodeIntake:
     Args:
         desk: takes pushed contacts.
         lists: the record of imports.
+        settings: what lists have of their own.
         checks: what looking through lists has found.
         outbox: the way to the workers.
         worker: started with the first job where the node has its Redis for itself; None where workers run anyway.
@@ -42,6 +45,7 @@ class NodeIntake:
         *,
         desk: ContactDesk,
         lists: Lists,
+        settings: ListSettings,
         checks: ListChecks,
         outbox: jobs.JobOutbox,
         worker: WorkerProcess | None,
@@ -50,6 +54,7 @@ class NodeIntake:
     ) -> None:
         self._desk = desk
         self._lists = lists
+        self._settings = settings
         self._checks = checks
         self._outbox = outbox
         self._worker = worker
@@ -82,11 +87,20 @@ class NodeIntake:
         return self._folder
 
     async def start_list(
-        self, campaign: CampaignId, path: Path, name: str, *, refuse_duplicates: bool = False
+        self,
+        campaign: CampaignId,
+        path: Path,
+        name: str,
+        *,
+        refuse_duplicates: bool = False,
+        terms: ListTerms = NO_TERMS,
     ) -> ListImport:
         """Hand an uploaded file to the workers."""
         list_id, now = secrets.token_hex(8), self._now()
         await self._lists.start(list_id, campaign, name=name or list_id, source="upload", now=now)
+        if terms != NO_TERMS:
+            # Before the first of its contacts waits.
+            await self._settings.change(list_id, campaign, terms)
         job = jobs.import_list(
             list_id=list_id,
             campaign=campaign,
@@ -115,10 +129,11 @@ class NodeIntake:
         return None if found is None else _import(found)
 
     async def list_imports(
-        self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int
+        self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int, *, tenant: str = ""
     ) -> Sequence[ListImport]:
         """Lists, newest first, those older than `before`."""
-        return [_import(found) for found in await self._lists.page(campaign, before=before, limit=limit)]
+        found = await self._lists.page(campaign, before=before, limit=limit, tenant=tenant)
+        return [_import(each) for each in found]
 
     async def rejected(self, id: str) -> AsyncIterator[RejectedRow]:
         """The rejected rows of a list, in their order."""
@@ -183,4 +198,5 @@ def _import(found: ContactList) -> ListImport:
         error=found.error,
         started_at=found.started_at,
         finished_at=found.finished_at,
+        terms=found.terms,
     )

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, tzinfo
 
 from dialer.core.campaign import Campaign
-from dialer.core.events import CallDisposed, CampaignConfigured, PeopleEvent
+from dialer.core.events import CallDisposed, CampaignConfigured, CampaignOrdered, PeopleEvent
 from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
+from dialer.runtime.campaign_watch import CampaignWatch
 from dialer.runtime.dispatcher import Dispatcher
 from dialer.runtime.disposing import DispositionDesk
 
@@ -26,14 +27,23 @@ class NodeControl:
         now: Callable[[], float],
         zone: tzinfo = UTC,
         configured: Callable[[Campaign], Awaitable[None]] | None = None,
+        campaigns: CampaignWatch | None = None,
+        dispose_elsewhere: Callable[[CallDisposed], Awaitable[bool]] | None = None,
     ) -> None:
-        """`configured`: is told of a campaign's settings before the engine is."""
+        """`configured`: is told of a campaign's settings before the engine is.
+
+        `campaigns`: brings the engine to what other nodes have put on record; None: there is no other.
+
+        `dispose_elsewhere`: has a call closed by the node that makes it; False: no other one does.
+        """
         self._dispatcher = dispatcher
         self._live = live
         self._dispositions = dispositions
         self._now = now
         self._zone = zone
         self._configured = configured
+        self._campaigns = campaigns
+        self._dispose_elsewhere = dispose_elsewhere
 
     def live(self) -> LiveView:
         """What goes on now; read it in the event loop only."""
@@ -45,6 +55,7 @@ class NodeControl:
         Raises:
             InputError, QueueError, StorageError: a disposition, as `DispositionDesk.dispose`.
             QueueError: a campaign, of whose filter the gate could not be told; do it again.
+            StorageError: an order to a campaign that only the record has, which is out of reach.
         """
         match event:
             case CampaignConfigured():
@@ -55,9 +66,24 @@ class NodeControl:
                 windows = legal_windows(self._live.abandonment, event.campaign, self._now(), self._zone)
                 self._dispatcher.feed(replace(event, windows=windows))
                 return
+            case CampaignOrdered() if self._campaigns is not None:
+                await self._campaigns.before_order(event.campaign)
+                self._dispatcher.feed(event)
+                # Whoever asks another node next finds it so.
+                await self._campaigns.written()
+                return
             case CallDisposed():
-                await self._dispositions.dispose(event)
+                if self._dispose_elsewhere is None or not await self._dispose_elsewhere(event):
+                    await self._dispositions.dispose(event)
                 return
             case _:
                 pass
         self._dispatcher.feed(event)
+
+    async def dispose_here(self, event: CallDisposed) -> None:
+        """A disposition of which another node was told.
+
+        Raises:
+            InputError, QueueError, StorageError: as `DispositionDesk.dispose`.
+        """
+        await self._dispositions.dispose(event)

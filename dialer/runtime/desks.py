@@ -8,6 +8,7 @@ from typing import Final
 from dialer.api.desk_ports import Account, CallingTimes, NotThen, Seat, Wanted
 from dialer.compliance.eligibility import Eligibility
 from dialer.compliance.screening import Screening, terms_of
+from dialer.compliance.verdict_record import law_told, verdict_record
 from dialer.compliance.zones import Nowhere, locate
 from dialer.core.agent import AgentState
 from dialer.core.campaign import Campaign
@@ -50,6 +51,10 @@ class NodeDesks:
             calling=None
             if hold is None or hold.state is HoldState.OFFERED
             else Wanted(campaign=hold.campaign, contact=hold.contact),
+            wants_ready=found.wants_ready,
+            skills=found.skills,
+            priority=found.priority,
+            shift_ends_at=found.shift_ends_at,
         )
 
     async def account(self, agent: AgentId) -> Account:
@@ -87,4 +92,7 @@ class NodeDesks:
     def not_then(self, campaign: Campaign, contact: Contact, phone: Phone, at: float) -> NotThen | None:
         """See `Desks`."""
         verdict = self._screening.explain(whereabouts(contact, phone), campaign, at, contact.consent)
-        return None if verdict.permit else NotThen(says=verdict.says, next_at=verdict.retry_at)
+        if verdict.permit:
+            return None
+        code, arguments = law_told(verdict_record(verdict))
+        return NotThen(says=verdict.says, code=code, arguments=arguments, next_at=verdict.retry_at)

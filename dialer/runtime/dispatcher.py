@@ -163,6 +163,10 @@ class Dispatcher:
                     self._switch.say_goodbye(output)
                 case cmd.Record():
                     self._switch.record(output)
+                case cmd.Announce():
+                    self._switch.announce(output)
+                case cmd.StopAnnouncement():
+                    self._switch.stop_announcement(output)
                 case cmd.AddDoNotCall():
                     self._object(output)
                 case cmd.CallAgent():

@@ -19,6 +19,7 @@ from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
 from dialer.core.notices import CallWasDisposed
 from dialer.core.opt_out_desk import EVERYWHERE, opt_out_ref
 from dialer.core.permit import Permit
+from dialer.core.tenants import everywhere
 from dialer.dispositions import meaning_of
 from dialer.errors import InputError
 from dialer.queues import results
@@ -132,7 +133,7 @@ class DispositionDesk:
     async def _follow_up(self, event: CallDisposed, code: DispositionCode, campaign: Campaign, called: _Called) -> None:
         by = event.by or event.agent or called.agent or "crm"
         if code.do_not_call:
-            scope = EVERYWHERE if campaign.opt_out_scope == EVERYWHERE else called.campaign
+            scope = everywhere(called.campaign) if campaign.opt_out_scope == EVERYWHERE else called.campaign
             entry = {
                 "id": opt_out_ref(event.call),
                 "op": "add",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,18 @@ from dialer.errors import ConfigError, DialerError
 from dialer.queues.connection import connect, redis_errors
 from dialer.queues.embedded import find_server
 from dialer.runtime.clock import Clock
+from dialer.runtime.finding import Finding
 from dialer.runtime.node_registries import demands_of
+from dialer.runtime.recording_checks import recording_findings
+from dialer.runtime.spending import destinations_of, spending_of, trunk_limits
 from dialer.settings import Asterisk, Settings
 from dialer.storage.campaigns import Campaigns
-from dialer.storage.database import Database
+from dialer.storage.field_seal import seal_of
+from dialer.storage.opening import open_database
+from dialer.storage.recordings import Recordings
+from dialer.storage.resealing import unsealed_users
 from dialer.storage.schema import version
-from dialer.switch import native
+from dialer.switch import native, phone_keys
 from dialer.switch.link import Answer, Link
 
 _TIMEOUT_S = 8.0
@@ -35,19 +40,11 @@ CONTEXTS = (
     "cadencia-connect",
     "cadencia-message",
     "cadencia-goodbye",
+    "cadencia-announcer",
+    "cadencia-announce",
 )
 #: Below this nothing was ever tried; 22 is what this version was tested with.
 _OLDEST = 18
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """How one part is, and what to do where it is not well."""
-
-    part: str
-    ok: bool
-    says: str
-    mend: str = ""
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -57,6 +54,9 @@ async def examine(settings: Settings) -> list[Finding]:
         *await _guarded("database", lambda: _database(settings)),
     ]
     findings += await _guarded("registries", lambda: registries(settings, Clock().now()))
+    findings += await _guarded("recordings", lambda: _recordings(settings))
+    findings += await _guarded("privacy", lambda: _privacy(settings))
+    findings += await _guarded("costs", lambda: _costs(settings))
     if not settings.asterisk:
         findings.append(
             Finding(
@@ -113,7 +113,7 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    database = Database(settings.database.url)
+    database = open_database(settings)
     if database.path is not None and not database.path.exists():
         # Opening it would make it, and a look changes nothing.
         says, mend = f"{database.where} does not exist yet", "run `cadencia db upgrade`"
@@ -155,9 +155,53 @@ async def registries(settings: Settings, now: float) -> list[Finding]:
     return found
 
 
+async def _recordings(settings: Settings) -> list[Finding]:
+    campaigns = await _campaigns(settings)
+    sealed = False
+    if campaigns:
+        database = open_database(settings)
+        try:
+            sealed = await Recordings(database).any_sealed()
+        finally:
+            await database.close()
+    return await recording_findings(settings, campaigns, sealed=sealed)
+
+
+async def _costs(settings: Settings) -> list[Finding]:
+    destinations_of(settings)
+    priced = sum(trunk.tariff is not None for trunk in await asyncio.to_thread(trunk_limits, settings))
+    trunks = sum(len(server.trunks) for server in settings.asterisk)
+    says = f"{priced} of {trunks} trunks have a tariff"
+    if spending_of(settings).limited:
+        return [Finding(part="costs", ok=True, says=f"{says}; what a day's calls may cost is capped")]
+    mend = "set costs.cap, so that whoever steals a key cannot call for any amount (docs/costs.md)"
+    return [Finding(part="costs", ok=True, says=f"{says}; a day's calls may cost anything; {mend}")]
+
+
+async def _privacy(settings: Settings) -> list[Finding]:
+    seal = seal_of(settings.privacy)
+    if seal is None:
+        mend = "set privacy.encryption_key, so that second factors are sealed in the database and its backups"
+        return [Finding(part="privacy", ok=True, says=f"nothing is sealed in the database; {mend}")]
+    database = open_database(settings)
+    if database.path is not None and not database.path.exists():
+        return []
+    try:
+        if not (await version(database)).ready:
+            return []
+        left = await unsealed_users(database, seal)
+    finally:
+        await database.close()
+    fields = ", ".join(sorted(seal.fields)) or "none"
+    if left:
+        says = f"{left} second factors are not sealed with the key in use"
+        return [Finding(part="privacy", ok=False, says=says, mend="run `cadencia db reseal`")]
+    return [Finding(part="privacy", ok=True, says=f"second factors are sealed; sealed fields of contacts: {fields}")]
+
+
 async def _campaigns(settings: Settings) -> list[Campaign]:
     """Those on record; none where the database is not there or not ready, which is found elsewhere."""
-    database = Database(settings.database.url)
+    database = open_database(settings)
     if database.path is not None and not database.path.exists():
         return []
     try:
@@ -177,7 +221,8 @@ async def _asterisk(settings: Settings, server: Asterisk) -> list[Finding]:
     try:
         await link.opened()
         found = [await _asterisk_version(part, link)]
-        answers = {context: await link.ask(Action("ShowDialPlan", (("Context", context),))) for context in CONTEXTS}
+        contexts = (*CONTEXTS, phone_keys.CONTEXT) if server.webrtc.url else CONTEXTS
+        answers = {context: await link.ask(Action("ShowDialPlan", (("Context", context),))) for context in contexts}
         missing = [context for context, answer in answers.items() if not answer.ok]
         refused = next((said for said in map(_refusal, answers.values()) if said), "")
         if refused:
@@ -185,6 +230,8 @@ async def _asterisk(settings: Settings, server: Asterisk) -> list[Finding]:
             found.append(Finding(part=part, ok=False, says=f"does not show its dialplan: {refused}", mend=mend))
         elif missing:
             mend = "install config/asterisk/extensions.conf and reload the dialplan (docs/asterisk.md)"
+            if missing == [phone_keys.CONTEXT]:
+                mend = "install config/asterisk/webrtc (docs/webrtc.md), or leave asterisk.webrtc.url out"
             found.append(Finding(part=part, ok=False, says=f"dialplan lacks {', '.join(missing)}", mend=mend))
         else:
             found.append(Finding(part=part, ok=True, says="dialplan has all contexts"))

@@ -16,11 +16,11 @@ from typing import assert_never
 
 import structlog
 
-from dialer.compliance.screening import Admitted, Screen
+from dialer.compliance.screening import Admitted, Screen, TurnedAway
 from dialer.core.campaign import Campaign
 from dialer.core.commands import PermitRequest, RequestContact, RequestOffers, RequestPermits, ReturnOffer
 from dialer.core.events import CallPurged, PermitsGranted, Refusals
-from dialer.core.ids import CallId, CampaignId, NodeName
+from dialer.core.ids import CallId, CampaignId, NodeName, Phone
 from dialer.core.permit import Permit
 from dialer.errors import GateNotReady, QueueError, StorageError
 from dialer.queues.port import AsyncRecords, Queues, Refuse, Release, Reservation, Write
@@ -36,6 +36,7 @@ from dialer.runtime.contact_answers import (
 )
 from dialer.runtime.dispatcher import Dispatcher, no_answer
 from dialer.runtime.filters import FILTERED, FilterDesk
+from dialer.runtime.next_number import other_number_now, turned_away, within_attempts
 
 _log = structlog.get_logger(__name__)
 
@@ -215,6 +216,7 @@ class Gatekeeper:
             )
             async with asked as reservation:
                 screened = self._screened(reservation, campaign, filtered=request.kept_until is not None)
+                other_now = request.phone is None and other_number_now(screened.writes)
                 if waits_for_something_else(request, reservation):
                     screened = _put_off(screened, reservation.waited_until)
                 writes = later_than(screened.writes, reservation.waited_until)
@@ -227,7 +229,7 @@ class Gatekeeper:
             # It must wait again before anybody is told: they may ask again.
             await self._queues.write(writes)
             # A number that must not be called is gone, or the caps of its place are counted by from now on.
-            put_right = answer.reason == NEW_PLACE or any(isinstance(write, Refuse) for write in writes)
+            put_right = answer.reason == NEW_PLACE or any(isinstance(write, Refuse) for write in writes) or other_now
             again = put_right and not (last or reservation.lent or self._closing)
             if not again:
                 self._dispatcher.feed(answer)
@@ -300,26 +302,22 @@ class Gatekeeper:
             aside_at = in_force.aside_at
             writes += [Release(permit=permit, not_before_at=aside_at, reason=FILTERED) for permit in left_out]
             reasons[FILTERED] += len(left_out)
+
+        def screen(permit: Permit, phone: Phone) -> Admitted | TurnedAway:
+            return self._screen.judge(permit, campaign, now, phone)
+
+        # What was promised to a person or asked for by an agent is called however often.
+        judge = within_attempts(screen) if filtered else screen
         for permit in chosen:
             if len(permits) >= wanted:
                 writes.append(Release(permit=permit))
                 continue
-            answer = self._screen.judge(permit, campaign, now)
+            answer = judge(permit, permit.phone)
             if isinstance(answer, Admitted):
                 permits.append(replace(permit, verdict=answer.verdict))
                 continue
             reasons[answer.reason] += 1
-            if answer.retry_at is None:
-                writes.append(Refuse(permit=permit, reason=answer.reason, evidence=answer.evidence))
-                continue
-            writes.append(
-                Release(
-                    permit=permit,
-                    not_before_at=answer.retry_at,
-                    reason=answer.reason,
-                    evidence=answer.evidence or None,
-                )
-            )
+            writes.append(turned_away(permit, answer, judge))
         refusals = Refusals(counts=tuple(sorted((+reasons).items())))
         answered = replace(granted, requested=wanted, permits=tuple(permits), refusals=refusals)
         return _Screened(answered, writes)

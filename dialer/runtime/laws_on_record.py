@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from dialer.compliance.screening import Screening
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId
-from dialer.queues.cap_law import CapLaw, cap_law
+from dialer.queues.cap_law import CapLaw, cap_law_by_country
 from dialer.storage.database import Database
 from dialer.storage.tables import attempts, calls_elsewhere
 
@@ -39,9 +39,9 @@ async def laws_on_record(
             async with database.read() as connection:
                 beginnings |= set((await connection.execute(statement)).scalars())
         caps = screening.caps_of(campaign, {region for one in beginnings for region in _regions(one)}, now)
-        if caps.rules:
-            laws[campaign.id] = cap_law(
-                caps.rules, now, caps.zones, seller=caps.seller, bases=caps.bases, kept=caps.kept
+        if any(country.rules for country in caps.countries):
+            laws[campaign.id] = cap_law_by_country(
+                caps.countries, now, seller=caps.seller, bases=caps.bases, kept=caps.kept
             )
     return laws
 

@@ -333,6 +333,7 @@ class NextActions:
         moved = msgspec.structs.replace(
             contact,
             campaign=target,
+            list=None,
             priority=contact.priority if priority is None else priority,
             not_before_at=None,
             fields={**fields, MOVED_FIELD: {"from": firing.campaign, "rule": firing.rule}},

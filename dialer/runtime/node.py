@@ -32,15 +32,13 @@ from dialer.compliance.registry_store import RegistryStore
 from dialer.compliance.registry_watch import RegistryWatch
 from dialer.compliance.screening import Screening
 from dialer.console.routes import router as console_pages
-from dialer.console.sessions import kept_secret
 from dialer.console.site import Console
-from dialer.core.campaign import AbandonmentWindow, Campaign
+from dialer.core.campaign import Campaign
 from dialer.core.commands import PermitRequest
 from dialer.core.engine import Engine
-from dialer.core.events import CampaignConfigured, HangupAsked
+from dialer.core.events import HangupAsked
 from dialer.core.floor import Server
-from dialer.core.ids import CampaignId, NodeName, ServerName, TrunkName
-from dialer.core.trunks import TrunkLimits
+from dialer.core.ids import CampaignId, NodeName, ServerName
 from dialer.crm.webhooks import WebhookFeed
 from dialer.errors import QueueError, StorageError
 from dialer.intake.consumer import Intake
@@ -48,7 +46,6 @@ from dialer.intake.desk import ContactDesk
 from dialer.intake.jobs import JobOutbox, apply_retention, deliver_webhooks
 from dialer.intake.phones import PhoneReader
 from dialer.intake.segments import SegmentDesk, SegmentIntake
-from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
 from dialer.projections.metrics import Metrics
 from dialer.queues.connection import connect
@@ -57,18 +54,22 @@ from dialer.queues.keys import Keys as QueueKeys
 from dialer.queues.port import Record
 from dialer.queues.rebuild import HIGHEST_TOKEN
 from dialer.queues.redis_queues import RedisQueues
+from dialer.queues.spending import SpendLedger
 from dialer.queues.streams import Message, StreamReader
 from dialer.reporting.schedule import read_schedules
 from dialer.runtime import lag, results_feed
 from dialer.runtime.agent_time_recorder import AgentTimeRecorder
 from dialer.runtime.api_ports import StreamPurges
 from dialer.runtime.audit_writer import AuditWriter
+from dialer.runtime.browser_phones import NodePhones
 from dialer.runtime.call_log import CallLog
 from dialer.runtime.callbacks import CallbackClock
 from dialer.runtime.caller_id_counts import CallerIdCounts
 from dialer.runtime.campaign_rules import BookedRules
+from dialer.runtime.campaign_watch import CampaignWatch
 from dialer.runtime.click_to_call import CallAnswers
 from dialer.runtime.clock import Clock
+from dialer.runtime.cluster import address, forwarding, neighbours, node_client, shared_key
 from dialer.runtime.contact_intake import NodeIntake
 from dialer.runtime.control import NodeControl
 from dialer.runtime.counting import Counting
@@ -77,7 +78,7 @@ from dialer.runtime.deliveries import count_webhooks
 from dialer.runtime.dispatcher import Dispatcher, Projection
 from dialer.runtime.disposing import DispositionDesk
 from dialer.runtime.due_contacts import DueContacts
-from dialer.runtime.filters import FilterNotice
+from dialer.runtime.filters import FilterNotice, NodeLists
 from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.runtime.laws_on_record import laws_on_record
 from dialer.runtime.next_actions import NextActions, RecentCalls
@@ -87,9 +88,11 @@ from dialer.runtime.opt_outs import OptOutWriter
 from dialer.runtime.outbox import Outbox
 from dialer.runtime.pacing_recorder import PacingRecorder
 from dialer.runtime.record_keeper import RecordKeeper
+from dialer.runtime.recording_figures import RecordingCounts
 from dialer.runtime.recordings import RecordingKeeper, node_recordings
 from dialer.runtime.report_clock import ReportClock
 from dialer.runtime.rules_aside import RulesAside
+from dialer.runtime.spending import destinations_of, spend_keeper, spending_of, trunk_limits
 from dialer.runtime.supervision import MonitorAudit
 from dialer.runtime.suppressed import SuppressedNumbers
 from dialer.runtime.tasks import Tasks
@@ -103,12 +106,12 @@ from dialer.storage.attempts import Attempts
 from dialer.storage.audit import Audit
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
-from dialer.storage.database import Database
 from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.evidence import EvidenceStore
 from dialer.storage.gate_marks import GateMarks
 from dialer.storage.list_checks import ListChecks
 from dialer.storage.lists import Lists
+from dialer.storage.opening import open_database
 from dialer.storage.promises import Promises
 from dialer.storage.record import ATTEMPTS_SINCE_S, RecordPages
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
@@ -131,8 +134,6 @@ _MARK_EVERY_S = 5.0
 _RETENTION_EVERY_S = 3_600.0
 #: A transaction costs the same for one row as for fifty: what has ended goes into SQL together, a second later.
 _RECORD_EVERY_S = 1.0
-#: A calendar month, and the hour by which autumn makes one longer.
-_LONGEST_WINDOW_S = 31 * 86_400.0 + 3_600.0
 #: Added to the last fencing token on record when the counter itself is lost: permits seen since then are below.
 _TOKEN_MARGIN = 1_000_000
 #: What was read from the streams is in the database within it, or the gate stays shut.
@@ -157,7 +158,7 @@ class Node:
         self.metrics = Metrics(settings.node)
         self.results = Broadcast()
         self.call_answers = CallAnswers()
-        self.database = Database(settings.database.url)
+        self.database = open_database(settings)
         self.embedded: EmbeddedServer | None = None
         self.api_url = ""
         self.consumers: dict[str, StreamConsumer] = {}
@@ -244,7 +245,9 @@ class Node:
             purge_applied=self.metrics.purge_applied,
         )
         self.recordings = node_recordings(settings, self.recording_keeper, self.database, self.dispatcher, now)
-        filters = FilterNotice(self.queues, Campaigns(self.database))
+        self.filters = FilterNotice(self.queues, Campaigns(self.database), Lists(self.database))
+        self.list_settings = NodeLists(self.filters, Campaigns(self.database), Lists(self.database))
+        self.costs = spend_keeper(self, SpendLedger(self.redis, self.keys))
         self.gatekeeper = Gatekeeper(
             node=NodeName(settings.node),
             boot=self._boot,
@@ -255,13 +258,25 @@ class Node:
             screen=self.screening,
             give_back=self.outbox.put,
             now=now,
-            before_open=filters.tell_all,
+            before_open=self._before_open,
         )
+        self.shared_key = await shared_key(self.database, self._data, now())
+        self.neighbours = neighbours(self, self._boot)
+        self.node_client = node_client(self)
         self.purges = StreamPurges(self.redis, self.keys, DoNotCallList(self.database), now)
         self.opt_outs = OptOutWriter(self.purges, self.dispatcher.do_not_call, self.dispatcher.feed, now)
         self.counting = Counting(self.database, self.queues, self._campaign, self.keeper.recently_ended, self.clock.now)
         self.keeper.disposed = self.counting.disposed
         attempts = Attempts(self.database)
+        self.campaigns = CampaignWatch(
+            campaigns=Campaigns(self.database),
+            attempts=attempts,
+            dispatcher=self.dispatcher,
+            live=self.live,
+            keeper=self.keeper,
+            now=now,
+            zone=ZoneInfo(settings.pacing.timezone),
+        )
         self.control = NodeControl(
             dispatcher=self.dispatcher,
             live=self.live,
@@ -277,12 +292,15 @@ class Node:
             ),
             now=now,
             zone=ZoneInfo(settings.pacing.timezone),
-            configured=filters.tell,
+            configured=self.filters.tell,
+            campaigns=self.campaigns,
+            dispose_elsewhere=self.node_client.dispose,
         )
-        await self._configure_campaigns(attempts)
+        await self.campaigns.begin()
         zone = ZoneInfo(settings.pacing.timezone)
         self.caller_ids = CallerIdCounts(attempts, self.dispatcher.engine.floor, zone, now)
         await self.caller_ids.restore()
+        self.phones = NodePhones(settings.asterisk, self.switch, self.dispatcher.engine.floor, now)
         start = self._tasks.start
         start("engine", self.dispatcher.failure())
         start("outbox", self.outbox.run())
@@ -295,6 +313,7 @@ class Node:
         start("time of agents", self.agent_time.run())
         start("time of agents ends", self.agent_time.clean())
         start("recordings", self.recording_keeper.run())
+        start("campaigns", self.campaigns.run())
         start("gate", self.gatekeeper.run())
         start("permits", self.gatekeeper.serve_permits())
         start("purges", self.gatekeeper.watch_purges())
@@ -309,6 +328,8 @@ class Node:
         start("samples", sample(self))
         start("worker figures", watch_workers(redis_url, self.metrics.workers))
         start("caller ids", self.caller_ids.run())
+        start("costs", self.costs.run())
+        start("browsers' phones", self.phones.run())
         start("penetration", keep_penetration(self, Recycling(self.database)))
         start("results", results_feed.follow(self.redis, self.keys["results"], self.results))
         self._start_streams()
@@ -349,40 +370,18 @@ class Node:
         await asyncio.to_thread(self.registries.refresh)
         self.aside = RulesAside(Audit(self.database))
         await self.aside.read()
-        return Screening(book, lambda: self.registries.registries, self.suppressed, self.aside.of)
+        return Screening(
+            book, lambda: self.registries.registries, self.suppressed, self.aside.of, destinations_of(settings)
+        )
 
     def _engine(self) -> Engine:
         servers = [Server(name=ServerName(a.name), weight=a.weight) for a in self.settings.asterisk]
-        trunks = [
-            TrunkLimits(
-                server=ServerName(a.name),
-                name=TrunkName(t.name),
-                max_channels=t.max_channels,
-                max_calls_per_second=t.max_calls_per_second,
-            )
-            for a in self.settings.asterisk
-            for t in a.trunks
-        ]
-        return Engine(node=NodeName(self.settings.node), servers=servers, trunks=trunks)
-
-    async def _configure_campaigns(self, attempts: Attempts) -> None:
-        now, settings = self.clock.now(), self.settings
-        for stored in await Campaigns(self.database).all():
-            id, counted = stored.campaign.id, self.live.abandonment
-            hours = await attempts.live_answers(id, now - _LONGEST_WINDOW_S)
-            self.live.configure(stored.campaign, stored.state)
-            for at, answered, lost in hours:
-                counted.restore(id, at, answered, lost)
-            if AbandonmentWindow.CAMPAIGN in stored.campaign.abandonment_windows:
-                counted.restore_older(id, *await attempts.live_answers_before(id, now - _LONGEST_WINDOW_S))
-            self.dispatcher.feed(
-                CampaignConfigured(
-                    at=now,
-                    campaign=stored.campaign,
-                    state=stored.state,
-                    windows=legal_windows(counted, stored.campaign, now, ZoneInfo(settings.pacing.timezone)),
-                )
-            )
+        return Engine(
+            node=NodeName(self.settings.node),
+            servers=servers,
+            trunks=trunk_limits(self.settings),
+            spending=spending_of(self.settings),
+        )
 
     def _start_streams(self) -> None:
         node, now = self.settings.node, self.clock.now
@@ -476,6 +475,8 @@ class Node:
         self.what_if = WhatIfDesk(redis_url, wake, self.clock.now)
         folders = any(server.recordings for server in settings.asterisk)
         self._tasks.start("recordings move", self.recordings.run(self.jobs.put, wake, folders=folders))
+        figures = RecordingCounts(self.database, self.metrics, self.clock.now)
+        self._tasks.start("recording figures", figures.run())
         self._tasks.start("reports", ReportClock(self.schedules, self.jobs, wake, self.clock.now).run())
         if settings.webhooks:
             feed = WebhookFeed(settings.webhooks, Webhooks(self.database), self._deliver_soon, self.clock.now)
@@ -498,6 +499,7 @@ class Node:
         return NodeIntake(
             desk=self.desk,
             lists=Lists(self.database),
+            settings=self.list_settings,
             checks=ListChecks(self.database),
             outbox=self.jobs,
             worker=worker,
@@ -525,15 +527,18 @@ class Node:
         intake = self._intake(redis_url)
         await intake.resume()
         ports = api_ports(self, intake, attempts)
-        console = Console(ports, kept_secret(self._data))
+        console = Console(ports, self.shared_key)
         app = with_snippet(create_app(ports, settings, [console_pages(console)]), ports, settings)
         http = settings.api
+        app = forwarding(app, self, ports, console)
         self._api = ApiServer(app, http.host, http.port, http.tls_certificate_file, http.tls_key_file)
         self.api_url = self._api.bind()
+        self.neighbours.address = address(settings, self.api_url)
         self._api_task = self._tasks.start("api", self._api.run())
         self._tasks.start("console", console.run())
         async with asyncio.timeout(_API_START_TIMEOUT_S):
             await self._api.wait_started()
+        self._tasks.start("neighbours", self.neighbours.run())
 
     # ---- work
 
@@ -550,6 +555,10 @@ class Node:
     async def _pump(self) -> None:
         async for event in self.switch.events():
             self.dispatcher.feed(event)
+
+    async def _before_open(self) -> None:
+        await self.filters.tell_all()
+        await self.costs.open()
 
     def _gate_losses(self) -> int:
         return self.gatekeeper.losses
@@ -605,6 +614,7 @@ class Node:
     async def _shut_down(self) -> None:
         """Permit nothing, end what rings, write down what has happened."""
         self.gatekeeper.close()
+        await self.neighbours.leave()
         floor = self.dispatcher.engine.floor
         for call in [c.id for c in floor.calls.values() if c.unanswered]:
             self.dispatcher.feed(HangupAsked(at=self.clock.now(), call=call, by="shutdown"))
@@ -619,6 +629,7 @@ class Node:
         )
         if not written:
             _log.error("not everything could be written down", redis=len(self.outbox), database=len(self.keeper))
+        await self.phones.close()
         await self.pacing.flush(_JOURNAL_FLUSH_S)
         await self.agent_time.flush(_JOURNAL_FLUSH_S)
         self._stop.set()
@@ -641,6 +652,8 @@ class Node:
             if hasattr(self, "queues"):
                 ends.push_async_callback(self.queues.close)
             ends.push_async_callback(self._tasks.stop)
+            if hasattr(self, "node_client"):
+                ends.push_async_callback(self.node_client.close)
             if hasattr(self, "switch"):
                 ends.push_async_callback(self.switch.close)
             if hasattr(self, "dispatcher"):

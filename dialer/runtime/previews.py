@@ -26,10 +26,12 @@ class NodePreviews:
         self._answers = answers
         self._now = now
 
-    async def answer(self, agent: AgentId, contact: ContactId, *, consent: bool, reason: str) -> AskedCall:
+    async def answer(self, agent: AgentId, contact: ContactId, *, consent: bool, reason: str, by: str) -> AskedCall:
         """See `Previews`; a contact that is called has started when this returns."""
         ref = MessageId(f"preview-{secrets.token_hex(8)}")
-        decided = OfferAnswered(at=self._now(), agent=agent, contact=contact, consent=consent, ref=ref, reason=reason)
+        decided = OfferAnswered(
+            at=self._now(), agent=agent, contact=contact, consent=consent, ref=ref, reason=reason, by=by
+        )
         told = await self._answers.answer(ref, lambda: self._dispatcher.feed(decided))
         if told is None:
             return AskedCall(contact=contact, reason="gate_unavailable")

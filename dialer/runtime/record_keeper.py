@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -27,6 +28,8 @@ from dialer.storage.failures import RowRefused
 _log = structlog.get_logger(__name__)
 _LIMIT = 10_000
 _AT_ONCE = 500
+#: Several times as long as it takes until every node has seen a state.
+_DRAINED_S = 2.0
 _RETRY_S = 0.2
 _RETRY_MAX_S = 5.0
 
@@ -40,12 +43,18 @@ class RecordKeeper:
         self._attempts = Attempts(database)
         #: Only the latest state of a campaign matters.
         self._states: dict[CampaignId, tuple[CampaignState, float]] = {}
+        #: Campaigns that have drained here, when that was, and from when on it is written (by the loop's clock).
+        self._drained: dict[CampaignId, tuple[float, float]] = {}
+        #: Whose state is being taken from the record.
+        self._follows: CampaignId | None = None
         self._disposed: deque[Disposition] = deque()
         #: Attempts take their own way into the database; until they are there, codes for them must not be turned away.
         self._ended: OrderedDict[CallId, CallEnded] = OrderedDict()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        #: How many states have been written: whoever reads one looks whether it changed meanwhile.
+        self.states_written = 0
         #: Is told of every code that is on record.
         self.disposed: Callable[[Disposition], None] = lambda _: None
 
@@ -61,6 +70,15 @@ class RecordKeeper:
                     self._ended.popitem(last=False)
                 return
             case CampaignChanged():
+                if notice.campaign == self._follows:
+                    return
+                self._drained.pop(notice.campaign, None)
+                if notice.previous is CampaignState.DRAINING and notice.state is CampaignState.STOPPED:
+                    # The other nodes must have seen that it drains: what rings there still may be answered.
+                    due = asyncio.get_running_loop().time() + _DRAINED_S
+                    self._drained[notice.campaign] = (notice.at, due)
+                    self._wake.set()
+                    return
                 self._states[notice.campaign] = (notice.state, notice.at)
             case CallWasDisposed():
                 self.dispose(
@@ -83,6 +101,19 @@ class RecordKeeper:
                 return
         self._idle.clear()
         self._wake.set()
+
+    @contextmanager
+    def following(self, campaign: CampaignId) -> Iterator[None]:
+        """What becomes of a campaign inside is on record already: it is not written again."""
+        self._follows = campaign
+        try:
+            yield
+        finally:
+            self._follows = None
+
+    def waits(self, campaign: CampaignId) -> bool:
+        """Whether the state of a campaign is still to be written: until then the record is behind."""
+        return campaign in self._states
 
     def dispose(self, disposition: Disposition) -> None:
         """Keep a disposition, also one of a call that ended long ago."""
@@ -115,9 +146,10 @@ class RecordKeeper:
         """Write until cancelled."""
         delay_s = _RETRY_S
         while True:
-            await self._wake.wait()
+            await self._woken()
             try:
                 await self._write()
+                await self._write_drained()
             except StorageError as error:
                 _log.warning("record is not being kept, tried again", waiting=len(self), error=str(error))
                 await asyncio.sleep(delay_s)
@@ -137,9 +169,27 @@ class RecordKeeper:
             return False
         return True
 
+    async def _woken(self) -> None:
+        """Wait until there is something to write."""
+        due = min((due for _, due in self._drained.values()), default=None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await self._wake.wait()
+
+    async def _write_drained(self) -> None:
+        """The end of drains that is due; whoever has started such a campaign again, at whichever node, is right."""
+        now = asyncio.get_running_loop().time()
+        for campaign, (at, due) in list(self._drained.items()):
+            if due <= now:
+                await self._campaigns.set_state(campaign, CampaignState.STOPPED, at, only_from=CampaignState.DRAINING)
+                self.states_written += 1
+                if self._drained.get(campaign) == (at, due):
+                    del self._drained[campaign]
+
     async def _write(self) -> None:
         for campaign, (state, at) in list(self._states.items()):
             await self._campaigns.set_state(campaign, state, at)
+            self.states_written += 1
             if self._states.get(campaign) == (state, at):
                 del self._states[campaign]
         while self._disposed:

@@ -22,6 +22,7 @@ from dialer.core.ids import CallId, RecordingId
 from dialer.core.kept_recording import Keeping, RecordingFilter, StoredRecording
 from dialer.core.notices import AnyNotice, RecordingChanged
 from dialer.core.recording import RecordingOrder, RecordingState
+from dialer.core.recording_desk import ANNOUNCEMENT_TIMEOUT_S
 from dialer.errors import QueueError, StorageError
 from dialer.intake.jobs import Job, expire_recordings, move_recordings
 from dialer.recordings.links import Links, LinkVerdict
@@ -81,6 +82,8 @@ class RecordingKeeper:
             return
         for listener in self._listeners.get(notice.call, ()):
             listener.put_nowait(notice)
+        if notice.announcing:
+            return  # there is nothing yet that could be found again after a crash
         if len(self._waiting) >= _LIMIT:
             _log.error("database is behind: a recording is not on record", recording=notice.recording, call=notice.call)
             return
@@ -179,7 +182,9 @@ class NodeRecordings:
             self._dispatcher.feed(RecordingAsked(at=self._now(), call=call, order=order, by=by, consented=consented))
             problem = ""
             try:
-                async with asyncio.timeout(_ORDER_TIMEOUT_S):
+                async with asyncio.timeout(
+                    _ORDER_TIMEOUT_S + (ANNOUNCEMENT_TIMEOUT_S if desk.announces(call) else 0.0)
+                ):
                     while desk.state(call) not in _TARGETS[order] and not problem:
                         problem = (await changes.get()).problem
             except TimeoutError:

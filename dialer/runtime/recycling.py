@@ -36,6 +36,10 @@ class NodeRecycling:
         """One step: up to 1,000 contacts are opened again."""
         return await self._record.reopen(campaign, list_id, outcomes, self._offer, now=self._now(), after=after)
 
+    async def reopen(self, campaign: CampaignId, ids: Collection[ContactId]) -> frozenset[ContactId]:
+        """Open these contacts again that are finished; which of them wait now."""
+        return await self._record.reopen_named(campaign, ids, self._offer, now=self._now())
+
     async def penetration(self, campaign: CampaignId, list_id: str | None = None) -> Sequence[Penetration]:
         """How far the lists have been called."""
         return await self._record.penetration(campaign, list_id)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from dialer.core.ids import CampaignId
+from dialer.core.ids import CampaignId, Phone
 from dialer.reporting.history import History, Subject
 from dialer.reporting.local_time import offsets
 from dialer.reporting.order import Dimension, ReportOrder, zone_named
@@ -14,6 +15,7 @@ from dialer.settings import Settings
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
 from dialer.storage.history import history
+from dialer.storage.person_export import export_person
 from dialer.storage.report_figures import LocalTimes, Offsets, report_figures
 
 
@@ -83,3 +85,15 @@ class Histories:
     async def find(self, subject: Subject) -> History:
         """All that is on record."""
         return await history(self._database, subject)
+
+
+class People:
+    """`dialer.api.report_ports.People`."""
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+
+    async def export(self, phones: Sequence[Phone], *, all_numbers: bool) -> Mapping[str, Any]:
+        """See the port."""
+        return await export_person(self._database, phones, at=self._now(), all_numbers=all_numbers)

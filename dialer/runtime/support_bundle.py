@@ -23,12 +23,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-import redis
 from redis.exceptions import RedisError
 from sqlalchemy import func, select
 
 from dialer.errors import DialerError
-from dialer.queues.connection import connect, redis_errors
+from dialer.queues.connection import connect, connect_blocking, redis_errors
 from dialer.queues.keys import Keys
 from dialer.runtime.examination import examine
 from dialer.runtime.logs import kept_files, masked_text
@@ -37,7 +36,7 @@ from dialer.runtime.shown_settings import HIDDEN, hidden_texts, shown
 from dialer.runtime.worker_figures import look
 from dialer.settings import Settings
 from dialer.storage.campaigns import Campaigns
-from dialer.storage.database import Database
+from dialer.storage.opening import open_database
 from dialer.storage.schema import version as schema_version
 from dialer.storage.tables import metadata
 
@@ -165,7 +164,7 @@ async def _doctor(settings: Settings, names: Iterable[str]) -> list[dict[str, An
 
 async def _database(settings: Settings) -> tuple[set[str], dict[str, Any]]:
     """Names of the campaigns, and what is to be known of the tables."""
-    database = Database(settings.database.url)
+    database = open_database(settings)
     found: dict[str, Any] = {"dialect": database.dialect}
     if database.path is not None and not database.path.exists():
         return set(), found | {"problem": "the file does not exist"}
@@ -213,7 +212,7 @@ async def _queues(settings: Settings, campaigns: Iterable[str]) -> dict[str, Any
 
 
 def _workers(url: str) -> dict[str, Any]:
-    client = redis.Redis.from_url(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
+    client = connect_blocking(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
     try:
         figures = look(client)
     except (RedisError, OSError) as error:

@@ -16,6 +16,7 @@ from dialer.api.user_ports import User, UserState
 from dialer.core.ids import AgentId, valid_name
 from dialer.errors import InputError
 from dialer.runtime.passwords import Passwords
+from dialer.runtime.tenants import check_own
 from dialer.storage.database import Database
 from dialer.storage.users import StoredUser, UserRecord
 
@@ -67,19 +68,23 @@ class UserDesk:
         """See `Users`."""
         return [_user(stored) for stored in await self._record.all()]
 
-    async def create(self, name: str, role: Role, agent: str, password: str) -> User:
+    async def create(self, name: str, role: Role, agent: str, password: str, *, tenant: str = "") -> User:
         """See `Users`."""
         plain = _name(name)
         if not valid_name(plain):
             raise InputError("name: letters, digits, _ and -, at most 64 of them")
+        works_as = _agent(plain, role, agent)
+        check_own(tenant, works_as)
         hash = await self._passwords.hash(plain, password)
-        if not await self._record.add(plain, role, _agent(plain, role, agent), hash, self._now()):
+        if not await self._record.add(plain, role, works_as, hash, self._now(), tenant=tenant):
             raise InputError(f"name: there is a user {plain!r} already", word="duplicate")
         return await self._known(plain)
 
     async def set_role(self, name: str, role: Role, agent: str) -> User:
         """See `Users`."""
-        return await self._change(name, role=role, agent=_agent(_name(name), role, agent))
+        works_as = _agent(_name(name), role, agent)
+        check_own((await self._known(name)).tenant, works_as)
+        return await self._change(name, role=role, agent=works_as)
 
     async def set_state(self, name: str, state: UserState) -> User:
         """See `Users`."""
@@ -183,4 +188,5 @@ def _user(stored: StoredUser) -> User:
         created_at=stored.created_at,
         password_changed_at=stored.password_changed_at,
         signed_in_at=stored.signed_in_at,
+        tenant=stored.tenant,
     )

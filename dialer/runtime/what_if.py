@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-import redis
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.exceptions import NoSuchJobError
@@ -21,6 +20,7 @@ from dialer.campaigns import dump_campaign
 from dialer.core.campaign import Campaign
 from dialer.errors import InputError, QueueError
 from dialer.intake import jobs
+from dialer.queues.connection import connect_blocking
 
 #: Simulations that may wait for a worker.
 MOST_WAITING: Final = 5
@@ -40,7 +40,7 @@ class WhatIfDesk:
     """
 
     def __init__(self, url: str, wake: Callable[[], None], now: Callable[[], float]) -> None:
-        self._client = redis.Redis.from_url(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
+        self._client = connect_blocking(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
         self._wake = wake
         self._now = now
 

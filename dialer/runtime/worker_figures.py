@@ -14,6 +14,7 @@ from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from dialer.intake.jobs import QUEUES
+from dialer.queues.connection import connect_blocking
 
 _log: Final = structlog.get_logger(__name__)
 _EVERY_S: Final = 10.0
@@ -51,7 +52,7 @@ async def watch_workers(url: str, tell: Callable[[int, Mapping[str, int]], None]
         url: of Redis.
         tell: takes how many workers there are, and their jobs by state.
     """
-    client = redis.Redis.from_url(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
+    client = connect_blocking(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
     try:
         while True:
             try:

@@ -110,6 +110,7 @@ class Phase(StrEnum):
     IN_ROOM = "in_room"
     SPYING = "spying"
     LISTENING = "listening"
+    ANNOUNCING = "announcing"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -29,7 +29,9 @@ from dialer.simulation.world import Fate, Reaction, World
 
 #: Contexts of the dialplan; those for whom the extension names a room or a sound take any that begins like a name.
 _START: Final = frozenset({"cadencia-wait", "cadencia-amd", "cadencia-goodbye"})
-_NAMED: Final = frozenset({"cadencia-agent", "cadencia-connect", "cadencia-message"})
+_NAMED: Final = frozenset({"cadencia-agent", "cadencia-connect", "cadencia-message", "cadencia-announce"})
+#: The channel that speaks in a room; of its two halves there is only the one that plays the sound.
+ANNOUNCER: Final = "Local/cadencia-announcer/n"
 #: Extensions of cadencia-monitor, and the options with which each of them spies.
 _MODES: Final = {"listen": "quESX", "whisper": "quwESX", "barge": ""}
 #: Who comes into a room by which context.
@@ -47,6 +49,7 @@ WAIT_LIMIT_S: Final = 10.0
 KEY_AFTER_S: Final = 3.0
 OPT_OUT_WAIT_S: Final = 5.0
 GOODBYE_S: Final = 1.5
+ANNOUNCEMENT_S: Final = 1.2
 
 #: Q.850 cause, SIP status and DialStatus of the ways in which a carrier refuses.
 _REFUSALS: Final = {
@@ -162,8 +165,11 @@ class Switchboard:
         """The channel with this name or Uniqueid."""
         return self.channels.get(name) or self._by_uniqueid.get(name)
 
-    def originate(self, request: OriginateRequest, now: float) -> CallRecord:
+    def originate(self, request: OriginateRequest, now: float) -> CallRecord | None:
         """Begin a call; whatever comes of it comes as events."""
+        if request.endpoint == ANNOUNCER:
+            self._announce(request, now)
+            return None
         attempt = 0
         if not request.is_agent:
             attempt = self._attempts.get(request.number, 0) + 1
@@ -449,6 +455,50 @@ class Switchboard:
             self._join(channel, channel.exten, now)
         self._respond_late(channel)
 
+    def _announce(self, request: OriginateRequest, now: float) -> None:
+        """A Local channel: nobody is called, and it is there at once."""
+        serial = next(self._serial)
+        channel = Channel(
+            name=f"Local/{request.number}@cadencia-announcer-{serial:08x};1",
+            uniqueid=request.channel_id or f"{self._tell.system_name}-{int(self._clock())}.{serial}",
+            endpoint=ANNOUNCER,
+            dial_string=request.number,
+            destination=request.channel,
+            action_id=request.action_id,
+            fate=_PHONE,
+            is_agent=True,
+            answer_context=request.context,
+            answer_exten=request.exten,
+            created_at=now,
+            expires_at=math.inf,
+            context=request.context,
+            exten=request.exten,
+            variables=dict(request.variables),
+            reply=request.reply,
+        )
+        self._after(channel, now + _SETUP_S[1], self._speak)
+
+    def _speak(self, channel: Channel, now: float) -> None:
+        if not self._has_agent(channel.dial_string) or channel.uniqueid in self._by_uniqueid:
+            self._fail(channel, now)
+            return
+        self.channels[channel.name] = channel
+        self._by_uniqueid[channel.uniqueid] = channel
+        self._tell.event(EventClass.CALL, "Newchannel", channel.block)
+        channel.change(state=ChannelState.UP, phase=Phase.ANNOUNCING, answered_at=now)
+        self._tell.channel("Newstate", channel)
+        self._tell.response(channel, 4)
+        channel.change(application="Playback", application_data=f"cadencia/{channel.exten}")
+        self._tell.extension(channel, channel.block)
+        self._after(channel, now + ANNOUNCEMENT_S, self._spoken)
+
+    def _spoken(self, channel: Channel, now: float) -> None:
+        channel.change(phase=Phase.ANSWERED)
+        heard = _NAME.fullmatch(channel.exten) is not None and self._has_agent(channel.dial_string)
+        recording = channel.variables.get("CADENCIA_RECORDING", "")
+        self._tell.user(channel, "CadenciaAnnounced", ("Recording", recording), ("Played", "yes" if heard else "no"))
+        self._end(channel, 16, now, by="dialplan")
+
     def _monitor(self, channel: Channel, now: float) -> None:
         """A supervisor's phone: it hears an agent's leg, or is put into the agent's room."""
         spied = self._by_uniqueid.get(channel.variables.get("CADENCIA_SPIED", ""))
@@ -716,11 +766,12 @@ class Switchboard:
         self._end_tape(channel)
         self.channels.pop(channel.name, None)
         self._by_uniqueid.pop(channel.uniqueid, None)
-        self._tell.device(
-            channel,
-            ringing=-1 if channel.state is ChannelState.RINGING else 0,
-            up=-1 if channel.state is ChannelState.UP else 0,
-        )
+        if channel.endpoint != ANNOUNCER:
+            self._tell.device(
+                channel,
+                ringing=-1 if channel.state is ChannelState.RINGING else 0,
+                up=-1 if channel.state is ChannelState.UP else 0,
+            )
         self._write_down(channel, cause, sip_code, by)
 
     def _write_down(self, channel: Channel, cause: int | None, sip_code: int | None, by: str) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from dialer.compliance.evidence import Evidence, EvidenceKind
 from dialer.compliance.suppression import ERASED
 from dialer.core.attempt import Attempt
+from dialer.core.decision import Decision
 from dialer.queues.journal import RefusalEntry
 from dialer.storage.text import from_json, storable, to_json
 
@@ -28,6 +29,7 @@ def evidence_of(attempt: Attempt, retry_at: float | None) -> Evidence:
     facts: dict[str, object] = {name: _plain(getattr(attempt, name)) for name in _NAMES if name not in _PERSONAL}
     facts["retry_at"] = retry_at
     facts["verdict"] = msgspec.json.decode(attempt.verdict) if attempt.verdict else None
+    facts["decision"] = None if attempt.decision is None else _plain_decision(attempt.decision)
     return Evidence(
         kind=EvidenceKind.ATTEMPT,
         reference=attempt.call,
@@ -56,6 +58,10 @@ def refusal_evidence(refusal: RefusalEntry, entry: str) -> Evidence:
 
 def _person(refusal: RefusalEntry) -> dict[str, object]:
     return {"contact": storable(refusal.contact), "phone": storable(refusal.phone)}
+
+
+def _plain_decision(decision: Decision) -> dict[str, object]:
+    return {"kind": decision.kind.value, "at": decision.at, "by": _plain(decision.by)}
 
 
 def _plain(value: object) -> object:

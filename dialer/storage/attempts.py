@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Integer, Row, and_, bindparam, case, cast, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Integer, Row, and_, bindparam, case, cast, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialer.compliance.machine_error import AnswerCounts
@@ -20,9 +20,11 @@ from dialer.storage.database import Database
 from dialer.storage.evidence import append
 from dialer.storage.inserts import insert_once
 from dialer.storage.tables import attempts, campaigns, contacts
+from dialer.storage.tenants import of_tenants_campaigns
 
-#: The verdict stands in the evidence, which is written with it.
-_FIELDS: Final = tuple(field.name for field in fields(Attempt) if field.name != "verdict")
+#: These stand in the evidence, which is written with it.
+_EVIDENCE_ALONE: Final = frozenset({"verdict", "decision"})
+_FIELDS: Final = tuple(field.name for field in fields(Attempt) if field.name not in _EVIDENCE_ALONE)
 
 _LIVE: Final = sorted(outcome.value for outcome in LIVE)
 #: People who found no agent in time; the second line is `dialer.core.attempt.is_late`.
@@ -63,6 +65,8 @@ class AttemptFilter:
     since: float | None = None
     #: Not included.
     until: float | None = None
+    #: Of this tenant's campaigns; empty: of all.
+    tenant: str = ""
 
 
 class Attempts:
@@ -188,7 +192,9 @@ class Attempts:
             (column.agent, wanted.agent),
             (column.outcome, None if wanted.outcome is None else wanted.outcome.value),
         )
-        conditions = [column == value for column, value in pairs if value is not None]
+        conditions: list[ColumnElement[bool]] = [column == value for column, value in pairs if value is not None]
+        if wanted.tenant:
+            conditions.append(of_tenants_campaigns(column.campaign, wanted.tenant))
         if wanted.since is not None:
             conditions.append(attempts.c.ended_at >= wanted.since)
         if wanted.until is not None:

@@ -18,6 +18,7 @@ from dialer.core.promise import Promise
 from dialer.storage.contacts import stored_contact
 from dialer.storage.database import Database
 from dialer.storage.tables import contacts, promises
+from dialer.storage.tenants import of_tenant
 
 #: Where a page ends: time, campaign, contact.
 Key = tuple[float, str, str]
@@ -31,6 +32,8 @@ class CallbackFilter:
     until: float | None = None
     agent: AgentId | None = None
     campaign: CampaignId | None = None
+    #: Of this tenant's campaigns; empty: of all.
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,8 @@ class Callbacks:
             statement = statement.where(promises.c.agent == wanted.agent)
         if wanted.campaign is not None:
             statement = statement.where(promises.c.campaign == wanted.campaign)
+        if wanted.tenant:
+            statement = statement.where(of_tenant(promises.c.campaign, wanted.tenant))
         if after is not None:
             statement = statement.where(tuple_(at, promises.c.campaign, promises.c.contact) > after)
         async with self._database.read() as connection:

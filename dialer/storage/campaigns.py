@@ -14,6 +14,7 @@ from dialer.errors import StorageError
 from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once, upsert
 from dialer.storage.tables import campaigns
+from dialer.storage.tenants import of_tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +58,13 @@ class Campaigns:
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
-    async def set_state(self, campaign: CampaignId, state: CampaignState, now: float) -> bool:
-        """Note where a campaign stands; False where there is none."""
+    async def set_state(
+        self, campaign: CampaignId, state: CampaignState, now: float, *, only_from: CampaignState | None = None
+    ) -> bool:
+        """Note where a campaign stands; False where there is none, or none that stands at `only_from`."""
         statement = update(campaigns).where(campaigns.c.id == campaign).values(state=state.value, updated_at=now)
+        if only_from is not None:
+            statement = statement.where(campaigns.c.state == only_from.value)
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
@@ -69,11 +74,18 @@ class Campaigns:
             row = (await connection.execute(select(campaigns).where(campaigns.c.id == campaign))).one_or_none()
         return None if row is None else _stored(row)
 
-    async def all(self) -> list[StoredCampaign]:
-        """Every campaign, by id."""
+    async def all(self, tenant: str = "") -> list[StoredCampaign]:
+        """Every campaign, by id; of one tenant or of all."""
+        statement = select(campaigns).where(of_tenant(campaigns.c.id, tenant)).order_by(campaigns.c.id)
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(campaigns).order_by(campaigns.c.id))).all()
+            rows = (await connection.execute(statement)).all()
         return [_stored(row) for row in rows]
+
+    async def versions(self) -> dict[CampaignId, tuple[float, str]]:
+        """Of every campaign what becomes another with each change: the moment of the latest one, and its state."""
+        wanted = select(campaigns.c.id, campaigns.c.updated_at, campaigns.c.state)
+        async with self._database.read() as connection:
+            return {row.id: (row.updated_at, row.state) for row in (await connection.execute(wanted)).all()}
 
     async def delete(self, campaign: CampaignId) -> bool:
         """Forget the settings; contacts and attempts stay, as evidence. False where there is none."""

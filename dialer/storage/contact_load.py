@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dialer.core.contact import Contact
 from dialer.storage.contact_rows import COLUMNS, ContactRow, row_of
 from dialer.storage.database import Database
+from dialer.storage.field_seal import FieldSeal
 from dialer.storage.tables import removals
 
 _NAMES: Final = ", ".join(COLUMNS)
@@ -44,10 +45,11 @@ _INCOMING: Final = "incoming_contacts"
 #: Text for JSON: the cast below checks it, and COPY needs no codec.
 _STAGE: Final = (
     f"CREATE TEMPORARY TABLE IF NOT EXISTS {_INCOMING} (campaign text, id text, phones text, name text, priority int4,"
-    " timezone text, not_before_at float8, expires_at float8, consent text, fields text, list text, updated_at float8)"
-    " ON COMMIT DELETE ROWS"
+    " timezone text, not_before_at float8, expires_at float8, consent text, fields text, list text, updated_at float8,"
+    " phone_terms text) ON COMMIT DELETE ROWS"
 )
-_VALUES: Final = ", ".join(f"{name}::json" if name in {"phones", "consent", "fields"} else name for name in COLUMNS)
+_JSON: Final = frozenset({"phones", "consent", "fields", "phone_terms"})
+_VALUES: Final = ", ".join(f"{name}::json" if name in _JSON else name for name in COLUMNS)
 #: In one order everywhere, so that two transactions never wait for each other's rows crosswise.
 _ORDER: Final = 'ORDER BY campaign COLLATE "C", id COLLATE "C"'
 _MERGE: Final = f"INSERT INTO contacts ({_NAMES}) SELECT {_VALUES} FROM {_INCOMING} {_ORDER} {_UPDATE}"  # noqa: S608
@@ -74,6 +76,8 @@ async def load(database: Database, rows: Sequence[ContactRow], *, fresh: bool = 
     """Add or update rows, each of another contact; see `dialer.storage.contacts.Contacts.upsert_rows`."""
     if not rows:
         return fresh
+    if (seal := database.seal) is not None and seal.fields:
+        rows = [_sealed(row, seal) for row in rows]
     async with database.write() as connection:
         checked = await _any_removal(connection)
         driver = await _driver(connection)
@@ -87,6 +91,11 @@ async def load(database: Database, rows: Sequence[ContactRow], *, fresh: bool = 
             await driver.copy_records_to_table(_INCOMING, records=rows, columns=COLUMNS)
             await connection.execute(text(_MERGE_CHECKED if checked else _MERGE))
         return fresh
+
+
+def _sealed(row: ContactRow, seal: FieldSeal) -> ContactRow:
+    *before, fields, listed, updated_at, terms = row
+    return (*before, seal.seal_text(fields), listed, updated_at, terms)  # type: ignore[return-value]  # of a tuple's parts
 
 
 async def _copied(connection: AsyncConnection, rows: Sequence[ContactRow], checked: bool) -> bool:

@@ -13,7 +13,9 @@ from dialer.storage.text import storable, to_json, to_json_lines
 
 _T = TypeVar("_T")
 #: The values of `COLUMNS`, JSON as text.
-ContactRow = tuple[str, str, str, str, int, str | None, float | None, float | None, str, str, str | None, float]
+ContactRow = tuple[
+    str, str, str, str, int, str | None, float | None, float | None, str, str, str | None, float, str | None
+]
 
 COLUMNS: Final = (
     "campaign",
@@ -28,6 +30,7 @@ COLUMNS: Final = (
     "fields",
     "list",
     "updated_at",
+    "phone_terms",
 )
 
 
@@ -46,8 +49,9 @@ def row_of(contact: Contact, at: float, list_id: str | None) -> ContactRow:
         contact.expires_at,
         to_json(contact.consent) if contact.consent else "{}",
         to_json(contact.fields) if contact.fields else "{}",
-        list_id,
+        contact.list if list_id is None else list_id,
         at,
+        to_json(contact.phone_terms) if contact.phone_terms else None,
     )
 
 
@@ -66,6 +70,7 @@ class ContactColumns(msgspec.Struct, frozen=True, array_like=True):
     expires: list[float | None] | None
     consents: list[str] | None
     fields: list[str] | None
+    phone_terms: list[str | None] | None
 
     def rows(self, campaign: str, at: float, list_id: str | None) -> Iterator[ContactRow]:
         """The rows that `row_of` makes of the contacts of `columns_of`."""
@@ -82,6 +87,7 @@ class ContactColumns(msgspec.Struct, frozen=True, array_like=True):
             self.fields or repeat("{}"),
             repeat(list_id),
             repeat(at),
+            self.phone_terms or repeat(None),
         )
 
 
@@ -94,6 +100,7 @@ def columns_of(contacts: Sequence[Contact]) -> ContactColumns:
     expires = [contact.expires_at for contact in contacts]
     consents = [contact.consent for contact in contacts]
     fields = [contact.fields for contact in contacts]
+    terms = [to_json(contact.phone_terms) if contact.phone_terms else None for contact in contacts]
     return ContactColumns(
         ids=_storable([contact.id for contact in contacts]),
         phones=(
@@ -109,6 +116,7 @@ def columns_of(contacts: Sequence[Contact]) -> ContactColumns:
         expires=_unless_empty(expires),
         consents=to_json_lines(consents) if any(consents) else None,
         fields=to_json_lines(fields) if any(fields) else None,
+        phone_terms=_unless_empty(terms),
     )
 
 

@@ -75,10 +75,16 @@ class ContactScan:
         statement = _SCAN.format(more=_MORE, campaign="campaign = :campaign AND ")
         async for rows in self._pages(statement, campaign):
             yield [
-                ScannedContact(row[0], row[1], row[2], row[3], _numbers(row[4]), row[5], _data(row[6]), _data(row[7]))
+                ScannedContact(
+                    row[0], row[1], row[2], row[3], _numbers(row[4]), row[5], _data(row[6]), self._fields(row[7])
+                )
                 for row in rows
                 if row[2] == list_id
             ]
+
+    def _fields(self, data: str) -> Mapping[str, object]:
+        found = self._database.load_json(data) if data != "{}" else {}
+        return found if isinstance(found, dict) else {}
 
     async def _pages(self, statement: str, campaign: str) -> AsyncIterator[Sequence[Sequence[str]]]:
         key = (campaign, "")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 from sqlalchemy import Row, and_, func, select, tuple_, update
 
 from dialer.core.contact import Contact
+from dialer.core.contact_phone import PhoneTerms
 from dialer.core.ids import CampaignId, ContactId, Phone
 from dialer.errors import InputError
 from dialer.storage import contact_load
@@ -17,6 +19,9 @@ from dialer.storage.contact_rows import ContactRow
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.tables import contacts
+
+#: Values of one question; no database takes any number of them.
+_IDS_AT_ONCE: Final = 1_000
 
 
 class ContactState(StrEnum):
@@ -59,7 +64,7 @@ class Contacts:
         Args:
             batch: checked contacts.
             at: unix seconds of the push (of the stream entry, or of the start of the import).
-            list_id: of the list they came with.
+            list_id: of the list they came with; None: each as it says itself.
 
         Returns:
             How many different contacts the batch held.
@@ -70,6 +75,25 @@ class Contacts:
         rows = contact_load.rows_of(batch, at, list_id)
         await contact_load.load(self._database, rows)
         return len(rows)
+
+    async def newer(self, batch: Sequence[Contact], at: float) -> dict[tuple[CampaignId, ContactId], Contact]:
+        """Of contacts that were pushed at `at`, those of which the record has later data, with that.
+
+        Raises:
+            StorageError: the database refused or is out of reach.
+        """
+        found: dict[tuple[CampaignId, ContactId], Contact] = {}
+        column = contacts.c
+        async with self._database.read() as connection:
+            for campaign in dict.fromkeys(contact.campaign for contact in batch):
+                ids = [contact.id for contact in batch if contact.campaign == campaign]
+                for start in range(0, len(ids), _IDS_AT_ONCE):
+                    some = ids[start : start + _IDS_AT_ONCE]
+                    later = and_(column.campaign == campaign, column.id.in_(some), column.updated_at > at)
+                    for row in (await connection.execute(select(contacts).where(later))).all():
+                        contact = stored_contact(row).contact
+                        found[campaign, contact.id] = contact
+        return found
 
     async def upsert_rows(self, rows: Sequence[ContactRow], *, fresh: bool = False) -> bool:
         """As `upsert`, of rows that `dialer.storage.contact_rows.row_of` made, each of another contact.
@@ -164,6 +188,15 @@ class Contacts:
         return {state: found.get(state.value, 0) for state in ContactState}
 
 
+def _terms(row: Row[tuple[object, ...]]) -> dict[Phone, PhoneTerms]:
+    try:
+        return msgspec.convert(row.phone_terms, dict[Phone, PhoneTerms])
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"contact {row.id!r} of campaign {row.campaign!r} has no terms of its phones in the database"
+        ) from error
+
+
 def stored_contact(row: Row[tuple[object, ...]]) -> StoredContact:
     """A row of the table, as a value."""
     try:
@@ -184,6 +217,8 @@ def stored_contact(row: Row[tuple[object, ...]]) -> StoredContact:
             expires_at=row.expires_at,
             consent=row.consent,
             fields=row.fields,
+            phone_terms={} if row.phone_terms is None else _terms(row),
+            list=row.list,
         ),
         state=ContactState(row.state),
         attempts=row.attempts,

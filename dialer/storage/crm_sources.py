@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, func, or_, select, update
+from sqlalchemy import Row, and_, delete, exists, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialer.errors import StorageError
@@ -285,6 +285,21 @@ class CrmSources:
                 some = column.contact.in_(ids[start : start + _AT_ONCE])
                 statement = update(crm_contacts).where(column.source == name, some)
                 await connection.execute(statement.values(state=state.value, updated_at=now))
+
+    async def forget(self, name: str, campaign: str, before: float) -> int:
+        """Forget calls of which nothing was heard since `before` and that are not to be made here; how many.
+
+        One that comes again is taken for a new one; whether it is called, the gate and the record of contacts know.
+        """
+        column = crm_contacts.c
+        waits = exists().where(
+            contacts.c.campaign == campaign,
+            contacts.c.id == column.contact,
+            contacts.c.state == ContactState.WAITING.value,
+        )
+        old = delete(crm_contacts).where(column.source == name, column.updated_at < before, not_(waits))
+        async with self._database.write() as connection:
+            return (await connection.execute(old)).rowcount
 
     async def version(self, name: str, contact: str, version: str | None, now: float) -> None:
         """Note the version of a record, as an answer gave it; None: it is not known any more."""

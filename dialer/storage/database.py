@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Thread
@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from dialer.errors import ConfigError
 from dialer.storage.failures import explained
+from dialer.storage.field_seal import FieldSeal
 from dialer.storage.text import from_json, to_json
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -71,13 +72,16 @@ def driver_url(url: str) -> URL:
 class Database:
     """One database, shared by all repositories of a process. Connects when first used; `close` it at the end."""
 
-    def __init__(self, url: str, *, pool_size: int = 5, busy_timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 5, busy_timeout_s: float = 10.0, seal: FieldSeal | None = None
+    ) -> None:
         """Prepare the engine; nothing is opened yet.
 
         Args:
             url: as in the settings.
             pool_size: connections kept open.
             busy_timeout_s: how long SQLite waits for another process's transaction, and PostgreSQL for a connection.
+            seal: of what is kept sealed; None: nothing is sealed, and what is stays so (see `open_database`).
 
         Raises:
             ConfigError: `url` is not one of the forms that are supported.
@@ -101,8 +105,15 @@ class Database:
                 "command_timeout": 120.0,
                 "server_settings": {"application_name": "cadencia"},
             }
+        self.seal = seal
+        #: The value of JSON text from a column that was read as text.
+        self.load_json: Callable[[str], Any] = from_json if seal is None else seal.load
         self.engine: AsyncEngine = create_async_engine(
-            target, json_serializer=to_json, json_deserializer=from_json, hide_parameters=True, **options
+            target,
+            json_serializer=to_json if seal is None else seal.dump,
+            json_deserializer=self.load_json,
+            hide_parameters=True,
+            **options,
         )
         # SQLite has one writer at a time: its own transactions queue here, in order, rather than poll for the lock.
         self._writer: asyncio.Lock | None = asyncio.Lock() if self.dialect == "sqlite" else None

@@ -15,6 +15,7 @@ from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.inserts import upsert
 from dialer.storage.tables import do_not_call
+from dialer.storage.tenants import of_tenant
 
 #: In the place of a campaign: all of them.
 EVERYWHERE: Final = "*"
@@ -102,11 +103,17 @@ class DoNotCallList:
         return Page(items=items[:limit], next=None if last is None else encode_cursor((last.scope, last.phone)))
 
     async def after(
-        self, key: tuple[str, str] | None, limit: int, *, scope: str | None = None, holding_at: float | None = None
+        self,
+        key: tuple[str, str] | None,
+        limit: int,
+        *,
+        scope: str | None = None,
+        holding_at: float | None = None,
+        tenant: str = "",
     ) -> list[DoNotCall]:
         """Up to `limit` active entries in the order of (scope, phone), behind `key`.
 
-        With `holding_at`, those that have expired by then are left out.
+        With `holding_at`, those that have expired by then are left out; with `tenant`, all but its own.
         """
         column = do_not_call.c
         statement = select(do_not_call).where(column.active).order_by(column.scope, column.phone).limit(limit)
@@ -114,6 +121,8 @@ class DoNotCallList:
             statement = statement.where(tuple_(column.scope, column.phone) > key)
         if scope is not None:
             statement = statement.where(column.scope == scope)
+        if tenant:
+            statement = statement.where(of_tenant(column.scope, tenant))
         if holding_at is not None:
             statement = statement.where(or_(column.expires_at.is_(None), column.expires_at > holding_at))
         async with self._database.read() as connection:

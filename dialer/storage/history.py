@@ -27,6 +27,7 @@ from dialer.storage.tables import (
     recordings,
     removals,
 )
+from dialer.storage.tenants import of_tenant
 from dialer.storage.text import from_json
 
 #: Field of a contact that holds the callback it waits for (`dialer.intake.consumer.CALLBACK_FIELD`).
@@ -57,6 +58,7 @@ async def _read(connection: AsyncConnection, subject: Subject) -> History:
         wanted = and_(column.campaign == subject.campaign, column.contact == subject.contact)
     else:
         wanted = and_(column.campaign.in_(select(campaigns.c.id)), column.contact == subject.contact)
+    wanted = and_(wanted, of_tenant(column.campaign, subject.tenant))
     latest = select(attempts).where(wanted).order_by(column.ended_at.desc(), column.call.desc()).limit(MOST + 1)
     calls = (await connection.execute(latest)).all()
     more = len(calls) > MOST
@@ -83,15 +85,18 @@ async def _read(connection: AsyncConnection, subject: Subject) -> History:
         evidence,
         and_(
             here.kind == EvidenceKind.REFUSAL.value,
+            of_tenant(here.campaign, subject.tenant),
             here.phone == subject.phone
             if subject.phone is not None
             else tuple_(here.campaign, here.contact).in_(pairs),
         ),
         here.at,
     )
-    withdrawn = await _all(connection, removals, _removed(pairs, phones), removals.c.at)
+    removed = and_(_removed(pairs, phones), of_tenant(removals.c.campaign, subject.tenant))
+    withdrawn = await _all(connection, removals, removed, removals.c.at)
     listed = [form for phone in sorted(phones) for form in forms_listed(phone)]
-    barred = await _all(connection, do_not_call, do_not_call.c.phone.in_(listed), do_not_call.c.at)
+    holds = and_(do_not_call.c.phone.in_(listed), of_tenant(do_not_call.c.scope, subject.tenant))
+    barred = await _all(connection, do_not_call, holds, do_not_call.c.at)
     promised = (
         await _all(connection, promises, tuple_(promises.c.campaign, promises.c.contact).in_(pairs), promises.c.made_at)
         if pairs
@@ -139,9 +144,10 @@ def _contacts(subject: Subject, pairs: Sequence[_Pair]) -> ColumnElement[bool]:
     column = contacts.c
     if subject.phone is not None:
         return tuple_(column.campaign, column.id).in_(pairs)
+    own = of_tenant(column.campaign, subject.tenant)
     if subject.campaign is not None:
-        return and_(column.campaign == subject.campaign, column.id == subject.contact)
-    return and_(column.campaign.in_(select(campaigns.c.id)), column.id == subject.contact)
+        return and_(own, column.campaign == subject.campaign, column.id == subject.contact)
+    return and_(own, column.campaign.in_(select(campaigns.c.id)), column.id == subject.contact)
 
 
 def _removed(pairs: Sequence[_Pair], phones: set[str]) -> ColumnElement[bool]:

@@ -33,6 +33,8 @@ class ApiKey:
     last_used_at: float | None = None
     expires_at: float | None = None
     revoked_at: float | None = None
+    #: Whose it is; empty: the installation's.
+    tenant: str = ""
 
     def valid(self, now: float) -> bool:
         """Whether it opens anything at `now`."""
@@ -45,12 +47,15 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, role: str, name: str, *, now: float, expires_at: float | None = None) -> tuple[ApiKey, str]:
+    async def create(
+        self, role: str, name: str, *, now: float, expires_at: float | None = None, tenant: str = ""
+    ) -> tuple[ApiKey, str]:
         """Make a key; the second part is the key itself, which cannot be had again."""
-        key = ApiKey(id=secrets.token_hex(6), role=role, name=name, created_at=now, expires_at=expires_at)
+        id = secrets.token_hex(6)
+        key = ApiKey(id=id, role=role, name=name, created_at=now, expires_at=expires_at, tenant=tenant)
         secret = _PREFIX + secrets.token_urlsafe(32)
         statement = insert(api_keys).values(
-            id=key.id, role=role, hash=_hash(secret), name=name, created_at=now, expires_at=expires_at
+            id=id, role=role, hash=_hash(secret), name=name, created_at=now, expires_at=expires_at, tenant=tenant
         )
         async with self._database.write() as connection:
             await connection.execute(statement)
@@ -100,4 +105,5 @@ def _key(row: Row[Any]) -> ApiKey:
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        tenant=row.tenant,
     )

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, select, tuple_, update
+from sqlalchemy import Row, and_, or_, select, tuple_, update
 
 from dialer.core.ids import CampaignId
+from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once, upsert
 from dialer.storage.tables import lists, rejected_rows
+from dialer.storage.tenants import of_tenants_campaigns
 
 #: Characters of a rejected row that are kept: enough to find it again, whatever came in.
 RAW_LIMIT: Final = 2_000
@@ -54,6 +56,7 @@ class ContactList:
     error: str
     started_at: float
     finished_at: float | None
+    terms: ListTerms = NO_TERMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,26 @@ class Lists:
             row = (await connection.execute(select(lists).where(lists.c.id == list_id))).one_or_none()
         return None if row is None else _list(row)
 
+    async def set_terms(self, list_id: str, terms: ListTerms) -> None:
+        """Put what a list has of its own on record."""
+        values = {"filter": terms.filter, "priority": terms.priority}
+        async with self._database.write() as connection:
+            await connection.execute(update(lists).where(lists.c.id == list_id).values(values))
+
+    async def terms(self, campaign: CampaignId | None = None) -> dict[CampaignId, dict[str, ListTerms]]:
+        """What lists have of their own, by campaign and id; only those that have something. None: of all campaigns."""
+        statement = select(lists.c.campaign, lists.c.id, lists.c.filter, lists.c.priority).where(
+            or_(lists.c.filter != "", lists.c.priority != 0)
+        )
+        if campaign is not None:
+            statement = statement.where(lists.c.campaign == campaign)
+        found: dict[CampaignId, dict[str, ListTerms]] = {}
+        async with self._database.read() as connection:
+            for row in (await connection.execute(statement)).all():
+                own = found.setdefault(CampaignId(row.campaign), {})
+                own[row.id] = ListTerms(filter=row.filter, priority=row.priority)
+        return found
+
     async def of(self, campaign: CampaignId, *, limit: int = 100) -> list[ContactList]:
         """The imports of a campaign, the latest first."""
         statement = (
@@ -123,12 +146,19 @@ class Lists:
             return [_list(row) for row in (await connection.execute(statement)).all()]
 
     async def page(
-        self, campaign: CampaignId | None, *, before: tuple[float, str] | None = None, limit: int = 100
+        self,
+        campaign: CampaignId | None,
+        *,
+        before: tuple[float, str] | None = None,
+        limit: int = 100,
+        tenant: str = "",
     ) -> list[ContactList]:
-        """The imports of a campaign, or of all, the latest first, those before (started_at, id)."""
+        """The imports of a campaign, a tenant, or of all, the latest first, those before (started_at, id)."""
         statement = select(lists).order_by(lists.c.started_at.desc(), lists.c.id.desc()).limit(limit)
         if campaign is not None:
             statement = statement.where(lists.c.campaign == campaign)
+        if tenant:
+            statement = statement.where(of_tenants_campaigns(lists.c.campaign, tenant))
         if before is not None:
             statement = statement.where(tuple_(lists.c.started_at, lists.c.id) < before)
         async with self._database.read() as connection:
@@ -170,4 +200,5 @@ def _list(row: Row[Any]) -> ContactList:
         error=row.error,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        terms=ListTerms(filter=row.filter, priority=row.priority),
     )

@@ -14,6 +14,7 @@ from dialer.storage.contacts import Contacts, ContactState
 from dialer.storage.database import Database
 from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.gate_marks import GateMarks
+from dialer.storage.phone_attempts import attempts_by_number
 from dialer.storage.promises import Promises
 from dialer.storage.removals import Removals
 
@@ -109,7 +110,10 @@ class RecordPages:
             waiting = [(row.contact, row.attempts, row.next_at) for row in known if row.state is ContactState.WAITING]
             totals["finished"] += len(finished)
             totals["contacts"] += len(waiting)
-            yield Record(contacts=waiting, finished=finished)
+            called = [row for row in known if row.state is ContactState.WAITING]
+            by_number = await attempts_by_number(self._database, called)
+            numbers = [(*key, counts) for key, counts in by_number.items()]
+            yield Record(contacts=waiting, finished=finished, numbers=numbers)
         mark = await GateMarks(self._database).get(self._gate)
         totals["fencing_token"] = 0 if mark is None else mark.fencing_token
         # The last page says how many rows the others held, so that whoever loaded them can compare.

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, update
 
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, RecordingId, ServerName
 from dialer.core.kept_recording import OPEN, Keeping, RecordingFilter, StoredRecording
 from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once
 from dialer.storage.tables import recordings
+from dialer.storage.tenants import of_tenants_campaigns
 
 _ERROR_LIMIT: Final = 500
 
@@ -29,6 +30,17 @@ class Kept:
     retain_until: float
     #: Whatever there was to say about the file; empty: nothing.
     remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingBacklog:
+    """What is on its way into the store."""
+
+    waiting: int
+    #: Of these, how many could not be moved so far.
+    put_off: int
+    #: Since when the first of them is complete, unix seconds.
+    oldest_at: float | None
 
 
 class Recordings:
@@ -77,6 +89,38 @@ class Recordings:
         statement = select(column.id).where(column.state == Keeping.ENDED.value, column.next_at <= now).limit(1)
         async with self._database.read() as connection:
             return (await connection.execute(statement)).first() is not None
+
+    async def backlog(self) -> RecordingBacklog:
+        """What is to be moved, due or not."""
+        column = recordings.c
+        tried = func.coalesce(func.sum(case((column.attempts > 0, 1), else_=0)), 0)
+        statement = select(func.count(), tried, func.min(column.ended_at)).where(column.state == Keeping.ENDED.value)
+        async with self._database.read() as connection:
+            waiting, put_off, oldest_at = (await connection.execute(statement)).one()
+        return RecordingBacklog(waiting=int(waiting), put_off=int(put_off), oldest_at=oldest_at)
+
+    async def any_sealed(self) -> bool:
+        """Whether something is in the store that only opens with a key."""
+        column = recordings.c
+        sealed = select(column.id).where(column.state == Keeping.STORED.value, column.encrypted).limit(1)
+        async with self._database.read() as connection:
+            return (await connection.execute(sealed)).first() is not None
+
+    async def settled(self, since: float, until: float) -> Mapping[Keeping, tuple[int, int]]:
+        """How many came into the store or were given up from `since` until before `until`, and their bytes."""
+        column = recordings.c
+        statement = (
+            select(column.state, func.count(), func.coalesce(func.sum(column.bytes), 0))
+            .where(
+                column.updated_at >= since,
+                column.updated_at < until,
+                column.state.in_([Keeping.STORED.value, Keeping.MISSING.value]),
+            )
+            .group_by(column.state)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return {Keeping(state): (int(count), int(size)) for state, count, size in rows}
 
     async def claim(self, now: float, limit: int, lease_s: float) -> list[StoredRecording]:
         """Up to `limit` that are to be moved, the longest due first; nobody else gets them for `lease_s`."""
@@ -175,6 +219,8 @@ class Recordings:
             value = getattr(wanted, name)
             if value is not None:
                 where.append(column[name] == value)
+        if wanted.tenant:
+            where.append(of_tenants_campaigns(column.campaign, wanted.tenant))
         if wanted.state is not None:
             where.append(column.state == wanted.state.value)
         if wanted.started_from is not None:

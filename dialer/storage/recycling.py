@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId
@@ -76,23 +78,33 @@ class Recycling:
             wanted.append(column.list == list_id)
         if after is not None:
             wanted.append(column.id > after)
-        statement = select(contacts).where(and_(*wanted)).order_by(column.id).limit(step).with_for_update()
+        statement = select(contacts).where(and_(*wanted)).order_by(column.id).limit(step)
         async with self._database.write() as connection:
-            found = [stored_contact(row).contact for row in (await connection.execute(statement)).all()]
-            if not found:
-                return Reopened()
-            reasons = await offer(found)
-            taken = [contact.id for contact, reason in zip(found, reasons, strict=True) if reason is None]
-            await connection.execute(
-                update(contacts)
-                .where(column.campaign == campaign, column.id.in_(taken))
-                .values(state=ContactState.WAITING.value, attempts=0, next_at=None)
-            )
+            taken = await _offered_again(connection, statement, offer)
         return Reopened(
-            reopened=len(taken),
-            refused=dict(Counter(reason for reason in reasons if reason is not None)),
-            next=found[-1].id if len(found) == step else None,
+            reopened=len(taken.waiting),
+            refused=taken.refused,
+            next=taken.last if taken.looked_at == step else None,
         )
+
+    async def reopen_named(
+        self, campaign: CampaignId, ids: Collection[ContactId], offer: Offer, *, now: float
+    ) -> frozenset[ContactId]:
+        """The same for these contacts, whatever their last call came to; which of them wait now.
+
+        Raises:
+            StorageError, QueueError: nothing is on record; repeat.
+        """
+        column = contacts.c
+        wanted = and_(
+            column.campaign == campaign,
+            column.id.in_(sorted(ids)),
+            column.state == ContactState.FINISHED.value,
+            or_(column.expires_at.is_(None), column.expires_at > now),
+        )
+        async with self._database.write() as connection:
+            taken = await _offered_again(connection, select(contacts).where(wanted).order_by(column.id), offer)
+        return frozenset(taken.waiting)
 
     async def penetration(self, campaign: CampaignId, list_id: str | None = None) -> list[Penetration]:
         """How far each list of a campaign has been called, or one of them; reads all contacts of the campaign."""
@@ -129,3 +141,31 @@ class Recycling:
             )
             for name, total, called, finished, removed, made in rows
         ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    looked_at: int = 0
+    last: ContactId | None = None
+    waiting: Sequence[ContactId] = ()
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+async def _offered_again(connection: AsyncConnection, finished: Select[Any], offer: Offer) -> _Taken:
+    """Offer finished contacts of one campaign, and note of whom the hopper takes that they wait."""
+    found = [stored_contact(row).contact for row in (await connection.execute(finished.with_for_update())).all()]
+    if not found:
+        return _Taken()
+    reasons = await offer(found)
+    waiting = [contact.id for contact, reason in zip(found, reasons, strict=True) if reason is None]
+    await connection.execute(
+        update(contacts)
+        .where(contacts.c.campaign == found[0].campaign, contacts.c.id.in_(waiting))
+        .values(state=ContactState.WAITING.value, attempts=0, next_at=None)
+    )
+    return _Taken(
+        looked_at=len(found),
+        last=found[-1].id,
+        waiting=waiting,
+        refused=dict(Counter(reason for reason in reasons if reason is not None)),
+    )

@@ -40,6 +40,7 @@ from dialer.reporting.order import MAX_ROWS, Dimension, ReportOrder
 from dialer.storage.answer_counts import LATE
 from dialer.storage.database import Database
 from dialer.storage.tables import agent_time, attempts, contacts, dispositions
+from dialer.storage.tenants import of_tenants_campaigns
 
 #: What tells one row from another, in the order of ``ReportOrder.by``; None where there is nothing, such as no agent.
 Key = tuple[str | int | None, ...]
@@ -150,6 +151,8 @@ def _calls(order: ReportOrder, times: LocalTimes) -> Select[Any]:
         of = and_(contacts.c.campaign == column.campaign, contacts.c.id == column.contact)
         source = source.outerjoin(contacts, of)
     wanted: list[ColumnElement[bool]] = [column.ended_at >= order.since, column.ended_at < order.until]
+    if order.tenant:
+        wanted.append(of_tenants_campaigns(column.campaign, order.tenant))
     if order.campaigns:
         wanted.append(column.campaign.in_(sorted(order.campaigns)))
     if order.lists:
@@ -188,6 +191,8 @@ def _calls(order: ReportOrder, times: LocalTimes) -> Select[Any]:
             _ms(column.connected_at, column.ended_at).label("talk_ms"),
             _ms(column.answered_at, column.ended_at).label("line_ms"),
             _ms(column.answered_at, column.connected_at).label("wait_ms"),
+            _ms(column.answered_at, case((column.cost_micros.is_not(None), column.ended_at))).label("rated_ms"),
+            func.coalesce(func.sum(column.cost_micros), 0).label("rated_micros"),
         )
         .select_from(source)
         .where(*wanted)
@@ -222,6 +227,8 @@ def _of_calls(row: Row[Any]) -> Figures:
         promised=amounts if promise and not sale else {},
         talk_ms=int(row.talk_ms),
         line_ms=int(row.line_ms),
+        rated_ms=int(row.rated_ms),
+        rated_micros=int(row.rated_micros),
         wait_ms=int(row.wait_ms) if connected else 0,
         lost_wait_ms=int(row.line_ms) if lost else 0,
         lost=calls if lost else 0,
@@ -244,6 +251,8 @@ def _amounts(row: Row[Any], calls: int) -> dict[str, Decimal]:
 def _spells(order: ReportOrder, times: LocalTimes) -> Select[Any]:
     column = agent_time.c
     wanted: list[ColumnElement[bool]] = [column.began_at >= order.since, column.began_at < order.until]
+    if order.tenant:
+        wanted.append(of_tenants_campaigns(column.campaign, order.tenant))
     if order.campaigns:
         wanted.append(column.campaign.in_(sorted(order.campaigns)))
     if order.agents:
@@ -283,6 +292,8 @@ def _of_spells(row: Row[Any]) -> AgentTime:
 def _lists(order: ReportOrder) -> Select[Any]:
     column = contacts.c
     wanted: list[ColumnElement[bool]] = []
+    if order.tenant:
+        wanted.append(of_tenants_campaigns(column.campaign, order.tenant))
     if order.campaigns:
         wanted.append(column.campaign.in_(sorted(order.campaigns)))
     if order.lists:

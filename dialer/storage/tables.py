@@ -80,6 +80,9 @@ lists: Final = Table(
     Column("error", StorableText, nullable=False, server_default=text("''")),
     Column("started_at", Double, nullable=False),
     Column("finished_at", Double),
+    #: Which of its contacts are called, and what is added to the priority of each.
+    Column("filter", StorableText, nullable=False, server_default=text("''")),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
     Index(None, "campaign", "started_at"),
 )
 
@@ -134,6 +137,8 @@ contacts: Final = Table(
     Column("state", StorableText, nullable=False, server_default=text("'waiting'")),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_at", Double),
+    #: Number -> what was said of it; null of nearly all contacts.
+    Column("phone_terms", JSON(none_as_null=True)),
 )
 
 # No foreign key: an attempt is evidence and is kept whatever became of its campaign or contact.
@@ -167,6 +172,8 @@ attempts: Final = Table(
     Column("connect_within_s", Double),
     Column("opted_out", Boolean, nullable=False, server_default=false()),
     Column("machine_sampled", Boolean, nullable=False, server_default=false()),
+    Column("cost_micros", BigInteger),
+    Column("billed_s", Integer),
     Column("retry_at", Double),
     Index(None, "campaign", "ended_at"),
     Index(None, "campaign", "contact"),
@@ -301,6 +308,8 @@ api_keys: Final = Table(
     Column("last_used_at", Double),
     Column("expires_at", Double),
     Column("revoked_at", Double),
+    #: Whose it is; empty: the installation's.
+    Column("tenant", StorableText, nullable=False, server_default=text("''")),
     UniqueConstraint("hash"),
 )
 
@@ -329,6 +338,16 @@ users: Final = Table(
     Column("created_at", Double, nullable=False),
     Column("password_changed_at", Double, nullable=False),
     Column("signed_in_at", Double),
+    #: Whose they are; empty: the installation's.
+    Column("tenant", StorableText, nullable=False, server_default=text("''")),
+)
+
+#: Companies that share the installation. Whose a campaign or an agent is stands in its name (`dialer.core.tenants`).
+tenants: Final = Table(
+    "tenants",
+    metadata,
+    Column("name", StorableText, primary_key=True),
+    Column("created_at", Double, nullable=False),
 )
 
 #: Who did what. Append-only: triggers refuse every change.
@@ -570,6 +589,7 @@ recordings: Final = Table(
     Index(None, "state", "next_at"),
     Index(None, "started_at"),
     Index(None, "retain_until"),
+    Index(None, "updated_at"),
 )
 
 #: Contacts that are called with an agent reserved for them: callbacks that were agreed, and people who were abandoned.
@@ -587,4 +607,13 @@ promises: Final = Table(
     Column("agreed", Boolean, nullable=False, server_default=true()),
     Column("reminded_at", Double),
     Index(None, "at"),
+)
+
+#: What all nodes of an installation sign with: 32 bytes in hexadecimal, made by whichever node comes first.
+shared_keys: Final = Table(
+    "shared_keys",
+    metadata,
+    Column("name", StorableText, primary_key=True),
+    Column("secret", StorableText, nullable=False),
+    Column("made_at", Double, nullable=False),
 )

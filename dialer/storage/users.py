@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, insert, select, update
 
 from dialer.storage.database import Database
 from dialer.storage.failures import RowRefused
+from dialer.storage.field_seal import FieldSeal, is_sealed
 from dialer.storage.tables import users
+
+#: The column of the second factor, which is sealed.
+_FACTOR: Final = "totp_secret"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,7 @@ class StoredUser:
     created_at: float
     password_changed_at: float
     signed_in_at: float | None
+    tenant: str
 
 
 class UserRecord:
@@ -40,14 +45,14 @@ class UserRecord:
         """One user."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(users).where(users.c.name == name))).one_or_none()
-        return None if row is None else _user(row)
+        return None if row is None else _user(row, self._database.seal)
 
     async def all(self) -> list[StoredUser]:
-        """Every user, by name."""
+        """Every user, by name; their second factors as they are kept."""
         async with self._database.read() as connection:
-            return [_user(row) for row in (await connection.execute(select(users).order_by(users.c.name))).all()]
+            return [_user(row, None) for row in (await connection.execute(select(users).order_by(users.c.name))).all()]
 
-    async def add(self, name: str, role: str, agent: str | None, hash: str, now: float) -> bool:
+    async def add(self, name: str, role: str, agent: str | None, hash: str, now: float, *, tenant: str = "") -> bool:
         """Add a user who may sign in; False where the name is taken."""
         statement = insert(users).values(
             name=name,
@@ -60,6 +65,7 @@ class UserRecord:
             recovery=[],
             created_at=now,
             password_changed_at=now,
+            tenant=tenant,
         )
         try:
             async with self._database.write() as connection:
@@ -70,6 +76,9 @@ class UserRecord:
 
     async def change(self, name: str, **values: object) -> bool:
         """Set columns, and end the user's sessions; False where there is no such user."""
+        secret, seal = values.get(_FACTOR), self._database.seal
+        if secret is not None and seal is not None:
+            values[_FACTOR] = seal.seal(secret, _FACTOR)
         statement = update(users).where(users.c.name == name).values(version=users.c.version + 1, **values)
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount == 1
@@ -104,7 +113,10 @@ class UserRecord:
         return True
 
 
-def _user(row: Row[Any]) -> StoredUser:
+def _user(row: Row[Any], seal: FieldSeal | None) -> StoredUser:
+    secret: str | None = row.totp_secret
+    if secret is not None and seal is not None and is_sealed(secret):
+        secret = str(seal.open(secret, _FACTOR))
     return StoredUser(
         name=row.name,
         role=row.role,
@@ -112,10 +124,11 @@ def _user(row: Row[Any]) -> StoredUser:
         hash=row.hash,
         state=row.state,
         version=row.version,
-        totp_secret=row.totp_secret,
+        totp_secret=secret,
         totp_step=row.totp_step,
         recovery=tuple(row.recovery),
         created_at=row.created_at,
         password_changed_at=row.password_changed_at,
         signed_in_at=row.signed_in_at,
+        tenant=row.tenant,
     )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from random import Random
 
 from dialer.core.commands import (
+    Announce,
     CallAgent,
     CallMonitor,
     ChangeMonitor,
@@ -19,6 +20,7 @@ from dialer.core.commands import (
     PlayMessage,
     Record,
     SayGoodbye,
+    StopAnnouncement,
 )
 from dialer.core.events import SwitchEvent
 from dialer.core.ids import ServerName
@@ -127,6 +129,23 @@ class AsteriskSwitch:
         server = self._servers.get(command.server)
         if server is not None:
             server.record(command)
+
+    def announce(self, command: Announce) -> None:
+        """Let a room hear that it is about to be recorded; `RecordingAnnounced` follows."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.announce(command)
+
+    def stop_announcement(self, command: StopAnnouncement) -> None:
+        """Break an announcement off, where it is still going on."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.stop_announcement(command)
+
+    async def set_phone_key(self, server: ServerName, phone: str, key: str, realm: str) -> str:
+        """Let a browser's phone register with this password and no other from now on; why not, or nothing."""
+        found = self._servers.get(server)
+        return await found.set_phone_key(phone, key, realm) if found is not None else "there is no such server"
 
     @property
     def waiting(self) -> int:

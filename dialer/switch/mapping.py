@@ -9,7 +9,9 @@ from dialer.ami.messages import Message
 from dialer.core.events import Verdict
 from dialer.core.ids import AgentId, CallId, valid_name
 from dialer.errors import LocalProtocolError
+from dialer.switch.announcements import is_announcement
 from dialer.switch.monitor_legs import monitor_of_leg
+from dialer.switch.phone_keys import is_phone_key
 
 #: Where the dialplan of ``config/asterisk/extensions.conf`` takes calls.
 CONTEXT_AGENT: Final = "cadencia-agent"
@@ -55,8 +57,8 @@ def call_of(uniqueid: str) -> CallId | None:
     """The call that a channel may be: its Uniqueid was chosen, not made up by Asterisk, and it is no phone of ours."""
     if _CALL.fullmatch(uniqueid) is None or _ASTERISKS_OWN.fullmatch(uniqueid) or uniqueid.endswith((";1", ";2")):
         return None
-    ours = agent_of_leg(uniqueid) is not None or monitor_of_leg(uniqueid) is not None
-    return None if ours else CallId(uniqueid)
+    ours = agent_of_leg(uniqueid) is not None or monitor_of_leg(uniqueid) is not None or is_phone_key(uniqueid)
+    return None if ours or is_announcement(uniqueid) else CallId(uniqueid)
 
 
 def room_of(message: Message) -> AgentId | None:

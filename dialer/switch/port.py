@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from dialer.core.commands import (
+    Announce,
     CallAgent,
     CallMonitor,
     ChangeMonitor,
@@ -25,6 +26,7 @@ from dialer.core.commands import (
     PlayMessage,
     Record,
     SayGoodbye,
+    StopAnnouncement,
 )
 from dialer.core.events import SwitchEvent
 from dialer.core.ids import ServerName
@@ -102,6 +104,12 @@ class Switch(Protocol):
 
     def record(self, command: Record) -> None:
         """Start, pause, resume or stop a recording; `RecordingAnswered` follows, also where nothing could be sent."""
+
+    def announce(self, command: Announce) -> None:
+        """Let a room hear that it is about to be recorded; `RecordingAnnounced` follows, also where nothing is sent."""
+
+    def stop_announcement(self, command: StopAnnouncement) -> None:
+        """Break an announcement off, where it is still going on."""
 
     def status(self) -> Mapping[ServerName, ServerStatus]:
         """How each server is doing."""

@@ -20,6 +20,7 @@ import structlog
 
 from dialer.ami import Action, Message, actions
 from dialer.core.commands import (
+    Announce,
     CallAgent,
     CallMonitor,
     ChangeMonitor,
@@ -32,17 +33,26 @@ from dialer.core.commands import (
     PlayMessage,
     Record,
     SayGoodbye,
+    StopAnnouncement,
 )
-from dialer.core.events import AgentPhoneGone, MonitorPhoneGone, RecordingAnswered, ServerLost, SwitchEvent
+from dialer.core.events import (
+    AgentPhoneGone,
+    MonitorPhoneGone,
+    RecordingAnnounced,
+    RecordingAnswered,
+    ServerLost,
+    SwitchEvent,
+)
 from dialer.core.ids import ServerName, valid_name
 from dialer.core.monitor import MonitorMode
 from dialer.core.recording import RecordingOrder, valid_recording_id
 from dialer.errors import LocalProtocolError, SwitchError
 from dialer.settings import Ami, Asterisk
-from dialer.switch import mapping, native, pyst2, recordings
+from dialer.switch import announcements, mapping, native, pyst2, recordings
 from dialer.switch.backoff import Backoff
 from dialer.switch.link import Answer, Link
 from dialer.switch.monitor_legs import MonitorLegs, leg_of_monitor
+from dialer.switch.phone_keys import PhoneKeys
 from dialer.switch.port import HandOver, ServerStatus
 from dialer.switch.tracker import Tracker
 
@@ -94,9 +104,11 @@ class AsteriskServer:
         self._trunks = {trunk.name: trunk for trunk in server.trunks}
         self._tracker = Tracker(self.name)
         self._monitors = MonitorLegs()
+        self._announcements = announcements.Announcements()
         self._backoff = Backoff(shortest_s=ami.reconnect_min_s, longest_s=ami.reconnect_max_s, random=random)
         # Legs of agents must not be mistaken for those of an earlier process of ours.
         self._run_id = f"{random.getrandbits(48):012x}"
+        self._phone_keys = PhoneKeys(self._run_id)
         self._agent_legs = 0
         self._actions: Link | None = None
         self._events: Link | None = None
@@ -251,6 +263,7 @@ class AsteriskServer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._announcements.forget()
         if self._connected:
             self._connected = False
             _log.warning("asterisk_lost", server=self.name, reason=self._problem)
@@ -408,6 +421,31 @@ class AsteriskServer:
         channel = self._tracker.channel(command.call)
         self._send(actions.redirect(channel, context=mapping.CONTEXT_GOODBYE, exten="s"))
 
+    async def set_phone_key(self, phone: str, key: str, realm: str) -> str:
+        """Let a browser's phone register with this password and no other from now on; why not, or nothing."""
+        link = self._actions
+        if not self._connected or link is None or not link.ready:
+            return "the server is not connected"
+        try:
+            asked, action, waiting = self._phone_keys.ask(phone, key, realm)
+        except LocalProtocolError as error:
+            return str(error)
+
+        def answered(answer: Answer) -> None:
+            if answer.message is not None and not answer.ok:
+                self._phone_keys.refused(asked, answer.message.get("Message", "refused"))
+
+        try:
+            link.send(action, asked, answered)
+            async with asyncio.timeout(self._ami.action_timeout_s):
+                return await waiting
+        except LocalProtocolError as error:
+            return str(error)
+        except TimeoutError:
+            return "the server did not confirm it"
+        finally:
+            self._phone_keys.forget(asked)
+
     def record(self, command: Record) -> None:
         """Change the recording of a customer's channel, which holds both sides of the talk."""
 
@@ -428,6 +466,33 @@ class AsteriskServer:
             link.send(last, None, answered)
         except LocalProtocolError as error:
             self._recording_answered(command, str(error), certain=True)
+
+    def announce(self, command: Announce) -> None:
+        """Let those in a room hear that they are about to be recorded."""
+
+        def answered(answer: Answer) -> None:
+            if answer.message is not None and not answer.ok:
+                said = answer.message.get("Message", "refused")
+                self._emit(self._announcements.failed(leg, said, self._now()))
+
+        leg = announcements.leg_of_announcement(command.recording)
+        link = self._actions
+        problem = ""
+        if not self._connected or link is None or not link.ready:
+            problem = "the server is not connected"
+        else:
+            try:
+                link.send(announcements.action_for(command), leg, answered)
+                self._announcements.began(command)
+            except LocalProtocolError as error:
+                problem = str(error)
+        if problem:
+            told = RecordingAnnounced(at=self._now(), call=command.call, recording=command.recording, problem=problem)
+            self._deliver([told])
+
+    def stop_announcement(self, command: StopAnnouncement) -> None:
+        """Break an announcement off; one that is over is no error."""
+        self._send(actions.hangup(announcements.leg_of_announcement(command.recording)))
 
     def _recording_answered(self, command: Record, problem: str, *, certain: bool) -> None:
         self._deliver(
@@ -477,7 +542,14 @@ class AsteriskServer:
         # Before the list of channels has come there is nothing to compare with: it will hold what these events say.
         if self._connected:
             now = self._now()
-            self._emit(self._tracker.handle(message, now) + self._monitors.handle(message, now))
+            self._phone_keys.handle(message)
+            self._emit(
+                [
+                    *self._tracker.handle(message, now),
+                    *self._monitors.handle(message, now),
+                    *self._announcements.handle(message, now),
+                ]
+            )
 
     def _wake(self) -> None:
         self._timer = None

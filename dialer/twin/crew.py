@@ -24,6 +24,7 @@ from rq.serializers import JSONSerializer
 
 from dialer.errors import ConfigError, DialerError, QueueError
 from dialer.intake import jobs
+from dialer.queues.connection import connect_blocking
 from dialer.settings import Settings
 from dialer.twin.cells import Cell, by_day, decode_trial, encode, run_cell, together
 from pacing.trials import Trial
@@ -208,7 +209,7 @@ def _client(settings: Settings) -> redis.Redis:
     """A client of the Redis that the settings name; the embedded one while its node runs."""
     url = settings.redis.url
     if url != "embedded":
-        return redis.Redis.from_url(url, protocol=2, socket_connect_timeout=_CONNECT_S)
+        return connect_blocking(url, protocol=2, socket_connect_timeout=_CONNECT_S)
     folder = (Path(settings.data_dir) / "redis").resolve()
     try:
         password = json.loads((folder / "redis.json").read_text(encoding="utf-8"))["password"]

@@ -81,6 +81,45 @@ BOARD = Board(
             ),
         ),
         (
+            "Recordings",
+            (
+                Panel(
+                    title="Begun",
+                    says="Recordings a second, by whether they began.",
+                    queries=one(f"sum by (outcome) (rate(cadencia_recordings_total{{{AT}}}[5m]))", "{{outcome}}"),
+                    unit=Unit.PER_SECOND,
+                ),
+                Panel(
+                    title="To be moved",
+                    says="Over, and not in the store yet; those that could not be moved so far are among them.",
+                    queries=several(
+                        waiting=f"max(cadencia_recordings_waiting{{{AT}}})",
+                        put_off=f"max(cadencia_recordings_put_off{{{AT}}})",
+                    ),
+                ),
+                Panel(
+                    title="Waits to be moved",
+                    says="The first of these. It lies in Asterisk's folder, in the clear.",
+                    queries=one(f"max(cadencia_recordings_wait_seconds{{{AT}}})", "oldest"),
+                    unit=Unit.SECONDS,
+                ),
+                Panel(
+                    title="Moved",
+                    says="Recordings a second, by what became of them.",
+                    queries=one(
+                        f"max by (outcome) (rate(cadencia_recordings_settled_total{{{AT}}}[5m]))", "{{outcome}}"
+                    ),
+                    unit=Unit.PER_SECOND,
+                ),
+                Panel(
+                    title="Sound kept",
+                    says="Within an hour.",
+                    queries=one(f"max(increase(cadencia_recordings_stored_bytes_total{{{AT}}}[1h]))", "stored"),
+                    unit=Unit.BYTES,
+                ),
+            ),
+        ),
+        (
             "Workers and deliveries",
             (
                 Panel(

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "render", parents=[shared], help="fill the templates of config/asterisk in for a server of your own"
     )
     render.add_argument("--to", type=Path, required=True)
+    render.add_argument("--webrtc", action="store_true", help="config/asterisk/webrtc, for phones in browsers, instead")
     render.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values")
     return parser
 
@@ -183,6 +184,7 @@ def _render(options: argparse.Namespace) -> int:
         if not equals:
             raise LabError(f"--set wants NAME=VALUE, not {pair!r}")
         values[name] = value
-    written = templates.fill_folder(PROJECT / "config" / "asterisk", options.to, values)
+    source = PROJECT / "config" / "asterisk"
+    written = templates.fill_folder(source / "webrtc" if options.webrtc else source, options.to, values)
     print("\n".join(str(path) for path in written))
     return 0

@@ -33,6 +33,8 @@ PACKAGES: Final[tuple[tuple[str, ...], ...]] = (
     *(("libbsd0",), ("libmd0",), ("libcrypt1",), ("libjansson4",), ("liburiparser1",), ("libuuid1",), ("libgsm1",)),
     *(("libgsl28", "libgsl29"), ("libgslcblas0",), ("libncursesw6",), ("libpcap0.8t64",), ("libpugixml1v5",)),
     *(("libsctp1",), ("libdbus-1-3",)),
+    # encrypted sound, for phones in browsers
+    *(("libsrtp2-1",), ("libnss3",), ("libnspr4",)),
 )
 _LEFT_OUT: Final = (
     "./usr/share/doc*",

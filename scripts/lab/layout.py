@@ -10,6 +10,8 @@ from typing import Final
 DEFAULT_PORT_BASE: Final = 5000
 DEFAULT_PHONES: Final = 20
 MAX_PHONES: Final = 50
+#: Phones for browsers; nobody has registered them.
+WEB_PHONES: Final = ("web-ana", "web-leo")
 HOST: Final = "127.0.0.1"
 PROJECT: Final = Path(__file__).resolve().parents[2]
 
@@ -85,6 +87,11 @@ class Layout:
     @property
     def voice_port(self) -> int:
         return self.port_base + 80
+
+    @property
+    def web_port(self) -> int:
+        """SIP over WebSocket, in clear, at the dialer's Asterisk."""
+        return self.port_base + 88
 
     @property
     def dead_port(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from . import plan, processes, templates
 from .install import Programs, Say, exclusive, install
-from .layout import HOST, MAX_PHONES, PROJECT, LabError, Layout
+from .layout import HOST, MAX_PHONES, PROJECT, WEB_PHONES, LabError, Layout
 from .scenario import scenario
 
 #: The three programs of a lab, in the order in which they start.
@@ -74,11 +74,25 @@ def dialer_values(layout: Layout) -> dict[str, str]:
     }
 
 
+def web_values(layout: Layout) -> dict[str, str]:
+    """What the templates of config/asterisk/webrtc are filled in with here: in clear, for browsers on this machine."""
+    return {
+        "WEB_CLEAR": "yes",
+        "WEB_CLEAR_PORT": str(layout.web_port),
+        "WEB_TLS": "no",
+        "WEB_TLS_BIND": HOST,
+        "WEB_TLS_PORT": "0",
+        "WEB_TLS_CERTIFICATE": "",
+        "WEB_TLS_KEY": "",
+    }
+
+
 def configure_dialer(layout: Layout, programs: Programs, phones: list[str]) -> None:
     """config/asterisk as it is, with the lab's values."""
     source = PROJECT / "config" / "asterisk"
     folder = _fresh(layout.run / "dialer" / "etc")
     templates.fill_folder(source, folder, dialer_values(layout))
+    templates.fill_folder(source / "webrtc", folder, web_values(layout))
     trunk, phone = (source / "pjsip_trunk.conf").read_text(), (source / "pjsip_phone.conf").read_text()
     ports = {"carrier": layout.carrier_port, "voice": layout.voice_port, "dead": layout.dead_port}
     for name in TRUNKS:
@@ -94,6 +108,10 @@ def configure_dialer(layout: Layout, programs: Programs, phones: list[str]) -> N
     for name in phones:
         values = {"PHONE_NAME": name, "PHONE_SECRET": secret(layout), "PHONE_QUALIFY_S": "0"}
         templates.write(folder / "cadencia" / "phones" / f"{name}.conf", templates.fill(phone, values, name=name))
+    web_phone = (source / "webrtc" / "pjsip_webphone.conf").read_text()
+    for name in WEB_PHONES:
+        filled = templates.fill(web_phone, {"PHONE_NAME": name}, name=name)
+        templates.write(folder / "cadencia" / "webphones" / f"{name}.conf", filled)
     _own_files(layout.run / "dialer", programs, "dialer")
 
 

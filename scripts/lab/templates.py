@@ -10,7 +10,7 @@ from .layout import LabError
 
 _PLACEHOLDER = re.compile(r"@([A-Z][A-Z0-9_]*)@")
 #: Templates of which there is one file for each trunk or phone.
-PER_ITEM = frozenset({"pjsip_trunk.conf", "pjsip_phone.conf"})
+PER_ITEM = frozenset({"pjsip_trunk.conf", "pjsip_phone.conf", "pjsip_webphone.conf"})
 
 
 def placeholders(text: str) -> frozenset[str]:

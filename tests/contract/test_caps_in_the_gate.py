@@ -98,7 +98,8 @@ async def test_a_number_is_called_no_more_often_than_allowed(world: World) -> No
     assert (entry.campaign, entry.contact, entry.phone, entry.call) == (WINTER, "c1", phone(1), "")
     assert entry.reason == "attempt_cap"
     assert entry.at == pytest.approx(NOW + 120, abs=0.5)
-    assert entry.evidence == {"rules": [{"rule": hourly(2).version, "count": 2, "until": NOW + HOUR}]}
+    said = {"rule": hourly(2).version, "country": hourly(2).jurisdiction, "count": 2, "until": NOW + HOUR}
+    assert entry.evidence == {"rules": [said]}
 
 
 async def test_calls_of_other_campaigns_and_without_a_law_count_for_the_number(world: World) -> None:

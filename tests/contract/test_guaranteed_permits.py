@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from dialer.compliance.caps import CountryCaps
 from dialer.compliance.screening import Caps, TurnedAway
 from dialer.core import commands as cmd
 from dialer.core import events as ev
@@ -129,7 +130,7 @@ def test_rests_that_an_agent_lifts_do_not_count_where_one_is_reserved(floor: Run
     usual, reserved = laws.of(campaign, 1.0), laws.of(campaign, 1.0, agent_reserved=True)
     assert usual is not None
     assert reserved is not None
-    assert (usual.rules, reserved.rules) == ((rest,), ())
+    assert [law.countries[0].rules for law in (usual, reserved)] == [(rest,), ()]
     assert laws.of(campaign, 2.0) is usual
 
 
@@ -138,7 +139,7 @@ class RestingScreen(OpenScreen):
 
     def __init__(self, rest: object) -> None:
         super().__init__()
-        self._counted = Caps(rules=(rest,))  # type: ignore[arg-type]
+        self._counted = Caps(countries=(CountryCaps(rules=(rest,)),))  # type: ignore[arg-type]
 
     def caps(self, campaign: object, now: float) -> Caps:
         return self._counted

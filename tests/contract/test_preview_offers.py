@@ -25,6 +25,7 @@ from dialer.queues.port import Queues
 from dialer.runtime.click_to_call import CallAnswers
 from dialer.runtime.previews import NodePreviews
 from dialer.runtime.tasks import Tasks
+from tests.patience import PATIENCE_S
 from tests.queue_worlds import WINTER, MemoryWorld, RedisWorld, World, contact, phone
 from tests.runtime_floor import PBX, RuntimeFloor, eventually
 
@@ -77,7 +78,7 @@ class Site(RuntimeFloor):
     async def decide(self, agent: str, *, consent: bool, about: str = "", reason: str = "") -> AskedCall:
         """An agent decides."""
         shown = ContactId(about or self.shown()[agent])
-        return await self.previews.answer(AgentId(agent), shown, consent=consent, reason=reason)
+        return await self.previews.answer(AgentId(agent), shown, consent=consent, reason=reason, by=f"agent:{agent}")
 
     async def skip(self, agent: str, reason: str = "") -> None:
         """An agent skips whom they are shown; done when the contact is back where it waits."""
@@ -98,7 +99,7 @@ async def site(world: World, node: str = "n1") -> AsyncIterator[Site]:
         tasks.start("gate", made.gatekeeper.run())
         tasks.start("permits", made.gatekeeper.serve_permits())
         tasks.start("outbox", made.outbox.run())
-        await asyncio.wait_for(made.gatekeeper.wait_open(), 5)
+        await asyncio.wait_for(made.gatekeeper.wait_open(), PATIENCE_S)
         yield made
         await made.outbox.flush(5.0)
         made.dispatcher.close()

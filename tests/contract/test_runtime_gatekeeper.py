@@ -21,6 +21,7 @@ from dialer.queues.memory_server import MemoryServer
 from dialer.queues.port import Reservation, Write
 from dialer.runtime import gatekeeper
 from dialer.runtime.tasks import Tasks
+from tests.patience import PATIENCE_S
 from tests.runtime_floor import CAMPAIGN, NODE, RuntimeFloor, eventually
 
 
@@ -114,7 +115,7 @@ def dialed(floor: RuntimeFloor) -> list[CallId]:
 
 
 async def ready(floor: RuntimeFloor, contacts: int = 10) -> None:
-    await asyncio.wait_for(floor.gatekeeper.wait_open(), 5)
+    await asyncio.wait_for(floor.gatekeeper.wait_open(), PATIENCE_S)
     await floor.offer(contacts)
 
 
@@ -177,7 +178,7 @@ async def test_who_is_turned_away_goes_back_until_then_and_the_others_are_called
     async def put_off() -> bool:
         return (await floor.queues.depth(CAMPAIGN)).later == 1
 
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_S):
         while not await put_off():  # noqa: ASYNC110 - depths have no event
             await asyncio.sleep(0.005)
     [call] = floor.switch.of(cmd.Originate)

@@ -28,10 +28,10 @@ from dialer.simulation.profiles import FAST
 from dialer.simulation.world import Fate, Profile, Reaction, World
 from dialer.storage.attempts import AttemptFilter, Attempts
 from dialer.storage.campaigns import Campaigns
+from tests.patience import PATIENCE_S
 
 CAMPAIGN = CampaignId("winter")
 SECRET = "sesame"
-PATIENCE_S = 30.0
 #: Everything that comes to an end by itself in a second; what rings on until our time-out would take fifteen.
 QUICK = replace(
     FAST,

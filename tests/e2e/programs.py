@@ -15,9 +15,10 @@ from typing import Any
 
 from redis import Redis
 
+from tests.patience import PATIENCE_S
+
 CADENCIA = (sys.executable, "-m", "dialer.cli")
 #: Generous: a busy machine must not fail a test that is right.
-PATIENCE_S = 30.0
 _MARK = "CADENCIA_TEST_RUN"
 
 

@@ -28,7 +28,7 @@ from tests.e2e.floor import Floor, floor, person, phone
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 #: The machine may have better things to do.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 pytestmark = [
     pytest.mark.slow,
@@ -110,7 +110,7 @@ async def office(tmp_path_factory: pytest.TempPathFactory, valkey_server: Embedd
         context = await browser.new_context(
             locale="en-GB", viewport={"width": 1280, "height": 900}, accept_downloads=True
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         found = Office(site, context, key)
         page = await found.open("")
         await found.sign_in(page)

@@ -30,7 +30,7 @@ from tests.e2e.floor import CAMPAIGN, Floor, floor, person, until
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 #: The machine may have better things to do.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 pytestmark = [
     pytest.mark.slow,
@@ -94,7 +94,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory, valkey_server: Embedded
         _, key = await Keys(site.node.database).create("agent", "ana", now=site.now)
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = await browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         for origin in ("https://crm.example", "https://framed.example"):
             await context.route(f"{origin}/**", lambda route: route.fulfill(body="the CRM"))
         page = await context.new_page()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from dialer.compliance.evidence import EvidenceKind
 from dialer.queues.embedded import EmbeddedServer
+from dialer.storage.evidence import EvidenceFilter, EvidenceStore
 from dialer.storage.keys import Keys
 from tests.e2e.floor import CAMPAIGN, floor, person, phone, until
 
@@ -94,3 +97,7 @@ async def test_an_agent_decides_about_each_call_over_the_api(tmp_path: Path, own
         await site.settle()
         [attempt] = await site.attempts()
         assert (attempt.contact, attempt.attempt_number, attempt.method) == ("crm-3", 1, "preview")
+        wanted = EvidenceFilter(kind=EvidenceKind.ATTEMPT)
+        [link] = [link async for link in EvidenceStore(site.node.database).find(wanted)]
+        decision = json.loads(link.facts)["decision"]
+        assert (decision["kind"], decision["by"]) == ("consented", "agent:agent01")

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dialer.queues.embedded import EmbeddedServer
 from dialer.recordings.store import open_store
 from dialer.runtime.clock import Clock
 from dialer.settings import Recordings as RecordingSettings
+from dialer.simulation.switchboard import ANNOUNCEMENT_S
 from dialer.simulation.world import World
 from dialer.storage.audit import Audit
 from dialer.storage.database import Database
@@ -163,7 +165,7 @@ async def test_an_agent_records_pauses_and_a_supervisor_plays(tmp_path: Path, ow
             assert (status, first["id"], first["url"]) == (200, f"{call}-r1", None)
             assert first["sha256"] == hashlib.sha256(plain).hexdigest()
             (pause,) = first["pauses"]
-            assert pause[1] - pause[0] == pytest.approx(0.4, abs=0.25)
+            assert pause[1] - pause[0] > 0.3
             _, found, _ = await boss.get(f"/api/v1/calls/{call}/recording")
             one = next(item for item in found["items"] if item["id"] == f"{call}-r1")
             anybody = Http(boss.session, boss.url, None)
@@ -213,6 +215,36 @@ async def test_always_but_only_with_consent(tmp_path: Path, own_valkey: Embedded
         assert site.exchange.hang_up_phone("agent01")
         await site.wait("call.ended", 2)
         assert len(await site.results("call.recorded")) == 2
+
+
+async def test_nothing_is_recorded_before_both_have_been_told(tmp_path: Path, own_valkey: EmbeddedServer) -> None:
+    async with floor(tmp_path, own_valkey, fates={1: person(talk_s=60.0)}) as site:
+        await site.begin(agents=1, campaign={"recording": "always", "recording_announcement": "recorded"})
+        await site.push([1])
+        connected = await site.wait("call.connected")
+        call = connected["call"]
+        async with keyed(site, "agent", "agent01") as agent:
+
+            async def state() -> str:
+                return str((await agent.get(f"/api/v1/calls/{call}/recording"))[1]["state"])
+
+            assert await state() == "starting", "they are together, and hear it"
+            assert not await asyncio.to_thread(lambda: list(tmp_path.rglob("*.wav")))
+
+            async def on() -> bool:
+                return await state() == "on"
+
+            await until(on, "it has begun")
+            assert (await agent.order(call, "stop"))[1]["state"] == "off"
+            # Whoever orders it is told when they have heard it, and not before.
+            asked_at = site.now
+            assert (await agent.order(call, "start"))[1] == {"state": "on", "recording": f"{call}-r2"}
+            assert site.now - asked_at >= ANNOUNCEMENT_S
+        site.exchange.hang_up_customer(call)
+        first = await site.wait("call.recorded", recording=f"{call}-r1")
+        await site.wait("call.recorded", recording=f"{call}-r2")
+        began = datetime.fromisoformat(first["started_at"]) - datetime.fromisoformat(connected["at"])
+        assert began.total_seconds() >= ANNOUNCEMENT_S * 0.9
 
 
 def test_a_killed_node_loses_no_recording(tmp_path: Path) -> None:

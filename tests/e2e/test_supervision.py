@@ -459,7 +459,7 @@ async def page(site: Site) -> AsyncIterator[Page]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         made = await browser.new_page(locale="en-GB", viewport={"width": 1280, "height": 900})
-        made.set_default_timeout(15_000)
+        made.set_default_timeout(60_000)
         made.on("pageerror", lambda error: complaints.append(str(error)))
         await made.goto(f"{site.node.api_url}/console/login")
         await made.locator("#key").fill(site.keys["manager"])

@@ -55,7 +55,7 @@ async def test_a_second_factor_and_a_new_user_by_keyboard(tmp_path: Path, sqlite
         await users.create("marta", Role.MANAGER, "", GOOD)
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = await browser.new_page(locale="en-GB", viewport={"width": 800, "height": 1_000})
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await sign_in(page, visitor.url)

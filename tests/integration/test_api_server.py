@@ -26,14 +26,15 @@ from dialer.core.notices import AgentChanged, CallStarted
 from dialer.errors import ConfigError
 from dialer.settings import Api, Settings
 from dialer.testing import FakeNode
+from tests.patience import PATIENCE_S
 
 MANAGER = {"Authorization": "Bearer manager-secret"}
 CRM = {"Authorization": "Bearer crm-secret"}
 
 
 async def eventually(true: Callable[[], bool]) -> None:
-    """Return when `true()` is; fail after ten seconds."""
-    deadline = asyncio.get_running_loop().time() + 10
+    """Return when `true()` is; fail when it does not come."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
     while not true():
         assert asyncio.get_running_loop().time() < deadline, "it never became true"
         await asyncio.sleep(0.005)
@@ -243,7 +244,7 @@ async def test_agent_signs_in_and_a_call_is_hung_up(api: Running) -> None:
 async def read_event(response: aiohttp.ClientResponse) -> tuple[str, Any]:
     """The next event, comments passed over."""
     name, data = "", ""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             line = (await response.content.readline()).decode().rstrip("\n")
             if line.startswith("event: "):

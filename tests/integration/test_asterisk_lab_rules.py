@@ -31,6 +31,7 @@ from dialer.switch.asterisk import AsteriskSwitch
 from scripts.lab import plan
 from scripts.lab.plan import Kind, Persona
 from scripts.lab.record import Session
+from tests.patience import PATIENCE_S
 from tests.runtime_floor import Notices
 from tests.switch_rig import settings_for
 
@@ -39,7 +40,6 @@ from .conftest import AsteriskLab
 pytestmark = pytest.mark.asterisk
 Name = Callable[[str], str]
 PBX, CAMPAIGN = ServerName("pbx"), CampaignId("winter")
-PATIENCE_S = 30.0
 
 
 class Floor:

@@ -27,6 +27,7 @@ from dialer.core.ids import CampaignId
 from dialer.errors import DialerError
 from dialer.settings import Settings
 from dialer.testing import FakeNode
+from tests.patience import PATIENCE_S
 
 SECRET = b"s" * 32
 VENDORED = Path(routes.__file__).parent / "static" / "vendor"
@@ -222,7 +223,7 @@ async def test_live_parts_come_when_something_changes(visitor: Visitor) -> None:
 
 async def _event(stream: aiohttp.ClientResponse) -> str:
     lines = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             line = (await stream.content.readline()).decode()
             if line.startswith("data: "):

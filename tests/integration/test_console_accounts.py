@@ -23,6 +23,7 @@ from dialer.storage.database import Database
 from dialer.testing import FakeNode
 from tests.accounts import BETTER, GOOD, code, desk
 from tests.integration.test_console import Visitor, csrf_of, serving
+from tests.patience import PATIENCE_S
 
 
 class Person(Visitor):
@@ -208,7 +209,7 @@ async def test_a_stream_ends_with_its_session(person: Person) -> None:
         assert stream.status == 200
         await person.users.set_state("susi", UserState.DISABLED)
         person.node.clock.advance(6.0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await stream.content.read()
     await person.page("/console/stream/wallboard", 401)
 

@@ -50,7 +50,7 @@ async def screen(tmp_path: Path) -> AsyncIterator[Screen]:
     async with serving(tmp_path) as visitor, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = await browser.new_page(locale="en-GB", color_scheme="light")
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         found = Screen(page, visitor)
         yield found
         await browser.close()

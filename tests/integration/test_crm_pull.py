@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dialer.core.ids import CallId
 from dialer.intake.desk import ContactDesk
 from dialer.queues.connection import AsyncRedis
 from dialer.queues.embedded import EmbeddedServer
 from dialer.storage.contacts import ContactState
+from dialer.storage.crm_sources import CrmSources
 from dialer.storage.crm_updates import CrmUpdates, UpdateState
-from tests.crm_rig import KEY, CrmRig, crm_rig, disposed, ended
+from tests.crm_rig import CAMPAIGN, KEY, MAPPINGS, CrmRig, crm_rig, disposed, ended
 from tests.crm_servers import TwoFunctions, answers, serving
+from tests.queue_worlds import finish
 
 
 @pytest.fixture
@@ -75,6 +79,75 @@ async def test_what_the_crm_withdraws_is_withdrawn_here(crm: TwoFunctions, rig: 
     crm.calls.append(call(2))
     assert (await rig.turn(after_s=30))["unchanged"] == 3
     assert await rig.waiting() == 3
+
+
+async def called_to_the_end(rig: CrmRig) -> str:
+    """The next contact is called and done, for the gate and on record."""
+    async with rig.queues.reserve(CAMPAIGN, [CallId(f"n-1-{rig.turns}")], rig.now) as reservation:
+        (permit,) = reservation.granted.permits
+    await rig.queues.write([finish(permit)])
+    await rig.finish(permit.contact)
+    return permit.contact
+
+
+@pytest.mark.parametrize("listed_again", ["call", "leave"])
+async def test_a_call_that_comes_back_after_its_end_is_made_again_if_the_mapping_says_so(
+    crm: TwoFunctions,
+    sqlite_url: str,
+    valkey_server: EmbeddedServer,
+    valkey: AsyncRedis,
+    tmp_path: Path,
+    listed_again: str,
+) -> None:
+    mapping = tmp_path / "again.toml"
+    text = (MAPPINGS / "rest.toml").read_text(encoding="utf-8")
+    assert "[pending]\n" in text
+    mapping.write_text(text.replace("[pending]\n", f'[pending]\nlisted_again = "{listed_again}"\n'), encoding="utf-8")
+    async with crm_rig(crm, str(mapping), KEY, sqlite_url, valkey_server.url, valkey) as rig:
+        crm.calls = [call(1), call(2)]
+        await rig.turn()
+        done = await called_to_the_end(rig)
+        # As long as it never left the list it is done, whatever the CRM changes about it.
+        [row] = [row for row in crm.calls if row["id"] == done]
+        row["name"] = "Ana"
+        await rig.turn(after_s=30)
+        assert await rig.waiting() == 1
+        crm.calls.remove(row)
+        await rig.turn(after_s=30)
+        assert not await rig.removals()
+        crm.calls.append(row | {"name": "Eva"})
+        told = await rig.turn(after_s=30)
+        stored = await rig.contact(done)
+        assert stored is not None
+        if listed_again == "leave":
+            assert (told.get("accepted"), await rig.waiting(), stored.state) == (None, 1, ContactState.FINISHED)
+            return
+        assert (told["accepted"], told.get("rejected"), await rig.waiting()) == (1, None, 2)
+        assert (stored.state, stored.attempts, stored.contact.name) == (ContactState.WAITING, 0, "Eva")
+        assert (await rig.turn(after_s=30))["unchanged"] == 2
+        # A removal holds, whoever lists it.
+        crm.calls = [row for row in crm.calls if row["id"] != done]
+        await rig.turn(after_s=30)
+        await rig.queues.drain()
+        crm.calls.append(call(3) | {"id": done})
+        await rig.turn(after_s=30)
+        assert await rig.waiting() == 1
+
+
+async def test_what_nobody_has_spoken_of_for_months_is_forgotten(crm: TwoFunctions, rig: CrmRig) -> None:
+    crm.calls = [call(n) for n in range(4)] + [{"id": "c-9", "phone": "", "status": "pending"}]
+    await rig.turn()
+    sources = CrmSources(rig.database)
+    names = [f"c-{n}" for n in (0, 1, 2, 3, 9)]
+    assert set(await sources.known("crm", names)) == set(names)
+    await rig.finish("c-0")
+    crm.calls = [each for each in crm.calls if each["id"] in {"c-2", "c-3"}]
+    await rig.turn(after_s=30)
+    await rig.finish("c-1", "removed")
+    await rig.turn(after_s=89 * 86_400)
+    assert set(await sources.known("crm", names)) == set(names)
+    await rig.turn(after_s=2 * 86_400)
+    assert set(await sources.known("crm", names)) == {"c-2", "c-3"}
 
 
 async def test_one_listing_that_lacks_them_is_not_enough_where_two_are_asked_for(

@@ -36,6 +36,7 @@ from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, Serve
 from dialer.core.notices import AgentChanged, CallConnected, CallStarted
 from dialer.settings import Desk, Settings
 from dialer.testing import FakeNode
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,12 +49,14 @@ class Asks:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str | None, str | None]] = []
+        self.asked_by: set[str] = set()
         self.answer = AskedCall(contact=ContactId("crm-1"), call=CallId("n-1"))
 
     async def call(
-        self, agent: AgentId, campaign: CampaignId, contact: ContactId | None, phone: str | None
+        self, agent: AgentId, campaign: CampaignId, contact: ContactId | None, phone: str | None, *, by: str
     ) -> AskedCall | None:
         self.asked.append((agent, campaign, contact, phone))
+        self.asked_by.add(by)
         return self.answer
 
 
@@ -266,13 +269,13 @@ async def test_nothing_of_another_agent_is_in_the_stream(site: Site) -> None:
         assert "bea" not in heard
         site.node.keys.keys.clear()
         site.node.clock.advance(61.0)
-        await asyncio.wait_for(stream.content.read(), 10)  # it ends, and a session that has ended gets no other
+        await asyncio.wait_for(stream.content.read(), PATIENCE_S)  # it ends, and a session that has ended gets no other
         await browser.get("stream/desk", 401)
 
 
 async def _event(stream: aiohttp.ClientResponse) -> str:
     lines: list[str] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             line = (await stream.content.readline()).decode()
             if line.startswith("data: "):
@@ -299,8 +302,11 @@ async def test_signing_in_with_a_phone(site: Site) -> None:
             assert "at least one campaign" in await browser.post("desk/sign-in", 422, **fields)
         for phone in ("", "2 0 1", "100@evil", "1&Local/x", "x" * 65, HOSTILE):
             assert "cannot be called" in await browser.post("desk/sign-in", 422, phone=phone, campaign="winter")
-        await browser.post("desk/sign-in", phone="201", campaign="winter", ready="on", agent="bea", priority="9")
+        given = {"phone": "201", "campaign": "winter", "ready": "on"}
+        assert "end of your shift" in await browser.post("desk/sign-in", 422, **given, shift_ends="soon")
+        await browser.post("desk/sign-in", **given, shift_ends="12:30", agent="bea", priority="9")
     (event,) = site.events(AgentSignedIn)
+    assert event.shift_ends_at == 1_800_016_200.0  # the node's clock shows 08:00 UTC
     assert (event.agent, event.phone, event.campaigns, event.ready) == ("ana", "201", ("winter",), True)
     assert (event.skills, event.priority) == ({"german"}, 7)
 
@@ -381,6 +387,7 @@ async def test_a_number_that_may_not_be_seen_can_be_called(site: Site) -> None:
         assert "give the contact" in await browser.post("desk/dial", 422, campaign="winter")
         await browser.post("desk/dial", 404, campaign="none", phone="1")
     assert {agent for agent, *_ in site.asks.asked} == {"ana"}
+    assert site.asks.asked_by == {"agent:ana"}, "for the evidence"
     assert site.asks.asked[0] == ("ana", "winter", "crm-ana", "+34600333444")
     assert {phone for *_, phone in site.asks.asked[1:5]} == {NUMBER}
 

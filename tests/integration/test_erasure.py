@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from sqlalchemy import select
 
 from dialer.compliance.evidence import EvidenceKind, suppression_key
 from dialer.compliance.suppression import Suppressions
+from dialer.core.contact_phone import PhoneTerms, PhoneType
 from dialer.core.ids import CampaignId, ContactId, Phone
 from dialer.queues.journal import JournalEntry, RefusalEntry, encode_entry, encode_refusal
 from dialer.storage import tables
@@ -23,6 +25,7 @@ from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
 from dialer.storage.erasure import Erased, Erasure
 from dialer.storage.evidence import EvidenceFilter, EvidenceStore
+from dialer.storage.person_export import LEFT_OUT, export_person
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
 from dialer.storage.refusal_writer import RefusalWriter
 from dialer.storage.suppressions import SuppressionStore
@@ -40,6 +43,7 @@ async def fill(database: Database, number: int, *phones: Phone, written: str, id
     name = id or f"crm-{number}"
     said = {"id": ContactId(name), "name": f"Person {name}", "consent": {"text": f"{name} agreed"}}
     made = contact(number, **said, phones=phones, fields={"account": f"D-{number}", "note": f"of {name}"})
+    made = msgspec.structs.replace(made, phone_terms={phone: PhoneTerms(type=PhoneType.HOME) for phone in phones})
     await Contacts(database).upsert([made], NOW)
     calls = [
         attempt(1_000 * number + place, contact=ContactId(name), phone=phone) for place, phone in enumerate(phones)
@@ -331,3 +335,53 @@ async def test_however_it_was_written(sqlite_database: Database, people: list[tu
     assert not mentions(found, str(people[0][0]))
     for number, _, _ in people[1:]:
         assert "contacts" in {table for table, _ in mentions(found, str(number))}
+
+
+async def test_whoever_asks_is_handed_every_column_that_is_about_them_and_nothing_of_others(database: Database) -> None:
+    """What an export hands over is what an erasure takes out, but for names of staff and messages about many."""
+    await fill(database, 1, ANA, ANAS_OTHER, written=f"crm-1 {ANA}")
+    await fill(database, 2, BEN, written=f"crm-2 {BEN}")
+    found = await export_person(database, [ANA], at=NOW)
+    assert found["other_numbers"] == [ANAS_OTHER]
+    assert json.loads(json.dumps(found)) == found, "it is JSON"
+    given = found["tables"]
+    for table, columns in PERSONAL.items():
+        wanted = {name for name, says in columns.items() if says is Says.PERSON} - LEFT_OUT.get(table, frozenset())
+        staff = {name for name, says in columns.items() if says is Says.STAFF}
+        handed_over = {name for row in given.get(table, []) for name in row}
+        assert wanted <= handed_over, table
+        assert not staff & handed_over, table
+    assert set(LEFT_OUT) <= set(PERSONAL)
+    assert [row["entry"] for row in given["set_aside"]] == ["1-0"], "that there is one, and not what is in it"
+    text = json.dumps(found)
+    assert "crm-2" not in text
+    assert "600000002" not in text
+    assert len(given["attempts"]) == 2
+    assert [row["notes"] for row in given["dispositions"]] == ["asked for crm-1"], "not what was said to others"
+
+
+async def test_a_crms_id_is_another_persons_in_another_campaign(database: Database) -> None:
+    await fill(database, 1, ANA, written="600000001")
+    told = {"phone": BEN, "campaign": "spring", "contact": "crm-1"}
+    async with database.write() as connection:
+        row = {"id": "u9", "source": "other", "contact": "crm-1", "type": "call.ended", "position": ""}
+        await connection.execute(
+            tables.crm_updates.insert().values(
+                **row,
+                result=json.dumps(told),
+                state="pending",
+                attempts=0,
+                next_at=NOW,
+                last_error="",
+                created_at=NOW,
+                updated_at=NOW,
+            )
+        )
+    assert [row["id"] for row in (await export_person(database, [ANA], at=NOW))["tables"]["crm_updates"]] == ["u1"]
+
+
+async def test_of_whom_nothing_is_held_and_of_whoever_was_erased_nothing_is_told(database: Database) -> None:
+    await fill(database, 1, ANA, written="600000001")
+    assert (await export_person(database, [BEN], at=NOW))["tables"] == {}
+    await erase(database, ANA)
+    assert (await export_person(database, [ANA], at=NOW))["tables"] == {}

@@ -26,6 +26,7 @@ from dialer.runtime.suppressed import SuppressedNumbers
 from dialer.storage.database import Database
 from dialer.storage.suppressions import SuppressionStore
 from tests.compliance_rules import cap_rule
+from tests.patience import PATIENCE_S
 from tests.queue_worlds import NOW, WINTER, Caller, Pages, RedisWorld, contact, finish, granted, phone
 
 KEY = "k" * 32
@@ -132,7 +133,7 @@ async def test_erasures_beside_the_nodes_are_found(database: Database, monkeypat
     suppressed = SuppressedNumbers(SuppressionStore(database), KEY)
     watch = asyncio.create_task(suppressed.run())
     await SuppressionStore(database).add([suppression_key(phone(1), KEY.encode())], NOW)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not suppressed.cover(phone(1)):  # noqa: ASYNC110 - the watch has no event for it
             await asyncio.sleep(0.01)
     watch.cancel()

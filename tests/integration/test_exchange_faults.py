@@ -14,6 +14,7 @@ from dialer.simulation.exchange import Exchange
 from dialer.simulation.profiles import FAST
 from dialer.simulation.world import Fate, Reaction, World
 from tests.exchange_client import RawClient
+from tests.patience import PATIENCE_S
 
 CUSTOMER = "34600000001"
 SECRET = "s3cret"
@@ -26,7 +27,7 @@ async def exchange() -> AsyncIterator[Exchange]:
         yield running
 
 
-async def eventually(condition: Callable[[], bool], timeout_s: float = 3.0) -> None:
+async def eventually(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110  # polling is the point
             await asyncio.sleep(0.005)
@@ -156,7 +157,7 @@ async def test_a_client_that_never_reads_is_cut_off(exchange: Exchange, monkeypa
     await eventually(lambda: exchange.sessions == 1)
     async with RawClient(exchange.port, events="off") as other:
         number = 0
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(PATIENCE_S):
             while exchange.sessions == 2:
                 for _ in range(200):
                     number += 1

@@ -18,6 +18,7 @@ from dialer.simulation.exchange import Exchange, main
 from dialer.simulation.profiles import FAST
 from dialer.simulation.world import World
 from tests.exchange_client import RawClient
+from tests.patience import PATIENCE_S
 
 CALLS = 1_000
 
@@ -43,7 +44,7 @@ async def test_a_thousand_calls_end_as_the_world_meant() -> None:
             )
             if number % 50 == 49:
                 await asyncio.sleep(0.005)
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(PATIENCE_S):
             # A patient person ends with the silent line at the latest, ten seconds after the answer.
             while exchange.counts.ended < CALLS:  # polling is the point
                 for record in exchange.dialed:

@@ -25,6 +25,7 @@ from dialer.storage.contacts import Contacts, ContactState
 from dialer.storage.database import Database
 from dialer.storage.lists import Lists, ListState
 from dialer.storage.schema import migrate
+from tests.patience import PATIENCE_S
 
 WINTER = CampaignId("winter")
 
@@ -151,7 +152,7 @@ async def test_a_cancelled_import_is_noted_and_leaves_no_process_behind(database
     path = write_list(tmp_path / "list.csv", 30_000)
     started = asyncio.Event()
     running = asyncio.ensure_future(importer(database, Hopper()).run(order(path), lambda _: started.set()))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await started.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):

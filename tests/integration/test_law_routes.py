@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -59,6 +59,13 @@ class Erasing:
         return ErasedPerson(numbers=len(phones), others=1, rows={"contacts": 2})
 
 
+class Handing:
+    """Says of whom it was asked."""
+
+    async def export(self, phones: Sequence[Phone], *, all_numbers: bool) -> Mapping[str, Any]:
+        return {"numbers": list(phones), "all": all_numbers, "tables": {}}
+
+
 class Bench:
     """The API on memory, with real registries, and one campaign that is about Spain."""
 
@@ -81,6 +88,7 @@ class Bench:
             campaign_rules=rules,
             registries=NodeRegistries(shipped_book(), self.watch, self.engine.floor),
             erasures=self.erasing,
+            people=Handing(),
             calls_elsewhere=self.counted,
         )
         self.http = AsyncTestClient(create_app(ports, Settings()))
@@ -170,6 +178,16 @@ async def test_erasing_is_for_managers_and_says_who_ordered_it(bench: Bench) -> 
     await bench.ask("POST", "/erasures", {"numbers": [], "by": "Eva"}, status=422)
     bench.erasing.problem = NO_KEY
     assert "suppression_key" in (await bench.ask("POST", "/erasures", body, status=422))["message"]
+
+
+async def test_what_is_held_about_a_person_is_handed_to_managers_alone(bench: Bench) -> None:
+    body = {"numbers": ["+34 600 111 222"], "all_numbers": True}
+    found = await bench.ask("POST", "/persons/export", body)
+    assert found == {"numbers": ["+34600111222"], "all": True, "tables": {}}
+    for key in ("crm", "agent"):
+        await bench.ask("POST", "/persons/export", body, key=key, status=403)
+    for numbers in ([], ["12"], ["600111222'; --"], ["+34600111222"] * 51):
+        await bench.ask("POST", "/persons/export", {"numbers": numbers}, status=422)
 
 
 async def test_the_doctor_tells_which_registry_is_missing_or_old(tmp_path: Path, sqlite_url: str) -> None:

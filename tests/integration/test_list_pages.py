@@ -7,13 +7,15 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 
 from dialer.api.ports import ListCheck, RejectedRow
-from dialer.core.ids import ContactId
+from dialer.core.ids import CampaignId, ContactId
+from dialer.core.list_terms import ListTerms
 from dialer.core.outcome import Outcome
 from dialer.core.recycling import Penetration, Reopened
 from dialer.testing import FakeNode
@@ -23,6 +25,21 @@ from tests.runtime_floor import eventually
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LISTS = "/console/campaigns/winter/lists"
 ROWS = b"id,phone\nc1,+34600111222\n"
+
+
+class Terms:
+    """What lists have of their own, where the pages look for it."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    async def change(self, list_id: str, campaign: CampaignId, terms: ListTerms) -> None:
+        known = self._node.intake.imports
+        known[list_id] = replace(known[list_id], terms=terms)
+
+
+def with_terms(node: FakeNode) -> None:
+    node.ports = replace(node.ports, list_settings=Terms(node))
 
 
 class Desk:
@@ -53,7 +70,7 @@ class Desk:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Visitor]:
-    async with serving(tmp_path_factory.mktemp("console")) as visitor:
+    async with serving(tmp_path_factory.mktemp("console"), with_terms) as visitor:
         yield visitor
 
 
@@ -96,6 +113,44 @@ async def test_what_cannot_be_taken_is_refused_and_leaves_nothing(
     assert (await desk.upload(body, **headers))[0] == status
     assert not desk.node.intake.imports
     assert not list(desk.node.intake.upload_folder().glob("*.csv"))
+
+
+async def test_a_list_has_a_filter_and_a_priority_of_its_own(desk: Desk) -> None:
+    await desk.upload(ROWS)
+    path = "/console/lists/list-1/terms"
+    status, _ = await desk.send(path, {"filter": ' state in ["CA"] ', "priority": "-20"})
+    assert status == 303
+    assert desk.node.intake.imports["list-1"].terms == ListTerms(filter='state in ["CA"]', priority=-20)
+    shown = await desk.visitor.page("/console/lists/list-1?saved=true")
+    assert "Saved" in shown
+    assert 'value="state in [&#34;CA&#34;]"' in shown
+    assert 'value="-20"' in shown
+
+
+@pytest.mark.parametrize(
+    ("filter", "priority", "says"),
+    [("state in [", "0", "filter"), ("", "soon", "whole number"), ("", "99999", "1000"), ("", "1.5", "whole number")],
+)
+async def test_terms_that_cannot_be_stay_in_the_form_and_change_nothing(
+    desk: Desk, filter: str, priority: str, says: str
+) -> None:
+    await desk.upload(ROWS)
+    status, page = await desk.send("/console/lists/list-1/terms", {"filter": filter, "priority": priority})
+    assert status == 422
+    assert says in page[page.index('role="alert"') :][:300]
+    assert f'value="{priority}"' in page
+    assert desk.node.intake.imports["list-1"].terms == ListTerms()
+
+
+async def test_terms_are_for_managers_and_for_lists_that_there_are(desk: Desk) -> None:
+    await desk.upload(ROWS)
+    given = {"filter": "", "priority": "1"}
+    assert (await desk.send("/console/lists/list-9/terms", given))[0] == 404
+    assert (await desk.send("/console/lists/list-1/terms", given | {"csrf": "0" * 64}))[0] == 403
+    await desk.sign_in("eyes")
+    assert (await desk.send("/console/lists/list-1/terms", given))[0] == 403
+    assert 'action="/console/lists/list-1/terms"' not in await desk.visitor.page("/console/lists/list-1")
+    assert desk.node.intake.imports["list-1"].terms == ListTerms()
 
 
 async def test_a_browser_that_closes_half_way_leaves_a_list_that_says_so(desk: Desk) -> None:

@@ -20,6 +20,7 @@ from dialer.storage.database import Database
 from dialer.storage.pacing_journal import DELETE_AT_ONCE, PacingJournal
 from pacing import Decision
 from tests.databases import count, outage
+from tests.patience import PATIENCE_S
 
 W = CampaignId("winter")
 T = 1_800_000_000.0
@@ -56,7 +57,7 @@ def decided(at: float, limit: str = "idle", **more: Any) -> PaceDecided:
     )
 
 
-async def eventually(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+async def eventually(holds: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -137,7 +138,7 @@ async def test_old_rows_are_deleted_while_it_runs(database: Database) -> None:
     journal = PacingJournal(database)
     await journal.append([entry(n) for n in (-15 * DAY, -13 * DAY)])  # type: ignore[arg-type]
     async with recorder(database):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while await count(database, "pacing_journal") > 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     assert [row.at for row in await all_rows(journal)] == [T - 13 * DAY]

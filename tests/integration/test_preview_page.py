@@ -38,7 +38,7 @@ class Decisions:
     taken: list[tuple[str, str, bool, str]] = field(default_factory=list)
     refuses: str = ""
 
-    async def answer(self, agent: AgentId, contact: ContactId, *, consent: bool, reason: str) -> AskedCall:
+    async def answer(self, agent: AgentId, contact: ContactId, *, consent: bool, reason: str, by: str) -> AskedCall:
         self.taken.append((agent, contact, consent, reason))
         if self.refuses:
             return AskedCall(contact=contact, reason=self.refuses)
@@ -178,7 +178,7 @@ async def test_an_agent_looks_and_decides(tmp_path: Path) -> None:
     async with serving(tmp_path, desk.prepare) as visitor, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = await browser.new_page(locale="en-GB", viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(f"{visitor.url}/console/desk")

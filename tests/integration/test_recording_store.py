@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import shutil
 import struct
 import wave
 from collections.abc import Iterator
@@ -20,15 +21,20 @@ from hypothesis import strategies as st
 from obstore.store import S3Store
 
 from dialer.core.attempt import Attempt
+from dialer.core.campaign import Campaign, RecordingMode
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, RecordingId, ServerName
 from dialer.core.kept_recording import Keeping, RecordingFilter, StoredRecording
 from dialer.core.outcome import Outcome
 from dialer.core.recording import recording_id
 from dialer.errors import ConfigError, InputError, StoreError
+from dialer.projections.metrics import Metrics
 from dialer.recordings.mover import MISSING_AFTER_S, UNFINISHED_FOR_S
 from dialer.recordings.player import play
 from dialer.recordings.store import NotInStore, ObjectRecordings, open_store
 from dialer.recordings.wav import read_sound
+from dialer.runtime.recording_checks import recording_findings
+from dialer.runtime.recording_figures import RecordingCounts
+from dialer.settings import Asterisk, Settings
 from dialer.settings import Recordings as RecordingSettings
 from dialer.simulation.tape import Tape
 from dialer.storage import tables
@@ -314,6 +320,49 @@ async def test_a_file_without_a_record_is_found(database: Database, clock: Manua
     assert (known.exists(), unknown.exists(), stranger.exists()) == (False, True, True)
 
 
+async def test_what_waits_and_what_became_of_it_is_counted_once(
+    database: Database, record: Recordings, clock: ManualClock, tmp_path: Path
+) -> None:
+    metrics = Metrics("n1")
+    counts = RecordingCounts(database, metrics, clock.now)
+
+    async def figures(after_s: float) -> dict[str, float]:
+        clock.advance(after_s)
+        await counts.look()
+        found = [line.rsplit(" ", 1) for line in metrics.render().decode().splitlines() if "_recordings_" in line]
+        return {name.removeprefix("cadencia_recordings_"): float(value) for name, value in found if name[0] != "#"}
+
+    nothing: dict[str, float] = {'settled_total{outcome="stored"}': 0.0, 'settled_total{outcome="missing"}': 0.0}
+    ended_at = (await record.claim(clock.now(), 5, 0.0))[0].ended_at or 0.0
+    found = await figures(40.0)
+    nothing |= {'total{outcome="started"}': 0.0, 'total{outcome="failed"}': 0.0, "queue_depth": 0.0}
+    assert found == nothing | {
+        "stored_bytes_total": 0.0,
+        "waiting": 1.0,
+        "put_off": 0.0,
+        "wait_seconds": clock.now() - ended_at,
+    }
+    # One whose file is not there, and one that comes into the store.
+    await record.note(row(clock, id=recording_id(CALL, 2)), clock.now())
+    tape(tmp_path / "monitor")
+    store = open_store(RecordingSettings(), tmp_path)
+    work = mover(database, store, tmp_path / "monitor", clock.now)
+    moved = await work.move_due(budget_s=5.0, lease_s=60.0)
+    assert (moved.stored, moved.put_off) == (1, 1)
+    found = await figures(0.0)
+    assert (found["waiting"], found["put_off"], found['settled_total{outcome="stored"}']) == (1.0, 1.0, 0.0)
+    found = await figures(40.0)
+    assert found['settled_total{outcome="stored"}'] == 1.0
+    stored = await record.get(ID)
+    assert stored is not None
+    assert found["stored_bytes_total"] == stored.bytes
+    clock.advance(MISSING_AFTER_S)
+    assert (await work.move_due(budget_s=5.0, lease_s=60.0)).missing == 1
+    found = await figures(40.0)
+    assert (found["waiting"], found["wait_seconds"], found['settled_total{outcome="missing"}']) == (0.0, 0.0, 1.0)
+    assert await figures(40.0) == found, "each is counted once"
+
+
 async def test_the_record_keeps_to_the_order_of_things(
     database: Database, record: Recordings, clock: ManualClock
 ) -> None:
@@ -422,3 +471,77 @@ async def test_the_bucket_holds_what_it_should(s3: S3, tmp_path: Path) -> None:
         client_options={"allow_http": True},
     )
     assert bytes(obstore.get(bucket, f"{tmp_path.name}/2026/01/01/a-r1.wav").bytes()) == b"x" * 100 + b"y"
+
+
+# ---- what the doctor says
+
+BASE64_KEY = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
+TALKS = [Campaign(id=CampaignId("winter"), recording=RecordingMode.ALWAYS)]
+
+
+def site(folder: Path, recordings: RecordingSettings, monitor: Path | None) -> Settings:
+    server = Asterisk(name="pbx", secret="x", recordings="" if monitor is None else str(monitor))
+    return Settings(data_dir=str(folder), asterisk=(server,), recordings=recordings)
+
+
+async def told(settings: Settings, campaigns: list[Campaign] | None = None, *, sealed: bool = False) -> dict[str, str]:
+    """What is wrong, by part."""
+    wanted = TALKS if campaigns is None else campaigns
+    return {one.part: one.says for one in await recording_findings(settings, wanted, sealed=sealed) if not one.ok}
+
+
+async def test_the_doctor_says_nothing_where_nothing_is_recorded(tmp_path: Path) -> None:
+    silent = [Campaign(id=CampaignId("winter"))]
+    assert await recording_findings(site(tmp_path, RecordingSettings(), None), silent, sealed=False) == []
+
+
+async def test_the_doctor_finds_folders_that_are_not_there(tmp_path: Path) -> None:
+    assert "nobody knows where" in (await told(site(tmp_path, RecordingSettings(), None)))["recordings pbx"]
+    wrong = site(tmp_path, RecordingSettings(), tmp_path / "monitor")
+    assert (await told(wrong))["recordings pbx"] == f"{tmp_path / 'monitor'} is not there"
+    (tmp_path / "monitor" / "cadencia").mkdir(parents=True)
+    assert await told(wrong) == {}
+    assert not (tmp_path / "recordings").exists(), "a look changes nothing"
+    (tmp_path / "file").touch()
+    in_the_way = site(tmp_path, RecordingSettings(store=str(tmp_path / "file" / "sounds")), tmp_path / "monitor")
+    assert "cannot be written" in (await told(in_the_way))["recordings store"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+async def test_the_doctor_finds_folders_that_are_shut(tmp_path: Path) -> None:
+    ours = tmp_path / "monitor" / "cadencia"
+    ours.mkdir(parents=True)
+    settings = site(tmp_path, RecordingSettings(), tmp_path / "monitor")
+    for mode, says in ((0o500, "deleted"), (0o300, "read")):
+        ours.chmod(mode)
+        assert says in (await told(settings))["recordings pbx"]
+    ours.chmod(0o700)
+
+
+async def test_the_doctor_finds_a_full_disk_and_missing_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "monitor").mkdir()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=usage.total // 50))
+    settings = site(tmp_path, RecordingSettings(), tmp_path / "monitor")
+    found = await told(settings, sealed=True)
+    assert "2% of all" in found["recordings pbx"]
+    assert "2% of all" in found["recordings store"]
+    assert "there is no key" in found["recordings key"]
+    monkeypatch.undo()
+    for keys, problem in (
+        (RecordingSettings(encryption_key="short"), True),
+        (RecordingSettings(former_keys=(BASE64_KEY, "short")), True),
+        (RecordingSettings(former_keys=(BASE64_KEY,)), False),
+        (RecordingSettings(encryption_key=BASE64_KEY), False),
+    ):
+        found = await told(site(tmp_path, keys, tmp_path / "monitor"), sealed=True)
+        assert ("recordings key" in found) is problem, keys
+        assert "short" not in "".join(found.values()), "a key is a secret, whatever it looks like"
+
+
+async def test_the_doctor_asks_the_bucket(s3: S3, tmp_path: Path) -> None:
+    (tmp_path / "monitor").mkdir()
+    assert await told(site(tmp_path, s3.settings("any"), tmp_path / "monitor")) == {}
+    away = await told(site(tmp_path, s3.settings("any", port=9), tmp_path / "monitor"))
+    assert "out of reach" in away["recordings store"]
+    assert "sesame" not in str(away)

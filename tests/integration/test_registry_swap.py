@@ -28,6 +28,7 @@ from dialer.intake import jobs
 from dialer.queues.embedded import EmbeddedServer
 from dialer.runtime.tasks import Tasks
 from dialer.settings import Registry
+from tests.patience import PATIENCE_S
 
 WINTER = CampaignId("winter")
 NOW = datetime(2030, 2, 1, tzinfo=UTC).timestamp()
@@ -48,7 +49,7 @@ def build(store: RegistryStore, folder: Path, count: int) -> BuildReport:
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)  # the watch has no event to wait for: it polls itself
 

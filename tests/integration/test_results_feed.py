@@ -9,6 +9,7 @@ from typing import Any
 from dialer.api.broadcast import Broadcast
 from dialer.queues.connection import AsyncRedis
 from dialer.runtime import results_feed
+from tests.patience import PATIENCE_S
 
 STREAM = "test:results"
 
@@ -23,7 +24,7 @@ async def test_who_leaves_and_comes_back_at_once_learns_where_the_stream_is(valk
     audience = Broadcast()
     following = asyncio.ensure_future(results_feed.follow(valkey, STREAM, audience))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             first = audience.subscribe(10)
             assert first is not None
             assert await audience.position() == "0-0"
@@ -44,7 +45,7 @@ async def test_who_comes_after_a_while_begins_with_what_is_new(valkey: AsyncRedi
     audience = Broadcast()
     following = asyncio.ensure_future(results_feed.follow(valkey, STREAM, audience))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             listener = audience.subscribe(10)
             assert listener is not None
             await audience.position()

@@ -19,7 +19,8 @@ from dialer.queues.connection import AsyncRedis
 from dialer.queues.embedded import EmbeddedServer
 from dialer.runtime import worker_process
 from dialer.runtime.clock import Clock
-from dialer.runtime.examination import CONTEXTS, Finding, examine
+from dialer.runtime.examination import CONTEXTS, examine
+from dialer.runtime.finding import Finding
 from dialer.runtime.local_access import local_access
 from dialer.runtime.node import Node
 from dialer.runtime.tasks import Tasks
@@ -220,7 +221,7 @@ async def look(*servers: settings.Asterisk, database: str, redis: str = "embedde
 async def test_a_site_that_is_well_has_nothing_to_mend(pbx: Pbx, sqlite_url: str) -> None:
     findings = await look(asterisk(pbx), database=sqlite_url)
     assert [f for f in findings if not f.ok] == []
-    assert {f.part for f in findings} == {"redis", "database", "asterisk one"}
+    assert {f.part for f in findings} == {"redis", "database", "privacy", "costs", "asterisk one"}
     assert any("22.5.0" in f.says for f in findings)
     assert all("secret" not in f.says + f.mend for f in findings)
 
@@ -298,5 +299,6 @@ async def test_a_server_that_says_nothing_does_not_hold_up_the_doctor(
 ) -> None:
     monkeypatch.setattr("dialer.runtime.examination._TIMEOUT_S", 0.3)
     pbx.silent = True
-    (bad,) = [f for f in await look(asterisk(pbx), database=sqlite_url) if not f.ok]
+    (bad,) = of(await look(asterisk(pbx), database=sqlite_url), "asterisk one")
+    assert not bad.ok
     assert "no answer" in bad.says

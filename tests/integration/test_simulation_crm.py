@@ -16,6 +16,7 @@ from dialer.queues.embedded import EmbeddedServer
 from dialer.simulation.crm import BATCH, StubCrm
 from dialer.simulation.profiles import FAST
 from dialer.simulation.world import World
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ async def test_a_living_crm_changes_its_mind_now_and_then(redis: Redis) -> None:
     stub = StubCrm(redis, World(FAST, 1), "winter", prefix="t:", sleep=sleep)
     await stub.push(100)
     task = asyncio.create_task(stub.live(removal_every_s=5.0, block_every_s=15.0))
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_S):
         while len(slept) <= 8:  # noqa: ASYNC110  # polling is the point
             await asyncio.sleep(0.005)
     task.cancel()

@@ -17,6 +17,7 @@ from dialer.storage.database import Database
 from dialer.storage.gate_marks import GateMarks
 from dialer.storage.set_aside import SetAsides
 from tests.databases import count, outage
+from tests.patience import PATIENCE_S
 from tests.record_values import CAMPAIGN, Stream, attempt, contact, eventually, journal_entry
 
 
@@ -107,7 +108,7 @@ async def test_kill_between_commit_and_ack(database: Database) -> None:
     stream.may_ack.clear()
     stop = asyncio.Event()
     task = asyncio.ensure_future(_writer(database, stream).run(stop))
-    await asyncio.wait_for(stream.acking.wait(), 10)
+    await asyncio.wait_for(stream.acking.wait(), PATIENCE_S)
     assert await count(database, "attempts") == 20
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -131,7 +132,7 @@ async def test_redis_down_while_acknowledging(database: Database) -> None:
     stream.may_ack.clear()
     writer = _writer(database, stream)
     async with _running(writer):
-        await asyncio.wait_for(stream.acking.wait(), 10)
+        await asyncio.wait_for(stream.acking.wait(), PATIENCE_S)
         stream.down = True
         stream.may_ack.set()
         await eventually(lambda: writer.status.trouble is not None)

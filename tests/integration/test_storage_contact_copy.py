@@ -22,6 +22,7 @@ from dialer.storage.database import Database
 from dialer.storage.lists import Lists
 from dialer.storage.removals import Removal, Removals
 from tests.databases import count
+from tests.patience import PATIENCE_S
 from tests.record_values import CAMPAIGN, contact
 
 
@@ -45,7 +46,7 @@ async def test_new_ones_stay_expected(database: Database) -> None:
     stored = await contacts.get(CAMPAIGN, ContactId("crm-1"))
     assert stored is not None
     assert (stored.contact, stored.state, stored.attempts, stored.list) == (
-        contact(1, name=""),
+        contact(1, name="", list="l1"),
         ContactState.WAITING,
         0,
         "l1",
@@ -107,7 +108,7 @@ async def test_a_row_that_somebody_is_adding_is_waited_for(postgres_url: str, en
             {"campaign": CAMPAIGN},
         )
         loading = asyncio.ensure_future(Contacts(database).upsert_rows(rows([4, 5, 6], 5.0, "ours"), fresh=True))
-        async with asyncio.timeout(20), database.engine.connect() as watching:
+        async with asyncio.timeout(PATIENCE_S), database.engine.connect() as watching:
             waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
             while not (await watching.execute(waiting)).scalar_one():
                 await watching.rollback()

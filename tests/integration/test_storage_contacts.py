@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dialer.core.contact_phone import PhoneTerms, PhoneType
 from dialer.core.ids import CampaignId, ContactId, Phone
 from dialer.errors import InputError
 from dialer.storage.attempts import Attempts
@@ -27,6 +28,10 @@ async def test_every_field_comes_back(database: Database) -> None:
         expires_at=1_900_000_000.5,
         consent={"source": "web", "at": "2026-01-01T00:00:00Z"},
         fields={"debt": 12.5, "big": 2**63 - 1, "nested": {"z": [1, None, True], "a": "ñ"}},
+        phone_terms={
+            Phone("+34600111333"): PhoneTerms(type=PhoneType.WORK, hours=("mon-fri 09:00-17:00",), max_attempts=2)
+        },
+        list="l1",
     )
     assert await Contacts(database).upsert([full], at=5.0, list_id="l1") == 1
     stored = await Contacts(database).get(full.campaign, full.id)

@@ -102,7 +102,7 @@ async def test_updates_are_claimed_in_order_by_one(database: Database) -> None:
     assert sorted(claimed) == ["u0", "u1", "u2", "u3"], "of each contact the oldest, and none twice"
     assert await updates.claim("crm", 10.0, 9, 30.0) == []
     assert await updates.claim("other", 10.0, 9, 30.0) == []
-    await updates.done("u0", UpdateState.DELIVERED, 11.0)
+    await updates.settle("u0", UpdateState.DELIVERED, 11.0)
     await updates.failed("u1", "500", now=11.0, retry_at=60.0)
     await updates.failed("u2", "422", now=11.0, retry_at=None)
     await updates.put_off(["u3"], 11.0, 11.0)

@@ -21,6 +21,7 @@ from dialer.settings import Webhook
 from dialer.storage.database import Database
 from dialer.storage.schema import migrate
 from dialer.storage.webhooks import Delivery, DeliveryState, Webhooks
+from tests.patience import PATIENCE_S
 from workers.jobs.webhooks import deliver_due
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of some length").decode()
@@ -221,7 +222,7 @@ async def test_a_slow_receiver_takes_nothing_from_the_others(
     await feed(database, slow, quick).handle_results(messages)
     late = asyncio.ensure_future(deliver())
     # Told while the slow one is being waited for, in the very same job.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while len(receiver.requests) < 24:  # noqa: ASYNC110 - 16 quick ones, and 8 that hang
             await asyncio.sleep(0.01)
     await feed(database, quick).handle_results([Message(id="99-0", data=b'{"type": "t", "n": 99}')])
@@ -337,7 +338,7 @@ async def test_hundreds_are_delivered_by_one_job(
 async def test_workers_are_woken_for_retries(database: Database) -> None:
     wake = Wakes()
     waking = asyncio.ensure_future(feed(database, wake=wake).wake_regularly(every_s=0.001))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await wake.some.wait()
     waking.cancel()
     assert wake.count

@@ -33,6 +33,7 @@ from dialer.storage.list_checks import CheckState, ListChecks
 from dialer.storage.lists import Lists, ListState
 from dialer.storage.schema import migrate
 from dialer.storage.webhooks import Webhooks
+from tests.patience import PATIENCE_S
 from tests.queue_worlds import Pages
 
 WINTER = CampaignId("winter")
@@ -197,7 +198,7 @@ async def put(client: object, entries: Sequence[dict[str, str]], key: str) -> No
 async def test_a_worker_stops_when_it_is_asked_to(place: Place) -> None:
     process = await place.work("from workers.app import main; main()")
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while b"istening on" not in (line := await process.stdout.readline()):
             assert line, "the worker ended before it began"
         process.send_signal(signal.SIGTERM)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, RetryRule
+from dialer.core.contact_phone import ContactNumber, PhoneTerms
 from dialer.core.day_parts import PARTS, another_part_of_day, part_of_day
 from dialer.core.ids import CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
@@ -91,6 +92,49 @@ def test_a_number_that_does_not_exist_ends_the_contact_only_with_its_last_one() 
 def test_a_call_that_we_took_back_is_made_again_whatever_the_rules() -> None:
     attempt = ended(1, Outcome.CANCELLED)
     assert retry_at(replace(campaign(), retries={}), attempt, permit(2)) == attempt.ended_at + 900.0
+
+
+def numbered(*numbers: tuple[int, int | None], called: int = 0) -> Permit:
+    """One with numbers of which so many attempts were made, of at most so many; the one that is called first."""
+    known = tuple(
+        ContactNumber(phone=Phone(f"+3460011122{n}"), attempts=made, terms=PhoneTerms(max_attempts=most))
+        for n, (made, most) in enumerate(numbers)
+    )
+    return replace(permit(len(known)), numbers=known, phone=known[called].phone)
+
+
+NUMBERS = st.lists(st.tuples(st.integers(0, 4), st.none() | st.integers(1, 5)), min_size=1, max_size=4)
+
+
+@given(numbers=NUMBERS, data=st.data())
+def test_attempts_left_are_those_of_the_numbers_where_the_contact_says_how_many(
+    numbers: list[tuple[int, int | None]], data: st.DataObject
+) -> None:
+    called = data.draw(st.integers(0, len(numbers) - 1))
+    asked = numbered(*numbers, called=called)
+    attempt = replace(ended(sum(made for made, _ in numbers) + 1), phone=asked.phone)
+    at = retry_at(campaign(other_phone_first=True, growth=2.0), attempt, asked)
+    made = [count + (n == called) for n, (count, _) in enumerate(numbers)]
+    left = [n for n, (_, most) in enumerate(numbers) if most is None or made[n] < most]
+    if not left:
+        assert at is None
+    elif any(made[n] < made[called] for n in left if n != called):
+        assert at == attempt.ended_at + OTHER_PHONE_S
+    else:
+        assert at == pytest.approx(attempt.ended_at + 3_600.0 * 2.0 ** (made[called] - 1))
+
+
+def test_a_number_that_does_not_exist_leaves_those_that_were_never_called() -> None:
+    tried = numbered((0, None), (2, 2), (0, 1))
+    invalid = replace(ended(3, Outcome.INVALID), phone=tried.phone)
+    assert retry_at(campaign(), invalid, tried) == invalid.ended_at + OTHER_PHONE_S
+    assert retry_at(campaign(), invalid, numbered((0, None), (2, 3))) is None
+
+
+def test_what_was_promised_is_tried_again_however_often_the_number_was_called() -> None:
+    attempt = ended(3)
+    assert retry_at(campaign(), attempt, numbered((2, 2))) is None
+    assert retry_at(campaign(), attempt, numbered((2, 2)), attempt.ended_at + 7_200.0) == attempt.ended_at + 3_600.0
 
 
 @given(earliest=MOMENTS, tried=st.lists(MOMENTS, max_size=6), zone=ZONES)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer.core.contact import Contact
+from dialer.core.contact_phone import PhoneTerms
 from dialer.core.ids import CampaignId, ContactId, Phone
 from dialer.storage.contact_rows import ContactColumns, columns_of, row_of
 
@@ -25,6 +26,7 @@ CONTACTS = st.builds(
     expires_at=MOMENTS,
     consent=DATA,
     fields=DATA,
+    phone_terms=st.just({}) | st.just({Phone("+34600111222"): PhoneTerms(max_attempts=1, hours=("09:00-10:00",))}),
 )
 PLAIN = st.builds(
     Contact,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from html.parser import HTMLParser
 from zoneinfo import ZoneInfo
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from dialer.api.desk_ports import CallingTimes
 from dialer.campaigns import parse_campaign
 from dialer.console.desk_script import script_html
-from dialer.console.desk_times import DAYS, calendar, picked
-from dialer.console.desk_view import code_name, seen
+from dialer.console.desk_times import DAYS, calendar, picked, shift_end
+from dialer.console.desk_view import KEYS, code_name, seen
 from dialer.console.texts import texts
 from dialer.core.disposition import DEFAULT_DISPOSITIONS, DispositionCategory, DispositionCode
 from dialer.errors import InputError
@@ -142,3 +142,25 @@ def test_our_own_codes_are_named_in_the_visitors_language_and_a_campaigns_as_it_
         assert all(texts(language).has(f"desk.code.{code.code}") for code in DEFAULT_DISPOSITIONS)
     own = DispositionCode(code="SALE", name="Sold!", category=DispositionCategory.SALE)
     assert code_name(own, texts("es")) == "Sold!"
+
+
+@given(MOMENTS, st.times(timezones=st.none()), st.sampled_from(["Europe/Madrid", "America/Bogota", "Asia/Kathmandu"]))
+def test_a_shift_ends_when_the_clock_shows_that_hour_next(now: datetime, hour: time, zone: str) -> None:
+    hour = hour.replace(second=0, microsecond=0)
+    at = shift_end(hour.isoformat("minutes"), zone, now.timestamp())
+    assert now.timestamp() < at <= now.timestamp() + timedelta(hours=25).total_seconds()
+    shown = datetime.fromtimestamp(at, ZoneInfo(zone)).time()
+    # On the night in spring when the clocks leave an hour out, it is the one after.
+    assert shown == hour or shown == hour.replace(hour=(hour.hour + 1) % 24)
+
+
+@pytest.mark.parametrize("hour", ["", "soon", "25:00", "16:30+02:00", "<script>"])
+def test_what_is_no_hour_ends_no_shift(hour: str) -> None:
+    with pytest.raises(InputError):
+        shift_end(hour, "Europe/Madrid", 1_800_000_000.0)
+
+
+def test_codes_have_keys_that_are_not_twice() -> None:
+    assert len(set(KEYS)) == len(KEYS) == 36
+    assert KEYS.isalnum()
+    assert KEYS.islower()

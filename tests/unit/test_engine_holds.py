@@ -10,6 +10,7 @@ from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
 from dialer.core.campaign import Campaign, CampaignState, MachineDetection, RetryRule
+from dialer.core.decision import Decision, DecisionKind
 from dialer.core.floor import Output
 from dialer.core.hold_desk import ASK_AGAIN_S, GRANT_TIMEOUT_S
 from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone, ServerName
@@ -91,6 +92,23 @@ def test_a_due_callback_is_called_for_its_agent_and_they_are_joined_at_once() ->
     floor.hang_up(call)
     assert floor.agent_state("ana") == "wrapup"
     assert floor.ended()[call].attempt.outcome is Outcome.CONNECTED
+
+
+def test_the_attempt_says_who_asked_for_the_call_and_nothing_of_a_callback() -> None:
+    floor = desk("ana")
+    floor.feed(
+        ev.CallAsked(
+            at=floor.now, agent=ANA, campaign=CAMPAIGN, contact=ContactId("crm-7"), ref=MessageId("r"), by="key:4f2a"
+        )
+    )
+    asked_at, asked = floor.now, floor.only_call()
+    floor.advance(3)
+    floor.hang_up(asked)
+    floor.due("crm-1")
+    (due,) = (call for call in floor.calls() if call != asked)
+    floor.hang_up(due)
+    decision = Decision(kind=DecisionKind.ASKED, at=asked_at, by="key:4f2a")
+    assert [floor.ended()[call].attempt.decision for call in (asked, due)] == [decision, None]
 
 
 def test_a_callback_of_somebody_who_is_not_here_is_left_alone() -> None:

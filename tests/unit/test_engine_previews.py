@@ -10,6 +10,7 @@ from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
 from dialer.core.campaign import Campaign, CampaignState, PreviewExpiry
+from dialer.core.decision import Decision, DecisionKind
 from dialer.core.ids import AgentId, CampaignId, ContactId, MessageId
 from dialer.core.outcome import Outcome
 from dialer.core.preview_desk import KEEP_MARGIN_S, UNANSWERED
@@ -103,6 +104,22 @@ def test_an_agent_who_says_nothing_time_and_again_is_paused() -> None:
     floor.feed(ev.AgentReadied(at=floor.now, agent=ANA))
     floor.advance(PREVIEWED.preview_s)
     assert floor.agent_state("ana") == "reserved", "the count begins anew"
+
+
+@pytest.mark.parametrize(("says_so", "kind", "by"), [(True, "consented", "user:bo"), (False, "expired", "")])
+def test_the_attempt_says_whether_somebody_consented_and_when(says_so: bool, kind: str, by: str) -> None:
+    floor = floor_of("ana", preview_on_expiry=PreviewExpiry.CALL)
+    decided_at = floor.now + (0.0 if says_so else PREVIEWED.preview_s)
+    if says_so:
+        consent = ev.OfferAnswered(
+            at=floor.now, agent=ANA, contact=ContactId("crm-1"), consent=True, ref=MessageId("r"), by="user:bo"
+        )
+        floor.feed(consent)
+    else:
+        floor.advance(PREVIEWED.preview_s)
+    [call] = floor.calls()
+    floor.hang_up(call, by=ev.HungUpBy.NETWORK, cause=19)
+    assert floor.of(cmd.FinishCall)[0].attempt.decision == Decision(kind=DecisionKind(kind), at=decided_at, by=by)
 
 
 def test_a_campaign_may_call_what_is_not_answered_but_not_for_an_agent_who_is_not_there() -> None:

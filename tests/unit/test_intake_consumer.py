@@ -64,6 +64,13 @@ class World:
             )
         return len(batch)
 
+    async def newer(self, batch: Sequence[Contact], at: float) -> dict[tuple[CampaignId, ContactId], Contact]:
+        return {
+            (contact.campaign, contact.id): known.contact
+            for contact in batch
+            if (known := self.stored.get(contact.id)) is not None and known.updated_at > at
+        }
+
     async def get(self, campaign: CampaignId, contact: ContactId) -> StoredContact | None:
         return self.stored.get(contact)
 

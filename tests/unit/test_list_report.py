@@ -20,6 +20,7 @@ from dialer.cli import lists
 from dialer.cli.client import Api
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import CampaignId
+from dialer.core.list_terms import ListTerms
 from dialer.settings import Settings
 from dialer.testing import FakeNode
 
@@ -95,6 +96,37 @@ def test_an_upload_says_what_becomes_of_duplicates(
     )
     assert answer.status_code == status, answer.text
     assert bool(node.intake.refusing_duplicates) is refused
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "terms"),
+    [
+        ("", 202, ListTerms()),
+        ("?filter=%20debt%20%3E%203%20&priority=-5", 202, ListTerms(filter="debt > 3", priority=-5)),
+        ("?filter=debt%20%3E", 422, None),
+        ("?filter=" + "x" * 5_000, 422, None),
+        ("?priority=1001", 422, None),
+        ("?priority=high", 422, None),
+    ],
+)
+def test_an_upload_brings_what_the_list_has_of_its_own(
+    http: TestClient[Litestar], node: FakeNode, query: str, status: int, terms: ListTerms | None
+) -> None:
+    node.campaigns.rows[CampaignId("winter")] = StoredCampaign(
+        campaign=Campaign(id=CampaignId("winter")), state=CampaignState.DRAFT, updated_at=1.0
+    )
+    before = set(node.intake.imports)
+    answer = http.post(
+        f"/api/v1/campaigns/winter/lists{query}",
+        content=b"phone\n600111222\n",
+        headers=CRM | {"Content-Type": "text/csv"},
+    )
+    assert answer.status_code == status, answer.text
+    assert [node.intake.imports[id].terms for id in set(node.intake.imports) - before] == (
+        [] if terms is None else [terms]
+    )
+    if terms is not None:
+        assert (answer.json()["filter"], answer.json()["priority"]) == (terms.filter, terms.priority)
 
 
 def test_before_and_after_somebody_has_looked(http: TestClient[Litestar], node: FakeNode) -> None:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dialer.core.agent import AgentState
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName, TrunkName
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, RecordingId, ServerName, TrunkName
 from dialer.core.notices import (
     AgentChanged,
     CallConnected,
@@ -25,10 +25,12 @@ from dialer.core.notices import (
     GateAnswered,
     OfferClosed,
     PaceDecided,
+    RecordingChanged,
     ServerChanged,
 )
 from dialer.core.offer import OfferEnd
 from dialer.core.outcome import Outcome
+from dialer.core.recording import RecordingState
 from dialer.projections.live import LiveView
 from dialer.projections.metric_families import QueueName
 from dialer.projections.metrics import MAX_REASONS, Metrics
@@ -123,11 +125,15 @@ def full() -> Metrics:
         view.apply(notice)
     metrics.removal_applied("cancelled", 0.003)
     metrics.do_not_call_registry("national", entries=7, age_s=86_400.0, usable=True)
+    metrics.cost_cap("campaign:winter", used=0.4, reached=False)
     metrics.do_not_call_applied("applied", 0.004)
     metrics.list_progress(W, loaded=200, called=50)
     metrics.ami_round_trip(0.001)
     metrics.event_loop_lag(0.002)
     metrics.webhook_delivery("delivered")
+    metrics.recordings_waiting(3, put_off=1, oldest_s=40.0)
+    metrics.recordings_settled("stored", 2, 32_000)
+    metrics.recordings_settled("missing", 1, 0)
     metrics.crm_contacts(W, "accepted", 3)
     metrics.crm_updates(W, "delivered", 2)
     metrics.crm_lag(W, waiting=1, update_lag_s=2.0, pull_lag_s=30.0, failures=0)
@@ -155,7 +161,8 @@ def test_names_units_and_labels(text: str) -> None:
         assert family.samples, family.name
         assert not re.search(r"_(ms|milliseconds|minutes|percent|pct)\b", family.name), family.name
         for sample in family.samples:
-            assert set(sample.labels) <= {"campaign", "outcome", "state", "reason", "node", "registry", "le"}, sample
+            known = {"campaign", "outcome", "state", "reason", "node", "registry", "cap", "le"}
+            assert set(sample.labels) <= known, sample
             assert not sample.name.endswith("_created")
 
 
@@ -207,10 +214,51 @@ def test_values(text: str) -> None:
     assert value("engine_queue_depth") == 3
     assert value("do_not_call_queue_depth") == 3
     assert value("gate_open") == 1
+    assert value("recordings_waiting") == 3
+    assert value("recordings_put_off") == 1
+    assert value("recordings_wait_seconds") == 40
+    assert value("recordings_settled_total", outcome="stored") == 2
+    assert value("recordings_settled_total", outcome="missing") == 1
+    assert value("recordings_stored_bytes_total") == 32_000
     assert value("record_behind_seconds") == 12
     assert value("workers") == 2
     assert value("worker_jobs", state="queued") == 3
     assert value("process_open_fds") > 0
+
+
+@pytest.mark.parametrize(
+    ("state", "problem", "started", "failed"),
+    [
+        (RecordingState.ON, "", 1, 0),
+        (RecordingState.OFF, "no such sound", 0, 1),
+        (RecordingState.OFF, "the call ended before it began", 0, 0),
+        (RecordingState.STARTING, "nobody knows", 0, 0),
+    ],
+)
+def test_recordings_that_did_not_begin_count_unless_their_call_ended_first(
+    state: RecordingState, problem: str, started: int, failed: int
+) -> None:
+    metrics = Metrics("n")
+    metrics.apply(
+        RecordingChanged(
+            at=T,
+            recording=RecordingId("c-1-r1"),
+            call=CallId("c-1"),
+            campaign=W,
+            contact=CONTACT,
+            phone=PHONE,
+            agent=None,
+            server=ServerName("a1"),
+            state=state,
+            previous=RecordingState.STARTING,
+            by="campaign",
+            started_at=T,
+            problem=problem,
+        )
+    )
+    lines = metrics.render().decode().splitlines()
+    assert f'cadencia_recordings_total{{outcome="started"}} {float(started)}' in lines
+    assert f'cadencia_recordings_total{{outcome="failed"}} {float(failed)}' in lines
 
 
 def test_a_campaign_that_is_gone_leaves_no_series() -> None:

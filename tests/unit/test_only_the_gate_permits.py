@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -29,6 +30,8 @@ CHANGES = {
 COMMANDERS = {"dialer/core/call_start.py"}
 ACTION_MAKERS = {"dialer/ami/actions.py"}
 ACTION_USERS = {"dialer/switch/server.py": {"originate", "call_agent", "call_monitor"}}
+#: Those who send a Local channel through our dialplan, which rings nobody.
+LOCAL_USERS = {"dialer/switch/announcements.py": {"action_for"}, "dialer/switch/phone_keys.py": {"ask"}}
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,23 @@ def test_asterisk_is_asked_to_ring_for_that_command_and_for_phones_of_ours_alone
         func = found.node.func
         if isinstance(func, ast.Attribute) and func.attr == "originate" and named(func.value) == "actions":
             asked.setdefault(found.file, set()).add(found.function)
-    assert asked == ACTION_USERS
+    assert asked == ACTION_USERS | LOCAL_USERS
+
+
+@pytest.mark.parametrize("file", LOCAL_USERS)
+def test_what_rings_nobody_is_a_channel_within_asterisk_alone(file: str) -> None:
+    source = (ROOT / file).read_text("utf-8")
+    asked = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "actions.originate"
+    ]
+    assert asked
+    for call in asked:
+        # Into a context of ours, whatever stands before the @: no context of ours dials.
+        assert re.fullmatch(r"f'Local/(s|\{command\.room\})@\{CONTEXT\w*\}/n'", ast.unparse(call.args[0]))
+    plan = (ROOT / "config" / "asterisk" / "extensions.conf").read_text("utf-8")
+    assert not re.search(r"\b(Dial|Originate|Page|FollowMe|SendText|System)\(", plan)
 
 
 def test_phones_of_ours_are_dialed_as_the_settings_say_and_by_no_trunk() -> None:

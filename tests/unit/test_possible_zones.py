@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dialer.compliance.zones import Called, Nowhere, Whereabouts, locate
+from dialer.compliance.zones import Called, Nowhere, Whereabouts, country_code, locate
 from dialer.core.ids import Phone
 from tests.compliance_rules import book_of, policy_table, shipped_book
 
@@ -132,3 +132,18 @@ def test_a_policy_can_take_countries_without_a_file() -> None:
     found = locate(book, Called(phone=Phone("+393331234567")), NOW)
     assert isinstance(found, Whereabouts)
     assert found.zones == ("Europe/Rome",)
+
+
+@pytest.mark.parametrize(
+    ("phone", "code"),
+    [
+        ("+12125550100", "1"),
+        ("+79161234567", "7"),
+        ("+34600111222", "34"),
+        ("+351910000001", "351"),
+        ("+9990", ""),
+        ("+", ""),
+    ],
+)
+def test_the_code_that_a_number_begins_with(phone: str, code: str) -> None:
+    assert country_code(phone) == code

@@ -24,7 +24,7 @@ from dialer.core.recording import (
     file_of,
     recording_id,
 )
-from dialer.core.recording_desk import START_TIMEOUT_S
+from dialer.core.recording_desk import ANNOUNCEMENT_TIMEOUT_S, START_TIMEOUT_S
 from dialer.errors import InvalidTransition
 from tests.engine_harness import CAMPAIGN, PBX, Harness
 from tests.unit.test_state_tables import a_call
@@ -58,10 +58,19 @@ def test_every_state_can_be_reached_and_ends_with_the_call() -> None:
 class Talk:
     """A call that is with an agent."""
 
+    #: What is said to both before a recording.
+    sound = ""
+
     def __init__(
         self, mode: RecordingMode = RecordingMode.ON_DEMAND, consent: RecordingConsent = RecordingConsent.NONE
     ) -> None:
-        campaign = Campaign(id=CAMPAIGN, method="progressive", recording=mode, recording_consent=consent)
+        campaign = Campaign(
+            id=CAMPAIGN,
+            method="progressive",
+            recording=mode,
+            recording_consent=consent,
+            recording_announcement=self.sound,
+        )
         self.floor = Harness(campaign)
         self.floor.start("ana")
         self.floor.advance(0.1)
@@ -356,3 +365,102 @@ def test_the_switch_is_told_the_call_and_the_file_that_we_chose() -> None:
     (record,) = [output for output in talk.ask(_O.START) if isinstance(output, cmd.Record)]
     assert (record.call, record.server) == (talk.call, ServerName("pbx"))
     assert file_of(record.recording) == f"cadencia/{talk.call}-r1.wav"
+
+
+# ---- announcements
+
+
+class ToldFirst(Talk):
+    """A talk whose campaign has an announcement."""
+
+    sound = "recorded"
+
+    def announced(self, problem: str = "") -> list[Output]:
+        """The switch has played it, or has not."""
+        return self.floor.feed(
+            ev.RecordingAnnounced(at=self.floor.now, call=self.call, recording=self.id, problem=problem)
+        )
+
+
+def announcements(outputs: list[Output]) -> list[cmd.Announce]:
+    return [output for output in outputs if isinstance(output, cmd.Announce)]
+
+
+def broken_off(outputs: list[Output]) -> list[RecordingId]:
+    return [output.recording for output in outputs if isinstance(output, cmd.StopAnnouncement)]
+
+
+def test_always_begins_when_both_have_heard_it_and_they_are_together_before() -> None:
+    talk = ToldFirst(RecordingMode.ALWAYS)
+    (connect,) = talk.floor.of(cmd.ConnectCall)
+    assert connect.recording is None, "the law gives two seconds until the agent is there"
+    [announce] = talk.floor.of(cmd.Announce)
+    assert (announce.room, announce.sound, announce.recording) == ("ana", "recorded", f"{talk.call}-r1")
+    assert talk.state() is _S.STARTING
+    assert all(told.announcing for told in talk.told())
+    assert not talk.floor.of(cmd.Record)
+    talk.floor.advance(4.0)
+    assert orders(talk.announced()) == [_O.START]
+    talk.answer(_O.START)
+    assert (talk.state(), talk.told()[-1].announcing) == (_S.ON, False)
+    assert orders(talk.announced()) == [], "told twice"
+
+
+def test_each_recording_of_a_talk_is_announced() -> None:
+    talk = ToldFirst()
+    for number in (1, 2):
+        [announce] = announcements(talk.ask(_O.START))
+        assert announce.recording == recording_id(talk.call, number)
+        assert announcements(talk.ask(_O.START)) == [], "it is on its way"
+        assert orders(talk.announced()) == [_O.START]
+        talk.answer(_O.START)
+        talk.do(_O.STOP)
+
+
+@pytest.mark.parametrize("how", ["not played", "too long", "stopped", "hung up"])
+def test_who_has_not_heard_it_is_not_recorded(how: str) -> None:
+    talk = ToldFirst()
+    talk.ask(_O.START)
+    recording = talk.id
+    if how == "not played":
+        outputs = talk.announced("no such sound")
+    elif how == "too long":
+        outputs = talk.floor.advance(ANNOUNCEMENT_TIMEOUT_S + 0.1)
+    elif how == "stopped":
+        outputs = talk.ask(_O.STOP)
+    else:
+        outputs = talk.floor.hang_up(talk.call)
+    assert orders(outputs) == []
+    assert broken_off(talk.floor.out) == [recording]
+    last = talk.told()[-1]
+    assert (last.state, last.complete, last.announcing, bool(last.problem)) == (_S.OFF, False, False, True)
+    late = talk.floor.feed(ev.RecordingAnnounced(at=talk.floor.now, call=talk.call, recording=recording))
+    assert orders(late) == []
+    assert talk.state() is _S.OFF
+
+
+def test_a_pause_during_the_announcement_holds_from_the_beginning() -> None:
+    talk = ToldFirst()
+    talk.ask(_O.START)
+    assert orders(talk.ask(_O.PAUSE)) == []
+    assert orders(talk.announced()) == [_O.START]
+    assert orders(talk.answer(_O.START)) == [_O.PAUSE]
+
+
+def test_a_server_that_comes_back_says_it_again() -> None:
+    talk = ToldFirst(RecordingMode.ALWAYS)
+    first = talk.id
+    talk.lose()
+    talk.floor.advance(ANNOUNCEMENT_TIMEOUT_S + 1.0)
+    assert talk.state() is _S.STARTING, "the reconnection will tell"
+    [again] = announcements(talk.come_back())
+    assert again.recording == recording_id(talk.call, 2)
+    assert first in broken_off(talk.floor.out)
+    assert orders(talk.announced()) == [_O.START]
+
+
+def test_nobody_is_told_of_a_recording_to_which_they_have_not_agreed() -> None:
+    talk = ToldFirst(RecordingMode.ALWAYS, RecordingConsent.REQUIRED)
+    assert talk.floor.of(cmd.Announce) == []
+    [announce] = announcements(talk.ask(_O.START, consented=True))
+    assert announce.call == talk.call

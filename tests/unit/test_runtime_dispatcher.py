@@ -14,6 +14,7 @@ from dialer.core.permit import Permit
 from dialer.queues.port import Finish, LiveState, MarkLive, Publish, Release
 from dialer.switch.port import HandOver
 from dialer.testing import SwitchCommand
+from tests.patience import PATIENCE_S
 from tests.runtime_floor import CAMPAIGN, PBX, RuntimeFloor, eventually
 
 CALL = CallId("n1-beef0001-0000000001")
@@ -211,7 +212,7 @@ async def test_an_engines_bug_in_a_timer_comes_out_of_failure(floor: RuntimeFloo
     floor.work()
     floor.engine.floor.timers.set(("nonsense", "x"), floor.clock.now() + 0.01)
     floor.dispatcher.feed(ev.CallRinging(at=floor.clock.now(), call=CALL))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(AssertionError, match="nonsense"):
             await floor.dispatcher.failure()
     floor.dispatcher.close()

@@ -25,6 +25,7 @@ from dialer.runtime.node import Node
 from dialer.runtime.outbox import Outbox
 from dialer.runtime.signals import stop_on_signals, until_stopped
 from dialer.runtime.tasks import Tasks
+from tests.patience import PATIENCE_S
 from tests.runtime_floor import eventually
 
 # ---- outbox
@@ -127,7 +128,7 @@ async def test_the_death_of_a_task_comes_out_with_its_name_and_the_first_one_win
     async with Tasks() as tasks:
         tasks.start("switch", die("first", 1))
         tasks.start("outbox", die("second", 3))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(ValueError, match="first") as raised:
                 await tasks.failure()
         assert raised.value.__notes__ == ["in the task 'switch'"]
@@ -320,7 +321,7 @@ async def test_the_first_signal_asks_and_the_second_is_not_ours(name: signal.Sig
     stop = stop_on_signals()
     try:
         os.kill(os.getpid(), name)
-        await asyncio.wait_for(stop.wait(), 5)
+        await asyncio.wait_for(stop.wait(), PATIENCE_S)
         loop: Any = asyncio.get_running_loop()
         assert name not in loop._signal_handlers, "the next one ends the process"
     finally:
@@ -333,9 +334,9 @@ async def test_waiting_ends_with_the_stop_the_time_or_the_death_of_a_part() -> N
     stop = asyncio.Event()
     await until_stopped(node, stop, timeout_s=0.01)
     stop.set()
-    await asyncio.wait_for(until_stopped(node, stop), 5)
+    await asyncio.wait_for(until_stopped(node, stop), PATIENCE_S)
     part.error.set_exception(OSError("switch died"))
     stop.clear()
     with pytest.raises(ExceptionGroup) as raised:
-        await asyncio.wait_for(until_stopped(node, stop), 5)
+        await asyncio.wait_for(until_stopped(node, stop), PATIENCE_S)
     assert raised.group_contains(OSError, match="switch died")

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from dialer.runtime.tasks import Tasks, cancel_all
+from tests.patience import PATIENCE_S
 
 
 async def deaf(times: int) -> None:
@@ -21,7 +22,7 @@ async def deaf(times: int) -> None:
 
 
 async def test_a_swallowed_cancellation_is_repeated() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         async with Tasks() as tasks:
             task = tasks.start("deaf", deaf(2))
             await asyncio.sleep(0)
@@ -32,7 +33,7 @@ async def test_cancelling_all_waits_for_all_and_keeps_their_errors() -> None:
     async def fails() -> None:
         raise ValueError("of its own")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         tasks = [asyncio.ensure_future(deaf(1)), asyncio.ensure_future(fails())]
         await asyncio.sleep(0)
         await cancel_all(tasks)

@@ -184,20 +184,46 @@ def test_the_address_narrows_the_clocks() -> None:
 
 def test_a_new_place_is_counted_by_its_caps_before_anybody_there_is_called() -> None:
     desk = screening()
-    assert desk.caps(DEBT, OPEN).rules == ()
+    assert desk.caps(DEBT, OPEN).countries == ()
     first = desk.judge(permit(), DEBT, OPEN)
     assert isinstance(first, TurnedAway)
     assert (first.reason, first.retry_at, first.evidence) == ("new_place", OPEN, {})
     # The same reservation was not counted by them for others, either.
     assert desk.judge(permit("+34600333444"), DEBT, OPEN) == first
-    spanish = desk.caps(DEBT, OPEN)
+    counted = desk.caps(DEBT, OPEN)
+    (spanish,) = counted.countries
     assert spanish.rules
-    assert spanish.zones == ("Europe/Madrid", "Atlantic/Canary")
-    assert desk.caps(DEBT, OPEN + 1.0) is spanish
-    desk.judge(permit("+442079460000"), DEBT, OPEN)
-    both = desk.caps(DEBT, OPEN)
-    assert set(both.rules) >= set(spanish.rules)
-    assert "Europe/London" in both.zones
+    assert (spanish.codes, spanish.zones) == (("34",), ("Europe/Madrid", "Atlantic/Canary"))
+    assert desk.caps(DEBT, OPEN + 1.0) is counted
+
+
+def test_a_number_is_held_to_the_caps_of_its_own_country_and_of_the_house() -> None:
+    desk = screening()
+    for phone in ("+34600111222", "+442079460000", "+12015550123"):
+        desk.judge(permit(phone), DEBT, OPEN)
+    counted = {one.codes[0]: one for one in desk.caps(DEBT, OPEN).countries}
+    assert set(counted) == {"34", "44", "1"}
+    for code, country in (("34", "ES"), ("44", "GB"), ("1", "US")):
+        assert {rule.jurisdiction for rule in counted[code].rules} <= {country, "POLICY"}
+    assert "POLICY" in {rule.jurisdiction for rule in counted["34"].rules}
+    assert "US" in {rule.jurisdiction for rule in counted["1"].rules}
+    assert counted["44"].zones == ("Europe/London",)
+
+
+def test_the_campaigns_own_country_counts_beside_that_of_each_number() -> None:
+    desk, campaign = screening(), Campaign(id=DEBT.id, purpose="debt", jurisdictions=("US",))
+    for phone in ("+34600111222", "+442079460000"):
+        desk.judge(permit(phone), campaign, OPEN)
+    for one in desk.caps(campaign, OPEN).countries:
+        assert "US" in {rule.jurisdiction for rule in one.rules}
+
+
+def test_a_number_that_is_called_at_an_address_abroad_is_held_to_the_caps_of_both() -> None:
+    desk = screening()
+    desk.judge(permit(fields={"country": "US"}), DEBT, OPEN)
+    (both,) = desk.caps(DEBT, OPEN).countries
+    assert both.codes == ("34",)
+    assert {"US", "POLICY"} <= {rule.jurisdiction for rule in both.rules}
 
 
 def test_other_terms_of_a_campaign_are_judged_anew() -> None:

@@ -17,6 +17,7 @@ from dialer.simulation.distributions import Constant
 from dialer.simulation.people import SimulatedAgents, seats
 from dialer.simulation.profiles import DEMO, FAST
 from dialer.simulation.world import Profile, World
+from tests.patience import PATIENCE_S
 
 CAMPAIGNS = (CampaignId("winter"),)
 
@@ -97,7 +98,7 @@ class Sleeps:
 
 
 async def work(desk: Desk, people: SimulatedAgents) -> None:
-    async with asyncio.timeout(5.0), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(people.run())
         await desk.idle_with_nothing_to_do.wait()
         people.stop()
@@ -143,7 +144,7 @@ async def test_breaks() -> None:
 
 async def test_a_lost_phone_is_picked_up_again() -> None:
     desk, _, people = day(FAST, 3, calls=0)
-    async with asyncio.timeout(5.0), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(people.run())
         await desk.idle_with_nothing_to_do.wait()
         desk.idle_with_nothing_to_do.clear()

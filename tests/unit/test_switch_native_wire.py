@@ -9,6 +9,7 @@ import pytest
 
 from dialer.runtime import event_loop
 from dialer.switch.native import _Protocol, _TransportWire
+from tests.patience import PATIENCE_S
 
 
 class Transport:
@@ -70,7 +71,7 @@ def connected(link: Linked) -> tuple[_Protocol, Transport, _TransportWire]:
 
 async def until_reading(transport: Transport) -> None:
     """Wait for the end of a rest."""
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_S):
         while not transport.reading:  # noqa: ASYNC110 - a flag of a stub has no event
             await asyncio.sleep(0.001)
 

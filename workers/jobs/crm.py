@@ -24,9 +24,11 @@ from dialer.queues.connection import AsyncRedis, connect
 from dialer.queues.keys import Keys
 from dialer.queues.port import Publish
 from dialer.queues.redis_queues import RedisQueues
+from dialer.queues.reopening import Reopening
 from dialer.queues.results import Result
 from dialer.runtime.api_ports import StreamPurges
 from dialer.runtime.clock import Clock
+from dialer.runtime.recycling import NodeRecycling
 from dialer.settings import CrmPull, Settings
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
@@ -34,7 +36,9 @@ from dialer.storage.crm_sources import CrmSources
 from dialer.storage.crm_updates import CrmUpdates
 from dialer.storage.database import Database
 from dialer.storage.do_not_call import DoNotCallList
+from dialer.storage.opening import open_database
 from dialer.storage.promises import Promises
+from dialer.storage.recycling import Recycling
 from dialer.storage.suppressions import SuppressionStore
 from workers.settings import load_settings
 
@@ -62,7 +66,7 @@ def exchange(source: str) -> dict[str, int]:
 
 async def _turn(settings: Settings, pull: CrmPull, now: Callable[[], float]) -> dict[str, int]:
     owner = f"crm-{pull.name}-{secrets.token_hex(4)}"[:64]
-    database = Database(settings.database.url)
+    database = open_database(settings)
     try:
         redis = connect(settings.redis.url, name=owner)
         queues = RedisQueues.from_url(
@@ -133,6 +137,9 @@ def exchange_of(
             sources=sources,
             withdrawals=withdrawals,
             desk=ContactDesk(contacts, queues, phones, Promises(database)),
+            reopen=NodeRecycling(
+                Recycling(database), Reopening(redis, Keys(settings.redis.prefix), queues), now
+            ).reopen,
             publish=publish,
             ready=ready,
             now=now,

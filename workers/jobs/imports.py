@@ -23,8 +23,8 @@ from dialer.runtime.clock import Clock
 from dialer.settings import Settings
 from dialer.storage.contact_scan import ContactScan
 from dialer.storage.contacts import Contacts
-from dialer.storage.database import Database
 from dialer.storage.lists import Lists
+from dialer.storage.opening import open_database
 from dialer.storage.suppressions import SuppressionStore
 from workers.settings import load_settings
 
@@ -75,7 +75,7 @@ def import_list(
 
 async def _run(settings: Settings, order: ImportOrder) -> ImportProgress:
     clock = Clock()
-    database = Database(settings.database.url)
+    database = open_database(settings)
     job = get_current_job()
     worker = NodeName(f"import-{job.id if job is not None else order.list_id}"[:64])
     try:

@@ -20,6 +20,7 @@ from dialer.storage.contact_scan import ContactScan
 from dialer.storage.database import Database
 from dialer.storage.list_checks import CheckCounts, ListChecks
 from dialer.storage.lists import Lists
+from dialer.storage.opening import open_database
 from workers.settings import load_settings
 
 
@@ -35,7 +36,7 @@ def check_list(list_id: str) -> dict[str, object]:
 
 
 async def _run(settings: Settings, list_id: str) -> CheckCounts:
-    database = Database(settings.database.url)
+    database = open_database(settings)
     job = get_current_job()
     try:
         checker = ListChecker(

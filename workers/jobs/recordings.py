@@ -17,7 +17,7 @@ from dialer.runtime.clock import Clock
 from dialer.settings import Settings
 from dialer.storage.attempts import Attempts
 from dialer.storage.audit import Audit
-from dialer.storage.database import Database
+from dialer.storage.opening import open_database
 from dialer.storage.recordings import Recordings
 from workers.settings import load_settings
 
@@ -61,7 +61,7 @@ async def _expire(settings: Settings) -> dict[str, int]:
 async def _mover(settings: Settings) -> AsyncIterator[Mover]:
     wanted = settings.recordings
     store = open_store(wanted, Path(settings.data_dir))
-    database = Database(settings.database.url)
+    database = open_database(settings)
     try:
         yield Mover(
             Recordings(database),

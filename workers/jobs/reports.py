@@ -17,7 +17,7 @@ from dialer.reporting.schedule import Schedule, read_schedules
 from dialer.runtime.clock import Clock
 from dialer.runtime.reports import Reports
 from dialer.settings import Settings
-from dialer.storage.database import Database
+from dialer.storage.opening import open_database
 from dialer.storage.webhooks import Delivery, Webhooks
 from workers.settings import load_settings
 
@@ -56,7 +56,7 @@ def make_report(schedule: str, due_at: float) -> dict[str, object]:
 
 
 async def _make(settings: Settings, schedule: Schedule, due_at: float) -> Report:
-    database = Database(settings.database.url)
+    database = open_database(settings)
     try:
         clock = Clock()
         report = await Reports(database, settings, clock.now).make(schedule.order(due_at))

@@ -14,7 +14,7 @@ from dialer.compliance.rules import Purpose
 from dialer.runtime.clock import Clock
 from dialer.settings import Settings
 from dialer.storage.campaigns import Campaigns
-from dialer.storage.database import Database
+from dialer.storage.opening import open_database
 from dialer.storage.retention import RetentionRun
 from workers.settings import load_settings
 
@@ -35,7 +35,7 @@ async def apply(settings: Settings, now: float) -> dict[str, object]:
     """The same by given settings, at unix second `now`."""
     folder = Path(settings.compliance.rules) if settings.compliance.rules else find_folder(None)
     rules = Retention(load_rule_book(folder), datetime.fromtimestamp(now, UTC).date())
-    database = Database(settings.database.url)
+    database = open_database(settings)
     try:
         known = await Campaigns(database).all()
         purposes = {str(stored.campaign.id): Purpose(stored.campaign.purpose) for stored in known}

@@ -16,7 +16,7 @@ from dialer.crm.webhooks import headers_of, retry_at
 from dialer.intake.jobs import wake_at
 from dialer.runtime.clock import Clock
 from dialer.settings import Settings, Webhook
-from dialer.storage.database import Database
+from dialer.storage.opening import open_database
 from dialer.storage.webhooks import Delivery, Webhooks
 from workers.settings import load_settings
 
@@ -51,7 +51,7 @@ def deliver_due() -> dict[str, int]:
 
 async def _deliver(settings: Settings) -> tuple[dict[str, int], float | None]:
     clock = Clock()
-    database = Database(settings.database.url)
+    database = open_database(settings)
     record = Webhooks(database)
     destinations = Destinations(settings.outbound.internal)
     told: Counter[str] = Counter()

@@ -20,7 +20,7 @@ from dialer.settings import Settings
 from dialer.storage.agent_time import AgentTimes
 from dialer.storage.attempts import AttemptFilter, Attempts
 from dialer.storage.campaigns import Campaigns
-from dialer.storage.database import Database
+from dialer.storage.opening import open_database
 from dialer.twin.cells import run_cell
 from dialer.twin.what_if import Found, Point, Question, cells, learn, point_of
 from workers.settings import load_settings
@@ -74,7 +74,7 @@ def what_if(campaign: str, agents: int, other_agents: int, other_limit: float, n
 async def _read(
     settings: Settings, campaign: CampaignId, now: float
 ) -> tuple[Campaign, Sequence[Attempt], float | None] | None:
-    database = Database(settings.database.url)
+    database = open_database(settings)
     try:
         stored = await Campaigns(database).get(campaign)
         if stored is None:

@@ -48,7 +48,9 @@
   document.querySelector("[data-print]")?.addEventListener("click", () => print());
 
   // ---- moments in the visitor's own zone
-  const language = document.documentElement.lang;
+  // Of the page's language as the visitor's country writes it, where their browser says so.
+  const page = document.documentElement.lang;
+  const language = navigator.languages.find((each) => each.split("-")[0] === page) ?? page;
   for (const time of document.querySelectorAll("time[data-at]")) {
     const at = new Date(1000 * Number(time.dataset.at));
     time.dateTime = at.toISOString();

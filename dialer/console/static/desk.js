@@ -405,8 +405,9 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && event.target.matches?.(TYPING)) return event.target.blur();
     if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.target.matches?.(TYPING)) return;
-    if (!/^[0-9]$/.test(event.key) || !panel.querySelector("[data-desk-keys]")?.checked || form().dataset.sent) return;
-    const button = panel.querySelector(`[data-key="${event.key}"]`);
+    const pressed = event.key.toLowerCase();
+    if (!/^[0-9a-z]$/.test(pressed) || !panel.querySelector("[data-desk-keys]")?.checked || form().dataset.sent) return;
+    const button = panel.querySelector(`[data-key="${pressed}"]`);
     if (!button) return;
     event.preventDefault();
     button.form.requestSubmit(button);

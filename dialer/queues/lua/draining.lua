@@ -180,7 +180,7 @@ local function tell_listed(scope, digits, ref, reason)
   local account = account_in(scope)
   local function about(live)
     local id, owner, _, _, _, _, _, _, _, _, _, name, _, contact = match(live, LIVE)
-    local its = scope == '*' or name == scope
+    local its = scope == '*' or name == scope or tenants(name) == scope
     if account then its = account_of(call('HGET', K.data .. name, contact)) == account end
     if its then tell(id, owner, 'dnc', ref, reason) end
   end
@@ -202,7 +202,8 @@ local function do_not_call(m, ref)
   if account and (#account > 256 or find(account, '[%c\127]')) then
     return 'scope names an account by at most 256 bytes, without control characters'
   end
-  if not scope or (scope ~= '*' and not account and (#scope > 64 or find(scope, '[^%w_%-]'))) then
+  local named = scope and (scope == '*' or account or scope == tenants(scope) or (#scope <= 64 and not find(scope, '[^%w_%-]')))
+  if not named then
     return 'scope must be "*", the name of a campaign, or account: and the name of an account'
   end
   if not phone then return 'phone is missing' end
@@ -252,10 +253,8 @@ local function take(stream, entry, fields, apply)
   if why then set_aside(stream, entry, raw, why, ref) end
 end
 
--- Up to `limit` entries of each stream. True where there may be more.
-local function drain(limit, removals, dnc)
-  local got = call('XREAD', 'COUNT', limit, 'STREAMS', K.removals, K.dnc, removals or '0-0', dnc or '0-0')
-  if not got then return false end
+-- Does what the entries of both streams say. True where one of them has `limit` entries: there may be more.
+local function take_all(got, limit) -- rarely
   local more = false
   for _, stream in ipairs(got) do
     local key, entries = stream[1], stream[2]
@@ -269,6 +268,12 @@ local function drain(limit, removals, dnc)
     if #entries >= tonumber(limit) then more = true end
   end
   return more
+end
+
+-- Up to `limit` entries of each stream. True where there may be more.
+local function drain(limit, removals, dnc)
+  local got = call('XREAD', 'COUNT', limit, 'STREAMS', K.removals, K.dnc, removals or '0-0', dnc or '0-0')
+  return got and take_all(got, limit) or false
 end
 
 -- What waits in the owner's inbox behind `seen`, which it has dealt with: id, entry, milliseconds since it was written.

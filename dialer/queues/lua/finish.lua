@@ -67,6 +67,12 @@ if record then
     end
     -- It is another number's turn, which may be on a list: the gate has to ask.
     if #list > 1 and sub(expires, 1, 1) ~= '!' then expires = '!' .. expires end
+    if find(record, '"numbers":{', payload, true) then
+      -- It says something of its numbers, perhaps how often each may be called.
+      local numbers = numbers_of(call('HGET', K.numbers .. campaign, contact))
+      numbers[digits] = {(numbers[digits] and numbers[digits][1] or 0) + 1, numbers[digits] and numbers[digits][2] or ''}
+      if keep_numbers(campaign, contact, numbers, phones) then expires = marked(expires) end
+    end
     local made = math.max(tonumber(attempts), tonumber(ARGV[7]))
     call('HSET', K.data .. campaign, contact, head(made, expires, index, score, phones, not_before) .. sub(record, payload))
     if promise and not promised_at then

@@ -4,7 +4,8 @@
 -- contact is asked for by name (with one call id), that name, and its number where it must be that one.
 -- Answers {more to drain?, turn, ready, later, first token, ids joined by a character that they cannot have, digits by
 -- commas, attempts made before by commas, records, refused, inbox, ledgers joined as the ids or '', effects (see
--- draining.lua), how often numbers were erased, the campaign's filter or '' (see filter.lua), and of a contact asked for by
+-- draining.lua), how often numbers were erased, the campaign's filter or '' (see filter.lua), what is kept of their numbers
+-- one by one joined as the ids or '' (see numbers.lua), and of a contact asked for by
 -- name when to ask again or '', 1 where it was lent for this call, and the time it waited for or ''}.
 
 local generation, owner, campaign, now_text = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -20,8 +21,11 @@ local more = drain(ARGV[7], gate[2], gate[3])
 local ready, later, data = K.ready .. campaign, K.later .. campaign, K.data .. campaign
 local now = tonumber(now_text)
 
+local function let_expire(over) -- rarely
+  for _, entry in ipairs(over) do dnc_remove(match(entry, '^([^\t]*)\t(%d+%*?)$')) end
+end
 local over = call('ZRANGEBYSCORE', K.dnc_expiries, '-inf', now_text, 'LIMIT', 0, 100)
-for _, entry in ipairs(over) do dnc_remove(match(entry, '^([^\t]*)\t(%d+%*?)$')) end
+if #over > 0 then let_expire(over) end
 
 promote(campaign, now_text, gate[7])
 
@@ -31,6 +35,16 @@ local ledgers_out = {}
 local taken, listed, begun = {}, nil, nil
 if (prefixes or tonumber(gate[5] or 0)) > 0 then listed, begun = dnc_lists(campaign) end
 local function refuse(why) counts[why] = (counts[why] or 0) + 1 end
+-- What is kept of the numbers of those reserved, where of any.
+local kept_out, some_kept = {}, false
+
+-- Until when a number is not called; nil where it may be.
+local function waits_until(numbers, digits)
+  local till = numbers and numbers[digits] and tonumber(numbers[digits][2])
+  -- However often it was called: what was promised to a person, or asked for by name, is called once more.
+  if ARGV[12] and till and till >= NEVER then return nil end
+  return till and till > now and till or nil
+end
 
 -- A contact that may not be called, now or for good, because of the law.
 local function put_on_record(id, digits, why, evidence)
@@ -48,6 +62,12 @@ local function number_of(id, record, busy)
   if not attempts then return refuse('removed') end
   local to_ask = sub(expires, 1, 1) == '!'
   if to_ask then expires = sub(expires, 2) end
+  local kept
+  if sub(expires, 1, 1) == '~' then
+    expires = sub(expires, 2)
+    kept = call('HGET', K.numbers .. campaign, id) or nil
+  end
+  local numbers = kept and not only and numbers_of(kept)
   if expires ~= '' and tonumber(expires) <= now then
     forget(campaign, id, record)
     call('SADD', K.finished .. campaign, id)
@@ -60,10 +80,13 @@ local function number_of(id, record, busy)
   local scope, prefix
   if to_ask or begun then scope, prefix = listed(digits, record) end
   local on_list = scope ~= nil
-  local first, hit, ledgers = digits, nil, nil
+  local first, hit, ledgers, soonest = digits, nil, nil, nil
   if not on_list and not busy then
-    if law then hit, ledgers = law_says(law, campaign, digits, record, now) end
-    if not hit then return digits, attempts, ledgers end
+    soonest = waits_until(numbers, digits)
+    if not soonest then
+      if law then hit, ledgers = law_says(law, campaign, digits, record, now) end
+      if not hit then return digits, attempts, ledgers, kept end
+    end
   end
   -- The others in turn; the contact counts as listed only where all of its numbers are.
   local some_busy = busy and not on_list
@@ -87,10 +110,14 @@ local function number_of(id, record, busy)
       if taken[digits] or call('HEXISTS', K.live, digits) == 1 then
         some_busy = true
       else
-        local other
-        if law then other, ledgers = law_says(law, campaign, digits, record, now) end
-        if not other then return digits, attempts, ledgers end
-        if not hit or other.till < hit.till then hit = other end
+        local other, till = nil, waits_until(numbers, digits)
+        if till then
+          if not soonest or till < soonest then soonest = till end
+        else
+          if law then other, ledgers = law_says(law, campaign, digits, record, now) end
+          if not other then return digits, attempts, ledgers, kept end
+          if not hit or other.till < hit.till then hit = other end
+        end
       end
     end
   end
@@ -98,6 +125,12 @@ local function number_of(id, record, busy)
     asides[#asides + 1] = format('%.6f', now + put_off_s)
     asides[#asides + 1] = id
     return refuse('number_live')
+  end
+  if soonest and soonest < NEVER and not (hit and hit.till <= soonest) then
+    -- Why is on record since they began to wait.
+    asides[#asides + 1] = format('%.6f', soonest)
+    asides[#asides + 1] = id
+    return refuse('phone_hours')
   end
   if hit then
     -- Until the first of its numbers may be called.
@@ -112,6 +145,11 @@ local function number_of(id, record, busy)
     return refuse(hit.why)
   end
   forget(campaign, id, record)
+  if soonest then
+    publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'phone_attempts'})
+    put_on_record(id, first, 'phone_attempts', {numbers = #list})
+    return refuse('phone_attempts')
+  end
   publish({type = 'contact.rejected', campaign = campaign, contact = id, reason = 'do_not_call'})
   put_on_record(id, first, 'do_not_call', {listed = #list, scope = scope, prefix = prefix})
   return refuse('do_not_call')
@@ -119,7 +157,7 @@ end
 
 -- A contact asked for by name, taken out of wherever it waits; none, and the reason told, where it does not.
 local lent, waited = false, nil
-local function take_named(contact)
+local function take_named(contact) -- rarely
   local record = call('HGET', data, contact)
   if live_call_of(campaign, contact, record) then
     refuse('live')
@@ -224,12 +262,13 @@ while given < want and examined < bound do
     given, ids_out, records_out, numbers_out, made_out = n, ids, records, firsts, made
   else
     for i = 1, n do
-      local digits, attempts, ledgers = firsts[i], made[i], nil
+      local digits, attempts, ledgers, kept = firsts[i], made[i], nil, nil
       if law or begun or not attempts or busy[i] or taken[digits] then
-        digits, attempts, ledgers = number_of(ids[i], records[i], busy[i])
+        digits, attempts, ledgers, kept = number_of(ids[i], records[i], busy[i])
       end
       if digits then
         given = given + 1
+        kept_out[given], some_kept = kept or '', some_kept or kept ~= nil
         if others then ledgers_out[given] = enter(ledgers, now) end
         taken[digits] = true
         ids_out[given], records_out[given], numbers_out[given], made_out[given] = ids[i], records[i], digits, attempts
@@ -284,5 +323,5 @@ if gate[7] then waiting = waiting - call('ZCOUNT', later, ASIDE, '+inf') end
 return {
   more and 1 or 0, turn, call('ZCARD', ready), waiting, token, ids_text, concat(numbers_out, ','), made_text,
   records_out, refused, inbox(owner, ARGV[5]), ledgers_text, effects, tonumber(gate[6] or 0), gate[7] or '',
-  named_out,
+  some_kept and concat(kept_out, '\30') or '', named_out,
 }

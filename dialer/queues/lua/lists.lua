@@ -1,6 +1,6 @@
 -- Do-not-call lists. In front of the scripts that enter, load and ask about entries.
 --
--- An entry has a scope ("*", a campaign, account:<name>) and the digits of a number, or those with which numbers begin and
+-- An entry has a scope ("*", a campaign, a tenant's <name>--*, account:<name>) and the digits of a number, or those with which numbers begin and
 -- a *. Numbers stand in sharded sets, beginnings in one set a scope (see keys.py). The gate asks about the numbers of
 -- contacts that are marked alone, see dnc_add. Beginnings are too many numbers to mark: where there are any, it asks about
 -- every contact; `prefixes` in the gate's hash counts them, so that nothing is asked where there are none.
@@ -37,6 +37,12 @@ local function account_in(scope)
   return sub(scope, 1, 8) == ACCOUNT and sub(scope, 9) or nil
 end
 
+-- The scope of all campaigns of the tenant whose campaign this is (see dialer/core/tenants.py); nil: of none.
+local function tenants(campaign)
+  local tenant = match(campaign, '^(.-)%-%-')
+  return tenant and #tenant <= 24 and match(tenant, '^[a-z0-9][a-z0-9%-]*$') and tenant .. '--*' or nil
+end
+
 local function dnc_shard(scope, digits)
   local account = account_in(scope)
   -- Two colons: no campaign's set is called so. One field a line for all accounts, which have few numbers each.
@@ -61,7 +67,7 @@ local function dnc_mark(scope, digits)
   local any = scope == '*' or account_in(scope)
   for line in string.gmatch(call('HGET', K.phones, digits) or '', '[^\n]+') do
     local campaign, contact = match(line, '^([^\t]*)\t(.*)$')
-    local record = (any or scope == campaign) and call('HGET', K.data .. campaign, contact)
+    local record = (any or scope == campaign or scope == tenants(campaign)) and call('HGET', K.data .. campaign, contact)
     if record then
       local before, rest = match(record, '^(%d+\t%d+\t)([^!].*)$')
       if before then call('HSET', K.data .. campaign, contact, before .. '!' .. rest) end
@@ -109,20 +115,24 @@ end
 -- where it is listed by that; nil: none. The second asks about beginnings alone; nil where there are none to ask about.
 -- Both take digits and, for lists of accounts, what account_of takes.
 local function dnc_lists(campaign)
+  local company = tenants(campaign) or campaign
   local counts = call(
-    'HMGET', K.dnc_counts, '*', campaign, ACCOUNT, '*\t*', campaign .. '\t*', ACCOUNT .. '\t*'
+    'HMGET', K.dnc_counts, '*', campaign, ACCOUNT, '*\t*', campaign .. '\t*', ACCOUNT .. '\t*', company, company .. '\t*'
   )
   local some = {}
-  for i = 1, 6 do some[i] = counts[i] and tonumber(counts[i]) > 0 end
+  for i = 1, 8 do some[i] = counts[i] and tonumber(counts[i]) > 0 end
   local everybody, own = some[1] and K.dnc_set .. '*:', some[2] and K.dnc_set .. campaign .. ':'
+  local shared = company ~= campaign and some[7] and K.dnc_set .. company .. ':'
 
   local begun
-  if some[4] or some[5] or some[6] then
+  if some[4] or some[5] or some[6] or some[8] then
     begun = function(digits, record, at)
       local prefix = some[4] and dnc_begun('*', digits)
       if prefix then return '*', prefix end
       prefix = some[5] and dnc_begun(campaign, digits)
       if prefix then return campaign, prefix end
+      prefix = some[8] and dnc_begun(company, digits)
+      if prefix then return company, prefix end
       local account = some[6] and account_of(record, at)
       prefix = account and dnc_begun(ACCOUNT .. account, digits)
       if prefix then return ACCOUNT .. account, prefix end
@@ -131,10 +141,11 @@ local function dnc_lists(campaign)
   end
 
   local function listed(digits, record, at)
-    if everybody or own then
+    if everybody or own or shared then
       local shard, member = sub(digits, 1, -6), tonumber(sub(digits, -5))
       if everybody and call('SISMEMBER', everybody .. shard, member) == 1 then return '*' end
       if own and call('SISMEMBER', own .. shard, member) == 1 then return campaign end
+      if shared and call('SISMEMBER', shared .. shard, member) == 1 then return company end
     end
     local account = some[3] and account_of(record, at)
     if account and call('SISMEMBER', dnc_shard(ACCOUNT .. account, digits)) == 1 then return ACCOUNT .. account end

@@ -1,6 +1,6 @@
 -- Load a page of the record that is no contact to be called: what, campaign or scope, items...
--- "finished": contact ids; "removed": c<id> or p<digits>; "dnc": pairs of digits and expiry or ''; "numbers", which are listed
--- for good: MessagePack of the digits of each shard and its members, in turn (see lists.lua); "rules": pairs of parts of
+-- "finished": contact ids; "removed": c<id> or p<digits>; "attempts": pairs of a contact and digits:attempts by commas (see
+-- numbers.lua); "dnc": pairs of digits and expiry or ''; "numbers", which are listed for good: MessagePack of the digits of each shard and its members, in turn (see lists.lua); "rules": pairs of parts of
 -- a ledger's key and its rules; "calls", with the present moment for a campaign: how long they are kept at least, then for
 -- each ledger its name (see caps.lua) or digits, and its entries. A ledger has what is in both.
 
@@ -34,6 +34,16 @@ elseif what == 'calls' then
     for k, one in ipairs(pruned(entries, rules, tonumber(campaign))) do out[k] = one[4] end
     local keep = keep_of(rules)
     write_ledger(key, field, concat(out), keep < 0 and keep or math.max(keep, at_least))
+  end
+elseif what == 'attempts' then
+  for i = 3, #ARGV, 2 do
+    local numbers, phones = numbers_of(call('HGET', K.numbers .. campaign, ARGV[i])), {}
+    for digits, made in string.gmatch(ARGV[i + 1], '(%d+):(%d+)') do
+      local known = numbers[digits] or {0, ''}
+      numbers[digits] = {math.max(known[1], tonumber(made)), known[2]}
+    end
+    for digits in pairs(numbers) do phones[#phones + 1] = digits end
+    keep_numbers(campaign, ARGV[i], numbers, concat(phones, ','))
   end
 elseif what == 'dnc' then
   for i = 3, #ARGV, 2 do dnc_add(campaign, ARGV[i], ARGV[i + 1] ~= '' and ARGV[i + 1]) end

@@ -65,6 +65,8 @@ if records ~= NONE and call('EXISTS', K.live) == 1 then
 end
 local listed = dnc_lists(campaign)
 -- Those that are called with an agent reserved wait for what was promised, see promises.lua.
+local numbers = call('EXISTS', K.numbers .. campaign) == 1 and call('HMGET', K.numbers .. campaign, unpack(ids)) or NONE
+local of_lists = priorities_of(campaign)
 local promised = call('EXISTS', K.promised .. campaign) == 1 and call('HMGET', K.promised .. campaign, unpack(ids)) or NONE
 
 -- When a contact was to be called; nil of one that a filter has left out, of which there may be other news now.
@@ -129,6 +131,7 @@ for i = 1, n do
         unline(digits, own .. id)
       end
       call('HDEL', data, id)
+      if numbers[i] then call('HDEL', K.numbers .. campaign, id) end
       call('ZREM', ready, id)
       call('ZREM', later, id)
     end
@@ -150,6 +153,18 @@ for i = 1, n do
     local kept = old == list and index or '0'
     -- Not known to be on no list is only the number whose turn it is, where it is another than the first.
     if to_ask or kept ~= '0' then expires = '!' .. expires end
+    -- Until when it waits, if for its numbers.
+    local opens
+    if numbers[i] then
+      local known = numbers_of(numbers[i])
+      -- There may be other hours now.
+      for _, one in pairs(loading and NONE or known) do
+        local till = tonumber(one[2])
+        if till and (not opens or till < opens) then opens = till end
+        one[2] = ''
+      end
+      if keep_numbers(campaign, id, known, list) then expires = marked(expires) end
+    end
     s = s + 2
     store[s - 1] = id
     if total == 0 and expires == '' and kept == '0' and not_before == '' then
@@ -173,7 +188,7 @@ for i = 1, n do
         if loading then
           if made <= before then begin = '' end
           if waits and (begin == '' or tonumber(begin) < tonumber(waits)) then begin = waits end
-        elseif waits and before > 0 and (not_before == '' or not_before == said) then
+        elseif waits and before > 0 and tonumber(waits) ~= opens and (not_before == '' or not_before == said) then
           -- It waits for its next attempt: only a time that is news, as of a callback, comes instead.
           begin = waits
         end
@@ -192,7 +207,7 @@ for i = 1, n do
         if attempts then call('ZREM', ready, id) end
       else
         r = r + 2
-        to_ready[r - 1] = rank
+        to_ready[r - 1] = of_lists and rank_of(store[s], of_lists) or rank
         to_ready[r] = id
         if attempts then call('ZREM', later, id) end
       end

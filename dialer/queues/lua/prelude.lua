@@ -9,7 +9,8 @@ local floor, concat, tonumber = math.floor, table.concat, tonumber
 -- does: the rest was written once for all of its batch, which is several times cheaper than a record for each.
 local LIVE = '^([^\t]*)\t([^\t]*)\t(%d+)\t(%d+)\t(%a+)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t(%d+)\t([^\t]*)\t(.*)$'
 -- A waiting contact: next phone, attempts, expiry, index of the next phone, score, phones, and where the CRM said so
--- since when it may be called; then a line: the CRM's data. A ! before the expiry: one of the phones may be on a list.
+-- since when it may be called; then a line: the CRM's data. A ! before the expiry: one of the phones may be on a list; a ~
+-- behind that: see numbers.lua.
 -- What the gate looks at comes first: it reads no further than it must.
 local HEAD = '^(%d+)\t(%d+)\t([^\t]*)\t(%d+)\t([^\t]*)\t([%d,]*)\t?([^\n]*)\n()'
 -- A batch: owner, reserved, campaign, calls by lines, attempts made before by commas, contacts by \30, their ledgers by \30
@@ -189,6 +190,7 @@ local function forget(campaign, contact, record, live)
   if live then call('HSETNX', K.live_contacts, campaign .. '\t' .. contact, live) end
   unindex(campaign, contact, phones_of(phones))
   call('HDEL', K.data .. campaign, contact)
+  call('HDEL', K.numbers .. campaign, contact)
   call('ZREM', K.ready .. campaign, contact)
   call('ZREM', K.later .. campaign, contact)
   if call('HDEL', K.promised .. campaign, contact) == 1 then call('ZREM', K.reserved .. campaign, contact) end

@@ -11,14 +11,14 @@ local function take_up(campaign, from, to, limit)
   local due = call('ZRANGEBYSCORE', later, from, to, 'LIMIT', 0, limit)
   if #due == 0 then return end
   local promised = call('EXISTS', K.promised .. campaign) == 1 and call('HMGET', K.promised .. campaign, unpack(due)) or {}
-  local to_ready, to_reserved = {}, {}
+  local to_ready, to_reserved, priorities = {}, {}, priorities_of(campaign)
   for i, record in ipairs(call('HMGET', K.data .. campaign, unpack(due))) do
     if record and promised[i] then
       local _, at = match(promised[i], PROMISE)
       to_reserved[#to_reserved + 1] = at
       to_reserved[#to_reserved + 1] = due[i]
     elseif record then
-      to_ready[#to_ready + 1] = match(record, SCORE)
+      to_ready[#to_ready + 1] = rank_of(record, priorities)
       to_ready[#to_ready + 1] = due[i]
     end
   end
@@ -51,6 +51,6 @@ local function put_back(campaign, contact, record, not_before)
     local _, at = match(promise, PROMISE)
     call('ZADD', K.reserved .. campaign, at, contact)
   else
-    call('ZADD', K.ready .. campaign, match(record, SCORE), contact)
+    call('ZADD', K.ready .. campaign, rank_of(record, priorities_of(campaign)), contact)
   end
 end

@@ -1,7 +1,7 @@
--- Trim a stream behind what its readers have done with. Name of the stream in K.
+-- Trim a stream behind what its readers have done with. Name of the stream, its key.
 -- Nothing goes that a group has not acknowledged or, of removals and do-not-call entries, the gate has not drained.
 
-local key = K[ARGV[1]]
+local key = ARGV[2]
 local function before(a, b)
   local am, as = match(a, '^(%d+)%-(%d+)$')
   local bm, bs = match(b, '^(%d+)%-(%d+)$')

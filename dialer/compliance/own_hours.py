@@ -1,0 +1,102 @@
+"""Hours that a contact has for one of its numbers: an office that is open until three, a mobile in the evening.
+
+They are written as ``mon-fri 09:00-17:00``, or without days for all of them, in the called person's civil time, and
+only take from what the law leaves open: where the person may be in several zones, the window must be open in each.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from dialer.compliance.windows import DAYS, Week, parse_windows
+from dialer.errors import ConfigError, InputError
+
+#: Three a day.
+MAX_WINDOWS: Final = 21
+_MAX_TEXT: Final = 60
+_WINDOW: Final = re.compile(
+    r"(?:(?P<days>[a-z,-]+)\s+)?(?P<from>[0-9]{1,2}:[0-9]{2})-(?P<to>[0-9]{1,2}:[0-9]{2})", re.ASCII
+)
+#: As lists in Spanish have them.
+_DAYS: Final = {
+    **{day: place for place, day in enumerate(DAYS)},
+    **{day: place for place, day in enumerate(("lun", "mar", "mie", "jue", "vie", "sab", "dom"))},
+}
+
+
+def read_own_hours(texts: Sequence[str]) -> tuple[str, ...]:
+    """Windows as they are kept: one text for days that are alike, Monday first.
+
+    Raises:
+        InputError: one of them is no window, goes over midnight or overlaps another; or there is none, or far too many.
+    """
+    return _texts(_week(texts))
+
+
+@lru_cache(maxsize=1_024)
+def own_week(hours: tuple[str, ...]) -> Week:
+    """What hours that `read_own_hours` gave leave open of each day, Monday first."""
+    try:
+        return _week(hours)
+    except InputError:
+        # Kept by another version: rather nobody is called than somebody at a wrong hour.
+        return ((),) * len(DAYS)
+
+
+def _week(texts: Sequence[str]) -> Week:
+    if not texts:
+        raise InputError("hours is empty: leave it out where the number has none of its own")
+    if len(texts) > MAX_WINDOWS:
+        raise InputError(f"hours has {len(texts)} windows; at most {MAX_WINDOWS}")
+    windows: list[list[str]] = [[] for _ in DAYS]
+    for text in texts:
+        # Without accents: sáb, mié.
+        parts = unicodedata.normalize("NFKD", text.strip().casefold()[:_MAX_TEXT])
+        found = _WINDOW.fullmatch("".join(char for char in parts if not unicodedata.combining(char)))
+        if found is None or len(text) > _MAX_TEXT:
+            raise InputError(f"hours: {text[:_MAX_TEXT]!r} is no window; write it as mon-fri 09:00-17:00")
+        window = f"{found['from']:0>5}-{found['to']:0>5}"
+        for day in _days_of(found["days"], text):
+            windows[day].append(window)
+    try:
+        return tuple(parse_windows(day) for day in windows)
+    except ConfigError as error:
+        raise InputError(f"hours: {error}") from error
+
+
+def _days_of(days: str | None, text: str) -> set[int]:
+    if days is None:
+        return set(range(len(DAYS)))
+    found: set[int] = set()
+    for part in days.split(","):
+        first, dash, last = part.partition("-")
+        start, end = _DAYS.get(first), _DAYS.get(last if dash else first)
+        if start is None or end is None or start > end:
+            raise InputError(f"hours: {text!r} names no day; write mon, mon-fri or mon,wed before the time")
+        found.update(range(start, end + 1))
+    return found
+
+
+def _texts(week: Week) -> tuple[str, ...]:
+    by_windows: dict[str, list[int]] = {}
+    for day, windows in enumerate(week):
+        for window in windows:
+            by_windows.setdefault(str(window), []).append(day)
+    return tuple(f"{_days_text(days)}{window}" for window, days in by_windows.items())
+
+
+def _days_text(days: Sequence[int]) -> str:
+    if len(days) == len(DAYS):
+        return ""
+    runs: list[list[int]] = []
+    for day in days:
+        if runs and runs[-1][-1] == day - 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    parts = [DAYS[run[0]] if len(run) == 1 else f"{DAYS[run[0]]}-{DAYS[run[-1]]}" for run in runs]
+    return ",".join(parts) + " "

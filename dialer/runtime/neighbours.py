@@ -1,0 +1,349 @@
+"""The other nodes of the installation: who lives, where they are reached, who is at home there, and what goes on.
+
+Each node says so in Redis every second, under seal and with the moment until which it holds, by the clock of Redis; one
+that dies is not asked any more after `_HOLDS_S`. Where there are others, each tells what goes on at it too. An agent
+who signs in is claimed for their node for some seconds, so that two nodes asked at once choose the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+from msgspec import Struct, field
+
+from dialer.core.agent import AgentState
+from dialer.core.ids import AgentId, CallId
+from dialer.errors import QueueError
+from dialer.projections.live import LiveView
+from dialer.projections.live_rows import CallRow, LiveSnapshot
+from dialer.queues.connection import AsyncRedis, redis_errors
+from dialer.queues.keys import Keys
+from dialer.runtime.concerns import node_of_call
+from dialer.runtime.home_choice import Candidate, Policy, choose_home
+from dialer.runtime.node_seals import Seal
+
+_log = structlog.get_logger(__name__)
+
+_EVERY_S: Final = 1.0
+#: A node that has not been heard of for so long is dead: as long as its calls are left to it.
+_HOLDS_S: Final = 5.0
+#: Longer than it takes until the others are told who is at home where.
+_CLAIM_S: Final = 15.0
+#: Nobody waits long to say good-bye.
+_LEAVE_S: Final = 1.0
+_MOST_SAID: Final = 100
+_STRANGER: Final = "stranger"
+_OTHER_VERSION: Final = "other version"
+_GONE: Final = frozenset({AgentState.SIGNED_OUT.value})
+
+#: Claims KEYS[1] as ARGV[1] for ARGV[3] ms, unless somebody else than the dead ARGV[2] has it; tells who has it.
+_CLAIM: Final = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] and held ~= ARGV[2] then return held end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+return ARGV[1]
+"""
+
+
+class Neighbour(Struct, frozen=True, kw_only=True):
+    """What a node says of itself."""
+
+    node: str
+    #: Its name for this run.
+    boot: str
+    #: URL of its API for other nodes; empty: they cannot reach it.
+    address: str
+    #: Unix seconds by the shared clock.
+    until: float
+    #: Asterisk servers that it is connected to.
+    servers: tuple[str, ...] = ()
+    agents: int = 0
+    of_campaigns: dict[str, int] = field(default_factory=dict)
+    room_for: int = 0
+
+    @property
+    def run(self) -> str:
+        """This process among all that there ever were."""
+        return f"{self.node} {self.boot}"
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """What goes on at a node."""
+
+    view: LiveSnapshot
+    calls: list[CallRow]
+
+
+class Neighbours:
+    """Knows the others, and lets them know this one.
+
+    Args:
+        node: this one.
+        boot: its name for this run.
+        address: where the others reach its API; empty: nowhere.
+        redis: a client.
+        keys: of the installation.
+        key: that all nodes share.
+        live: what goes on here.
+        servers: tells which Asterisk servers are connected.
+        room_for: agents that this node takes while another has room.
+        policy: where agents sign in to.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        boot: str,
+        address: str,
+        redis: AsyncRedis,
+        keys: Keys,
+        key: bytes,
+        live: LiveView,
+        servers: Callable[[], Collection[str]],
+        room_for: int,
+        policy: Policy,
+        now: Callable[[], float],
+    ) -> None:
+        self.node: Final = node
+        self.boot: Final = boot
+        self.address = address
+        self._redis = redis
+        self._keys = keys
+        self._seal = Seal(key, "cadencia-neighbour")
+        self._live = live
+        self._servers = servers
+        self._room_for = room_for
+        self._policy: Final[Policy] = policy
+        self._now = now
+        #: What is to be added to this node's clock to have that of all.
+        self._ahead_s = 0.0
+        self._known: dict[str, Neighbour] = {}
+        self._pictures: dict[str, Picture] = {}
+        self._homes: dict[str, str] = {}
+        self._leaving = False
+        self._said: set[tuple[str, str]] = set()
+
+    # ---- out
+
+    def shared_now(self) -> float:
+        """Unix seconds by the clock of Redis, as of the last beat."""
+        return self.shared(self._now())
+
+    def shared(self, now: float) -> float:
+        """A moment of this node's clock by that of Redis."""
+        return now + self._ahead_s
+
+    def others(self) -> dict[str, Neighbour]:
+        """The other nodes that live, by their names."""
+        now = self.shared_now()
+        return {one.node: one for one in self._known.values() if one.until > now}
+
+    def pictures(self) -> Mapping[str, Picture]:
+        """What goes on at the others that live, by their names."""
+        others = self.others()
+        return {others[name].node: self._pictures[name] for name in sorted(others) if name in self._pictures}
+
+    async def home_of_agent(self, agent: AgentId) -> Neighbour | None:
+        """The other node that an agent is at home at; None: it is this one, or none.
+
+        Raises:
+            QueueError: nobody here knows them, and Redis is out of reach.
+        """
+        others = self.others()
+        if not others:
+            return None
+        row = self._live.agent(agent)
+        if row is not None and row.state not in _GONE:
+            return None
+        known = others.get(self._homes.get(agent, ""))
+        if known is not None:
+            return known
+        with redis_errors():
+            held: Any = await self._redis.get(self._claim_key(agent))
+        return self._running(held, others)
+
+    async def place_of(self, agent: AgentId) -> str:
+        """The node that an agent is at home at; empty: none.
+
+        Raises:
+            QueueError: as `home_of_agent`.
+        """
+        row = self._live.agent(agent)
+        if row is not None and row.state not in _GONE:
+            return self.node
+        home = await self.home_of_agent(agent)
+        return "" if home is None else home.node
+
+    def home_of_call(self, call: CallId) -> Neighbour | None:
+        """The other node that makes a call, as long as it lives; None: it is this one, or the record has it."""
+        made = node_of_call(call)
+        found = None if made is None else self.others().get(made[0])
+        return found if made is not None and found is not None and found.boot == made[1] else None
+
+    async def sign_in_at(self, agent: AgentId, campaigns: Collection[str], server: str | None) -> Neighbour | None:
+        """The other node that an agent signs in at, claimed for them; None: this one.
+
+        Raises:
+            QueueError: Redis is out of reach.
+        """
+        others = self.others()
+        if not others:
+            return None
+        known = await self.home_of_agent(agent)
+        if known is not None:
+            return known
+        row = self._live.agent(agent)
+        mine = self._own()
+        if row is not None and row.state not in _GONE:
+            return None
+        candidates = [_candidate(one) for one in (mine, *others.values()) if one is mine or one.address]
+        chosen = choose_home(candidates, self.node, campaigns, server, self._policy)
+        wanted = others.get(chosen, mine)
+        key = self._claim_key(agent)
+        with redis_errors():
+            held: Any = await self._redis.get(key)
+            # Of somebody dead, or of a run before this one.
+            stale = held if held is not None and held.decode() != mine.run and not self._running(held, others) else b""
+            redis: Any = self._redis  # its types know no scripts that are awaited
+            got: bytes = await redis.eval(_CLAIM, 1, key, wanted.run, stale, int(_CLAIM_S * 1_000))
+        return None if got.decode() == mine.run else self._running(got, others) or wanted
+
+    # ---- life
+
+    async def run(self) -> None:
+        """Beat and listen, for ever."""
+        trouble = ""
+        while True:
+            try:
+                await self.beat()
+            except QueueError as error:
+                if str(error) != trouble:
+                    _log.warning("the other nodes are not heard", error=str(error))
+                trouble = str(error)
+            else:
+                trouble = ""
+            await asyncio.sleep(_EVERY_S)
+
+    async def beat(self) -> None:
+        """Say once that this node lives, and hear of the others.
+
+        Raises:
+            QueueError: Redis is out of reach.
+        """
+        with redis_errors():
+            seconds, microseconds = await self._redis.time()
+            self._ahead_s = float(seconds) + microseconds / 1e6 - self._now()
+            own = self._own()
+            pipeline = self._redis.pipeline(transaction=False)
+            if not self._leaving:
+                pipeline.hset(self._keys["neighbours"], own.run, self._seal.close(msgspec.msgpack.encode(own)))
+            if not self._leaving and self.others():
+                content = Picture(view=self._live.snapshot(self._now()), calls=self._live.calls())
+                sealed = self._seal.close(msgspec.msgpack.encode(content))
+                pipeline.set(self._keys.of("picture", own.run), sealed, px=int(_HOLDS_S * 1_000))
+            pipeline.hgetall(self._keys["neighbours"])
+            said: Any = (await pipeline.execute())[-1]
+            await self._hear(said)
+
+    async def leave(self) -> None:
+        """Tell the others that nothing is to be handed to this node any more; they find out anyway."""
+        self._leaving = True
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                with redis_errors():
+                    await self._redis.hdel(self._keys["neighbours"], self._own().run)
+        except (QueueError, TimeoutError) as error:
+            _log.info("the other nodes were not told that this one stops", error=str(error))
+
+    # ---- inside
+
+    async def _hear(self, said: Mapping[bytes, bytes]) -> None:
+        now, gone = self.shared_now(), []
+        known: dict[str, Neighbour] = {}
+        for run, sealed in said.items():
+            content = self._seal.open(sealed)
+            try:
+                one = None if content is None else msgspec.msgpack.decode(content, type=Neighbour)
+            except msgspec.DecodeError:
+                one = None
+            if one is None:
+                who = run[:64].hex()
+                if self._first_time(_STRANGER, who):
+                    _log.warning("somebody who is no node of ours says that they are one", who=who)
+            if one is None or one.until < now - 60.0:
+                gone.append(run)
+            elif one.until > now and one.node != self.node:
+                before = known.get(one.node)
+                known[one.node] = one if before is None or before.until < one.until else before
+        if gone:
+            await self._redis.hdel(self._keys["neighbours"], *gone)
+        self._known = known
+        self._pictures = await self._look(list(known.values()))
+        self._homes = {
+            row.id: name
+            for name, picture in self._pictures.items()
+            for row in picture.view.agents
+            if row.state not in _GONE
+        }
+
+    async def _look(self, others: list[Neighbour]) -> dict[str, Picture]:
+        if not others:
+            return {}
+        seen: dict[str, Picture] = {}
+        shown: Any = await self._redis.mget([self._keys.of("picture", one.run) for one in others])
+        for one, sealed in zip(others, shown, strict=True):
+            content = None if sealed is None else self._seal.open(sealed)
+            try:
+                if content is not None:
+                    seen[one.node] = msgspec.msgpack.decode(content, type=Picture)
+            except msgspec.DecodeError:
+                if self._first_time(_OTHER_VERSION, one.run):
+                    _log.warning("what goes on at a node of another version is not shown", run=one.run)
+        return seen
+
+    def _first_time(self, what: str, who: str) -> bool:
+        """Whether this is to be said of somebody: once, and not of more than can be read."""
+        if (what, who) in self._said or len(self._said) >= _MOST_SAID:
+            return False
+        self._said.add((what, who))
+        return True
+
+    def _own(self) -> Neighbour:
+        rows = [row for row in self._live.agents(self._now()) if row.state not in _GONE]
+        return Neighbour(
+            node=self.node,
+            boot=self.boot,
+            address=self.address,
+            until=self.shared_now() + _HOLDS_S,
+            servers=tuple(sorted(self._servers())),
+            agents=len(rows),
+            of_campaigns=dict(Counter(campaign for row in rows for campaign in row.campaigns)),
+            room_for=self._room_for,
+        )
+
+    def _claim_key(self, agent: AgentId) -> str:
+        return self._keys.of("claim", agent)
+
+    @staticmethod
+    def _running(run: bytes | None, others: Mapping[str, Neighbour]) -> Neighbour | None:
+        """The other node that a claim names, as long as it runs."""
+        name, _, boot = (run or b"").partition(b" ")
+        found = others.get(str(name, "ascii", "replace"))
+        return found if found is not None and found.boot.encode() == boot else None
+
+
+def _candidate(one: Neighbour) -> Candidate:
+    return Candidate(
+        node=one.node,
+        servers=frozenset(one.servers),
+        agents=one.agents,
+        of_campaigns=one.of_campaigns,
+        room_for=one.room_for,
+    )

@@ -1,0 +1,82 @@
+"""What stands in the database in the clear, or sealed with a former key, is sealed with the key in use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Text, cast, select, tuple_, update
+
+from dialer.errors import ConfigError
+from dialer.storage.database import Database
+from dialer.storage.field_seal import FieldSeal, is_sealed
+from dialer.storage.tables import contacts, users
+from dialer.storage.text import from_json
+
+_PAGE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """How many rows were changed."""
+
+    users: int
+    contacts: int
+
+
+async def reseal(database: Database) -> Resealed:
+    """Seal whatever is to be sealed with the key in use; can be repeated, and broken off.
+
+    Raises:
+        ConfigError: the settings have no key.
+        StorageError: the database is out of reach, or has something that no key opens.
+    """
+    if database.seal is None:
+        raise ConfigError("set privacy.encryption_key before sealing anything (openssl rand -base64 32 makes one)")
+    return Resealed(await _users(database, database.seal), await _contacts(database, database.seal))
+
+
+async def unsealed_users(database: Database, seal: FieldSeal) -> int:
+    """Second factors that are not sealed with the key in use."""
+    async with database.read() as connection:
+        rows = await connection.execute(select(users.c.totp_secret).where(users.c.totp_secret.is_not(None)))
+        return sum(not seal.is_current(secret) for (secret,) in rows)
+
+
+async def _users(database: Database, seal: FieldSeal) -> int:
+    changed = 0
+    async with database.write() as connection:
+        wanted = select(users.c.name, users.c.totp_secret).where(users.c.totp_secret.is_not(None))
+        for name, secret in (await connection.execute(wanted)).all():
+            if not seal.is_current(secret):
+                value = seal.open(secret, "totp_secret") if is_sealed(secret) else secret
+                change = update(users).where(users.c.name == name, users.c.totp_secret == secret)
+                await connection.execute(change.values(totp_secret=seal.seal(value, "totp_secret")))
+                changed += 1
+    return changed
+
+
+async def _contacts(database: Database, seal: FieldSeal) -> int:
+    mine = contacts.c
+    changed, after = 0, ("", "")
+    while seal.fields:
+        async with database.write() as connection:
+            page = (
+                await connection.execute(
+                    select(mine.campaign, mine.id, cast(mine.fields, Text).label("kept"))
+                    .where(tuple_(mine.campaign, mine.id) > after)
+                    .order_by(mine.campaign, mine.id)
+                    .limit(_PAGE)
+                )
+            ).all()
+            for row in page:
+                kept = from_json(row.kept)
+                if isinstance(kept, dict) and seal.sealed(kept) != kept:
+                    # Written through the database's own way, which seals.
+                    change = update(contacts).where(mine.campaign == row.campaign, mine.id == row.id)
+                    await connection.execute(change.values(fields=kept))
+                    changed += 1
+        if len(page) < _PAGE:
+            break
+        after = (page[-1].campaign, page[-1].id)
+    return changed
