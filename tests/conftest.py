@@ -30,8 +30,8 @@ hypothesis.settings.load_profile("busy machine")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are processors: half of the time a test waits for a phone to ring or a process to start."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are processors: half of the time a test waits for a phone to ring or a process to start."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -276,7 +276,7 @@ def test_a_wrong_key_is_told(site: Site) -> None:
 def test_doctor_finds_what_is_well(site: Site) -> None:
     # the exchange has no dialplan to show; that of a real Asterisk is looked at in test_real_asterisk
     found = site.cadencia("doctor", "--json").failed(1).json()
-    assert {finding["part"] for finding in found} == {"redis", "database", "asterisk pbx"}
+    assert {finding["part"] for finding in found} == {"redis", "database", "asterisk pbx", "costs", "privacy"}
     (bad,) = [finding for finding in found if not finding["ok"]]
     assert "ShowDialPlan" in bad["says"]
     assert "manager.conf" in bad["mend"]
