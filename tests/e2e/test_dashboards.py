@@ -21,6 +21,7 @@ import yaml
 
 from tests.dashboards import queries_of
 from tests.e2e.programs import OutsideClient, Program, wait_for
+from tests.patience import PATIENCE_S
 from tests.prometheus import program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,7 +122,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         for expr in SLOW:
             demo.wait_for(partial(server.query, expr), expr)
         yield server
-        demo.end(signal.SIGINT)
+        demo.end(signal.SIGINT, timeout_s=PATIENCE_S)
     finally:
         if server is not None:
             server.stop()
