@@ -21,7 +21,7 @@ from dialer.runtime.clock import Clock
 from dialer.runtime.dispatcher import Dispatcher
 from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.runtime.outbox import Outbox
-from dialer.testing import FakeSwitch, OpenScreen
+from dialer.testing_switch import FakeSwitch, OpenScreen
 from tests.patience import PATIENCE_S
 
 CAMPAIGN = CampaignId("winter")

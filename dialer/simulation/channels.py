@@ -238,3 +238,13 @@ class Room:
             f"BridgeCreator: {creator}\r\nBridgeName: {self.name}\r\nBridgeNumChannels: {channels}\r\n"
             "BridgeVideoSourceMode: none\r\n"
         )
+
+
+def spy_block(spy: Channel, spied: Channel) -> str:
+    """Both channels of an event about listening, as Asterisk writes them."""
+    return "".join(
+        f"{side}{line}\r\n"
+        for side, channel in (("Spyer", spy), ("Spyee", spied))
+        for line in channel.block.split("\r\n")
+        if line
+    )

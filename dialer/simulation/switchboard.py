@@ -20,12 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from dialer.simulation.channels import Channel, ChannelState, EventClass, Phase, Room
+from dialer.simulation.channels import Channel, ChannelState, EventClass, Phase, Room, spy_block
 from dialer.simulation.event_writer import EventWriter, Publish
 from dialer.simulation.faults import Faults
 from dialer.simulation.records import CallRecord, Counts, OriginateRequest
 from dialer.simulation.tape import Tape
-from dialer.simulation.world import Fate, Reaction, World
+from dialer.simulation.world import Fate, Reaction, World, between, place_of
 
 #: Contexts of the dialplan; those for whom the extension names a room or a sound take any that begins like a name.
 _START: Final = frozenset({"cadencia-wait", "cadencia-amd", "cadencia-goodbye"})
@@ -213,7 +213,7 @@ class Switchboard:
             record.refused = "fails" if reachable else "no such endpoint"
             if not request.channel_id:
                 channel.uniqueid = "<unknown>"
-            self._after(channel, now + _between(_SETUP_S, fate.shuffle[3]), self._fail)
+            self._after(channel, now + between(_SETUP_S, fate.shuffle[3]), self._fail)
             return record
         if attempt:
             self._attempts[request.number] = attempt
@@ -223,7 +223,7 @@ class Switchboard:
         reactions = self.counts.by_reaction
         if not request.is_agent:
             reactions[fate.reaction] = reactions.get(fate.reaction, 0) + 1
-        self._after(channel, now + _between(_SETUP_S, fate.shuffle[3]), self._begin)
+        self._after(channel, now + between(_SETUP_S, fate.shuffle[3]), self._begin)
         return record
 
     def hang_up(self, channel: Channel, cause: int, now: float, *, by: str = "dialer") -> None:
@@ -240,7 +240,7 @@ class Switchboard:
             lambda: self._tell.dial_end(channel, "NOANSWER"),
             lambda: self._tell.hang_up(channel, cause, None),
         ]
-        steps.insert(_place((0.1, 0.75, 0.15), channel.fate.shuffle[0]), lambda: self._tell.response(channel, 0))
+        steps.insert(place_of((0.1, 0.75, 0.15), channel.fate.shuffle[0]), lambda: self._tell.response(channel, 0))
         for step in steps:
             step()
         self._remove(channel, cause, None, by)
@@ -251,7 +251,7 @@ class Switchboard:
             return False
         self._respond_late(channel)
         channel.change(context=context, exten=exten, priority=priority, phase=Phase.MOVING)
-        self._after(channel, now + _between(_STEP_S, channel.fate.shuffle[1]), self._enter)
+        self._after(channel, now + between(_STEP_S, channel.fate.shuffle[1]), self._enter)
         return True
 
     def set_variable(self, channel: Channel, name: str, value: str) -> None:
@@ -394,7 +394,7 @@ class Switchboard:
             lambda: self._tell.dial_end(channel, status),
             lambda: self._tell.hang_up(channel, cause, sip_code),
         ]
-        place = _place((0.15, 0.1, 0.6, 0.15), channel.fate.shuffle[0])
+        place = place_of((0.15, 0.1, 0.6, 0.15), channel.fate.shuffle[0])
         steps.insert(place, lambda: self._tell.response(channel, 0))
         for step in steps:
             step()
@@ -414,13 +414,13 @@ class Switchboard:
         ]
         if channel.fate.shuffle[1] < 0.1:
             steps.reverse()
-        place = _place((0.1, 0.1, 0.65, 0.15), channel.fate.shuffle[0])
+        place = place_of((0.1, 0.1, 0.65, 0.15), channel.fate.shuffle[0])
         if place < 3:
             steps.insert(place, lambda: self._tell.response(channel, 4))
         for step in steps:
             step()
         channel.change(context=channel.answer_context, exten=channel.answer_exten)
-        self._after(channel, now + _between(_STEP_S, channel.fate.shuffle[2]), self._enter)
+        self._after(channel, now + between(_STEP_S, channel.fate.shuffle[2]), self._enter)
 
     # ---- dialplan
 
@@ -518,12 +518,12 @@ class Switchboard:
             channel.change(phase=Phase.SPYING, application="ChanSpy", application_data=data, spied=spied)
             channel.epoch += 1
             self._tell.extension(channel, channel.block)
-            self._tell.event(EventClass.CALL, "ChanSpyStart", _spy_block(channel, spied))
+            self._tell.event(EventClass.CALL, "ChanSpyStart", spy_block(channel, spied))
 
     def _spy_no_more(self, channel: Channel) -> None:
         spied, channel.spied = channel.spied, None
         if spied is not None:
-            self._tell.event(EventClass.CALL, "ChanSpyStop", _spy_block(channel, spied))
+            self._tell.event(EventClass.CALL, "ChanSpyStop", spy_block(channel, spied))
 
     def _detect(self, channel: Channel, now: float) -> None:
         channel.change(phase=Phase.DETECTING, application="AMD", application_data="", priority=4)
@@ -787,26 +787,3 @@ class Switchboard:
     def _bridge_id(self) -> str:
         number = next(self._bridges)
         return f"{number:08x}-0000-4000-8000-{number:012x}"
-
-
-def _spy_block(spy: Channel, spied: Channel) -> str:
-    return "".join(
-        f"{side}{line}\r\n"
-        for side, channel in (("Spyer", spy), ("Spyee", spied))
-        for line in channel.block.split("\r\n")
-        if line
-    )
-
-
-def _between(limits: tuple[float, float], u: float) -> float:
-    return limits[0] + (limits[1] - limits[0]) * u
-
-
-def _place(shares: tuple[float, ...], u: float) -> int:
-    """Index of the share on which `u` lies."""
-    low = 0.0
-    for index, share in enumerate(shares):
-        low += share
-        if u < low:
-            return index
-    return len(shares) - 1

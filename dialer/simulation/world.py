@@ -263,3 +263,18 @@ class World:
             after_s = detection.machine_after.at(time)
             return Detection(status="MACHINE", cause="LONGGREETING-1000-1000", after_s=after_s)
         return Detection(status="HUMAN", cause="HUMAN-300-300", after_s=detection.human_after.at(time))
+
+
+def between(limits: tuple[float, float], u: float) -> float:
+    """Where a draw `u` of 0 to 1 lies between two limits."""
+    return limits[0] + (limits[1] - limits[0]) * u
+
+
+def place_of(shares: tuple[float, ...], u: float) -> int:
+    """Index of the share on which a draw `u` of 0 to 1 lies."""
+    low = 0.0
+    for index, share in enumerate(shares):
+        low += share
+        if u < low:
+            return index
+    return len(shares) - 1

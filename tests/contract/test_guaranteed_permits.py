@@ -19,7 +19,7 @@ from dialer.queues.port import Offered
 from dialer.runtime.cap_laws import CapLaws
 from dialer.runtime.due_contacts import DueContacts
 from dialer.runtime.tasks import Tasks
-from dialer.testing import OpenScreen
+from dialer.testing_switch import OpenScreen
 from tests.compliance_rules import cooldown_rule
 from tests.runtime_floor import CAMPAIGN, RuntimeFloor, eventually
 

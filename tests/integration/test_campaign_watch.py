@@ -33,7 +33,8 @@ from dialer.runtime.tasks import Tasks
 from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
-from dialer.testing import FakePurges, FakeSwitch, ManualClock
+from dialer.testing import FakePurges, ManualClock
+from dialer.testing_switch import FakeSwitch
 from tests.e2e.floor import until
 
 WINTER = CampaignId("winter")

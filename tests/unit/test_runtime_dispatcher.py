@@ -13,7 +13,7 @@ from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone
 from dialer.core.permit import Permit
 from dialer.queues.port import Finish, LiveState, MarkLive, Publish, Release
 from dialer.switch.port import HandOver
-from dialer.testing import SwitchCommand
+from dialer.testing_switch import SwitchCommand
 from tests.patience import PATIENCE_S
 from tests.runtime_floor import CAMPAIGN, PBX, RuntimeFloor, eventually
 
