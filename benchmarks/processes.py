@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -166,3 +167,15 @@ class ServeProcess(Command):
             return True
 
         self.wait(all_in, "agents")
+
+
+def free_ports(count: int) -> list[int]:
+    """So many TCP ports of this machine that nobody listens on, all of them different."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ import pytest
 import redis.asyncio
 from redis import exceptions
 
+from benchmarks.processes import free_ports
 from dialer.queues.embedded import find_server
 from tests.e2e.floor import until
 
@@ -30,7 +30,7 @@ class Cluster:
     def __init__(self, home: Path, sentinels: int = 1) -> None:
         self._home = home
         self.password = secrets.token_urlsafe(12)
-        ports = _free_ports(2 + sentinels)
+        ports = free_ports(2 + sentinels)
         self.ports, self.sentinel_ports = ports[:2], ports[2:]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.url = (
@@ -138,17 +138,6 @@ class Cluster:
 
 def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 from pathlib import Path
 from typing import Final, Self
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 import redis
 
-from benchmarks.processes import wait_for
+from benchmarks.processes import free_ports, wait_for
 from dialer.queues.embedded import EmbeddedServer, find_server
 
 _SERVICE: Final = "chaos"
@@ -30,7 +29,7 @@ class Standby:
         parts = urlsplit(master.tcp_url)
         assert parts.port is not None, "it listens on TCP"
         self._master, self._password, self._folder = parts.port, parts.password or "", folder
-        self._port, *self._sentinels = _free_ports(1 + _SENTINELS)
+        self._port, *self._sentinels = free_ports(1 + _SENTINELS)
         self._processes: list[subprocess.Popen[bytes]] = []
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._sentinels)
         #: For nodes: wherever the master is.
@@ -106,14 +105,3 @@ class Standby:
 
     def _client(self, port: int, password: str | None = None) -> redis.Redis:
         return redis.Redis(port=port, password=password, protocol=2, socket_timeout=2.0)
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
