@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 
-.PHONY: demo test chaos fuzz sbom lint types imports check lab-up lab-down lock clean
+.PHONY: demo test chaos load fuzz sbom lint types imports check lab-up lab-down lock clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Cadencia needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
@@ -42,6 +42,10 @@ sbom: $(DEV_STAMP)
 chaos: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks.chaos $(CHAOS_ARGS)
 	$(BIN)/python -m benchmarks.chaos.orders --seeds 2000
+
+# A thousand agents and three thousand calls in flight, for an hour; see docs/reliability.md.
+load: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks.load $(LOAD_ARGS)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

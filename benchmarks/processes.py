@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from dialer.cli.client import Api
+from dialer.cli.client import Api, ApiError
 from dialer.errors import DialerError
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -126,10 +126,19 @@ class ServeProcess(Command):
         name: of the node.
         settings: of the node, as TOML; its name and its folder are put before it.
         launcher: interpreter's arguments in place of ``-m dialer.cli``.
+        phones: of its agents, who are called as their phones are; none: named after the node.
     """
 
-    def __init__(self, folder: Path, name: str, settings: str, launcher: Sequence[str] = ("-m", "dialer.cli")) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        settings: str,
+        launcher: Sequence[str] = ("-m", "dialer.cli"),
+        phones: Sequence[str] = (),
+    ) -> None:
         self.name = name
+        self._phones = phones
         home = folder / name
         home.mkdir()
         self.config = home / "cadencia.toml"
@@ -153,20 +162,32 @@ class ServeProcess(Command):
 
     def agents(self, count: int) -> list[str]:
         """Names of its agents and of their phones."""
-        return [f"{self.name}a{k:02d}" for k in range(count)]
+        return list(self._phones[:count]) or [f"{self.name}a{k:02d}" for k in range(count)]
 
     def sign_in(self, count: int, campaign: str) -> None:
         """Its agents come to their desks: from now on it dials."""
+        missing = self.agents(count)
+        said = ""
 
         def all_in() -> bool:
+            nonlocal said
             try:
-                for agent in self.agents(count):
-                    self.api.post(f"/agents/{agent}/sign-in", {"phone": agent, "campaigns": [campaign]})
-            except DialerError:
-                return False
-            return True
+                while missing:
+                    self.api.post(f"/agents/{missing[-1]}/sign-in", {"phone": missing[-1], "campaigns": [campaign]})
+                    missing.pop()
+            except ApiError as error:
+                said = f"{missing[-1]}: {error}"
+                # Whose first request was taken without our hearing the answer is in.
+                if error.error == "wrong_state":
+                    missing.pop()
+            except DialerError as error:
+                said = f"{missing[-1]}: {error}"
+            return not missing
 
-        self.wait(all_in, "agents")
+        try:
+            self.wait(all_in, "agents")
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{said}") from error
 
 
 def free_ports(count: int) -> list[int]:
