@@ -28,6 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,16 +47,28 @@ from dialer.simulation import OPEN_RULES
 from dialer.simulation.distributions import LogNormal
 from dialer.simulation.exchange import Exchange
 from dialer.simulation.profiles import REALISTIC
-from dialer.simulation.world import AgentProfile, Profile, World
+from dialer.simulation.world import AgentProfile, Profile, Reaction, World
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
 from dialer.storage.schema import upgrade
 
 CAMPAIGN: Final = "load"
-#: Ringing of real calls, and talks so short that a thousand agents keep three thousand calls in flight.
+#: Ringing of real calls, of which half are never answered, and talks so short that a thousand agents keep three
+#: thousand calls in flight.
 PROFILE: Final[Profile] = replace(
     REALISTIC,
     name="load",
+    mix={
+        Reaction.PERSON: 0.2,
+        Reaction.HASTY: 0.02,
+        Reaction.MACHINE: 0.05,
+        Reaction.NO_ANSWER: 0.5,
+        Reaction.BUSY: 0.1,
+        Reaction.UNAVAILABLE: 0.05,
+        Reaction.INVALID: 0.05,
+        Reaction.REJECTED: 0.02,
+        Reaction.SILENT: 0.01,
+    },
     talk=LogNormal(22.0, 0.9),
     agents=AgentProfile(wrapup=LogNormal(6.0, 0.5)),
     objects=0.0,
@@ -68,6 +81,7 @@ _SAMPLE_S: Final = 60.0
 _SETTLING_SHARE: Final = 0.25
 _SETTLING_AT_MOST_S: Final = 600.0
 _SIGN_IN_AT_ONCE: Final = 20
+_BACK_AT_THE_PHONE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +116,10 @@ class Verdict:
     abandoned: int = 0
     abandonment: float = 0.0
     occupancy: float = 0.0
+    #: Seconds, median and 99th percentile: from the end of a call to its event at the CRM, and from the CRM's
+    #: disposition to the answer.
+    told_s: tuple[float, float] = (0.0, 0.0)
+    closed_s: tuple[float, float] = (0.0, 0.0)
     disposed: int = 0
     refused_dispositions: int = 0
     #: The 99th percentile lies in this bucket: above the first, at most the second.
@@ -162,6 +180,9 @@ class Crm:
         self._closing: set[asyncio.Task[None]] = set()
         self.disposed = 0
         self.refused: Counter[str] = Counter()
+        #: Seconds from the end of a call to its event, and from a request that closes a call to its answer.
+        self.told_s: list[float] = []
+        self.closed_s: list[float] = []
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -169,6 +190,7 @@ class Crm:
             async for event in self._client.events(types="call.ended"):
                 agent, call = event.data.get("agent"), event.data.get("call")
                 if agent is not None and call is not None:
+                    self.told_s.append(time.time() - datetime.fromisoformat(event.data["at"]).timestamp())
                     task = asyncio.ensure_future(self._close(str(call), str(agent)))
                     self._closing.add(task)
                     task.add_done_callback(self._closing.discard)
@@ -180,8 +202,10 @@ class Crm:
         u = self._world.uniforms("wrap-up", call)
         await asyncio.sleep(self._world.profile.agents.wrapup.at(u[0]))
         code = "SALE" if u[1] < 0.15 else "NO_SALE"
+        asked = time.perf_counter()
         try:
             await self._client.request(send("POST", "/dispositions", {"call": call, "code": code, "agent": agent}))
+            self.closed_s.append(time.perf_counter() - asked)
             self.disposed += 1
         except Exception as error:  # an hour is not thrown away for one answer; it is counted
             self.refused[str(error)[:200]] += 1
@@ -196,6 +220,16 @@ async def _sign_in(client: AsyncClient, agents: int) -> None:
             await client.request(send("POST", f"/agents/{name}/sign-in", body))
 
     await asyncio.gather(*(one(f"a{number:04d}") for number in range(agents)))
+
+
+async def _pick_up_again(client: AsyncClient) -> None:
+    """Whose phone was lost picks it up again, as somebody at a desk would."""
+    while True:
+        await asyncio.sleep(_BACK_AT_THE_PHONE_S)
+        for agent in (await client.request(get("/agents")))["items"]:
+            if agent["state"] == "lost":
+                body = {"phone": agent["id"], "campaigns": [CAMPAIGN]}
+                await client.request(send("POST", f"/agents/{agent['id']}/sign-in", body))
 
 
 async def _load_list(client: AsyncClient, folder: Path, contacts: int) -> None:
@@ -290,6 +324,14 @@ def judge(samples: list[Sample], agents: int, minutes: float) -> Verdict:
     return verdict
 
 
+def _spread(seconds: list[float]) -> tuple[float, float]:
+    """Median and 99th percentile."""
+    if not seconds:
+        return 0.0, 0.0
+    median, late = np.percentile(seconds, [50, 99])
+    return round(float(median), 4), round(float(late), 4)
+
+
 def _slope(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> tuple[float, float]:
     """Of the least-squares line, with its standard error (neighbouring samples taken as independent)."""
     dx, dy = x - x.mean(), y - y.mean()
@@ -304,7 +346,15 @@ def _slope(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> tuple[float, flo
 
 
 async def _make_campaign(database_url: str) -> None:
-    campaign = parse_campaign({"id": CAMPAIGN, "method": "predictive", "max_attempts": 1, "wrapup_limit_s": 120.0})
+    campaign = parse_campaign(
+        {
+            "id": CAMPAIGN,
+            "method": "predictive",
+            "max_lines": 20_000,
+            "max_attempts": 1,
+            "wrapup_limit_s": 120.0,
+        }
+    )
     database = Database(database_url)
     try:
         await Campaigns(database).create(campaign, time.time(), CampaignState.STOPPED)
@@ -347,8 +397,9 @@ async def _drive(node: ServeProcess, pids: Mapping[str, int], options: argparse.
         contacts = options.contacts or int((seconds + 120.0) * options.agents * 0.16) + 5_000
         await _load_list(client, folder, contacts)
         crm = Crm(client, World(PROFILE, options.seed))
-        listening = asyncio.ensure_future(crm.run())
+        working = [asyncio.ensure_future(crm.run())]
         await _sign_in(client, options.agents)
+        working.append(asyncio.ensure_future(_pick_up_again(client)))
         await client.order(CAMPAIGN, "start")
         began = time.monotonic()
         try:
@@ -356,12 +407,19 @@ async def _drive(node: ServeProcess, pids: Mapping[str, int], options: argparse.
                 await asyncio.sleep(min(_SAMPLE_S, max(5.0, seconds / 20), seconds - passed))
                 sample = await watch.look(time.monotonic() - began)
                 _say(sample)
-                if listening.done():
-                    listening.result()
+                print(
+                    f"          told {_spread(crm.told_s[-1000:])} s, closed {_spread(crm.closed_s[-1000:])} s",
+                    flush=True,
+                )
+                for task in working:
+                    if task.done():
+                        task.result()
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
         verdict = judge(watch.samples, options.agents, options.minutes)
+        verdict.told_s, verdict.closed_s = _spread(crm.told_s), _spread(crm.closed_s)
         verdict.disposed, verdict.refused_dispositions = crm.disposed, crm.refused.total()
         for why, count in crm.refused.most_common(5):
             print(f"not closed: {count} times {why}", flush=True)

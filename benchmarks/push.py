@@ -15,6 +15,7 @@ import asyncio
 import json
 import os
 import platform
+import socket
 import statistics
 import sys
 import tempfile
@@ -68,11 +69,12 @@ async def bare(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 def serve_bare() -> None:
     """The bare server, until it is ended."""
-    config = uvicorn.Config(Litestar([bare], logging_config=None), port=0, log_level="error", lifespan="off")
-    server = uvicorn.Server(config)
-    socket = config.bind_socket()
-    print(socket.getsockname()[1], flush=True)
-    asyncio.run(server.serve(sockets=[socket]))
+    config = uvicorn.Config(Litestar([bare], logging_config=None), log_level="error", lifespan="off")
+    # Not uvicorn's own socket, on which small answers wait for acknowledgements.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    print(listening.getsockname()[1], flush=True)
+    asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 
 # ---- rates

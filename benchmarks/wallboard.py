@@ -69,6 +69,7 @@ _ANSWERED: Final = 0.3
 _WRAPUP_S: Final = 1.0
 #: Of the agents' time that is taken up.
 _BUSY: Final = 0.85
+_WHY: Final = "100 more calls: the chance that the last finds nobody is 1.1 %, limit 1.6 %, budget left 212"
 _WATCH: Final = """() => {
   window.seen = [];
   const number = () => Number(document.querySelector("#campaign-bench .figures dd").textContent.replace(/[.,]/g, ""));
@@ -127,7 +128,12 @@ class Traffic:
 
     def _decide(self, now: float) -> None:
         decision = Decision(
-            dial=100, limit="threshold", explanation="x" * 90, expected_abandonment=0.01, threshold=0.02
+            dial=100,
+            limit="threshold",
+            explanation=_WHY,
+            expected_abandonment=0.011,
+            threshold=0.016,
+            budget_left=212.0,
         )
         self._live.apply(PaceDecided(at=now, campaign=CAMPAIGN, decision=decision, method="predictive"))
         refused = (("hours", 3), ("removed", 1))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator
@@ -37,7 +38,7 @@ from dialer.runtime.local_access import write_private
 from dialer.runtime.node import Node
 from dialer.runtime.signals import stop_on_signals, until_stopped
 from dialer.runtime.tasks import cancel_all
-from dialer.settings import Api, Asterisk, Compliance, Database, Redis, Settings, Trunk
+from dialer.settings import Api, Asterisk, Compliance, Database, Redis, Settings, Tracing, Trunk, load
 from dialer.simulation import OPEN_RULES
 from dialer.simulation.crm import StubCrm
 from dialer.simulation.exchange import Exchange
@@ -206,6 +207,7 @@ def _settings(directory: Path, ami_port: int, secret: str) -> Settings:
         redis=Redis(url="embedded"),
         api=Api(port=0, open_metrics=True),
         compliance=Compliance(rules=str(OPEN_RULES)),
+        tracing=_tracing(),
         asterisk=(
             Asterisk(
                 name="exchange",
@@ -215,6 +217,12 @@ def _settings(directory: Path, ami_port: int, secret: str) -> Settings:
             ),
         ),
     )
+
+
+def _tracing() -> Tracing:
+    """Where the environment names a collector, it sees the demo's calls."""
+    wanted = {name: value for name, value in os.environ.items() if name.startswith("CADENCIA_TRACING__")}
+    return load(None, wanted).tracing
 
 
 def _fresh(directory: Path) -> None:

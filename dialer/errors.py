@@ -24,11 +24,16 @@ text is for those who read English, the code for whoever has a catalogue.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 
 class DialerError(Exception):
     """Root of all errors raised on purpose."""
+
+    #: The text for a catalogue; empty: there is none.
+    code: str = ""
+    arguments: Mapping[str, Any] = MappingProxyType({})
 
 
 class ConfigError(DialerError):
@@ -53,9 +58,11 @@ class RetryableError(DialerError):
     #: The part outside is well: it is what it was given that is at fault.
     about_input = False
 
-    def __init__(self, message: str, *, retryable: bool = True) -> None:
+    def __init__(self, message: str, *, retryable: bool = True, code: str = "", **arguments: Any) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.code = code
+        self.arguments = arguments
 
 
 class SwitchError(RetryableError):
@@ -107,7 +114,7 @@ class InputError(DialerError):
         self.word = word
         self.allowed = tuple(allowed)
         self.code = code
-        self.arguments: Mapping[str, Any] = arguments
+        self.arguments = arguments
 
 
 class InvalidTransition(DialerError):

@@ -82,6 +82,8 @@ class Webrtc(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     turn: tuple[Annotated[str, Meta(pattern=r"^turns?:[A-Za-z0-9.:-]+(?:\?transport=(?:udp|tcp))?\Z")], ...] = ()
     #: The TURN server's shared secret (coturn: static-auth-secret), from which passwords that expire are made.
     turn_secret: str = ""
+    #: All sound goes through the TURN servers: they alone need to reach Asterisk's UDP ports then.
+    relay_only: bool = False
     #: How long a password holds that a page was given.
     key_minutes: Annotated[float, Meta(ge=1, le=120)] = 30.0
 
@@ -172,6 +174,8 @@ class Outbound(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     #: Internal networks (CIDR) or single addresses that are allowed besides the public ones.
     internal: tuple[str, ...] = ()
+    #: The same for webhooks that tenants have made: what is allowed here is not allowed to them.
+    for_tenants: tuple[str, ...] = ()
 
 
 class CrmAccess(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -279,6 +283,8 @@ class Compliance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     suppression_key: Annotated[str, Meta(pattern=r"^(.{32,})?\Z", description="32 characters or more")] = ""
     #: Take people out of attempts and evidence, once a day, when the law of their number no longer wants them kept.
     apply_retention: bool = False
+    #: How long the audit log is kept; a year at least, which the database sees to.
+    audit_keep_days: Annotated[float, Meta(ge=365)] = 2192.0
 
 
 class Privacy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -445,6 +451,32 @@ class Cluster(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     timeout_s: Annotated[float, Meta(ge=16)] = 20.0
 
 
+class Tracing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What happens to calls, sent to an OpenTelemetry collector as traces (docs/tracing.md)."""
+
+    #: OTLP over HTTP: http://collector:4318; where no path stands, it is /v1/traces. Empty: nothing is traced.
+    endpoint: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?\Z",
+            description="http://host:port or https://host:port/path, without user, password and query",
+        ),
+    ] = ""
+    #: Of the contacts that are traced, each with all its calls.
+    share: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    #: Sent with every request, such as Authorization. `file:…` or an environment override rather than plain text.
+    headers: dict[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")],
+        Annotated[str, Meta(pattern=r"^[\x20-\x7e]*\Z", description="printable ASCII")],
+    ] = field(default_factory=dict)
+    #: Name of this dialer among all that the collector hears of.
+    service: Annotated[str, Meta(min_length=1, max_length=255)] = "cadencia"
+    #: PEM file of the authorities that may have signed the collector's certificate; empty: the usual ones.
+    ca_file: str = ""
+    #: For so long a collector may say nothing; what it was sent is then given up.
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, and how."""
 
@@ -486,6 +518,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     desk: Desk = field(default_factory=Desk)
     snippet: Snippet = field(default_factory=Snippet)
     cluster: Cluster = field(default_factory=Cluster)
+    tracing: Tracing = field(default_factory=Tracing)
     log: Log = field(default_factory=Log)
 
     @property
@@ -542,11 +575,12 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
     registries = [registry.name for registry in settings.registries.lists]
     if len(set(registries)) != len(registries):
         raise ConfigError("two [[registries.lists]] have the same name; names must be unique")
-    for text in settings.outbound.internal:
-        try:
-            ip_network(text, strict=False)
-        except ValueError as error:
-            raise ConfigError(f"outbound.internal: {error}; write networks such as 10.1.2.0/24") from error
+    for setting in ("internal", "for_tenants"):
+        for text in getattr(settings.outbound, setting):
+            try:
+                ip_network(text, strict=False)
+            except ValueError as error:
+                raise ConfigError(f"outbound.{setting}: {error}; write networks such as 10.1.2.0/24") from error
     pulls = [pull.name for pull in settings.crm.pull]
     if len(set(pulls)) != len(pulls):
         raise ConfigError("two [[crm.pull]] have the same name; names must be unique")
@@ -554,6 +588,10 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
     if len(set(tariffs)) != len(tariffs):
         raise ConfigError("two [[costs.tariffs]] have the same name; names must be unique")
     for server in settings.asterisk:
+        if server.webrtc.relay_only and not server.webrtc.turn:
+            raise ConfigError(
+                f"asterisk server {server.name!r}: webrtc.relay_only needs webrtc.turn, where all sound goes through"
+            )
         if server.webrtc.turn and not server.webrtc.turn_secret:
             raise ConfigError(
                 f"asterisk server {server.name!r}: webrtc.turn needs webrtc.turn_secret, the secret that the TURN "

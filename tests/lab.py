@@ -42,12 +42,17 @@ class AsteriskLab:
     def cli(self, command: str, *, server: str = "dialer") -> str:
         return servers.cli(self.layout, self.programs, server, command)
 
+    def web_tls(self, certificate: Path, key: Path) -> int:
+        """Let browsers' phones come over TLS as well; the port."""
+        servers.serve_web_tls(self.layout, self.programs, certificate, key)
+        return self.layout.web_tls_port
+
     def carrier_calls(self, numbers: set[str]) -> dict[str, ledger.CarrierCall]:
         """What the carrier did with these numbers (the last call of each)."""
         return {call.number: call for call in ledger.read(self.layout) if call.number in numbers}
 
 
-def _unavailable(reason: str) -> None:
+def unavailable(reason: str) -> None:
     if os.environ.get("CADENCIA_REQUIRE_LAB") == "1":
         pytest.fail(f"the Asterisk lab is required here and cannot be had: {reason}", pytrace=False)
     pytest.skip(f"no Asterisk lab: {reason}")
@@ -61,7 +66,7 @@ def asterisk_lab() -> Iterator[AsteriskLab]:
         layout = Layout(directory, int(os.environ.get("CADENCIA_LAB_PORT_BASE", DEFAULT_PORT_BASE)))
         directory.mkdir(parents=True, exist_ok=True)
     except (LabError, OSError, ValueError) as error:
-        _unavailable(str(error))
+        unavailable(str(error))
         return
     # everybody who uses the lab holds this lock shared; whoever gets it alone at the end is the last
     users = (directory / f"tests-{layout.port_base}.lock").open("w")
@@ -73,7 +78,7 @@ def asterisk_lab() -> Iterator[AsteriskLab]:
                 ours.touch()
             programs = servers.up(layout, max(DEFAULT_PHONES, servers.phones_configured(layout)), lambda _: None)
         except (LabError, OSError) as error:
-            _unavailable(str(error))
+            unavailable(str(error))
             return
         yield AsteriskLab(layout, programs)
         try:

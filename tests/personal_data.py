@@ -42,7 +42,7 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         "action_firings": _columns("rule campaign action call state", person="contact why details problem"),
         "agent_time": _columns("campaign state call reason", staff="agent"),
         "agents": _columns("skills", staff="id name phone"),
-        "api_keys": _columns("id role hash tenant", staff="name"),
+        "api_keys": _columns("id role hash tenant replaced_by", staff="name"),
         "attempts": _columns(
             "call campaign outcome reason server trunk hung_up_by machine_verdict caller_id method",
             person="contact phone",
@@ -81,6 +81,7 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         "suppressions": _columns(hash="hash"),
         "tenants": _columns("name"),
         "users": _columns("role state tenant", staff="name agent hash totp_secret recovery"),
+        "webhooks": _columns("id tenant url types secret former_secret"),
         "webhook_deliveries": _columns("id url type state position", person="payload subject last_error"),
     }
 )

@@ -19,22 +19,38 @@ from redis import exceptions
 
 from benchmarks.processes import free_ports
 from dialer.queues.embedded import find_server
+from tests.certificates import Certificate
 from tests.e2e.floor import until
+from tests.tls_front import TlsFront
 
 _SERVICE: Final = "cadencia"
 
 
 class Cluster:
-    """One master, one replica, and Sentinels that promote it some tenths of a second after the master went silent."""
+    """One master, one replica, and Sentinels that promote it some tenths of a second after the master went silent.
 
-    def __init__(self, home: Path, sentinels: int = 1) -> None:
+    Args:
+        home: an empty folder.
+        sentinels: how many.
+        tls: certificate and key that all of them have, as seen from outside; None: they speak no TLS.
+    """
+
+    def __init__(self, home: Path, sentinels: int = 1, tls: Certificate | None = None) -> None:
         self._home = home
         self.password = secrets.token_urlsafe(12)
         ports = free_ports(2 + sentinels)
         self.ports, self.sentinel_ports = ports[:2], ports[2:]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        # The embedded server's program speaks no TLS: something before it does.
+        inner = free_ports(len(ports)) if tls is not None else ports
+        self._inner = dict(zip(ports, inner, strict=True))
+        self.fronts = (
+            [TlsFront(port, behind, str(tls.chain), str(tls.key)) for port, behind in self._inner.items()]
+            if tls is not None
+            else []
+        )
         self.url = (
-            f"redis+sentinel://:{self.password}@"
+            f"redis{'' if tls is None else 's'}+sentinel://:{self.password}@"
             + ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
             + f"/{_SERVICE}"
         )
@@ -49,6 +65,7 @@ class Cluster:
                 "appendfsync no",
                 'save ""',
                 "repl-diskless-sync-delay 0",
+                f"replica-announce-port {port}",
             ]
             if port != self.ports[0]:
                 lines.append(f"replicaof 127.0.0.1 {self.ports[0]}")
@@ -106,7 +123,7 @@ class Cluster:
         home = self._home / str(port)
         home.mkdir()
         config = home / "server.conf"
-        config.write_text("\n".join([f"port {port}", "bind 127.0.0.1", f"dir {home}", *lines]) + "\n")
+        config.write_text("\n".join([f"port {self._inner[port]}", "bind 127.0.0.1", f"dir {home}", *lines]) + "\n")
         with (home / "log").open("wb") as log:
             self._processes[port] = subprocess.Popen(
                 [find_server(), str(config), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log

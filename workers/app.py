@@ -44,6 +44,9 @@ def run(settings: Settings | None = None, *, burst: bool = False, alone: bool = 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = load_settings() if settings is None or settings.redis.url == "embedded" else settings
     logs.configure(settings.log)
+    if settings.tracing.endpoint:
+        # Once, and not in the process of each job; and what is missing for it is told now.
+        import dialer.tracing.otlp  # noqa: F401, PLC0415
     client = connect(settings.redis.url)
     try:
         client.ping()

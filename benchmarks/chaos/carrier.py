@@ -17,10 +17,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
 
+from benchmarks.chaos.telephony import Dialed
 from benchmarks.processes import ROOT
 from dialer.simulation.distributions import Constant, LogNormal, Mixture, Uniform
 from dialer.simulation.exchange import Exchange
@@ -62,15 +63,6 @@ class Log(deque[CallRecord]):
         os.write(self._file, json.dumps(kept).encode() + b"\n")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialed:
-    """One originate that reached the carrier; `at` in unix seconds."""
-
-    at: float
-    call: str
-    number: str
-
-
 def read_log(file: Path) -> list[Dialed]:
     """All originates to customers, oldest first."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
@@ -83,6 +75,8 @@ async def _obey(exchange: Exchange, order: Mapping[str, Any]) -> object:
         case "numbers":
             records = [c.record for c in exchange.switchboard.channels.values() if not c.is_agent]
             return sorted(record.number for record in records if record is not None)
+        case "phones":
+            return [c.endpoint for c in exchange.switchboard.channels.values() if c.is_agent]
         case "faults":
             for name, value in order["set"].items():
                 setattr(exchange.faults, name, set(value) if isinstance(value, list) else value)
@@ -119,6 +113,8 @@ async def _serve(port: int, log: Path, seed: int) -> None:
 
 class Carrier:
     """The process, as whoever starts it sees it: on one port, however often it is killed."""
+
+    secret = SECRET
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.log = folder / "carrier.log"
@@ -196,9 +192,29 @@ class Carrier:
         """Set standing faults (`dialer.simulation.faults.Faults`)."""
         self.order("faults", set=values)
 
-    def numbers(self) -> set[str]:
-        """Who is being called or talking."""
+    def number(self, n: int) -> str:
+        """The number of the n-th contact, without its +."""
+        return f"346{n:08d}"
+
+    def phones(self, node: int, count: int) -> list[str]:
+        """Whatever phone is called exists."""
+        return []
+
+    def channels(self) -> set[str]:
+        """Numbers of those who are being called or talking."""
         return set(self.order("numbers"))
+
+    def phones_up(self) -> list[str]:
+        """Agents' phones that are in a call."""
+        return list(self.order("phones"))
+
+    def count(self) -> int:
+        """Originates to customers so far."""
+        try:
+            with self.log.open("rb") as log:
+                return sum(1 for line in log if b'"agent": false' in line)
+        except FileNotFoundError:
+            return 0
 
     def dialed(self) -> list[Dialed]:
         """All originates to customers so far."""

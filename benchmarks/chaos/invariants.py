@@ -10,14 +10,14 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import text
 
-from benchmarks.chaos.carrier import Dialed
-from benchmarks.chaos.rig import CAMPAIGN, Site, digits
+from benchmarks.chaos.rig import CAMPAIGN, Site
+from benchmarks.chaos.telephony import Dialed
 from dialer.compliance.evidence import Verification
 from dialer.crm.webhooks import delivery_id
 from dialer.storage.database import Database
@@ -31,6 +31,8 @@ READ_WITHIN_S: Final = 1.0
 HEALED_WITHIN_S: Final = 10.0
 #: So long somebody who answered waits for an agent before the message is played to them.
 CONNECT_WITHIN_S: Final = 2.0
+#: States of agents whose phone is in its room.
+_AT_HAND: Final = frozenset({"idle", "reserved", "talking", "wrapup", "paused"})
 _SHOWN: Final = 5
 
 
@@ -42,6 +44,8 @@ class Allowed:
     memory_lost: bool = False
     #: Clocks of nodes were moved: the carrier's own has to do instead of their stamps.
     clocks_differ: bool = False
+    #: A node stays dead: its agents' phones stay in their rooms until they hang up or sign in elsewhere.
+    phones_stay: bool = False
     healed_within_s: float = HEALED_WITHIN_S
 
 
@@ -53,6 +57,8 @@ class Evidence:
     withdrawn: Mapping[int, float]
     #: Of these, whose removal or do-not-call entry is on record.
     removed: frozenset[int]
+    #: Numbers (digits) of those who were withdrawn -> their place in the list.
+    places: Mapping[str, int]
     dialed: tuple[Dialed, ...]
     contacts: Mapping[str, Mapping[str, Any]]
     attempts: tuple[Mapping[str, Any], ...]
@@ -72,6 +78,9 @@ class Evidence:
     channels: frozenset[str]
     live: frozenset[str]
     engines: int
+    #: Agents' phones that are in a call, each as often as it is, and agents who have theirs at hand as engines have it.
+    phones: tuple[str, ...]
+    agents: frozenset[str]
     #: Longest disagreement about what is in flight after a fault was over, and about whom.
     worst_s: float
     worst_call: str
@@ -90,14 +99,17 @@ def collect(site: Site, worst_s: float, worst_call: str) -> Evidence:
         for entry, fields in entries
     }
     removed = {row["name"] for row in rows["removed"]}
+    numbers = {n: site.carrier.number(n) for n in site.asked.withdrawn}
+    running = [node for node in site.nodes if node.pid is not None]
     waiting: set[bytes] = set()
     for name in ("ready", "later", "reserved"):
         waiting.update(client.zrange(f"cadencia:{name}:{CAMPAIGN}", 0, -1))
     return Evidence(
         pushed=frozenset(site.asked.pushed),
         withdrawn=dict(site.asked.withdrawn),
-        removed=frozenset(n for n in site.asked.withdrawn if {f"c{n}", f"+{digits(n)}"} & removed),
-        dialed=tuple(site.carrier.dialed()),
+        removed=frozenset(n for n in site.asked.withdrawn if {f"c{n}", f"+{numbers[n]}"} & removed),
+        places={digits: n for n, digits in numbers.items()},
+        dialed=tuple(with_calls(site.carrier.dialed(), rows["attempts"])),
         contacts={row["id"]: row for row in rows["contacts"]},
         attempts=tuple(rows["attempts"]),
         proved=frozenset(row["reference"] for row in rows["evidence"]),
@@ -109,12 +121,37 @@ def collect(site: Site, worst_s: float, worst_call: str) -> Evidence:
         crm_failures=site.crm.failures.total(),
         waiting=frozenset(contact.decode() for contact in waiting),
         finished=frozenset(contact.decode() for contact in client.smembers(f"cadencia:finished:{CAMPAIGN}")),
-        channels=frozenset(site.carrier.numbers()),
+        channels=frozenset(site.in_flight()),
         live=frozenset(key.decode() for key in client.hkeys("cadencia:live")),
-        engines=sum(sum(node.api.get("/live")["calls"].values()) for node in site.nodes if node.pid is not None),
+        engines=sum(sum(node.api.get("/live")["calls"].values()) for node in running),
+        phones=tuple(sorted(site.carrier.phones_up())),
+        agents=frozenset(
+            row["id"] for node in running for row in node.api.get("/agents")["items"] if row["state"] in _AT_HAND
+        ),
         worst_s=worst_s,
         worst_call=worst_call,
     )
+
+
+def with_calls(dialed: Iterable[Dialed], attempts: Iterable[Mapping[str, Any]]) -> list[Dialed]:
+    """What a carrier saw that knows numbers only, with the calls of ours that they were.
+
+    Each is the latest attempt at the number that had been handed over by then, and that no earlier call was; one
+    without an attempt has a call that nobody knows.
+    """
+    by_number: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted(attempts, key=lambda row: row["started_at"]):
+        by_number.setdefault(row["phone"].removeprefix("+"), []).append(row)
+    named = []
+    for one in sorted(dialed, key=lambda one: one.at):
+        if not one.call:
+            open_ones = by_number.get(one.number, [])
+            before = [row for row in open_ones if row["started_at"] <= one.at + STAMPS_AGREE_S]
+            if before:
+                open_ones.remove(before[-1])
+            one = replace(one, call=before[-1]["call"] if before else f"{one.number} at {one.at:.3f}")  # noqa: PLW2901
+        named.append(one)
+    return named
 
 
 async def _rows(url: str) -> dict[str, Any]:
@@ -176,10 +213,9 @@ def none_dialed_twice(seen: Evidence, _: Allowed) -> list[str]:
 def none_dialed_after_removal(seen: Evidence, allowed: Allowed) -> list[str]:
     """Nobody's originate was handed over after the write of their removal had been answered."""
     handed_over = {row["call"]: row["started_at"] for row in seen.attempts}
-    places = {digits(n): n for n in seen.withdrawn}
     late = []
     for one in seen.dialed:
-        n = places.get(one.number)
+        n = seen.places.get(one.number)
         if n is None or (allowed.memory_lost and n not in seen.removed):
             continue
         # The node's own stamp is the moment of the hand-over; the carrier's is later, by all that lies between.
@@ -237,6 +273,11 @@ def in_flight_is_the_truth(seen: Evidence, allowed: Allowed) -> list[str]:
             f"left in flight: carrier {len(seen.channels)}, Redis {len(seen.live)} ({_shown(seen.live)}), "
             f"engines {seen.engines}"
         )
+    strange = Counter(seen.phones) - Counter(seen.agents)
+    if strange and not allowed.phones_stay:
+        wrong.append(f"phones in calls of which no engine knows: {_shown(strange.elements())}")
+    if missing := seen.agents - set(seen.phones):
+        wrong.append(f"agents without their phones: {_shown(missing)}")
     if seen.worst_s > allowed.healed_within_s:
         wrong.append(f"not agreed about {seen.worst_call} for {seen.worst_s:.1f} s after the fault")
     return wrong

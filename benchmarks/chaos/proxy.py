@@ -7,11 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import threading
+from dataclasses import dataclass
 from typing import Final, Self
 
 _CHUNK: Final = 65_536
+_BLANK_LINE: Final = b"\r\n\r\n"
+_EVENT: Final = b"Event: "
+#: An event with the id of an action is a row of the list that was asked for, which comes in order; but for this one.
+_ANSWERS: Final = b"\r\nActionID: "
+_RESULT: Final = b"Event: OriginateResponse\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbance:
+    """What becomes of the events that Asterisk sends, while its answers come as they are."""
+
+    #: Every n-th event comes twice; 0: none.
+    duplicate_every: int
+    #: Each comes up to so much late, so that their order is lost.
+    late_s: float
+    random: random.Random
 
 
 class FaultyProxy:
@@ -33,6 +51,9 @@ class FaultyProxy:
         self._delay_s = 0.0
         self._cut_after: int | None = None
         self._refusing = False
+        self._disturbance: Disturbance | None = None
+        #: Events that have been disturbed so far.
+        self.disturbed = 0
         self.port = 0
         #: Connections accepted so far.
         self.accepted = 0
@@ -69,6 +90,10 @@ class FaultyProxy:
     def cut_in(self, size: int) -> None:
         """Reset every connection after so many more bytes of the server: in the middle of what it says."""
         self._cut_after = size
+
+    def disturb(self, disturbance: Disturbance | None) -> None:
+        """Disturb the events of AMI from now on; None: no more."""
+        self._disturbance = disturbance
 
     def refuse(self) -> None:
         """Reset every connection now and each that comes, until `accept`."""
@@ -143,10 +168,13 @@ class FaultyProxy:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, heard: bool) -> None:
         """One way; `heard`: from the server."""
+        begun = b""
         while data := await reader.read(_CHUNK):
             if self._delay_s:
                 await asyncio.sleep(self._delay_s)
             await self._passing.wait()
+            if heard and (self._disturbance is not None or begun):
+                data, begun = self._disturb(begun + data, writer)
             if heard and self._cut_after is not None:
                 self._cut_after -= len(data)
                 if self._cut_after <= 0:
@@ -159,3 +187,30 @@ class FaultyProxy:
                     return
             writer.write(data)
             await writer.drain()
+
+    def _disturb(self, data: bytes, writer: asyncio.StreamWriter) -> tuple[bytes, bytes]:
+        """Let events take their way; what passes on at once, and a message of which the end has not come."""
+        disturbance = self._disturbance
+        if disturbance is None:
+            return data, b""
+        *whole, begun = data.split(_BLANK_LINE)
+        at_once = []
+        for block in whole:
+            message = block + _BLANK_LINE
+            if not message.startswith(_EVENT) or (_ANSWERS in message and not message.startswith(_RESULT)):
+                at_once.append(message)
+                continue
+            self.disturbed += 1
+            every = disturbance.duplicate_every
+            for _ in range(2 if every and self.disturbed % every == 0 else 1):
+                self._loop.call_later(disturbance.random.uniform(0.0, disturbance.late_s), _write, writer, message)
+        if begun[: len(_EVENT)] != _EVENT[: len(begun)]:
+            # a greeting, which has no blank line behind it, or the half of an answer
+            at_once.append(begun)
+            begun = b""
+        return b"".join(at_once), begun
+
+
+def _write(writer: asyncio.StreamWriter, message: bytes) -> None:
+    if not writer.is_closing():
+        writer.write(message)

@@ -17,10 +17,12 @@ from typing import Any, Final, Self
 
 import redis
 
-from benchmarks.chaos.carrier import SECRET, Carrier
+from benchmarks.chaos.carrier import Carrier
 from benchmarks.chaos.crm import FailingCrm
 from benchmarks.chaos.failover import Standby
+from benchmarks.chaos.lab import Lab
 from benchmarks.chaos.proxy import FaultyProxy
+from benchmarks.chaos.telephony import Telephony
 from benchmarks.import_list import postgres
 from benchmarks.processes import Command, ServeProcess, wait_for
 from dialer.campaigns import parse_campaign
@@ -64,13 +66,10 @@ class Plan:
     campaign: tuple[tuple[str, object], ...] = ()
     #: Interpreter's arguments of a node in place of ``-m dialer.cli``.
     launcher: tuple[str, ...] = ("-m", "dialer.cli")
+    #: Nodes are called this and 1, 2, ...: one that shares its Asterisk needs a name of its own.
+    node_name: str = "n"
     #: Folder of the node's database; None: beside everything else.
     database_folder: Path | None = None
-
-
-def digits(n: int) -> str:
-    """The number of the n-th contact, without its +."""
-    return f"346{n:08d}"
 
 
 @dataclass(slots=True)
@@ -89,14 +88,15 @@ class Site:
     Args:
         plan: what there is.
         folder: for everything; its path must be short, since sockets are in it.
+        carrier: in place of an embedded exchange.
     """
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: Plan, folder: Path, carrier: Telephony | None = None) -> None:
         self.plan = plan
         self.folder = folder
         self.asked = Asked()
         self.valkey = EmbeddedServer(folder / "redis")
-        self.carrier = Carrier(folder, plan.seed)
+        self.carrier = carrier or Carrier(folder, plan.seed)
         self.crm = FailingCrm(plan.crm_fails, plan.seed, plan.crm_fails_at_most)
         self.proxies: dict[str, FaultyProxy] = {}
         self.nodes: list[ServeProcess] = []
@@ -105,6 +105,9 @@ class Site:
         self._settings = ""
         self._ends = ExitStack()
         self._client: Any = None
+        #: Numbers of calls that have been told to begin, and where in the results the next may stand.
+        self._called: dict[str, str] = {}
+        self._told_to = "-"
 
     def __enter__(self) -> Self:
         try:
@@ -141,7 +144,8 @@ class Site:
         if plan.delivers:
             self.worker.start()
         for k in range(plan.nodes):
-            node = ServeProcess(self.folder, f"n{k + 1}", self._settings, plan.launcher)
+            phones = self.carrier.phones(k, plan.agents)
+            node = ServeProcess(self.folder, f"{plan.node_name}{k + 1}", self._settings, plan.launcher, phones)
             self.nodes.append(node)
             ends.callback(node.kill)
             node.start()
@@ -198,7 +202,7 @@ reconnect_max_s = 0.5
 [[asterisk]]
 name = "pbx"
 port = {ports["ami"]}
-secret = "{SECRET}"
+secret = "{self.carrier.secret}"
 [[asterisk.trunks]]
 name = "carrier"
 max_channels = 2000
@@ -232,7 +236,7 @@ max_calls_per_second = {plan.calls_per_s}
         first = len(self.asked.pushed)
         for start in range(first, first + count, _AT_ONCE):
             numbers = range(start, min(start + _AT_ONCE, first + count))
-            contacts = [{"id": f"c{n}", "phones": [f"+{digits(n)}"]} for n in numbers]
+            contacts = [{"id": f"c{n}", "phones": [f"+{self.carrier.number(n)}"]} for n in numbers]
             message = json.dumps({"campaign": CAMPAIGN, "contacts": contacts})
             self._tell("contacts", message)
             self.asked.pushed.update(numbers)
@@ -243,10 +247,11 @@ max_calls_per_second = {plan.calls_per_s}
     def withdraw(self, numbers: Sequence[int]) -> None:
         """Remove contacts, or forbid to call their numbers, by turns."""
         for n in numbers:
+            phone = f"+{self.carrier.number(n)}"
             stream, message = (
                 ("removals", {"id": f"m{n}", "campaign": CAMPAIGN, "contact": f"c{n}"}),
-                ("removals", {"id": f"m{n}", "campaign": "*", "phone": f"+{digits(n)}"}),
-                ("dnc", {"id": f"m{n}", "op": "add", "phone": f"+{digits(n)}", "scope": "*"}),
+                ("removals", {"id": f"m{n}", "campaign": "*", "phone": phone}),
+                ("dnc", {"id": f"m{n}", "op": "add", "phone": phone, "scope": "*"}),
             )[n % 3]
             self._tell(stream, json.dumps(message))
             self.asked.withdrawn[n] = time.time()
@@ -275,7 +280,27 @@ max_calls_per_second = {plan.calls_per_s}
             client = self.client
             return not client.zcard(f"cadencia:ready:{CAMPAIGN}") and not client.hlen("cadencia:live")
 
-        return bool(self.until_acknowledged(asked)) and not self.carrier.numbers()
+        return bool(self.until_acknowledged(asked)) and not self.in_flight()
+
+    def in_flight(self) -> set[str]:
+        """Numbers that are being called or talking, as the switch has it; a call that nobody knows stands by its id.
+
+        Raises:
+            OSError: the switch does not answer.
+        """
+        found = self.carrier.channels()
+        if any(not one.isdigit() and one not in self._called for one in found):
+            self._learn()
+        return {self._called.get(one, one) for one in found}
+
+    def _learn(self) -> None:
+        """Read on in the stream of results: which call is to which number."""
+        entries: Any = self.client.xrange("cadencia:results", min=self._told_to)
+        for entry, fields in entries:
+            result = json.loads(fields[b"data"])
+            if result["type"] == "call.started":
+                self._called[result["call"]] = result["phone"].removeprefix("+")
+            self._told_to = f"({entry.decode()}"
 
     def kill(self, node: ServeProcess) -> None:
         """A crash."""
@@ -287,13 +312,21 @@ max_calls_per_second = {plan.calls_per_s}
         node.wait_up()
         node.sign_in(self.plan.agents, CAMPAIGN)
 
+    @property
+    def lab(self) -> Lab:
+        """The lab, where it is what calls."""
+        assert isinstance(self.carrier, Lab), "this is the embedded exchange"
+        return self.carrier
+
+    @property
+    def exchange(self) -> Carrier:
+        """The embedded exchange, with faults on demand, where it is what calls."""
+        assert isinstance(self.carrier, Carrier), "the real Asterisk takes no such orders"
+        return self.carrier
+
     def dialed(self) -> int:
-        """Originates that reached the carrier so far."""
-        try:
-            with self.carrier.log.open("rb") as log:
-                return sum(1 for line in log if b'"agent": false' in line)
-        except FileNotFoundError:
-            return 0
+        """Calls that reached the carrier so far."""
+        return self.carrier.count()
 
     def until_dialed(self, count: int, what: str = "") -> None:
         """Let so many more calls begin, or the list come to its end."""

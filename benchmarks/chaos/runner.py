@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from benchmarks.chaos import real
 from benchmarks.chaos.invariants import Allowed, Evidence, collect, judge
+from benchmarks.chaos.lab import Lab
 from benchmarks.chaos.rig import Site
 from benchmarks.chaos.scenarios import SCENARIOS, Scenario, Scene, small_disk
 from benchmarks.chaos.watch import Watch
@@ -51,15 +53,16 @@ class Outcome:
         return not self.problems
 
 
-def run(name: str, seed: int, *, keep: bool = False) -> Outcome:
+def run(name: str, seed: int, *, keep: bool = False, lab: Lab | None = None) -> Outcome:
     """Run a scenario.
 
     Args:
-        name: of `SCENARIOS`.
+        name: of `SCENARIOS`, or of those of the real Asterisk.
         seed: of its moments, and of whoever is called.
         keep: leave the folder with logs and databases where it is, if an invariant did not hold.
+        lab: the real Asterisk.
     """
-    scenario = SCENARIOS[name]
+    scenario = (SCENARIOS if lab is None else real.SCENARIOS)[name]
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     begun = time.monotonic()
     outcome = Outcome(name=name, seed=seed)
@@ -75,7 +78,7 @@ def run(name: str, seed: int, *, keep: bool = False) -> Outcome:
                     (folder / "redis").symlink_to(disk)
                 else:
                     plan = replace(plan, database_folder=disk)
-            site = ends.enter_context(Site(plan, folder))
+            site = ends.enter_context(Site(plan, folder, lab))
             watch = ends.enter_context(Watch(site))
             seen, problems = _play(scenario, site, watch, seed)
         outcome = replace(

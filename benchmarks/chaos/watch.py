@@ -71,7 +71,7 @@ class Watch:
         site = self._site
         # The engines are asked on both sides of the others: who came or went in between is no disagreement.
         before = self._in_engines()
-        channels = site.carrier.numbers()
+        channels = site.in_flight()
         live = {key.decode() for key in site.client.hkeys("cadencia:live")}
         engines = self._in_engines()
         steady = before & engines

@@ -262,6 +262,11 @@ def core_show_channels() -> Action:
     return Action("CoreShowChannels")
 
 
+def show_dialplan(context: str) -> Action:
+    """Ask for what stands in a context of the dialplan; refused where there is none of that name."""
+    return Action("ShowDialPlan", (("Context", context),))
+
+
 def core_settings() -> Action:
     """Ask for Asterisk's version and settings."""
     return Action("CoreSettings")

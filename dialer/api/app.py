@@ -17,6 +17,7 @@ from litestar.types import ASGIApp
 
 from dialer.api import (
     abandonment_routes,
+    account_orders,
     action_routes,
     agent_routes,
     audit_routes,
@@ -31,6 +32,7 @@ from dialer.api import (
     filter_routes,
     health_routes,
     history_routes,
+    key_routes,
     law_routes,
     list_routes,
     list_settings_routes,
@@ -46,6 +48,8 @@ from dialer.api import (
     segment_routes,
     snippet_routes,
     supervision_routes,
+    user_routes,
+    webhook_routes,
     why_routes,
 )
 from dialer.api.audit import AuditMiddleware
@@ -97,10 +101,13 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
             recording_routes.routes,
             disposition_routes.routes,
             delivery_routes.routes,
+            webhook_routes.routes,
             agent_routes.routes,
             supervision_routes.routes,
             preview_routes.routes,
             live_routes.routes,
+            user_routes.routes,
+            key_routes.routes,
             audit_routes.routes,
         ],
         security=[{"key": []}],
@@ -136,7 +143,14 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
             use_handler_docstrings=True,
         ),
-        state=State({"settings": settings, "scrape": health_routes.Scrape(), "live_cache": live_routes.LiveCache()}),
+        state=State(
+            {
+                "settings": settings,
+                "scrape": health_routes.Scrape(),
+                "live_cache": live_routes.LiveCache(),
+                account_orders.STATE: account_orders.AccountOrders(ports.clock),
+            }
+        ),
         logging_config=None,
     )
 

@@ -43,6 +43,7 @@ _NAMES: Final = frozenset(
         "rule",
         "user",
         "verb",
+        "webhook",
     }
 )
 _MAX_OBJECT: Final = 200

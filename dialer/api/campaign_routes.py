@@ -309,8 +309,8 @@ async def begin(ports: ApiPorts, campaign: str) -> CampaignOut:
         if lacking:
             raise ApiError(
                 409,
-                f"campaign {campaign!r} cannot be started: {lacking}. Or have a named person set the rule aside: PATCH "
-                'it with "override": {"rule": …, "by": …, "why": …}',
+                f"campaign {campaign!r} cannot be started: {'; '.join(map(str, lacking))}. Or have a named person set "
+                'the rule aside: PATCH it with "override": {"rule": …, "by": …, "why": …}',
                 error="registry_missing",
                 code="registry_missing",
                 campaign=campaign,

@@ -37,6 +37,9 @@ class RuleRow(Struct, frozen=True, kw_only=True):
     #: Subdivisions where it holds; empty: everywhere.
     where: tuple[str, ...]
     says: str
+    #: The same for a catalogue; an argument may be such a saying itself.
+    code: str = ""
+    arguments: dict[str, object] = {}
     source: str
     #: V: read in an official text, S: in a secondary one, M: from memory, ?: unsettled, policy: our own prudence.
     mark: str
@@ -68,6 +71,9 @@ class PhoneLaw(Struct, frozen=True, kw_only=True):
     phone: str
     permitted: bool
     says: str
+    #: The same for a catalogue.
+    code: str = ""
+    arguments: dict[str, object] = {}
     #: Of the record on which it rests.
     consent: str | None
 
@@ -77,8 +83,10 @@ class ConsentRow(Struct, frozen=True, kw_only=True):
 
     #: As it was told; empty: nothing.
     given: dict[str, object]
-    #: Why it is not taken for a consent; empty: it is.
+    #: Why it is not taken for a consent; empty: it is. The same for a catalogue.
     problem: str
+    code: str = ""
+    arguments: dict[str, object] = {}
     #: Each number, masked, with what the law says of a call to it now.
     phones: tuple[PhoneLaw, ...]
 

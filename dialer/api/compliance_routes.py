@@ -120,8 +120,10 @@ class VerificationOut(Struct, kw_only=True):
     erased: int
     #: Where the intact part ends, as number:hash. Keep it elsewhere.
     head: str
-    #: What is wrong after that; empty: nothing.
+    #: What is wrong after that; empty: nothing. The same for a catalogue.
     problem: str
+    code: str = ""
+    arguments: dict[str, object] = {}
 
 
 @get("/jurisdictions", guards=[requires(Role.SUPERVISOR, Role.CRM)], responses=documented(*KEYED, 404))
@@ -213,7 +215,7 @@ def rules_of(ports: ApiPorts, name: str) -> list[RuleRow]:
     """
     found = port(ports).rules(name, ports.clock.now())
     if found is None:
-        raise ApiError(404, f"there is no jurisdiction {name[:20]!r} on file")
+        raise ApiError(404, f"there is no jurisdiction {name[:20]!r} on file", code="no_jurisdiction", name=name[:20])
     return list(found)
 
 
@@ -224,12 +226,20 @@ async def consent_of(ports: ApiPorts, campaign: str, contact: str) -> ConsentRow
         ApiError: 404 where there is no such contact, InputError where there can be none.
     """
     if not valid_name(campaign):
-        raise InputError("campaign: must be 1 to 64 of the characters A-Z a-z 0-9 _ -")
+        raise InputError("campaign: must be 1 to 64 of the characters A-Z a-z 0-9 _ -", code="not_a_name")
     if not valid_contact_id(contact):
-        raise InputError("contact: must have 1 to 128 characters, none of them a control character")
+        raise InputError(
+            "contact: must have 1 to 128 characters, none of them a control character", code="not_a_contact"
+        )
     found = await port(ports).consent(CampaignId(campaign), ContactId(contact), ports.clock.now())
     if found is None:
-        raise ApiError(404, f"there is no contact {contact[:80]!r} in campaign {campaign!r}")
+        raise ApiError(
+            404,
+            f"there is no contact {contact[:80]!r} in campaign {campaign!r}",
+            code="no_contact",
+            campaign=campaign,
+            contact=contact[:80],
+        )
     return found
 
 
@@ -326,16 +336,25 @@ async def verified(ports: ApiPorts, head: str | None) -> VerificationOut:
     if head:
         number, _, digits = head.partition(":")
         if not (number.isascii() and number.isdigit() and len(number) <= 18):
-            raise InputError("head: must be number:hash, as it was given out")
+            raise InputError("head: must be number:hash, as it was given out", code="not_a_head")
         if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
-            raise InputError("head: must be number:hash, as it was given out")
+            raise InputError("head: must be number:hash, as it was given out", code="not_a_head")
         start = Head(number=int(number), hash=digits)
     try:
         async with asyncio.timeout(VERIFY_WITHIN_S):
             found = await port(ports).verify(start)
     except TimeoutError as error:
-        raise ApiError(503, "the chain is too long to be verified here: run `cadencia evidence verify`") from error
-    return VerificationOut(intact=found.intact, erased=found.erased, head=str(found.head), problem=found.problem)
+        raise ApiError(
+            503, "the chain is too long to be verified here: run `cadencia evidence verify`", code="evidence_too_long"
+        ) from error
+    return VerificationOut(
+        intact=found.intact,
+        erased=found.erased,
+        head=str(found.head),
+        problem=found.problem,
+        code=found.broken.code,
+        arguments=dict(found.broken.arguments),
+    )
 
 
 routes = Router(

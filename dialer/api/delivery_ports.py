@@ -22,7 +22,7 @@ class DeliveryEntry:
 
     #: Also the idempotency key that the receiver sees.
     id: str
-    #: The webhook's server, or the name of the CRM: never a path, which may hold a key.
+    #: The webhook's id or server, or the name of the CRM: never a path, which may hold a key.
     to: str
     #: Of the result.
     type: str
@@ -54,16 +54,16 @@ class Deliveries(Protocol):
     """What is told to other systems (`dialer.runtime.deliveries.StoredDeliveries`)."""
 
     async def page(
-        self, kind: DeliveryKind, state: str, cursor: str | None, limit: int
+        self, kind: DeliveryKind, state: str, cursor: str | None, limit: int, *, tenant: str = ""
     ) -> tuple[Sequence[DeliveryEntry], str | None]:
-        """Deliveries in a state, and the cursor of the next page.
+        """Deliveries in a state, to webhooks of a tenant or to all, and the cursor of the next page.
 
         Raises:
             InputError: there is no such state, or the cursor is none of ours.
         """
 
-    async def replay(self, kind: DeliveryKind, ids: Sequence[str] | None) -> int:
-        """Take up what was given up, None: all of it; how many there were."""
+    async def replay(self, kind: DeliveryKind, ids: Sequence[str] | None, *, tenant: str = "") -> int:
+        """Take up what was given up, None: all of it, of a tenant or of all; how many there were."""
 
     async def crms(self) -> Sequence[CrmState]:
         """Every CRM that was ever asked."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from dialer.core.campaign import Campaign
 from dialer.core.contact import Contact
 from dialer.core.ids import AgentId, CampaignId, ContactId, Phone
+from dialer.core.saying import NOTHING, Saying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,8 @@ class CallingTimes:
     zone: str
     #: First and last moment, unix seconds, of each time in which a call may be started; ascending.
     spans: tuple[tuple[float, float], ...]
-    #: Why there is none; empty: there is.
-    problem: str = ""
+    #: Why there is none; nothing: there is.
+    problem: Saying = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

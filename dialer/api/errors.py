@@ -13,6 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct, field
 
 from dialer.campaigns import in_words
+from dialer.core.saying import plain
 from dialer.errors import DialerError, InputError, RetryableError
 
 _log = structlog.get_logger(__name__)
@@ -73,13 +74,13 @@ class ApiError(DialerError):
         code: str = "",
         **arguments: object,
     ) -> None:
-        """`code` with `arguments`, JSON values: the message for whoever has a catalogue; they go into the details."""
+        """`code` with `arguments`: the message for whoever has a catalogue; as JSON values they go into the details."""
         super().__init__(message)
         self.status = status
         self.error = error or SLUGS[status]
         self.code = code
-        self.arguments: Mapping[str, object] = arguments
-        self.details = (details or {}) | ({"code": code, "arguments": arguments} if code else {})
+        self.arguments = arguments
+        self.details = (details or {}) | ({"code": code, "arguments": plain(arguments)} if code else {})
         self.headers = headers or {}
 
 
@@ -108,7 +109,7 @@ def on_input_error(request: Request[Any, Any, Any], error: InputError) -> Respon
     fields = [{"field": name, "message": problem}] if separator and re.fullmatch(r"[\w.\[\]]+", name) else []
     details: dict[str, Any] = {"fields": fields}
     if error.code:
-        details |= {"code": error.code, "arguments": error.arguments}
+        details |= {"code": error.code, "arguments": plain(error.arguments)}
     if error.allowed:
         details["allowed"] = list(error.allowed)
     return _response(422, error.word, str(error), details)

@@ -25,6 +25,10 @@ KEEP_S: Final = 24 * 3600.0
 RUNNING_S: Final = 120.0
 #: Longer answers are not kept; their key is then forgotten.
 MAX_REPLY_BYTES: Final = 256 * 1024
+#: In `opt` of a route: the field of its answer that is told once. It is null in what is kept, and so in a repetition.
+TOLD_ONCE: Final = "told_once"
+#: In `opt` of a route whose body holds a password: not even a hash of it is kept; it is compared as uploads are.
+UNHASHED: Final = "unhashed"
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -50,7 +54,8 @@ class IdempotencyMiddleware:
             raise ApiError(422, "Idempotency-Key: must be 1 to 255 printable ASCII characters")
         body, receive = await _small_json(headers, receive)
         key = hashlib.sha256(b"\x00".join((api_key.id.encode(), given))).hexdigest()
-        fingerprint = _fingerprint(scope, headers, body)
+        opt = scope["route_handler"].opt
+        fingerprint = _fingerprint(scope, headers, None if opt.get(UNHASHED, False) else body)
         begun = await self._store.begin(key, fingerprint, self._clock.now())
         if isinstance(begun, StoredReply):
             if begun.fingerprint != fingerprint:
@@ -80,9 +85,8 @@ class IdempotencyMiddleware:
                 kept.extend(message["body"])
                 if not message["more_body"] and 200 <= status < 300 and len(kept) <= MAX_REPLY_BYTES:
                     # Kept before the client can know of it: a repetition that follows at once finds it.
-                    reply = StoredReply(
-                        fingerprint=fingerprint, status=status, content_type=content_type, body=bytes(kept)
-                    )
+                    body = _without(bytes(kept), scope["route_handler"].opt.get(TOLD_ONCE, ""))
+                    reply = StoredReply(fingerprint=fingerprint, status=status, content_type=content_type, body=body)
                     await self._store.finish(key, reply, self._clock.now())
                     status = -1
             await send(message)
@@ -171,6 +175,10 @@ class RedisIdempotency:
             await getattr(self._redis, command)(*args, **options)
         except RedisError:
             return
+
+
+def _without(body: bytes, field: str) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(body) | {field: None}) if field else body
 
 
 def _fingerprint(scope: HTTPScope, headers: dict[bytes, bytes], body: bytes | None) -> str:

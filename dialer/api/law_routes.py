@@ -84,6 +84,9 @@ class RegistryRow(Struct, kw_only=True):
     #: Whether campaigns that must ask it may dial, and where not, why.
     usable: bool
     problem: str
+    #: The same for a catalogue; an argument may be such a saying itself.
+    code: str = ""
+    arguments: dict[str, object] = {}
     #: Rules of jurisdictions that it answers.
     answers: list[str]
 
@@ -96,8 +99,10 @@ class DemandRow(Struct, kw_only=True):
     mark: str
     registry: str
     met: bool
-    #: What is missing, and what to do.
+    #: What is missing, and what to do; the same for a catalogue, where an argument may be such a saying itself.
     problem: str
+    code: str = ""
+    arguments: dict[str, object] = {}
 
 
 class RegistriesOut(Struct, kw_only=True):
@@ -134,10 +139,13 @@ def registries_of(ports: ApiPorts, now: float) -> RegistriesOut:
             age_days=None if state.age_days is None else round(state.age_days, 2),
             max_age_days=state.max_age_days,
             usable=not state.refuses,
-            problem=state.refuses or state.problem,
+            problem=problem.says,
+            code=problem.code,
+            arguments=dict(problem.arguments),
             answers=list(state.answers),
         )
         for state in ports.registries.states(now)
+        for problem in (state.refuses or state.problem,)
     ]
     demands = [
         DemandRow(
@@ -146,7 +154,9 @@ def registries_of(ports: ApiPorts, now: float) -> RegistriesOut:
             mark=one.mark,
             registry=one.registry,
             met=not one.problem,
-            problem=one.problem,
+            problem=one.problem.says,
+            code=one.problem.code,
+            arguments=dict(one.problem.arguments),
         )
         for one in ports.registries.demands(now)
     ]

@@ -31,6 +31,8 @@ class PhoneAccess:
     ice: tuple[IceServer, ...]
     #: Unix seconds; until then the password holds.
     expires_at: float
+    #: Sound goes through the TURN servers of `ice`, and no other way.
+    relay_only: bool = False
 
 
 class BrowserPhones(Protocol):

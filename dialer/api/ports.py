@@ -21,6 +21,7 @@ from dialer.api.compliance_ports import Compliance
 from dialer.api.delivery_ports import Deliveries
 from dialer.api.desk_ports import Desks
 from dialer.api.filter_ports import FilterTrials
+from dialer.api.key_ports import KeyBook
 from dialer.api.list_ports import ListSettings
 from dialer.api.live_ports import Live
 from dialer.api.phone_ports import BrowserPhones
@@ -28,7 +29,8 @@ from dialer.api.recording_ports import CallRecordings
 from dialer.api.report_ports import Actions, Histories, People, Reports
 from dialer.api.snippet_tokens import SnippetTokens
 from dialer.api.supervision_ports import Supervision
-from dialer.api.system_ports import KeyBook, System
+from dialer.api.system_ports import System
+from dialer.api.webhook_ports import WebhookBook
 from dialer.api.what_if_ports import WhatIf
 from dialer.compliance.machine_error import AnswerCounts
 from dialer.core.attempt import Attempt
@@ -39,11 +41,12 @@ from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.core.outcome import Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.core.recycling import Penetration, Reopened
+from dialer.core.saying import Saying
 from dialer.intake.segments import Segment, Taken
 from dialer.projections.live_rows import LiveSnapshot
 
 if TYPE_CHECKING:
-    from dialer.api.user_ports import Users  # it needs `Role` from here
+    from dialer.api.user_ports import UserBook, Users  # it needs `Role` from here
 
 
 class Clock(Protocol):
@@ -198,8 +201,8 @@ class CampaignRules(Protocol):
             InputError: it names a jurisdiction that is not on file.
         """
 
-    def missing(self, campaign: Campaign, now: float) -> str:
-        """Which registries it lacks that the law demands, and what to do; empty: none."""
+    def missing(self, campaign: Campaign, now: float) -> Sequence[Saying]:
+        """What the registries lack that the law demands, nobody having set it aside; empty: nothing."""
 
     async def set_aside(self, campaign: CampaignId, broken: BrokenRule, override: RuleOverride, now: float) -> None:
         """Put on record that somebody has set a rule aside; done when it returns."""
@@ -552,8 +555,10 @@ class HealthCheck:
 
     name: str
     ok: bool
-    #: In words that say what to do; empty where all is well.
+    #: In words that say what to do; empty where all is well. The same for a catalogue.
     problem: str = ""
+    code: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
 
 class Health(Protocol):
@@ -638,9 +643,9 @@ class RegistryState:
     prefix_rules: int | None
     age_days: float | None
     max_age_days: float | None
-    #: Why campaigns that must ask it may not dial; empty: they may.
-    refuses: str
-    problem: str
+    #: Why campaigns that must ask it may not dial; nothing: they may.
+    refuses: Saying
+    problem: Saying
     #: Rules of law that it answers, by id.
     answers: tuple[str, ...]
 
@@ -654,8 +659,8 @@ class RegistryDemand:
     rule: str
     mark: str
     registry: str
-    #: What is missing and what to do; empty: it is there, and young enough.
-    problem: str
+    #: What is missing and what to do; nothing: it is there, and young enough.
+    problem: Saying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -757,6 +762,8 @@ class ApiPorts:
     list_settings: ListSettings | None = None
     #: None: nothing is told to other systems.
     deliveries: Deliveries | None = None
+    #: None: webhooks stand in the settings alone.
+    webhook_book: WebhookBook | None = None
     #: None: campaigns are not simulated.
     what_if: WhatIf | None = None
     #: None: agents have no page.
@@ -765,9 +772,12 @@ class ApiPorts:
     phones: BrowserPhones | None = None
     #: None: nobody signs in with a password.
     users: Users | None = None
+    #: None: nobody makes users.
+    user_book: UserBook | None = None
+    #: None: nobody makes keys.
+    key_book: KeyBook | None = None
     #: None: there are no system pages.
     system: System | None = None
-    key_book: KeyBook | None = None
     #: None: there is no record of the law.
     compliance: Compliance | None = None
     #: None: nobody can attend talks.

@@ -194,14 +194,14 @@ def _message_id(id: str | None, path: str) -> str:
 
 def _scope(text: str, field: str) -> str:
     if text != "*" and not valid_name(text):
-        raise InputError(f'{field}: must be "*" for all campaigns, or one campaign')
+        raise InputError(f'{field}: must be "*" for all campaigns, or one campaign', code="not_a_scope")
     return text
 
 
 def _listing_scope(text: str, field: str) -> str:
     problem = listing_scope(text)
     if problem is not None:
-        raise InputError(f"{field}: {problem}")
+        raise InputError(f"{field}: {problem}", code="not_a_list")
     return text
 
 
@@ -210,7 +210,10 @@ def _listed_phone(text: str, field: str, phones: PhoneReader) -> str:
         return number_of(text, field, phones)
     beginning = lenient_listed(text.rstrip())
     if beginning is None:
-        raise InputError(f'{field}: what ends in * must have + and a country code at least, such as "+34 91*"')
+        raise InputError(
+            f'{field}: what ends in * must have + and a country code at least, such as "+34 91*"',
+            code="not_a_beginning",
+        )
     return beginning
 
 
@@ -222,7 +225,7 @@ def number_of(text: str, field: str, phones: PhoneReader) -> Phone:
     """
     reading = phones.read(text)
     if reading.phone is None:
-        raise InputError(f"{field}: {reading.problem}")
+        raise InputError(f"{field}: {reading.problem}", code=f"phone_{reading.verdict}")
     return reading.phone
 
 

@@ -72,7 +72,9 @@ class ApiServer:
             ConfigError: the port or the address cannot be had.
         """
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        # By name: asyncio sends small writes at once (TCP_NODELAY) only on sockets that say they are TCP. An answer is
+        # two writes, an event is one of many; each would wait up to 40 ms for the acknowledgement of the one before.
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((self._host, self._port))

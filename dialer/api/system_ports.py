@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dialer.core.saying import NOTHING, Saying
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
@@ -37,8 +39,8 @@ class ServerState:
     name: str
     connected: bool
     version: str
-    #: In words that say what to do; empty where all is well.
-    problem: str
+    #: In words that say what to do; nothing where all is well.
+    problem: Saying
     reconnects: int
     round_trip_s: float | None
     trunks: Sequence[TrunkState]
@@ -51,8 +53,8 @@ class QueueState:
     #: Of `dialer.projections.metric_families.QueueName`, or a queue of the workers (`dialer.intake.jobs.QUEUES`).
     name: str
     waiting: int
-    #: What stands in the way; empty: nothing.
-    trouble: str = ""
+    #: What stands in the way.
+    trouble: Saying = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,9 @@ class Examined:
 
     part: str
     ok: bool
-    says: str
-    mend: str
+    says: Saying
+    #: What to do; nothing where all is well.
+    mend: Saying = NOTHING
 
 
 class System(Protocol):
@@ -87,33 +90,3 @@ class System(Protocol):
 
     async def examine(self) -> Sequence[Examined]:
         """What `cadencia doctor` finds; takes seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyEntry:
-    """What is known of an API key; not the key."""
-
-    id: str
-    role: str
-    name: str
-    created_at: float
-    last_used_at: float | None
-    expires_at: float | None
-    revoked_at: float | None
-
-
-class KeyBook(Protocol):
-    """API keys as managers see them (`dialer.runtime.system_view.StoredKeyBook`)."""
-
-    async def all(self) -> Sequence[KeyEntry]:
-        """Every key, revoked and expired ones included, the oldest first."""
-
-    async def create(self, role: str, name: str, expires_at: float | None) -> tuple[KeyEntry, str]:
-        """Make a key; the second part is the key itself, which cannot be had again.
-
-        Raises:
-            InputError: nobody can have such a key.
-        """
-
-    async def revoke(self, id: str) -> bool:
-        """Make a key worthless; False where there is none that is good."""

@@ -84,8 +84,15 @@ POST /dnc
 POST /dnc/bulk
 POST /dnc/check
 POST /dnc/list
+GET /deliveries/{kind}
+POST /deliveries/{kind}
 GET /events
 POST /history
+GET /keys
+POST /keys
+GET /keys/{key}
+POST /keys/{key}/revoke
+POST /keys/{key}/rotate
 GET /lists
 GET /lists/{id}
 PATCH /lists/{id}
@@ -107,6 +114,20 @@ GET /reports/indicators
 POST /segments
 GET /snippet/calls/{call}
 POST /snippet/token
+GET /users
+POST /users
+GET /users/{user}
+POST /users/{user}/disable
+POST /users/{user}/enable
+POST /users/{user}/password
+POST /users/{user}/role
+DELETE /users/{user}/second-factor
+GET /webhooks
+POST /webhooks
+DELETE /webhooks/{webhook}
+GET /webhooks/{webhook}
+PATCH /webhooks/{webhook}
+POST /webhooks/{webhook}/rotate
 """
 _CONSOLE: Final = """
 GET
@@ -144,6 +165,7 @@ GET /desk/day
 POST /desk/dial
 POST /desk/phone
 POST /desk/phone/again
+POST /desk/phone/left
 POST /desk/preview
 POST /desk/sign-in
 POST /desk/{order}
@@ -159,11 +181,24 @@ POST /new-campaign
 GET /recordings/{recording}
 GET /reports
 GET /reports/files/{form}
+GET /series
 GET /series/{campaign}
 GET /stream/agent/{agent}
 GET /stream/desk
 GET /stream/messages
 GET /stream/{name}
+GET /system/deliveries
+POST /system/deliveries/{kind}
+GET /system/keys
+POST /system/keys
+POST /system/keys/{key}/revoke
+POST /system/keys/{key}/rotate
+GET /system/users
+POST /system/users
+POST /system/users/{user}/{verb}
+GET /system/webhooks
+POST /system/webhooks
+POST /system/webhooks/{webhook}/{verb}
 """
 
 

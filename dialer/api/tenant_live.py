@@ -15,7 +15,7 @@ from dialer.api.ports import Attempts, Control, ResultHistory, Results, Subscrip
 from dialer.core.campaign import CampaignState
 from dialer.core.events import PeopleEvent
 from dialer.core.ids import AgentId, CallId, CampaignId
-from dialer.core.tenants import owns
+from dialer.core.tenants import concerns, owns
 from dialer.projections.abandonment import AbandonmentTracker
 from dialer.projections.live_rows import (
     AgentRow,
@@ -202,9 +202,3 @@ class TenantHistory:
     async def oldest(self) -> str | None:
         """See `ResultHistory`."""
         return await self._whole.oldest()
-
-
-def concerns(tenant: str, result: Mapping[str, object]) -> bool:
-    """Whether a result is for this tenant: of its campaign or, where it is of none, of its agent."""
-    whose = result.get("campaign") or result.get("agent")
-    return isinstance(whose, str) and owns(tenant, whose)

@@ -36,5 +36,17 @@ def must_be_own(tenant: str, name: str, field: str = "id") -> None:
     """
     if not owns(tenant, name):
         raise InputError(
-            f"{field}: {name[:80]!r} is none of the tenant {tenant!r}: its names begin with {named(tenant, '')}"
+            f"{field}: {name[:80]!r} is none of the tenant {tenant!r}: its names begin with {named(tenant, '')}",
+            code="own_names",
+            beginning=named(tenant, ""),
         )
+
+
+def must_be_mine(tenant: str, asked: str) -> None:
+    """Make sure that whoever makes something for a tenant makes it for their own.
+
+    Raises:
+        InputError: the same words whether there is such a tenant or not.
+    """
+    if asked not in {"", tenant}:
+        raise InputError("tenant: leave it out; what is made here is your own tenant's", code="own_tenant")

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from dialer.api.ports import ApiPorts
+from dialer.api.tenant_access import TenantKeyBook, TenantUserBook
+from dialer.api.tenant_deliveries import TenantDeliveries, TenantWebhookBook
 from dialer.api.tenant_floor import (
     TenantCallRequests,
     TenantDesks,
@@ -77,6 +79,10 @@ def narrowed(ports: ApiPorts, tenant: str) -> ApiPorts:
         what_if=None if ports.what_if is None else TenantWhatIf(ports.what_if, tenant),
         desks=None if ports.desks is None else TenantDesks(ports.desks, tenant),
         phones=None if ports.phones is None else TenantPhones(ports.phones, tenant),
+        deliveries=None if ports.deliveries is None else TenantDeliveries(ports.deliveries, tenant),
+        webhook_book=None if ports.webhook_book is None else TenantWebhookBook(ports.webhook_book, tenant),
+        user_book=None if ports.user_book is None else TenantUserBook(ports.user_book, tenant),
+        key_book=None if ports.key_book is None else TenantKeyBook(ports.key_book, tenant),
         supervision=None
         if ports.supervision is None
         else TenantSupervision(ports.supervision, ports.control.live, tenant),

@@ -51,6 +51,7 @@ from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.core.outcome import Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.core.recycling import Penetration, Reopened
+from dialer.core.saying import Saying
 from dialer.core.tenants import everywhere, named
 from dialer.intake.segments import Segment, Taken
 from dialer.reporting.history import History, Subject
@@ -105,7 +106,7 @@ class TenantRules(Own):
         must_be_own(self._tenant, campaign.id)
         return self._whole.broken(campaign, now)
 
-    def missing(self, campaign: Campaign, now: float) -> str:
+    def missing(self, campaign: Campaign, now: float) -> Sequence[Saying]:
         """See `CampaignRules`."""
         self._campaign(campaign.id)
         return self._whole.missing(campaign, now)

@@ -41,26 +41,20 @@ class User:
     tenant: str = ""
 
 
-class Users(Protocol):
-    """Those who sign in with a password (`dialer.runtime.users.UserDesk`).
+class UserBook(Protocol):
+    """Those who sign in with a password, as managers see them (`dialer.runtime.users.UserDesk`).
 
     Every change raises `InputError` where what is given cannot be used; its text says what to do.
     """
 
-    async def sign_in(self, name: str, password: str, code: str) -> User | None:
-        """Whoever has this name, password and, where it is asked for, code; None where anything is wrong.
+    async def tenants(self) -> Sequence[str]:
+        """To whom users and keys can be given besides the installation, by name."""
 
-        The same work is done whatever is wrong. A code is good once.
-
-        Raises:
-            RetryableError: too many sign in at once.
-        """
+    async def all(self, *, tenant: str = "") -> Sequence[User]:
+        """Every user of a tenant or of all, by name."""
 
     async def find(self, name: str) -> User | None:
         """A user by name."""
-
-    async def all(self) -> Sequence[User]:
-        """Every user, by name."""
 
     async def create(self, name: str, role: Role, agent: str, password: str, *, tenant: str = "") -> User:
         """Add a user; `agent` counts for that role alone, and is the name where it is empty."""
@@ -74,6 +68,22 @@ class Users(Protocol):
     async def set_password(self, name: str, password: str) -> User:
         """Give another password; their sessions end."""
 
+    async def end_second_factor(self, name: str) -> User:
+        """Ask for no code any more; their sessions end."""
+
+
+class Users(UserBook, Protocol):
+    """The same, and what people do themselves."""
+
+    async def sign_in(self, name: str, password: str, code: str) -> User | None:
+        """Whoever has this name, password and, where it is asked for, code; None where anything is wrong.
+
+        The same work is done whatever is wrong. A code is good once.
+
+        Raises:
+            RetryableError: too many sign in at once.
+        """
+
     async def change_password(self, name: str, old: str, new: str) -> User | None:
         """Another password of one's own; None where the old one is wrong."""
 
@@ -82,9 +92,6 @@ class Users(Protocol):
 
     async def new_second_factor(self, name: str) -> tuple[str, str]:
         """A new secret (base 32), which counts for nothing yet, and its otpauth URI."""
-
-    async def end_second_factor(self, name: str) -> User:
-        """Ask for no code any more; their sessions end."""
 
     async def set_second_factor(self, name: str, secret: str, code: str) -> tuple[User, Sequence[str]] | None:
         """Ask for codes of `secret` from now on; recovery codes, which cannot be had again. None: `code` is wrong."""

@@ -30,11 +30,14 @@ def upgrade(config: ConfigOption = None) -> None:
 def reseal(config: ConfigOption = None) -> None:
     """Seal what stands in the clear, or was sealed with a former key, with `privacy.encryption_key`.
 
-    Second factors, and the fields of contacts that `privacy.encrypted_fields` names. It can be repeated and broken off;
-    nodes may run meanwhile. Afterwards former keys are needed for backups alone.
+    Second factors, secrets of webhooks, and the fields of contacts that `privacy.encrypted_fields` names. It can be
+    repeated and broken off; nodes may run meanwhile. Afterwards former keys are needed for backups alone.
     """
     from dialer.cli.own_database import on_database  # noqa: PLC0415
     from dialer.storage import resealing  # noqa: PLC0415
 
     done = on_database(config, resealing.reseal)
-    out.print(f"{done.users:,} second factors and the fields of {done.contacts:,} contacts were sealed anew.")
+    out.print(
+        f"{done.users:,} second factors, the secrets of {done.webhooks:,} webhooks and the fields of {done.contacts:,} "
+        "contacts were sealed anew."
+    )

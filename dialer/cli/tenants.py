@@ -11,7 +11,6 @@ from dialer.cli.client import ConfigOption
 from dialer.cli.own_database import note, now, on_database
 from dialer.cli.screen import JsonOption, fail, out, print_json, print_rows
 from dialer.core.tenants import named, valid_tenant
-from dialer.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,18 +90,6 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         print_json(rows)
     else:
         print_rows(rows, _COLUMNS)
-
-
-async def require_tenant(database: Database, name: str) -> None:
-    """Make sure that there is this tenant; none need be named.
-
-    Raises:
-        InputError: there is none.
-    """
-    from dialer.storage.tenants import Tenants  # noqa: PLC0415
-
-    if name and not await Tenants(database).known(name):
-        raise InputError(f"there is no tenant {name[:64]!r}: `cadencia tenant list` shows all")
 
 
 #: Names in one line.

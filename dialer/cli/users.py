@@ -16,7 +16,7 @@ import typer
 from dialer.cli.client import ConfigOption
 from dialer.cli.own_database import note, now, on_database
 from dialer.cli.screen import JsonOption, fail, out, print_json, print_rows
-from dialer.cli.tenants import TenantOption, require_tenant
+from dialer.cli.tenants import TenantOption
 
 if TYPE_CHECKING:
     from dialer.api.user_ports import User
@@ -48,7 +48,6 @@ def create(
     password = _password()
 
     async def make(database: Database) -> User:
-        await require_tenant(database, tenant)
         user = await _desk(database).create(name, Role(role), agent, password, tenant=tenant)
         await note(database, "user.created", f"user:{user.name}", role=user.role, tenant=tenant)
         return user

@@ -155,7 +155,9 @@ def _consents(path: Path | None) -> list[Consent]:
         fail(f"{path} is no JSON in UTF-8: {error}")
     records: list[Consent] = []
     for entry in data if isinstance(data, list) else [data]:
-        record = read_consent(entry) if isinstance(entry, dict) else Unusable("consent: expected an object")
+        if not isinstance(entry, dict):
+            fail(f"{path}: consent: expected an object")
+        record = read_consent(entry)
         if isinstance(record, Unusable):
             fail(f"{path}: {record.problem}")
         records.append(record)

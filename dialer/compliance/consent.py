@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 from dialer.compliance.calendar import DAY_S
 from dialer.compliance.rules import Basis, ConsentMode, ConsentRule, Purpose
 from dialer.core.ids import Phone
+from dialer.core.saying import Saying, say
 
 #: The only way of reaching somebody that this dialer has.
 VOICE: Final = "voice"
@@ -106,7 +107,7 @@ class _RawConsent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Unusable:
     """What a CRM gave as consent and cannot be taken for one; it allows nothing."""
 
-    problem: str
+    problem: Saying
 
 
 def read_consent(data: Mapping[str, object], *, person: str = "") -> Consent | Unusable:
@@ -114,18 +115,21 @@ def read_consent(data: Mapping[str, object], *, person: str = "") -> Consent | U
     try:
         raw = msgspec.convert(data, _RawConsent)
     except msgspec.ValidationError as error:
-        return Unusable(f"consent: {str(error).replace('$.', '')}")
+        problem = str(error).replace("$.", "")
+        return Unusable(say(f"consent: {problem}", code="consent_unreadable", problem=problem))
     moments = {"given_at": raw.given_at, "expires_at": raw.expires_at, "revoked_at": raw.revoked_at}
     seconds: dict[str, float | None] = {}
     for name, moment in moments.items():
         if moment is not None and moment.tzinfo is None:
-            return Unusable(f"consent: {name} has no zone; write it as 2026-03-01T16:00:00+01:00")
+            says = f"consent: {name} has no zone; write it as 2026-03-01T16:00:00+01:00"
+            return Unusable(say(says, code="consent_no_zone", field=name))
         seconds[name] = None if moment is None else moment.timestamp()
     given_at = seconds["given_at"]
     assert given_at is not None, "the schema demands it"
     expires_at, revoked_at = seconds["expires_at"], seconds["revoked_at"]
     if expires_at is not None and expires_at <= given_at:
-        return Unusable("consent: expires_at is not after given_at; it would never have counted")
+        says = "consent: expires_at is not after given_at; it would never have counted"
+        return Unusable(say(says, code="consent_never_counted"))
     return Consent(
         id=raw.id,
         person=raw.person or person,

@@ -141,7 +141,7 @@ class Eligibility:
         """
         where = locate(self.book, called, now)
         if isinstance(where, Nowhere):
-            finding = Finding(step="place", ok=False, says=where.problem)
+            finding = Finding(step="place", ok=False, says=where.problem.says)
             return Verdict(
                 at=now,
                 reason=RefusalReason.UNKNOWN_COUNTRY,
@@ -394,7 +394,7 @@ class _Case:
         for _ in range(_ROUNDS):
             opening = hours.opening(at, self.terms.ring_timeout_s)
             if opening.at is None:
-                return None, opening.never
+                return None, opening.never.says
             caps = self._caps(opening.at)
             if caps.permit:
                 return opening.at, ""

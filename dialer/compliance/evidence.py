@@ -22,6 +22,8 @@ from typing import Final
 
 import msgspec
 
+from dialer.core.saying import NOTHING, Saying, say
+
 _FORM: Final = "cadencia-evidence-1"
 SALT_BYTES: Final = 16
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
@@ -98,8 +100,13 @@ class Verification:
     erased: int
     #: Where the intact part ends.
     head: Head
-    #: What is wrong with the record after that; empty: nothing is.
-    problem: str = ""
+    #: What is wrong with the record after that; nothing: all is well.
+    broken: Saying = NOTHING
+
+    @property
+    def problem(self) -> str:
+        """The same in English."""
+        return self.broken.says
 
 
 def seal(head: Head, evidence: Evidence, salt: bytes) -> Link:
@@ -142,9 +149,9 @@ def verify(links: Iterable[Link], start: Head = GENESIS) -> Verification:
     """
     head, intact, erased = start, 0, 0
     for link in links:
-        problem = _problem_of(link, head)
-        if problem:
-            return Verification(intact=intact, erased=erased, head=head, problem=problem)
+        broken = _broken(link, head)
+        if broken:
+            return Verification(intact=intact, erased=erased, head=head, broken=broken)
         head = link.head
         intact += 1
         erased += link.personal is None
@@ -159,18 +166,23 @@ def suppression_key(phone: str, key: bytes) -> str:
     return hmac.new(key, phone.encode(), hashlib.sha256).hexdigest()
 
 
-def _problem_of(link: Link, head: Head) -> str:
-    if link.number != head.number + 1:
-        if link.number <= head.number:
-            return f"record {link.number} comes again after record {head.number}"
-        return f"records {head.number + 1} to {link.number - 1} are missing"
+def _broken(link: Link, head: Head) -> Saying:
+    number = link.number
+    if number != head.number + 1:
+        if number <= head.number:
+            says = f"record {number} comes again after record {head.number}"
+            return say(says, code="evidence_again", number=number, after=head.number)
+        first, last = head.number + 1, number - 1
+        return say(f"records {first} to {last} are missing", code="evidence_missing", first=first, last=last)
     if (link.personal is None) != (link.salt is None):
-        return f"record {link.number}: half of its personal part is missing"
+        says = f"record {number}: half of its personal part is missing"
+        return say(says, code="evidence_half", number=number)
     kept = link.personal is not None and link.salt is not None
     if kept and _digest_of(link.personal or "", link.salt or "") != link.personal_digest:
-        return f"record {link.number}: its personal part was changed"
-    expected = _hash_of(link.number, link.kind, link.reference, link.at, link.facts, link.personal_digest, head.hash)
-    return "" if expected == link.hash else f"record {link.number}: it, or the one before it, was changed"
+        return say(f"record {number}: its personal part was changed", code="evidence_person_changed", number=number)
+    if _hash_of(number, link.kind, link.reference, link.at, link.facts, link.personal_digest, head.hash) == link.hash:
+        return NOTHING
+    return say(f"record {number}: it, or the one before it, was changed", code="evidence_changed", number=number)
 
 
 def _digest_of(personal: str, salt: str) -> str:

@@ -18,10 +18,13 @@ from dialer.compliance.own_hours import own_week
 from dialer.compliance.rulebook import RuleBook, Seat
 from dialer.compliance.rules import Basis, HolidayScope, HoursRule, Mark, Party, Purpose
 from dialer.compliance.windows import ALL_DAY, Windows, intersection
+from dialer.core.saying import NOTHING, Saying, say
 
 #: How far ahead an opening is looked for: a year with all its holidays, and a month.
 HORIZON_DAYS: Final = 400
 _KEPT_DAYS: Final = 1_000
+#: Campaigns differ in it, but not much.
+_KEPT_RINGS: Final = 100
 
 #: Moments, unix seconds, half-open, ascending, none touching another.
 Spans = tuple[tuple[int, int], ...]
@@ -141,8 +144,8 @@ class Opening:
     at: float | None
     #: Last moment, included, of the unbroken time of starting calls that begins with `at`.
     until: float | None
-    #: Why it will not be possible within the horizon; empty where it will.
-    never: str = ""
+    #: Why it will not be possible within the horizon; nothing where it will.
+    never: Saying = NOTHING
 
 
 class CallingHours:
@@ -151,6 +154,9 @@ class CallingHours:
     def __init__(self, timetables: Iterable[Timetable]) -> None:
         self.timetables = tuple(timetables)
         self._open: dict[int, Spans] = {}
+        #: By how long it may ring: since when it is known that it never opens, and why. Looking for that takes
+        #: milliseconds, and whole lists have the same hours.
+        self._shut: dict[float, tuple[float, Saying]] = {}
 
     def open_in(self, utc_day: int) -> Spans:
         """What all of them leave open of a UTC day (days since 1970)."""
@@ -169,11 +175,19 @@ class CallingHours:
 
     def opening(self, at: float, ring_s: float) -> Opening:
         """The first moment from `at` on at which a call that may ring for `ring_s` seconds may be started."""
+        known = self._shut.get(ring_s)
+        # Asked later on the same day there is nothing else to look at.
+        if known is not None and known[0] <= at < (known[0] // DAY_S + 1) * DAY_S:
+            return Opening(None, None, known[1])
         for start, end in _joined(self.open_in(day) for day in _days(at)):
             first = max(at, start)
             if _fits(first, end, ring_s):
                 return Opening(first, end - ring_s)
-        return Opening(None, None, self._never(at, ring_s))
+        never = self._never(at, ring_s)
+        if len(self._shut) > _KEPT_RINGS:
+            self._shut.clear()
+        self._shut[ring_s] = at, never
+        return Opening(None, None, never)
 
     def allowed(self, at: float, ring_s: float) -> bool:
         """Whether a call may be started at `at`."""
@@ -193,23 +207,34 @@ class CallingHours:
                 found.setdefault(reason[0].version, (timetable, *reason))
         return list(found.values())
 
-    def _never(self, at: float, ring_s: float) -> str:
+    def _never(self, at: float, ring_s: float) -> Saying:
         span = f"within {HORIZON_DAYS} days"
         left: list[Spans] = [((day * DAY_S, (day + 1) * DAY_S),) for day in _days(at)]
         for place, timetable in enumerate(self.timetables):
             if not timetable.ever_opens(at, ring_s):
                 rule = timetable.rule_on(civil(timetable.zone, at).date()) or timetable.versions[-1]
-                return f"{rule.version} leaves no time in which a call could ring for {ring_s:g} s {span}"
+                return say(
+                    f"{rule.version} leaves no time in which a call could ring for {ring_s:g} s {span}",
+                    code="hours_too_short",
+                    rule=rule.version,
+                    ring_s=ring_s,
+                    days=HORIZON_DAYS,
+                )
             left = [_common(spans, timetable.open_in(day)) for spans, day in zip(left, _days(at), strict=True)]
             if _starts(_joined(left), at, ring_s) is not None:
                 continue
             for other in self.timetables[:place]:
                 both = (_common(other.open_in(day), timetable.open_in(day)) for day in _days(at))
                 if _starts(_joined(both), at, ring_s) is None:
-                    ids = " and ".join(f"{one.versions[-1].id} ({one.zone.key})" for one in (other, timetable))
-                    return f"{ids} contradict each other: no moment {span} is within the hours of both"
+                    ids = [f"{one.versions[-1].id} ({one.zone.key})" for one in (other, timetable)]
+                    return say(
+                        f"{' and '.join(ids)} contradict each other: no moment {span} is within the hours of both",
+                        code="hours_contradict",
+                        rules=ids,
+                        days=HORIZON_DAYS,
+                    )
             break
-        return f"no moment {span} is within the hours of all rules together"
+        return say(f"no moment {span} is within the hours of all rules together", code="hours_never", days=HORIZON_DAYS)
 
 
 def calling_hours(

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from dialer.compliance.registry_prefixes import PrefixRules
 from dialer.core.ids import CampaignId, Phone, valid_phone
+from dialer.core.saying import NOTHING, Saying, say
 from dialer.errors import InputError
 
 _DAY_S: Final = 86_400.0
@@ -107,11 +108,21 @@ class RegistryTooOld:
     age_days: float
     max_age_days: float
 
-    def __str__(self) -> str:
-        return (
+    @property
+    def told(self) -> Saying:
+        """What is wrong, and what to do."""
+        return say(
             f"registry {self.by.registry} is of {self.by.source_date} ({int(self.age_days)} days old, at most "
-            f"{self.max_age_days:g} are allowed): build a new version with cadencia registry build"
+            f"{self.max_age_days:g} are allowed): build a new version with cadencia registry build",
+            code="registry_too_old",
+            registry=self.by.registry,
+            day=self.by.source_date.isoformat(),
+            age_days=int(self.age_days),
+            most_days=self.max_age_days,
         )
+
+    def __str__(self) -> str:
+        return self.told.says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,16 +130,28 @@ class RegistryUnavailable:
     """The campaign may not dial: a registry that it must ask is not there or cannot be used."""
 
     registry: str
-    problem: str
+    problem: Saying
+
+    @property
+    def told(self) -> Saying:
+        """What is wrong, and what to do."""
+        return say(
+            f"registry {self.registry} cannot be asked: {self.problem}",
+            code="registry_unavailable",
+            registry=self.registry,
+            problem=self.problem,
+        )
 
     def __str__(self) -> str:
-        return f"registry {self.registry} cannot be asked: {self.problem}"
+        return self.told.says
 
 
 Verdict = Clear | Listed | RegistryTooOld | RegistryUnavailable
 Refusal = RegistryTooOld | RegistryUnavailable
 
-_NOT_BUILT: Final = "no version of it has been built yet: build one with cadencia registry build"
+_NOT_BUILT: Final = say(
+    "no version of it has been built yet: build one with cadencia registry build", code="registry_not_built"
+)
 
 
 class Registries:
@@ -137,7 +160,7 @@ class Registries:
     Args:
         policies: of every registry that any campaign must ask.
         editions: those that can be asked, by name.
-        problems: why one cannot be asked, by name, for people.
+        problems: why one cannot be asked, by name.
 
     Raises:
         ValueError: two policies of one name.
@@ -147,7 +170,7 @@ class Registries:
         self,
         policies: Sequence[RegistryPolicy],
         editions: Mapping[str, Edition],
-        problems: Mapping[str, str] | None = None,
+        problems: Mapping[str, Saying] | None = None,
     ) -> None:
         if len({policy.name for policy in policies}) != len(policies):
             raise ValueError("two policies for one registry")
@@ -173,7 +196,7 @@ class Registries:
         return self._editions
 
     @property
-    def problems(self) -> Mapping[str, str]:
+    def problems(self) -> Mapping[str, Saying]:
         """What is wrong with a registry, by name; an older version of it may still be in force."""
         return self._problems
 
@@ -244,8 +267,8 @@ class Registries:
             edition=edition,
             age_days=None if edition is None else edition.age_days(now),
             max_age_days=policy.max_age_days,
-            refuses="" if refusal is None else str(refusal),
-            problem=self._problems.get(policy.name, ""),
+            refuses=NOTHING if refusal is None else refusal.told,
+            problem=self._problems.get(policy.name, NOTHING),
         )
 
     def _screen(self, campaign: CampaignId) -> _Screen:
@@ -266,10 +289,10 @@ class RegistryStatus:
     edition: Edition | None
     age_days: float | None
     max_age_days: float | None
-    #: Why campaigns that must ask it may not dial; empty where they may.
-    refuses: str
+    #: Why campaigns that must ask it may not dial; nothing where they may.
+    refuses: Saying
     #: What is wrong, also where an older version is still in force.
-    problem: str
+    problem: Saying
 
 
 class _Screen:
@@ -278,7 +301,7 @@ class _Screen:
     __slots__ = ("_parts", "_problems", "asked", "clear", "usable_from", "usable_until")
 
     def __init__(
-        self, policies: Sequence[RegistryPolicy], editions: Mapping[str, Edition], problems: Mapping[str, str]
+        self, policies: Sequence[RegistryPolicy], editions: Mapping[str, Edition], problems: Mapping[str, Saying]
     ) -> None:
         self._parts = [(policy, editions.get(policy.name)) for policy in policies]
         self._problems = problems
@@ -314,7 +337,7 @@ class _Screen:
         return None
 
 
-def _refusal(policy: RegistryPolicy, edition: Edition | None, problem: str | None, now: float) -> Refusal | None:
+def _refusal(policy: RegistryPolicy, edition: Edition | None, problem: Saying | None, now: float) -> Refusal | None:
     if edition is None:
         return RegistryUnavailable(registry=policy.name, problem=problem or _NOT_BUILT)
     published_at = _first_moment(edition.consulted.source_date)
@@ -322,8 +345,12 @@ def _refusal(policy: RegistryPolicy, edition: Edition | None, problem: str | Non
         # A date in the future would make it young for ever; or the clock of this machine went back.
         return RegistryUnavailable(
             registry=policy.name,
-            problem=f"its source date {edition.consulted.source_date} is in the future: correct the clock, or build it "
-            "again with the right date",
+            problem=say(
+                f"its source date {edition.consulted.source_date} is in the future: correct the clock, or build it "
+                "again with the right date",
+                code="registry_of_tomorrow",
+                day=edition.consulted.source_date.isoformat(),
+            ),
         )
     if policy.max_age_days is not None and now >= published_at + policy.max_age_days * _DAY_S:
         return RegistryTooOld(by=edition.consulted, age_days=edition.age_days(now), max_age_days=policy.max_age_days)

@@ -136,7 +136,7 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             return _parse_header(path, file.read(HEADER_BYTES))
     except OSError as error:
-        raise InputError(f"registry file {path.name} cannot be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
 
 
 def _parse_header(path: Path, page: bytes) -> Header:
@@ -144,14 +144,24 @@ def _parse_header(path: Path, page: bytes) -> Header:
         raise _damaged(path, "it is cut off within its header")
     magic, order, version, length, crc = PREAMBLE.unpack_from(page.ljust(PREAMBLE.size))
     if magic != MAGIC:
-        raise InputError(f"{path.name} is not a registry file; build one with cadencia registry build")
+        raise InputError(
+            f"{path.name} is not a registry file; build one with cadencia registry build",
+            code="registry_no_file",
+            file=path.name,
+        )
     if order != BYTE_ORDER:
         raise InputError(
-            f"registry file {path.name} was written with another byte order; build it again on a little-endian machine"
+            f"registry file {path.name} was written with another byte order; build it again on a little-endian machine",
+            code="registry_byte_order",
+            file=path.name,
         )
     if version != FORMAT:
         raise InputError(
-            f"registry file {path.name} has format {version}, this version reads {FORMAT}; build the registry again"
+            f"registry file {path.name} has format {version}, this version reads {FORMAT}; build the registry again",
+            code="registry_format",
+            file=path.name,
+            format=version,
+            ours=FORMAT,
         )
     text = page[PREAMBLE.size : PREAMBLE.size + length]
     if len(text) < length or zlib.crc32(text) != crc or any(page[PREAMBLE.size + length :]):
@@ -163,7 +173,20 @@ def _parse_header(path: Path, page: bytes) -> Header:
 
 
 def _damaged(path: Path, problem: str) -> InputError:
-    return InputError(f"registry file {path.name} is damaged: {problem}; build the registry again, or copy it again")
+    return InputError(
+        f"registry file {path.name} is damaged: {problem}; build the registry again, or copy it again",
+        code="registry_damaged",
+        file=path.name,
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"registry file {path.name} cannot be read: {error.strerror}",
+        code="file_unreadable",
+        file=path.name,
+        said=error.strerror,
+    )
 
 
 class RegistryFile:
@@ -175,7 +198,7 @@ class RegistryFile:
 
     def __init__(self, path: Path) -> None:
         if sys.byteorder != "little":
-            raise InputError("registry files need a little-endian machine")
+            raise InputError("registry files need a little-endian machine", code="registry_machine")
         try:
             with path.open("rb") as file:
                 page = file.read(HEADER_BYTES)
@@ -187,7 +210,7 @@ class RegistryFile:
                     raise _damaged(path, f"it is {kind} ({size:,} bytes, {layout.end:,} expected)")
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
-            raise InputError(f"registry file {path.name} cannot be read: {error.strerror}") from error
+            raise _unreadable(path, error) from error
         self.path = path
         self.version = self.header.version
         whole = memoryview(self._map)

@@ -60,7 +60,7 @@ def verdict_as_json(verdict: Verdict) -> dict[str, object]:
             "age_days": round(verdict.age_days, 2),
             "max_age_days": verdict.max_age_days,
         }
-    return {"verdict": "registry_unavailable", "registry": verdict.registry, "problem": verdict.problem}
+    return {"verdict": "registry_unavailable", "registry": verdict.registry, "problem": verdict.problem.says}
 
 
 def status_as_json(status: RegistryStatus) -> dict[str, object]:
@@ -75,8 +75,8 @@ def status_as_json(status: RegistryStatus) -> dict[str, object]:
         "rules": None if edition is None else len(edition.prefixes),
         "age_days": None if status.age_days is None else round(status.age_days, 2),
         "max_age_days": status.max_age_days,
-        "refuses": status.refuses,
-        "problem": status.problem,
+        "refuses": status.refuses.says,
+        "problem": status.problem.says,
     }
 
 

@@ -119,12 +119,17 @@ class RegistryStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from error
+            raise InputError(
+                f"cannot read {path}: {error.strerror}", code="file_unreadable", file=str(path), said=error.strerror
+            ) from error
         try:
             return msgspec.json.decode(word, type=_Current).version
         except msgspec.DecodeError as error:
             raise InputError(
-                f"{path} cannot be understood ({error}); choose a version with cadencia registry use {name} VERSION"
+                f"{path} cannot be understood ({error}); choose a version with cadencia registry use {name} VERSION",
+                code="registry_word",
+                file=str(path),
+                registry=name,
             ) from error
 
     def current_path(self, name: str) -> Path:
@@ -138,7 +143,11 @@ class RegistryStore:
             InputError: no form of a version.
         """
         if not _VERSION.fullmatch(version):
-            raise InputError(f"{version!r} is no version of a registry; cadencia registry list shows those there are")
+            raise InputError(
+                f"{version!r} is no version of a registry; cadencia registry list shows those there are",
+                code="registry_not_a_version",
+                version=version,
+            )
         return self._home(name) / f"{version}{SUFFIX}"
 
     def open(self, name: str, version: str) -> RegistryFile:
@@ -151,7 +160,11 @@ class RegistryStore:
         if file.header.registry != name or file.version != version:
             raise InputError(
                 f"{file.path} is version {file.version} of registry {file.header.registry!r}, under a wrong name; "
-                "build the registry again"
+                "build the registry again",
+                code="registry_wrong_name",
+                file=str(file.path),
+                version=file.version,
+                registry=file.header.registry,
             )
         return file
 

@@ -13,6 +13,7 @@ import structlog
 
 from dialer.compliance.registry import Consulted, Edition, Registries, RegistryPolicy
 from dialer.compliance.registry_store import RegistryStore
+from dialer.core.saying import Saying, of_error, say
 from dialer.errors import InputError
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +61,7 @@ class RegistryWatch:
             try:
                 edition = open_current(self._store, name)
             except InputError as error:
-                problems[name] = str(error)
+                problems[name] = of_error(error)
                 kept = editions.get(name)
                 _log.error(
                     "registry cannot be used",
@@ -74,7 +75,10 @@ class RegistryWatch:
                 editions[name] = edition
                 _log.info("registry in force", registry=name, version=edition.consulted.version, count=edition.count)
             elif name in editions:
-                problems[name] = "its folder no longer says which version is in force; the last one stays"
+                problems[name] = say(
+                    "its folder no longer says which version is in force; the last one stays",
+                    code="registry_lost_its_word",
+                )
                 _log.error("registry without a version in force", registry=name)
         if changed:
             self._registries = Registries(self._policies, editions, problems)
@@ -121,12 +125,12 @@ def open_current(store: RegistryStore, name: str) -> Edition | None:
 def look(store: RegistryStore, policies: Sequence[RegistryPolicy]) -> Registries:
     """What is in force at this moment, for one who does not stay."""
     editions: dict[str, Edition] = {}
-    problems: dict[str, str] = {}
+    problems: dict[str, Saying] = {}
     for policy in policies:
         try:
             edition = open_current(store, policy.name)
         except InputError as error:
-            problems[policy.name] = str(error)
+            problems[policy.name] = of_error(error)
             continue
         if edition is not None:
             editions[policy.name] = edition

@@ -32,6 +32,7 @@ from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId, Phone
 from dialer.core.permit import Permit
 from dialer.core.ringing import rings_for_s, silent_for_s
+from dialer.core.saying import NOTHING, Saying, say
 from dialer.errors import ConfigError
 
 #: Who may not be called before something is changed is looked at again after this.
@@ -157,7 +158,7 @@ class Screening:
         self._caps: dict[str, tuple[int, float, Caps]] = {}
         self._terms: dict[str, tuple[Campaign, Terms]] = {}
         #: What is wrong with the registries that a place demands, of which campaign and registries, and since when.
-        self._demanded: dict[tuple[tuple[Seat, ...], str], tuple[Campaign, Registries, float, str]] = {}
+        self._demanded: dict[tuple[tuple[Seat, ...], str], tuple[Campaign, Registries, float, Saying]] = {}
         self._standing: dict[tuple[tuple[Seat, ...], tuple[str, ...], Terms, Clear, tuple[str, ...]], _Standing] = {}
 
     @property
@@ -167,19 +168,26 @@ class Screening:
 
     def problem(self, campaign: Campaign, now: float) -> str:
         """See `Screen`."""
+        return self.barred(campaign, now).says
+
+    def barred(self, campaign: Campaign, now: float) -> Saying:
+        """Why nobody may be called for a campaign; nothing where somebody may."""
         if self._erased.problem:
-            return self._erased.problem
+            return say(self._erased.problem, code="erased_unknown")
         refusal = self._registries().refusal(campaign.id, now)
         if refusal is not None:
-            return str(refusal)
+            return refusal.told
         try:
             seats = tuple(self.book.named(name) for name in campaign.jurisdictions)
         except ConfigError as error:
-            return f"jurisdictions: {error}"
-        return self._demands(seats, campaign, now) if seats else ""
+            return say(f"jurisdictions: {error}", code="jurisdiction_unknown", names=campaign.jurisdictions)
+        return self._demands(seats, campaign, now) if seats else NOTHING
 
-    def _demands(self, seats: tuple[Seat, ...], campaign: Campaign, now: float) -> str:
-        """What is wrong with the registries that the law of a place demands; empty: nothing. Known for a minute."""
+    def _demands(self, seats: tuple[Seat, ...], campaign: Campaign, now: float) -> Saying:
+        """What is wrong with the registries that the law of a place demands; nothing where all is well.
+
+        Known for a minute.
+        """
         key, in_force = (seats, campaign.id), self._registries()
         known = self._demanded.get(key)
         if known is not None and known[:2] == (campaign, in_force) and known[2] <= now < known[2] + _STANDS_S:
@@ -194,7 +202,7 @@ class Screening:
             for rule in registries_demanded(self.book, seats, terms.purpose, terms.party, day, terms.bases)
             if rule.mark is not Mark.POLICY and rule.version not in aside
         )
-        problem = next(filter(None, problems), "")
+        problem = next(filter(None, problems), NOTHING)
         if len(self._demanded) >= _PLACES:
             self._demanded.clear()
         self._demanded[key] = (campaign, in_force, now, problem)
@@ -280,7 +288,7 @@ class Screening:
             return TurnedAway("new_place", now, {})
         problem = self._demands(where.seats, campaign, now)
         if problem:
-            return TurnedAway("registry_missing", now + _BUILD_S, {"registries": {"problem": problem}})
+            return TurnedAway("registry_missing", now + _BUILD_S, {"registries": {"problem": problem.says}})
         number = permit.number(phone)
         own_hours = () if number is None or number.terms is None else number.terms.hours
         if permit.consent:

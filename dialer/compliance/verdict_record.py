@@ -29,9 +29,9 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
 
 
 def law_told(record: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
-    """Why such a record says no, as a code and its arguments for a catalogue; empty: it permits."""
-    if record.get("permit") or "reason" not in record:
-        return "", {}
+    """What such a record says, as a code and its arguments for a catalogue."""
+    if "reason" not in record:
+        return "law_permits", {"clocks": record.get("zones", [])}
     findings: list[dict[str, Any]] = record.get("findings", [])
     refusing = next((one for one in findings if not one["ok"]), {})
     return f"law_{record['reason']}", {"rule": refusing.get("rule", "")}

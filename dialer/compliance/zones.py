@@ -25,6 +25,7 @@ from dialer.compliance.calendar import distinct_clocks, same_clock, zone_of
 from dialer.compliance.jurisdiction import Jurisdiction, Placed
 from dialer.compliance.rulebook import RuleBook, Seat, seat_of
 from dialer.core.ids import Phone
+from dialer.core.saying import Saying, say
 from dialer.errors import ConfigError
 
 _FIXED: Final = frozenset({PhoneNumberType.FIXED_LINE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
@@ -63,7 +64,7 @@ class Whereabouts:
 class Nowhere:
     """The number is in no country whose rules are known."""
 
-    problem: str
+    problem: Saying
 
 
 def locate(book: RuleBook, called: Called, now: float) -> Whereabouts | Nowhere:
@@ -83,7 +84,9 @@ def locate(book: RuleBook, called: Called, now: float) -> Whereabouts | Nowhere:
     if called.country is not None and not any(called.country in seat.jurisdiction.regions for seat in seats):
         abroad = book.of_region(called.country)
         if abroad is None:
-            return Nowhere(problem=f"the address is in {called.country[:2]}, and no rules of that country are on file")
+            country = called.country[:2]
+            says = f"the address is in {country}, and no rules of that country are on file"
+            return Nowhere(problem=say(says, code="nowhere_address", country=country))
         own_zones, subdivisions, _ = _with_address(abroad, False, abroad.zones, frozenset(), called)
         zones += own_zones
         seats.append(seat_of(abroad, subdivisions))
@@ -97,7 +100,8 @@ def locate(book: RuleBook, called: Called, now: float) -> Whereabouts | Nowhere:
         notes.append(note)
         seats = [_seats_with_clock(seat, zones, year, added=len(zones) > len(before)) for seat in seats]
     if not zones:
-        return Nowhere(problem="nothing tells its time zone; give the contact one, such as Europe/Lisbon")
+        says = "nothing tells its time zone; give the contact one, such as Europe/Lisbon"
+        return Nowhere(problem=say(says, code="nowhere_zone"))
     return Whereabouts(seats=tuple(seats), zones=zones, notes=tuple(notes))
 
 
@@ -121,18 +125,22 @@ def _of_number(book: RuleBook, phone: Phone) -> _Placed | Nowhere:
     try:
         number = phonenumbers.parse(phone)
     except phonenumbers.NumberParseException:
-        return Nowhere(problem="it is no telephone number with a country code, such as +34600111222")
+        says = "it is no telephone number with a country code, such as +34600111222"
+        return Nowhere(problem=say(says, code="nowhere_number"))
     region = phonenumbers.region_code_for_number(number)
     if region is not None:
         found = book.of_region(region)
         if found is None:
-            return Nowhere(problem=f"no rules of its country ({region}) are on file")
+            says = f"no rules of its country ({region}) are on file"
+            return Nowhere(problem=say(says, code="nowhere_country", country=region))
         return (_place(found, number, region),)
     # No region has such numbers: any that shares the country code may be meant.
     regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(number.country_code or 0, ())
     candidates = {one.country: (one, region) for region in reversed(regions) if (one := book.of_region(region))}
     if not candidates:
-        return Nowhere(problem=f"no rules of a country with the code +{number.country_code} are on file")
+        prefix = f"+{number.country_code}"
+        says = f"no rules of a country with the code {prefix} are on file"
+        return Nowhere(problem=say(says, code="nowhere_code", prefix=prefix))
     return tuple(_place(one, number, region) for one, region in reversed(candidates.values()))
 
 

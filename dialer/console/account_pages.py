@@ -13,9 +13,9 @@ from dialer.api.errors import ApiError
 from dialer.api.user_ports import User
 from dialer.console.accounts import Accounts
 from dialer.console.answers import FORM, MAX_FIELD, PageRequest, Site, Visitor, address_of, cookie, page, to
+from dialer.console.problems import told
 from dialer.console.sessions import COOKIE, LASTS_S
 from dialer.console.site import Console
-from dialer.console.texts import Texts
 from dialer.console.visit import Visit, check_csrf
 from dialer.errors import InputError
 
@@ -45,7 +45,7 @@ async def change_password(request: PageRequest, console: Site, visit: Visitor) -
     try:
         user = await accounts.users.set_password(visit.key.user, new)
     except InputError as error:
-        return await _account(console, visit, problem=refusal(visit.texts, error))
+        return await _account(console, visit, problem=told(visit.texts, error))
     return _go_on(request, console, user)
 
 
@@ -93,11 +93,6 @@ async def end_second_factor(request: PageRequest, console: Site, visit: Visitor)
     if not await accounts.confirm(visit.key.user, str(form.get("password", ""))[:MAX_FIELD], address_of(request)):
         return await _account(console, visit, problem=visit.texts("account.wrong_password"))
     return _go_on(request, console, await accounts.users.end_second_factor(visit.key.user))
-
-
-def refusal(texts: Texts, error: InputError) -> str:
-    """What is wrong with something that was typed, in the visitor's language where we have the words."""
-    return texts.word("refusal", error.word) if texts.has(f"refusal.{error.word}") else str(error)
 
 
 def _accounts(console: Console, visit: Visit) -> Accounts:

@@ -94,7 +94,7 @@ async def close(request: PageRequest, console: Site, visit: Visitor, phones: Pho
         except ValidationError as error:
             raise ApiError(422, in_words(str(error))) from error
         except InputError as error:
-            raise ApiError(422, str(error)) from error
+            raise ApiError(422, str(error), code=error.code, **error.arguments) from error
 
     await _once(ports, agent, f"{found.id}:{key}", form, carry_out)
 
@@ -138,7 +138,7 @@ async def dial(request: PageRequest, console: Site, visit: Visitor) -> None:
     try:
         await ask(ports, visit.key, wish)
     except InputError as error:
-        raise ApiError(422, str(error)) from error
+        raise ApiError(422, str(error), code=error.code, **error.arguments) from error
     except ApiError as error:
         told = f"desk.refused.{error.details.get('reason', '')}"
         if not visit.texts.has(told):

@@ -246,7 +246,7 @@ async def _figures(ports: ApiPorts, agent: AgentId, since: float, now: float) ->
         try:
             figures = (await ports.reports.make(order)).total
         except InputError as error:
-            raise ApiError(422, str(error)) from error
+            raise ApiError(422, str(error), code=error.code, **error.arguments) from error
     return figures, indicators(figures, Costs())
 
 

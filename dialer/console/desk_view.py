@@ -14,6 +14,7 @@ from dialer.api.ports import ApiPorts
 from dialer.api.rows import CallOut
 from dialer.console.desk_script import script_html
 from dialer.console.desk_times import Day, calendar
+from dialer.console.problems import words
 from dialer.console.texts import Texts
 from dialer.core.agent import AgentState
 from dialer.core.campaign import Campaign, RecordingConsent, RecordingMode
@@ -182,7 +183,7 @@ def call_view(facts: CallFacts, texts: Texts, *, now: float, numbers: bool, fram
         given=facts.given,
         days=() if times is None else tuple(calendar(times, now)),
         zone="" if times is None else times.zone,
-        no_time="" if times is None else times.problem,
+        no_time="" if times is None else words(texts, times.problem),
         may_record=campaign.recording is not RecordingMode.OFF,
         asks_consent=campaign.recording_consent is RecordingConsent.REQUIRED,
     )

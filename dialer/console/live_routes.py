@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Final
+from typing import Any, Final
 
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
@@ -44,13 +44,13 @@ async def wallboard(console: Site, visit: Visitor) -> Response[str]:
     """All campaigns now; whoever begins elsewhere is taken there."""
     if (home := HOME[visit.key.role]) != "/console/":
         return to(home)
-    return page(console, "wallboard", visit.texts, visit=visit, view=view_of(console), shown="")
+    return page(console, "wallboard", visit.texts, visit=visit, **_live(console))
 
 
 @get("/agents")
 async def agents(console: Site, staff: Staff) -> Response[str]:
     """All agents now."""
-    return page(console, "agents", staff.texts, visit=staff, view=view_of(console), shown="")
+    return page(console, "agents", staff.texts, visit=staff, **_live(console))
 
 
 @get("/campaigns/{campaign:str}")
@@ -72,8 +72,7 @@ async def campaign_page(
         "campaign",
         staff.texts,
         visit=staff,
-        view=view_of(console),
-        shown=stored.campaign.id,
+        **_live(console, stored.campaign.id),
         stored=stored,
         asked=asked,
         found=found,
@@ -81,6 +80,12 @@ async def campaign_page(
         maker=staff.key.role in MANAGERS,
         what_if=console.ports.what_if is not None,
     )
+
+
+def _live(console: Console, campaign: str = "") -> dict[str, Any]:
+    """What live parts are drawn from; `campaign`: the one that is shown."""
+    view = view_of(console)
+    return {"view": view, "alarms": console.alarms.of(view), "shown": campaign}
 
 
 @get("/stream/{name:str}")
@@ -117,12 +122,22 @@ async def _parts(
         await asyncio.sleep(_EVERY_S)
 
 
+@get("/series")
+async def series_together(console: Site, staff: Staff, span: FromQuery[str] = "hour") -> Chart:
+    """What the charts of all campaigns together show."""
+    return console.series.together(console.ports.tenant, _span_s(span))
+
+
 @get("/series/{campaign:str}")
 async def series(console: Site, staff: Staff, campaign: FromPath[str], span: FromQuery[str] = "hour") -> Chart:
     """What the charts of a campaign show."""
-    if span not in _SPANS_S:
+    return console.series.chart(campaign, _span_s(span))
+
+
+def _span_s(name: str) -> float:
+    if name not in _SPANS_S:
         raise ApiError(422, f"span: must be {' or '.join(_SPANS_S)}")
-    return console.series.chart(campaign, _SPANS_S[span])
+    return _SPANS_S[name]
 
 
 # ---- orders
@@ -142,4 +157,4 @@ async def give_order(
         await order(console.ports, campaign, _ORDERS[verb])
 
 
-HANDLERS: Final = (wallboard, agents, campaign_page, stream, series, give_order)
+HANDLERS: Final = (wallboard, agents, campaign_page, stream, series_together, series, give_order)

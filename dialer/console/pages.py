@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Final
@@ -10,11 +11,11 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dialer.console.places import places
-from dialer.console.problems import said
+from dialer.console.problems import part_words, put_in_words, said, words
 from dialer.console.texts import Texts
 from dialer.core.campaign import ORDERS, CampaignState
 from dialer.core.ids import masked
-from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot, ServerRow
+from dialer.projections.live_rows import AgentRow, CampaignRow
 
 #: State that an order leads to -> the name of the order.
 _ORDER_NAMES: Final[Mapping[CampaignState, str]] = {
@@ -38,32 +39,6 @@ def orders(state: str) -> list[str]:
     return [name for to, name in _ORDER_NAMES.items() if to in possible]
 
 
-def alarms(view: LiveSnapshot) -> list[tuple[str, dict[str, object]]]:
-    """What somebody should look at now: (key of the text, its values)."""
-    found: list[tuple[str, dict[str, object]]] = [
-        ("alarm.server", {"server": _place(server), "reason": server.reason})
-        for server in view.servers
-        if not server.connected
-    ]
-    for row in view.campaigns:
-        lost = row.abandonment
-        if lost.legal_live_answers and lost.legal_ratio > lost.max_ratio:
-            found.append(("alarm.over_limit", {"campaign": row.id}))
-        elif row.state == "running" and lost.budget_left <= 0 and lost.legal_abandoned:
-            found.append(("alarm.no_budget", {"campaign": row.id}))
-        if row.state == "running" and not row.hopper.ready and not row.hopper.later:
-            found.append(("alarm.no_contacts", {"campaign": row.id}))
-    gone = sum(agent.state == "lost" for agent in view.agents)
-    if gone:
-        found.append(("alarm.phones", {"count": gone}))
-    return found
-
-
-def _place(server: ServerRow) -> str:
-    """A server, and which of several nodes tells of it."""
-    return f"{server.id} ({server.node})" if server.node else server.id
-
-
 def pace_words(row: CampaignRow, texts: Texts) -> str:
     """Why the campaign dials as it does, in the visitor's language."""
     if row.pace is None:
@@ -85,6 +60,11 @@ def by_state(agents: tuple[AgentRow, ...]) -> list[AgentRow]:
     """Agents as the table shows them: by state, and who has been in it longest first."""
     order = {state: place for place, state in enumerate(AGENT_STATES)}
     return sorted(agents, key=lambda agent: (order.get(agent.state, len(order)), agent.since, agent.id))
+
+
+def agents_by_state(agents: tuple[AgentRow, ...]) -> Mapping[str, int]:
+    """How many there are in each state."""
+    return Counter(agent.state for agent in agents)
 
 
 def span(seconds: float) -> str:
@@ -114,11 +94,14 @@ class Pages:
             attended=ATTENDED,
             static=self._address,
             orders=orders,
-            alarms=alarms,
             pace_words=pace_words,
             by_state=by_state,
+            agents_by_state=agents_by_state,
             places=places,
             said=said,
+            words=words,
+            put_in_words=put_in_words,
+            part_words=part_words,
         )
         self._environment.filters["span"] = span
         self._environment.filters["masked"] = masked

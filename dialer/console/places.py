@@ -17,6 +17,8 @@ class Place:
     name: str
     path: str
     roles: frozenset[Role]
+    #: What the installation's own people find behind another entry.
+    tenants_only: bool = False
 
 
 MANAGERS: Final = frozenset({Role.MANAGER})
@@ -31,6 +33,7 @@ PLACES: Final = (
     Place(name="history", path="/console/history", roles=STAFF),
     Place(name="compliance", path="/console/compliance", roles=STAFF),
     Place(name="system", path="/console/system", roles=STAFF),
+    Place(name="access", path="/console/system/users", roles=MANAGERS, tenants_only=True),
 )
 
 #: Where somebody finds themselves after signing in.
@@ -46,5 +49,6 @@ def places(key: ApiKey) -> list[Place]:
     return [
         place
         for place in PLACES
-        if key.role in place.roles and (not key.tenant or open_to_tenants("GET", place.path.rstrip("/")))
+        if key.role in place.roles
+        and (open_to_tenants("GET", place.path.rstrip("/")) if key.tenant else not place.tenants_only)
     ]

@@ -32,7 +32,7 @@ async def decide(request: PageRequest, console: Site, visit: Visitor) -> None:
     try:
         await answer(console.ports, visit.key, agent, decision)
     except InputError as error:
-        raise ApiError(422, str(error)) from error
+        raise ApiError(422, str(error), code=error.code, **error.arguments) from error
     except ApiError as error:
         reason = error.details.get("reason", "")
         told = next(

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 from dialer.api.desk_ports import NotThen
 from dialer.api.errors import ApiError
 from dialer.console.texts import DEFAULT, Texts
-from dialer.errors import DialerError, InputError, RetryableError
+from dialer.core.saying import Saying
+from dialer.errors import DialerError, RetryableError
 
 #: Arguments that are words of a catalogue: where they may stand.
 _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -22,6 +23,22 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "possible": ("state",),
     "mark": ("told.mark",),
     "role": ("role",),
+    "day": ("told.day",),
+    "last_day": ("told.day",),
+    "outcomes": ("outcome",),
+    "after": ("told.after",),
+    "by": ("told.by",),
+    "units": ("told.by",),
+    "window": ("told.window",),
+}
+#: How lists are put together where that is not by commas.
+_JOINED: Final[Mapping[str, str]] = {
+    "by": "told.join.and",
+    "units": "told.join.and",
+    "rules": "told.join.and",
+    "after": "told.join.or",
+    "beginnings": "told.join.or",
+    "clocks": "told.join.or",
 }
 _UNPROCESSABLE: Final = 422
 _UNAVAILABLE: Final = 503
@@ -35,8 +52,7 @@ def told(texts: Texts, error: DialerError) -> str:
     """The error, for a visitor."""
     if isinstance(error, Told):
         return str(error)
-    code, arguments = (error.code, error.arguments) if isinstance(error, ApiError | InputError) else ("", {})
-    found = by_code(texts, code, arguments)
+    found = by_code(texts, error.code, error.arguments)
     if found is not None:
         return found
     if texts.language == DEFAULT:
@@ -60,6 +76,11 @@ def said(texts: Texts, says: str, code: str, arguments: Mapping[str, object]) ->
     return says if found is None else found
 
 
+def words(texts: Texts, saying: Saying) -> str:
+    """The same of a saying."""
+    return said(texts, saying.says, saying.code, saying.arguments)
+
+
 def not_then(texts: Texts, against: NotThen, zone: str) -> str:
     """Why a call may not be made at some moment, and when it may, by the clock of the person called."""
     found = by_code(texts, against.code, against.arguments)
@@ -71,14 +92,31 @@ def not_then(texts: Texts, against: NotThen, zone: str) -> str:
     return f"{found}; {texts('desk.callback_from', at=f'{at:%d/%m/%Y %H:%M}', zone=zone)}"
 
 
+def put_in_words(texts: Texts, values: Mapping[str, object]) -> dict[str, object]:
+    """Values of a text, sayings among them told in its language."""
+    return {name: words(texts, value) if isinstance(value, Saying) else value for name, value in values.items()}
+
+
+def part_words(texts: Texts, part: str) -> str:
+    """A part of the installation: ``base de datos`` of `database`, ``campaña winter`` of `campaign winter`."""
+    whole = f"node_part.{part.replace(' ', '_')}"
+    if texts.has(whole):
+        return texts(whole)
+    kind, space, name = part.partition(" ")
+    return f"{texts.word('node_part', kind)}{space}{name}"
+
+
 def _shown(texts: Texts, name: str, value: object) -> str:
     match value:
         case bool() | None:
             return ""
         case int() | float():
             return texts.number(value, 0 if float(value).is_integer() else 2)
+        case Saying():
+            return words(texts, value)
         case list() | tuple():
-            return ", ".join(_shown(texts, name, one) for one in value)
+            between = texts(_JOINED[name]) if name in _JOINED else ", "
+            return between.join(_shown(texts, name, one) for one in value)
         case _:
             text = str(value)
             known = (f"{group}.{text}" for group in _WORDS.get(name, ()))

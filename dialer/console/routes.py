@@ -31,6 +31,7 @@ from dialer.console import (
     supervision_pages,
     system_pages,
     user_pages,
+    webhook_pages,
     whatif,
 )
 from dialer.console.answers import POLICY, PageRequest, Site, Visitor, navigates, page, to
@@ -71,6 +72,7 @@ _MODULES: Final = (
     account_pages,
     system_pages,
     user_pages,
+    webhook_pages,
     audit_pages,
     supervision_pages,
     compliance_pages,
@@ -104,7 +106,7 @@ Called = NamedDependency[SkipValidation[Caller]]
 
 def _to_login(request: PageRequest, error: NotSignedIn) -> Response[str]:
     if not navigates(request) and (
-        request.url.path.startswith(("/console/stream/", "/console/series/")) or request.method != "GET"
+        request.url.path.startswith(("/console/stream/", "/console/series")) or request.method != "GET"
     ):
         return Response("", status_code=401)
     return to("/console/login", [])

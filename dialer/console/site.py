@@ -10,6 +10,7 @@ from dialer.api.live_routes import LiveCache
 from dialer.api.ports import ApiPorts
 from dialer.api.tenant_ports import narrowed
 from dialer.console.accounts import Accounts
+from dialer.console.alarms import Alarms
 from dialer.console.pages import Pages
 from dialer.console.series import EVERY_S, Series
 from dialer.console.sessions import Sessions
@@ -26,6 +27,7 @@ class Console:
         self.ports: Final = ports
         self.pages: Final[Pages] = Pages() if whole is None else whole.pages
         self.series: Final[Series] = Series() if whole is None else whole.series
+        self.alarms: Final[Alarms] = Alarms() if whole is None else whole.alarms
         accounts = None if ports.users is None else Accounts(ports.users, ports.clock, ports.guesses)
         door = Door(Sessions(secret), Authenticator(ports.keys, ports.clock, ports.guesses), accounts)
         self.door: Final[Door] = door if whole is None else whole.door
@@ -44,9 +46,11 @@ class Console:
         return found
 
     async def run(self) -> None:
-        """Take samples for ever."""
+        """Take samples for ever, and see what goes wrong."""
         while True:
-            self.series.add(self.ports.control.live().snapshot(self.ports.clock.now()))
+            whole = self.ports.control.live().snapshot(self.ports.clock.now())
+            self.series.add(whole)
+            self.alarms.look(whole)
             await asyncio.sleep(EVERY_S)
 
     def part(self, name: str, texts: Texts, view: LiveSnapshot, campaign: str = "") -> bytes:
@@ -55,7 +59,8 @@ class Console:
         kept = self._parts.get(key)
         if kept is not None and kept[0] is view:
             return kept[1]
-        encoded = fragment(self.pages.render(f"part_{name}", texts, view=view, shown=campaign))
+        values = {"view": view, "alarms": self.alarms.of(view), "shown": campaign}
+        encoded = fragment(self.pages.render(f"part_{name}", texts, **values))
         if len(self._parts) >= _MOST_PARTS:
             self._parts.clear()
         self._parts[key] = (view, encoded)

@@ -48,14 +48,14 @@ async def deliveries_page(
     try:
         found, following = await _deliveries(console).page(sort, status, cursor or None, _ON_A_PAGE)
     except InputError as error:
-        raise ApiError(422, str(error)) from error
+        raise ApiError(422, str(error), code=error.code, **error.arguments) from error
     return page(
         console,
         "deliveries",
         staff.texts,
         visit=staff,
         kind=sort,
-        kinds=tuple(DeliveryKind),
+        kinds=(DeliveryKind.WEBHOOKS,) if console.ports.tenant else tuple(DeliveryKind),
         state=status,
         states=_STATES[sort],
         found=found,

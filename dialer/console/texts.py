@@ -48,6 +48,11 @@ class Texts:
         """The word for a state or an outcome; the value itself where it is a new one."""
         return self._texts.get(f"{group}.{value}", value)
 
+    def count(self, group: str, value: str, number: int) -> str:
+        """The word for so many of them, where the language has one of its own for several."""
+        many = f"{group}.many_{value}"
+        return self._texts[many] if number != 1 and many in self._texts else self.word(group, value)
+
     def number(self, value: float, digits: int = 0) -> str:
         """``1,234.5`` or ``1.234,5``."""
         plain = f"{value:,.{digits}f}"

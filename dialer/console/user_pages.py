@@ -1,4 +1,4 @@
-"""Users and API keys: who may do what, for managers."""
+"""Users and API keys: who may do what, for managers; those of a tenant find its own alone."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import Final
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from dialer.api.audit import deed
+from dialer.api.account_orders import key_book, orders_of, user_book
 from dialer.api.errors import ApiError
 from dialer.api.ports import Role
-from dialer.api.system_ports import KeyBook
-from dialer.api.user_ports import User, UserState
-from dialer.console.account_pages import refusal
-from dialer.console.accounts import Accounts
+from dialer.api.user_ports import UserState
 from dialer.console.answers import FORM, MAX_FIELD, Manager, PageRequest, Site, page, to
+from dialer.console.problems import told
 from dialer.console.site import Console
 from dialer.console.visit import Visit, check_csrf
+from dialer.core.tenants import named
 from dialer.errors import InputError
 
 _USERS: Final = "/console/system/users"
 _KEYS: Final = "/console/system/keys"
 _ROLES: Final = (Role.AGENT, Role.SUPERVISOR, Role.MANAGER)
-_DAY_S: Final = 86_400.0
-_MOST_DAYS: Final = 3_650.0
+#: Of a tenant's key; metrics are the installation's.
+_KEY_ROLES: Final = (Role.MANAGER, Role.SUPERVISOR, Role.AGENT, Role.CRM)
+#: The old key's time, once another is there.
+_OVERLAP_S: Final = 86_400.0
+_VERBS: Final = frozenset({"disable", "enable", "role", "password", "no-code"})
 
 
 # ---- users
@@ -40,15 +42,16 @@ async def create_user(request: PageRequest, console: Site, manager: Manager) -> 
     """Add a user."""
     form = await request.form()
     await check_csrf(request, manager, form)
-    name, role, agent, password = (
-        str(form.get(field, ""))[:MAX_FIELD] for field in ("name", "role", "agent", "password")
+    name, role, agent, password, tenant = (
+        str(form.get(field, ""))[:MAX_FIELD] for field in ("name", "role", "agent", "password", "tenant")
     )
-    deed(request, "user.created")
     try:
-        user = await _accounts(console).users.create(name, _role(role), agent, password)
+        await orders_of(request).create_user(
+            request, console.ports, manager.key, name=name, role=role, agent=agent, password=password, tenant=tenant
+        )
     except InputError as error:
-        return await _users(console, manager, problem=refusal(manager.texts, error), name=name, role=role, agent=agent)
-    deed(request, "user.created", f"user:{user.name}", role=user.role)
+        problem = told(manager.texts, error)
+        return await _users(console, manager, problem=problem, name=name, role=role, agent=agent, tenant=tenant)
     return to(_USERS)
 
 
@@ -59,69 +62,43 @@ async def change_user(
     """Disable or enable a user, give another role or password, or end their second factor."""
     form = await request.form()
     await check_csrf(request, manager, form)
-    accounts = _accounts(console)
-    if verb not in _DEEDS:
+    if verb not in _VERBS:
         raise ApiError(404, f"there is no order {verb[:20]!r}")
-    known = await accounts.users.find(user)
-    if known is None:
-        raise ApiError(404, f"there is no user {user[:64]!r}")
-    deed(request, _DEEDS[verb], f"user:{known.name}")
-    if known.name == manager.key.user:
-        return await _users(console, manager, problem=manager.texts("users.oneself"))
+    orders, ports, by = orders_of(request), console.ports, manager.key
+    role, agent, password = (str(form.get(field, ""))[:MAX_FIELD] for field in ("role", "agent", "password"))
     try:
         match verb:
             case "password":
-                await accounts.users.set_password(known.name, str(form.get("password", ""))[:MAX_FIELD])
+                changed = await orders.set_password(request, ports, by, user, password)
             case "role":
-                role = _role(str(form.get("role", "")))
-                await accounts.users.set_role(known.name, role, str(form.get("agent", ""))[:MAX_FIELD])
-                deed(request, _DEEDS[verb], f"user:{known.name}", role=role)
+                changed = await orders.set_role(request, ports, by, user, role, agent)
             case "no-code":
-                await accounts.users.end_second_factor(known.name)
+                changed = await orders.end_second_factor(request, ports, by, user)
             case _:
                 state = UserState.DISABLED if verb == "disable" else UserState.ACTIVE
-                await accounts.users.set_state(known.name, state)
+                changed = await orders.set_state(request, ports, by, user, state)
     except InputError as error:
-        return await _users(console, manager, problem=refusal(manager.texts, error))
-    finally:
-        accounts.forget(known.name)
+        return await _users(console, manager, problem=told(manager.texts, error))
+    if console.door.accounts is not None:
+        console.door.accounts.forget(changed.name)
     return to(_USERS)
 
 
-_DEEDS: Final = {
-    "disable": "user.disabled",
-    "enable": "user.enabled",
-    "role": "user.role",
-    "password": "user.password",
-    "no-code": "user.second_factor_off",
-}
-
-
 async def _users(console: Console, manager: Visit, problem: str = "", **typed: str) -> Response[str]:
-    found: list[User] = list(await _accounts(console).users.all())
+    book, tenant = user_book(console.ports), console.ports.tenant
     return page(
         console,
         "users",
         manager.texts,
         status=422 if problem else 200,
         visit=manager,
-        users=found,
+        users=await book.all(),
+        tenants=await book.tenants(),
         roles=_ROLES,
         problem=problem,
-        typed={"name": "", "role": Role.AGENT, "agent": ""} | typed,
+        beginning=named(tenant, ""),
+        typed={"name": named(tenant, ""), "role": Role.AGENT, "agent": "", "tenant": ""} | typed,
     )
-
-
-def _accounts(console: Console) -> Accounts:
-    if console.door.accounts is None:
-        raise ApiError(404, "nobody signs in with a password here")
-    return console.door.accounts
-
-
-def _role(text: str) -> Role:
-    if text not in _ROLES:
-        raise InputError(f"role: must be {', '.join(_ROLES)}", allowed=_ROLES)
-    return Role(text)
 
 
 # ---- keys
@@ -138,14 +115,22 @@ async def create_key(request: PageRequest, console: Site, manager: Manager) -> R
     """Make a key, and show it: it cannot be shown again."""
     form = await request.form()
     await check_csrf(request, manager, form)
-    role, name, days = (str(form.get(field, ""))[:MAX_FIELD] for field in ("role", "name", "days"))
-    deed(request, "key.created")
+    role, name, days, tenant = (str(form.get(field, ""))[:MAX_FIELD] for field in ("role", "name", "days", "tenant"))
     try:
-        key, secret = await _book(console).create(role, name, _end(days, console.ports.clock.now()))
+        _, secret = await orders_of(request).create_key(
+            request, console.ports, manager.key, role=role, name=name, days=_days(days), tenant=tenant
+        )
     except InputError as error:
-        problem = refusal(manager.texts, error)
-        return await _keys(console, manager, problem=problem, role=role, name=name, days=days)
-    deed(request, "key.created", f"key:{key.id}", role=key.role, expires_at=key.expires_at)
+        problem = told(manager.texts, error)
+        return await _keys(console, manager, problem=problem, role=role, name=name, days=days, tenant=tenant)
+    return await _keys(console, manager, made=secret)
+
+
+@post("/system/keys/{key:str}/rotate", opt=FORM, status_code=200)
+async def rotate_key(request: PageRequest, console: Site, manager: Manager, key: FromPath[str]) -> Response[str]:
+    """Make another key in the place of this one, and show it; this one is good for a day more."""
+    await check_csrf(request, manager, await request.form())
+    _, secret = await orders_of(request).rotate_key(request, console.ports, manager.key, key, _OVERLAP_S)
     return await _keys(console, manager, made=secret)
 
 
@@ -153,46 +138,37 @@ async def create_key(request: PageRequest, console: Site, manager: Manager) -> R
 async def revoke_key(request: PageRequest, console: Site, manager: Manager, key: FromPath[str]) -> Response[str]:
     """Make a key worthless; nodes that know it obey within 5 seconds."""
     await check_csrf(request, manager, await request.form())
-    deed(request, "key.revoked", f"key:{key[:64]}")
-    if not await _book(console).revoke(key):
-        raise ApiError(404, f"there is no key {key[:64]!r} that is still good")
+    await orders_of(request).revoke_key(request, console.ports, manager.key, key)
     return to(_KEYS)
 
 
 async def _keys(console: Console, manager: Visit, problem: str = "", made: str = "", **typed: str) -> Response[str]:
-    found = list(reversed(await _book(console).all()))
+    ports = console.ports
     return page(
         console,
         "keys",
         manager.texts,
         status=422 if problem else 200,
         visit=manager,
-        keys=found,
-        now=console.ports.clock.now(),
-        roles=tuple(Role),
+        keys=list(reversed(await key_book(ports).all())),
+        tenants=await ports.user_book.tenants() if ports.user_book is not None else (),
+        now=ports.clock.now(),
+        roles=_KEY_ROLES if ports.tenant else tuple(Role),
+        beginning=named(ports.tenant, ""),
         problem=problem,
         made=made,
-        typed={"role": Role.CRM, "name": "", "days": ""} | typed,
+        typed={"role": Role.CRM, "name": "", "days": "", "tenant": ""} | typed,
     )
 
 
-def _book(console: Console) -> KeyBook:
-    if console.ports.key_book is None:
-        raise ApiError(404, "this node has no book of keys")
-    return console.ports.key_book
-
-
-def _end(days: str, now: float) -> float | None:
-    """The moment after so many days; None for an empty field, for good."""
-    if not days.strip():
+def _days(text: str) -> float | None:
+    """Days as they are typed; None for an empty field, for good. What is no number is none that may be."""
+    if not text.strip():
         return None
     try:
-        count = float(days)
+        return float(text)
     except ValueError:
-        count = 0.0
-    if not 0.0 < count <= _MOST_DAYS:
-        raise InputError(f"days: more than 0 and at most {_MOST_DAYS:.0f}, or empty: for good", word="key_days")
-    return now + count * _DAY_S
+        return float("nan")
 
 
-HANDLERS: Final = (users_page, create_user, change_user, keys_page, create_key, revoke_key)
+HANDLERS: Final = (users_page, create_user, change_user, keys_page, create_key, rotate_key, revoke_key)

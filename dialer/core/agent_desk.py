@@ -11,6 +11,8 @@ from dialer.core.campaign import CampaignState
 from dialer.core.commands import CallAgent, HangUpAgent
 from dialer.core.events import (
     AgentHungUp,
+    AgentPageCame,
+    AgentPageLeft,
     AgentPauseAsked,
     AgentPhoneGone,
     AgentPhoneUp,
@@ -19,17 +21,24 @@ from dialer.core.events import (
     AgentSignedIn,
     AgentSignedOut,
 )
-from dialer.core.floor import PACED_AS, CampaignRun, Floor
+from dialer.core.floor import PACED_AS, Floor
 from dialer.core.focus import assign_focus
 from dialer.core.hold import Hold
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentAssigned, AgentChanged
 from dialer.core.roster import Agent
+from pacing import Pacer
 
 #: A moment no later than this says again that somebody is about to be kept.
 RENEWED_S = 2.0
 #: An agent's phone that does not answer within this is given up.
 PHONE_TIMEOUT_S = 45.0
+#: An Asterisk that comes back may have forgotten where phones are until they register: so often they are called again,
+#: after a second first, then after twice as long each time, up to this.
+RECALLS = 10
+RECALL_MAX_S = 30.0
+#: So long somebody who talks is kept for an agent whose page is being loaded anew. They hear nothing meanwhile.
+PAGE_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,7 @@ class AgentDesk:
         agent.phone, agent.server, agent.campaigns = event.phone, server, event.campaigns
         agent.priority, agent.skills, agent.wants_ready = event.priority, event.skills, event.ready
         agent.call, agent.pause_asked, agent.sign_out_asked, agent.disposed = None, None, False, False
+        agent.recalls = 0
         agent.pause_code, agent.shift_ends_at = "", event.shift_ends_at
         self._refocus(agent)
         self._move(agent, AgentStep.SIGN_IN)
@@ -160,6 +170,8 @@ class AgentDesk:
             self._floor.ignore("AgentPhoneUp", "agent is not signed in")
             return
         self._floor.servers[agent.server].rooms.add(agent.id)
+        for kind in ("agent-phone", "agent-page"):
+            self._floor.timers.cancel((kind, agent.id))
         self._phone_is_up(agent)
 
     def phone_gone(self, event: AgentPhoneGone) -> None:
@@ -173,6 +185,7 @@ class AgentDesk:
     def call_phone(self, agent: Agent) -> None:
         """Ask the switch to call an agent's phone."""
         floor = self._floor
+        floor.timers.cancel(("agent-again", agent.id))
         floor.timers.set(("agent-phone", agent.id), floor.now + PHONE_TIMEOUT_S)
         if floor.connected(agent.server):
             floor.emit(CallAgent(agent=agent.id, phone=agent.phone, server=agent.server))
@@ -181,29 +194,70 @@ class AgentDesk:
         """The phone never answered."""
         agent = self._floor.roster.get(agent_id)
         if agent is not None and agent.state is AgentState.CONNECTING:
-            self._floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
-            self.lose(agent, "phone did not answer")
+            self._lay_down(agent, "phone did not answer")
+
+    def page_left(self, event: AgentPageLeft) -> None:
+        """Keep who they talk with until the page may be back; without a talk nobody is given to them."""
+        agent = self._known(event.agent, "AgentPageLeft")
+        if agent is None:
+            return
+        if agent.state is AgentState.TALKING:
+            self._floor.timers.set(("agent-page", agent.id), self._floor.now + PAGE_TIMEOUT_S)
+        elif agent.can(AgentStep.PHONE_GONE) and agent.state is not AgentState.CONNECTING:
+            self._lay_down(agent, "their page was closed")
+
+    def page_came(self, event: AgentPageCame) -> None:
+        """Call their phone into their room; the leg that keeps it from before goes when the new one is there."""
+        agent = self._known(event.agent, "AgentPageCame")
+        if agent is None:
+            return
+        if self._floor.timers.at(("agent-phone", agent.id)) is not None:
+            self._floor.ignore("AgentPageCame", "phone is being called")
+        elif not agent.can(AgentStep.PHONE_GONE) or not self._floor.connected(agent.server):
+            self._floor.ignore("AgentPageCame", f"agent is {agent.state}")
+        else:
+            self.call_phone(agent)
+
+    def page_stays_away(self, agent_id: AgentId) -> None:
+        """It was closed for good: nobody is kept any longer."""
+        agent = self._floor.roster.get(agent_id)
+        if agent is not None:
+            self._lay_down(agent, "their page was closed in a talk")
 
     def lose(self, agent: Agent, reason: str) -> None:
         """Their phone is gone: no calls until they sign in again."""
         if agent.can(AgentStep.PHONE_GONE):
-            if agent.state is not AgentState.CONNECTING:
+            connecting = agent.state is AgentState.CONNECTING
+            if not connecting:
+                agent.recalls = 0
                 # They come back as they were: not from their lunch, and not before a pause that they have asked for.
                 agent.wants_ready = agent.state is not AgentState.PAUSED and agent.pause_asked is None
                 agent.pause_code, agent.pause_asked = agent.pause_asked or agent.pause_code, None
             call, agent.call = agent.call, None
             self._floor.timers.cancel(("agent-phone", agent.id))
+            self._floor.timers.cancel(("agent-page", agent.id))
             self._move(agent, AgentStep.PHONE_GONE, reason=reason)
             self._callers.on_hold_lost(agent)
             if call is not None:
                 self._callers.on_left(call)
             if agent.sign_out_asked:
                 self._sign_out(agent)
+            elif connecting and 0 < agent.recalls < RECALLS:
+                delay_s = min(2.0 ** (agent.recalls - 1), RECALL_MAX_S)
+                self._floor.timers.set(("agent-again", agent.id), self._floor.now + delay_s)
 
     def reconnect(self, agent: Agent) -> None:
         """Call the phone of an agent again whom a server's failure, not their own doing, took from us."""
-        self._move(agent, AgentStep.SIGN_IN)
+        agent.recalls += 1
+        if agent.can(AgentStep.SIGN_IN):
+            self._move(agent, AgentStep.SIGN_IN)
         self.call_phone(agent)
+
+    def recall(self, agent_id: AgentId) -> None:
+        """A phone that a server's failure took was not reached a moment ago."""
+        agent = self._floor.roster.get(agent_id)
+        if agent is not None and agent.state is AgentState.LOST and self._floor.connected(agent.server):
+            self.reconnect(agent)
 
     # ---- calls
 
@@ -264,7 +318,10 @@ class AgentDesk:
         if not agent.can(AgentStep.TALK_ENDED):
             return
         self._move(agent, AgentStep.TALK_ENDED)
-        if agent.disposed or agent.sign_out_asked:
+        if self._floor.timers.at(("agent-page", agent.id)) is not None:
+            # Nobody is given to a leg without sound; the page has itself called when it is back.
+            self._lay_down(agent, "their page was closed in a talk")
+        elif agent.disposed or agent.sign_out_asked:
             self._after_call(agent)
         elif wrapup_limit_s is not None:
             self._floor.timers.set(("wrapup", agent.id), self._floor.now + wrapup_limit_s)
@@ -286,7 +343,7 @@ class AgentDesk:
     def refocus(self) -> None:
         """Let each agent be counted on by one campaign (see `dialer.core.focus`)."""
         floor = self._floor
-        focus = assign_focus(floor.roster, floor.campaigns)
+        focus = assign_focus(floor.roster, floor.campaigns, floor.calls)
         for agent in floor.roster:
             self._focus(agent, focus[agent.id])
 
@@ -295,17 +352,17 @@ class AgentDesk:
         there = self._floor.connected(agent.server) and agent.hold is None
         state = PACED_AS.get(agent.state, "away") if there else "away"
         self._tell_pacer(agent, state)
-        if (agent.leaving or agent.promised) and state != "away" and (run := self._run_counting_on(agent)) is not None:
+        if (agent.leaving or agent.promised) and state != "away" and (pacer := self._pacer_of(agent)) is not None:
             # They take no call that is started from now on.
-            run.pacer.agent_leaving(self._floor.now, agent.id, True)
+            pacer.agent_leaving(self._floor.now, agent.id, True)
         self._tell_absence(agent)
 
     def promise(self, agent: Agent, *, promised: bool) -> None:
         """Their next call is one that was promised, and so none of their pacer's; or it is not any more."""
         agent.promised = promised
-        run = self._run_counting_on(agent)
-        if run is not None and not agent.leaving:
-            run.pacer.agent_leaving(self._floor.now, agent.id, promised)
+        pacer = self._pacer_of(agent)
+        if pacer is not None and not agent.leaving:
+            pacer.agent_leaving(self._floor.now, agent.id, promised)
             agent.told = None
             self._tell_absence(agent)
 
@@ -322,7 +379,13 @@ class AgentDesk:
             self._floor.ignore(event, "agent is not signed in")
         return found
 
+    def _lay_down(self, agent: Agent, reason: str) -> None:
+        self._floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
+        self.lose(agent, reason)
+
     def _phone_is_up(self, agent: Agent) -> None:
+        agent.recalls = 0
+        self._floor.timers.cancel(("agent-again", agent.id))
         if agent.can(AgentStep.RESUME_TALK) and (talk := self._talk_of(agent)) is not None:
             self.resume(agent, talk)
             return
@@ -369,7 +432,8 @@ class AgentDesk:
     def _sign_out(self, agent: Agent) -> None:
         floor = self._floor
         had_phone = agent.state is not AgentState.LOST
-        floor.timers.cancel(("agent-phone", agent.id))
+        for kind in ("agent-phone", "agent-again"):
+            floor.timers.cancel((kind, agent.id))
         self._move(agent, AgentStep.SIGN_OUT)
         if had_phone:
             floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
@@ -406,37 +470,39 @@ class AgentDesk:
         run = self._floor.campaigns.get(campaign)
         return run is not None and run.state is CampaignState.RUNNING
 
-    def _run_counting_on(self, agent: Agent) -> CampaignRun | None:
-        return self._floor.campaigns.get(agent.focus) if agent.focus is not None else None
+    def _pacer_of(self, agent: Agent) -> Pacer | None:
+        """The pacer that counts on an agent: that of their server, of the campaign that they are there for now."""
+        run = self._floor.campaigns.get(agent.focus) if agent.focus is not None else None
+        return None if run is None else run.pacers[agent.server]
 
     def _tell_pacer(self, agent: Agent, state: str) -> None:
-        run = self._run_counting_on(agent)
-        if run is not None:
-            run.pacer.agent_changed(self._floor.now, agent.id, state)
+        pacer = self._pacer_of(agent)
+        if pacer is not None:
+            pacer.agent_changed(self._floor.now, agent.id, state)
 
     def _tell_stays(self, agent: Agent, was_leaving: bool) -> None:
         """They have thought better of it: calls may be started for them again."""
-        run = self._run_counting_on(agent)
-        if run is not None and was_leaving and not (agent.leaving or agent.promised):
-            run.pacer.agent_leaving(self._floor.now, agent.id, False)
+        pacer = self._pacer_of(agent)
+        if pacer is not None and was_leaving and not (agent.leaving or agent.promised):
+            pacer.agent_leaving(self._floor.now, agent.id, False)
             agent.told = None
             self._tell_absence(agent)
 
     def _tell_absence(self, agent: Agent) -> None:
         """Tell the pacer that counts on them from when on it is not to, where it does not know."""
-        run, now, at = self._run_counting_on(agent), self._floor.now, agent.absent_at
-        if run is None or agent.leaving or agent.promised:
+        pacer, now, at = self._pacer_of(agent), self._floor.now, agent.absent_at
+        if pacer is None or agent.leaving or agent.promised:
             return  # it counts on them no more as it is
-        told = agent.told[1] if agent.told is not None and agent.told[0] is run.pacer else None
+        told = agent.told[1] if agent.told is not None and agent.told[0] is pacer else None
         if told == at:
             return
         if told is not None and (at is None or told < at > now + RENEWED_S):
             # Later than was said, if at all: they may be counted out already.
-            run.pacer.agent_leaving(now, agent.id, False)
+            pacer.agent_leaving(now, agent.id, False)
         agent.told = None
         if at is not None and at > now:
-            run.pacer.agent_leaving(now, agent.id, True, at)
-            agent.told = run.pacer, at
+            pacer.agent_leaving(now, agent.id, True, at)
+            agent.told = pacer, at
 
     def _least_loaded(self) -> ServerName | None:
         counts = dict.fromkeys(self._floor.servers, 0)

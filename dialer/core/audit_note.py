@@ -14,7 +14,7 @@ class AuditNote:
 
     #: Unix seconds.
     at: float
-    #: ``user:NAME``, ``key:ID``, ``cli:ACCOUNT``; empty: nobody whom we know.
+    #: ``user:NAME``, ``key:ID``, ``cli:ACCOUNT``, ``node:NAME``; empty: nobody whom we know.
     who: str
     #: As it was then; empty: none.
     role: str = ""

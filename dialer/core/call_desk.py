@@ -99,7 +99,7 @@ class CallDesk:
         if run is not None:
             run.reserved -= 1
             if not call.guaranteed:
-                run.pacer.call_started(event.at, call.id, segment_of(permit, event.at))
+                run.pacers[call.server].call_started(event.at, call.id, segment_of(permit, event.at))
         self._floor.emit(
             CallStarted(
                 at=event.at,
@@ -221,9 +221,9 @@ class CallDesk:
         late = is_late(call.answered_at, call.connected_at, call.campaign.connect_within_s)
         if run is not None and late:
             # Met after all, and yet too late for the rule: it costs the budget what any abandoned call does.
-            run.pacer.call_abandoned(floor.now, call.id)
+            run.pacers[call.server].call_abandoned(floor.now, call.id)
         elif run is not None:
-            run.pacer.call_connected(floor.now, call.id, agent.id)
+            run.pacers[call.server].call_connected(floor.now, call.id, agent.id)
         permit = call.permit
         floor.emit(
             CallConnected(
@@ -393,6 +393,8 @@ class CallDesk:
         if agent is not None and agent.call == call.id:
             floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
             self.agents.lose(agent, "customer could not be moved to the agent")
+            if agent.state is AgentState.LOST:  # and not gone home, as they had asked to
+                self.agents.reconnect(agent)
         self._wait_or_give(call)
 
     def hang_up_again(self, call_id: CallId) -> None:
@@ -511,7 +513,8 @@ class CallDesk:
         call.waiting_at = floor.now
         run = floor.run_of(call)
         if run is not None:
-            run.pacer.call_answered(floor.now, call.id)
+            run.answered[call.server] += 1
+            run.pacers[call.server].call_answered(floor.now, call.id)
         self._wait_or_give(call)
 
     def _machine(self, call: Call) -> None:
@@ -596,13 +599,15 @@ class CallDesk:
         run = self._floor.run_of(call)
         # Of a guaranteed call the pacer has heard since its answer, and not before.
         if run is not None and not (call.guaranteed and call.answered_at is None):
-            run.pacer.call_ended(self._floor.now, call.id, _PACED_OUTCOME.get(outcome, "cancelled"))
+            pacer = run.pacers.get(call.server)  # none has heard of a call that was taken over before its agents came
+            if pacer is not None:
+                pacer.call_ended(self._floor.now, call.id, _PACED_OUTCOME.get(outcome, "cancelled"))
 
     def _tell_abandoned(self, call: Call) -> None:
         floor = self._floor
         run = floor.run_of(call)
         if run is not None:
-            run.pacer.call_abandoned(floor.now, call.id)
+            run.pacers[call.server].call_abandoned(floor.now, call.id)
         permit = call.permit
         floor.emit(
             CallWasAbandoned(

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
+from dialer.core.saying import Saying, say
 from dialer.errors import InputError
 
 MAX_LENGTH: Final = 4_000
@@ -48,6 +49,14 @@ _ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 _EQUAL: Final = frozenset({"=", "=="})
 _UNEQUAL: Final = frozenset({"!=", "<>"})
+_EMPTY: Final = say('it is empty; write a comparison such as state = "CA"', code="filter_empty")
+_GOES_ON: Final = say('expected "and", "or" or the end', code="filter_goes_on")
+_TOO_DEEP: Final = say("brackets and nots are nested too deeply", code="filter_too_deep")
+_NO_NAME: Final = say("expected the name of a field; the value stands on the right", code="filter_no_name")
+_NO_ORDER: Final = say("true and false are neither more nor less than anything", code="filter_no_order")
+_NO_TEXT: Final = say('expected a text in quotes, such as "gold"', code="filter_no_text")
+_NO_VALUE: Final = say("expected a text in quotes, a number, true or false", code="filter_no_value")
+_UNREADABLE: Final = say("this cannot be read", code="filter_unreadable")
 _WORDS: Final = frozenset({"and", "or", "not", "in", "is", "set", "begins", "with", "true", "false"})
 
 
@@ -87,7 +96,12 @@ def parse_filter(text: str) -> ContactFilter:
         InputError: it is none; the text says where, and what may stand there.
     """
     if len(text) > MAX_LENGTH:
-        raise InputError(f"filter: has {len(text):,} characters; at most {MAX_LENGTH:,} are allowed")
+        raise InputError(
+            f"filter: has {len(text):,} characters; at most {MAX_LENGTH:,} are allowed",
+            code="filter_too_long",
+            count=len(text),
+            most=MAX_LENGTH,
+        )
     parser = _Parser(text)
     test = parser.whole()
     return ContactFilter(text, frozenset(parser.names), test)
@@ -129,10 +143,10 @@ class _Parser:
     def whole(self) -> _Test:
         """The filter; nothing may follow it."""
         if self._peek.kind == "end":
-            raise self._wrong('it is empty; write a comparison such as state = "CA"', self._peek)
+            raise self._wrong(_EMPTY, self._peek)
         test = self._either()
         if self._peek.kind != "end":
-            raise self._wrong('expected "and", "or" or the end', self._peek)
+            raise self._wrong(_GOES_ON, self._peek)
         return test
 
     def _either(self) -> _Test:
@@ -151,7 +165,7 @@ class _Parser:
         begin = self._peek
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise self._wrong("brackets and nots are nested too deeply", begin)
+            raise self._wrong(_TOO_DEEP, begin)
         if self._take("not"):
             test = _negated(self._one())
         elif self._take("("):
@@ -165,11 +179,12 @@ class _Parser:
     def _comparison(self) -> _Test:
         token = self._peek
         if token.kind != "name" or token.word in _WORDS:
-            raise self._wrong("expected the name of a field; the value stands on the right", token)
+            raise self._wrong(_NO_NAME, token)
         self._next += 1
         name = token.text.strip("`")
         if name.startswith("@") and name != ATTEMPTS:
-            raise self._wrong(f"{name} is not known; there is {ATTEMPTS}", token)
+            says = f"{name} is not known; there is {ATTEMPTS}"
+            raise self._wrong(say(says, code="filter_unknown", name=name, known=ATTEMPTS), token)
         if name != ATTEMPTS:
             self.names.add(name)
         value = _getter(name)
@@ -196,7 +211,7 @@ class _Parser:
             if sign in _UNEQUAL:
                 return _negated(_among(value, [literal]))
             if isinstance(literal, bool):
-                raise self._wrong("true and false are neither more nor less than anything", at)
+                raise self._wrong(_NO_ORDER, at)
             return _ordered(value, _ORDER[sign], literal)
         return _among(value, [True])
 
@@ -204,7 +219,7 @@ class _Parser:
         at = self._peek
         literal = self._literal()
         if not isinstance(literal, str):
-            raise self._wrong('expected a text in quotes, such as "gold"', at)
+            raise self._wrong(_NO_TEXT, at)
 
         def begins(fields: Mapping[str, object], attempts: int) -> bool:
             text = _as_text(value(fields, attempts))
@@ -231,7 +246,7 @@ class _Parser:
             case "name", ("true" | "false") as word:
                 return word == "true"
             case _:
-                raise self._wrong("expected a text in quotes, a number, true or false", token)
+                raise self._wrong(_NO_VALUE, token)
 
     @property
     def _peek(self) -> _Token:
@@ -244,7 +259,7 @@ class _Parser:
 
     def _expect(self, word: str) -> None:
         if not self._take(word):
-            raise self._wrong(f'expected "{word}"', self._peek)
+            raise self._wrong(say(f'expected "{word}"', code="filter_expected", word=word), self._peek)
 
     def _read(self, text: str) -> Sequence[_Token]:
         tokens, at = [], 0
@@ -253,14 +268,18 @@ class _Parser:
             found = _TOKEN.match(text, at)
             if found is None or found.lastgroup is None:
                 begin = at + len(text[at:]) - len(text[at:].lstrip())
-                raise self._wrong("this cannot be read", _Token("unknown", text[begin : begin + 12], begin))
+                raise self._wrong(_UNREADABLE, _Token("unknown", text[begin : begin + 12], begin))
             tokens.append(_Token(found.lastgroup, found.group(found.lastgroup), found.start(found.lastgroup)))
             at = found.end()
         return [*tokens, _Token("end", "", end)]
 
-    def _wrong(self, what: str, token: _Token) -> InputError:
-        found = "the end" if token.kind == "end" else repr(token.text[:40])
-        return InputError(f"filter: character {token.at + 1}, at {found}: {what}")
+    def _wrong(self, what: Saying, token: _Token) -> InputError:
+        place, text = token.at + 1, token.text[:40]
+        if token.kind == "end":
+            return InputError(f"filter: character {place}, at the end: {what}", code="filter_wrong_at_end", what=what)
+        return InputError(
+            f"filter: character {place}, at {text!r}: {what}", code="filter_wrong", place=place, text=text, what=what
+        )
 
 
 def _negated(test: _Test) -> _Test:

@@ -179,6 +179,10 @@ class Engine:
                 self._agents.signed_out(event)
             case ev.AgentHungUp():
                 self._agents.hung_up(event)
+            case ev.AgentPageLeft():
+                self._agents.page_left(event)
+            case ev.AgentPageCame():
+                self._agents.page_came(event)
             case ev.ServerConnected():
                 self._recovery.server_connected(event)
             case ev.ServerLost():
@@ -239,5 +243,9 @@ class Engine:
                 self._agents.wrapup_over(AgentId(name))
             case "agent-phone":
                 self._agents.phone_timed_out(AgentId(name))
+            case "agent-again":
+                self._agents.recall(AgentId(name))
+            case "agent-page":
+                self._agents.page_stays_away(AgentId(name))
             case _:
                 raise AssertionError(f"no desk for the deadline {deadline!r}")

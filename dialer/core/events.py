@@ -6,7 +6,8 @@ seconds. Events may come late, twice and in any order; the engine's tables say w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dialer.core.campaign import Campaign, CampaignState
@@ -65,7 +66,10 @@ class ServerLost(Event):
     """The connection to an Asterisk server is gone; its calls go on without us until it is back."""
 
     server: ServerName
+    #: For people, and the same for a catalogue.
     reason: str
+    code: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +331,8 @@ class CampaignConfigured(Event):
     abandoned_before: int = 0
     #: The same for each of the campaign's windows; where they are given, the two figures above are not looked at.
     windows: tuple[LegalWindow, ...] = ()
+    #: Of the live answers on record, how many each Asterisk server had (see `dialer.core.pacers`).
+    answered: tuple[tuple[ServerName, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,6 +397,20 @@ class AgentSignedOut(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentHungUp(Event):
     """An agent ends the present talk without laying down their phone."""
+
+    agent: AgentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPageLeft(Event):
+    """The page that is an agent's phone goes in a talk, closed or loaded anew: its leg is left, without sound."""
+
+    agent: AgentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPageCame(Event):
+    """The page that is an agent's phone has been loaded anew, and has no leg: it wants to be called into their room."""
 
     agent: AgentId
 
@@ -593,6 +613,8 @@ PeopleEvent = (
     | AgentPauseAsked
     | AgentSignedOut
     | AgentHungUp
+    | AgentPageLeft
+    | AgentPageCame
     | CallAsked
     | OfferAnswered
     | HangupAsked

@@ -13,11 +13,12 @@ from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.commands import AnyCommand
 from dialer.core.ids import AgentId, CallId, CampaignId, NodeName, ServerName
 from dialer.core.notices import AnyNotice, EventIgnored
+from dialer.core.pacers import Pacers
 from dialer.core.roster import Roster
 from dialer.core.spending import Spending
 from dialer.core.timers import Timers
 from dialer.core.trunks import TrunkLimits, Trunks
-from pacing import Decision, Pacer
+from pacing import Decision
 
 Output = AnyCommand | AnyNotice
 
@@ -36,15 +37,19 @@ class CampaignRun:
 
     campaign: Campaign
     state: CampaignState
-    pacer: Pacer
+    pacers: Pacers
     #: Calls under way, and how many of them nobody has answered yet, by server.
     calls: set[CallId] = field(default_factory=set)
     unanswered: Counter[ServerName] = field(default_factory=Counter)
     #: People who wait for an agent, longest first.
     waiting: deque[CallId] = field(default_factory=deque)
+    #: Live answers by server, as far as they are known: those of this node, and those of the record when it began.
+    answered: Counter[ServerName] = field(default_factory=Counter)
     #: Permits asked for and not answered yet.
     requested: int = 0
     requested_at: float = 0.0
+    #: How many calls the pacer of each server wants of them.
+    wished: Counter[ServerName] = field(default_factory=Counter)
     #: Calls permitted and not handed over yet: the pacer does not know of them.
     reserved: int = 0
     #: After an empty answer of the gate, not asked again before.

@@ -6,7 +6,8 @@ to be; `CallEnded` comes exactly once for each `CallStarted`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dialer.core.agent import AgentState
 from dialer.core.attempt import Attempt
@@ -261,7 +262,8 @@ class PaceDecided(Notice):
     Published when calls are started, when the reason changes, and at least each second while the campaign runs. What
     the pacer wished and could not have is in the words of `decision`, whose `limit` may then also be "no_contacts" (the
     hopper has nobody to call now), "caller_ids" (no number is left to show), "trunks" (no line is free) or "batch" (the
-    rest follows in a moment).
+    rest follows in a moment). Of a campaign on several Asterisk servers it is what their pacers come to together
+    (`dialer.core.whole_pace`).
     """
 
     campaign: CampaignId
@@ -288,7 +290,10 @@ class ServerChanged(Notice):
 
     server: ServerName
     connected: bool
+    #: For people, and the same for a catalogue.
     reason: str = ""
+    code: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call import Call, CallState
@@ -17,9 +16,11 @@ from dialer.core.events import CampaignConfigured, CampaignOrdered, HopperSeen, 
 from dialer.core.floor import CampaignRun, Floor
 from dialer.core.ids import ServerName
 from dialer.core.notices import CampaignChanged, GateAnswered, PaceDecided
+from dialer.core.pacers import Pacers, history_weights
 from dialer.core.permit import Permit
 from dialer.core.spending import Scope, of_trunk
-from pacing import Decision, Pacer, build
+from dialer.core.whole_pace import cut, together
+from pacing import Decision
 
 #: Decisions of one campaign are at least this far apart; whatever happens in between is seen by the next.
 DECIDE_EVERY_S = 0.1
@@ -50,22 +51,28 @@ class PaceDesk:
         floor, campaign = self._floor, event.campaign
         run = floor.campaigns.get(campaign.id)
         if run is None:
-            pacer = build_pacer(event)
-            floor.campaigns[campaign.id] = CampaignRun(campaign=campaign, state=CampaignState.DRAFT, pacer=pacer)
+            answered = Counter(dict(event.answered))
+            run = CampaignRun(
+                campaign=campaign,
+                state=CampaignState.DRAFT,
+                pacers=Pacers(event, self._history(answered)),
+                answered=answered,
+            )
+            floor.campaigns[campaign.id] = run
             if event.state is not CampaignState.DRAFT:
-                self._move(floor.campaigns[campaign.id], event.state)
+                self._move(run, event.state)
             return
         if _paced_alike(run.campaign, campaign):
             run.campaign = campaign
             return
         run.campaign = campaign
-        run.pacer = build_pacer(event)
+        run.pacers = Pacers(event, self._history(run.answered))
         for call_id in sorted(run.calls):
             call = floor.calls[call_id]
             if call.unanswered or call.state is CallState.WAITING:
-                run.pacer.call_started(call.started_at or floor.now, call_id)
+                run.pacers[call.server].call_started(call.started_at or floor.now, call_id)
             if call.state is CallState.WAITING:
-                run.pacer.call_answered(call.waiting_at or floor.now, call_id)
+                run.pacers[call.server].call_answered(call.waiting_at or floor.now, call_id)
         for agent in floor.roster:
             if agent.focus == campaign.id:
                 self._agents.tell_pacer(agent)
@@ -169,15 +176,16 @@ class PaceDesk:
             floor.timers.set(key, due_at)
             return
         run.decided_at = now
-        decision = run.pacer.decide(now)
-        count = min(decision.dial, BATCH)
-        if count > 0:
-            count = min(count, floor.trunks.available(self._servers(run), run.campaign.trunks, now))
+        decisions = run.pacers.decide(now)
+        decision = together(decisions, run.campaign.max_lines)
+        run.wished = self._with_lines(run, decisions) if decision.dial > 0 else Counter()
+        count = min(decision.dial, BATCH, run.wished.total())
         numbers = self._calls_from_numbers(run) if count > 0 else math.inf
-        paid = floor.spending.may_start(run.campaign.id, self._ways(run), now) if count > 0 else math.inf
+        paid = floor.spending.may_start(run.campaign.id, self._ways(run, run.wished), now) if count > 0 else math.inf
         count = int(min(count, numbers, paid))
         short = "numbers" if count == numbers else "money" if count == paid else ""
-        self._publish(run, self._possible(run, decision, count, short))
+        without = [name for name, its in decisions.items() if its.dial > run.wished[name]]
+        self._publish(run, self._possible(run, decision, count, short, without if len(decisions) > 1 else ()))
         if count > 0:
             run.requested, run.requested_at = count, now
             floor.emit(RequestPermits(campaign=run.campaign.id, count=count))
@@ -189,27 +197,30 @@ class PaceDesk:
         pool = run.campaign.pool
         return self._floor.caller_ids.left(pool, self._floor.now) if pool else math.inf
 
-    def _possible(self, run: CampaignRun, wished: Decision, count: int, short_of: str) -> Decision:
-        """What comes of the pacer's wish, with the reason of whoever cuts it."""
+    def _possible(
+        self, run: CampaignRun, wished: Decision, count: int, short_of: str, without: Sequence[ServerName]
+    ) -> Decision:
+        """What comes of the pacers' wish, with the reason of whoever cuts it; `without`: servers that lack lines."""
         if run.dry and not run.ready and (wished.dial or (wished.limit == "no_agents" and self._servers(run))):
-            return _cut(wished, 0, "no_contacts", "nobody on the list may be called now")
+            return cut(wished, 0, "no_contacts", "nobody on the list may be called now")
         if count == wished.dial:
             return wished
         if short_of == "money":
-            return _cut(wished, count, COST_CAP, self._why_unpaid(run))
+            return cut(wished, count, COST_CAP, self._why_unpaid(run))
         if short_of == "numbers":
-            return _cut(wished, count, "caller_ids", NO_CALLER_ID if count == 0 else "then " + NO_CALLER_ID)
+            return cut(wished, count, "caller_ids", NO_CALLER_ID if count == 0 else "then " + NO_CALLER_ID)
         if count == BATCH:
-            return _cut(wished, count, "batch", f"the gate is asked for {BATCH} at once, the rest follows")
-        return _cut(wished, count, "trunks", f"no line is free for the other {wished.dial - count}")
+            return cut(wished, count, "batch", f"the gate is asked for {BATCH} at once, the rest follows")
+        where = f" on {' and '.join(without)}" if without else ""
+        return cut(wished, count, "trunks", f"no line is free for the other {wished.dial - count}{where}")
 
-    def _ways(self, run: CampaignRun) -> Iterator[Scope]:
-        """The trunks that have a line for the campaign now."""
-        ways = self._floor.trunks.ways(self._servers(run), run.campaign.trunks, self._floor.now)
+    def _ways(self, run: CampaignRun, servers: Iterable[ServerName]) -> Iterator[Scope]:
+        """The trunks of some servers that have a line for the campaign now."""
+        ways = self._floor.trunks.ways(servers, run.campaign.trunks, self._floor.now)
         return (of_trunk(server, trunk) for server, trunk in ways)
 
     def _why_unpaid(self, run: CampaignRun) -> str:
-        if self._floor.spending.exhausted(run.campaign.id, self._ways(run)):
+        if self._floor.spending.exhausted(run.campaign.id, self._ways(run, run.wished)):
             return "what calls may cost today is used up"
         return "the next part of what calls may cost today is being asked for"
 
@@ -239,6 +250,21 @@ class PaceDesk:
         self._floor.timers.set(("pace", run.campaign.id), due_at)
         return True
 
+    def _with_lines(self, run: CampaignRun, decisions: Mapping[ServerName, Decision]) -> Counter[ServerName]:
+        """The calls that pacers want, as far as their server is within reach and has lines for them."""
+        trunks, preferred, now = self._floor.trunks, run.campaign.trunks, self._floor.now
+        return Counter(
+            {
+                server: min(decisions[server].dial, trunks.available((server,), preferred, now))
+                for server in self._servers(run)
+                if server in decisions and decisions[server].dial > 0
+            }
+        )
+
+    def _history(self, answered: Mapping[ServerName, int]) -> dict[ServerName, int]:
+        servers = self._floor.servers.items()
+        return history_weights({name: state.server.weight for name, state in servers}, answered)
+
     def _servers(self, run: CampaignRun) -> dict[ServerName, int]:
         staffed = self._floor.roster.staffed_by_server(run.campaign)
         return {server: count for server, count in staffed.items() if self._floor.connected(server)}
@@ -252,30 +278,16 @@ class PaceDesk:
     def _start(
         self, run: CampaignRun, permit: Permit, servers: dict[ServerName, int], free: Counter[ServerName]
     ) -> None:
-        # Calls go where agents are free: an answered customer can only be moved within one Asterisk. A call that was
-        # decided on for an idle agent must not end up beside the busy ones of another server.
-        order = sorted(servers, key=lambda name: (run.unanswered[name] + 1 - free[name]) / servers[name])
+        # Calls go where they are wanted: an answered customer can only be moved within one Asterisk. Where there are
+        # fewer of them than were asked for, those who are idle come first.
+        wanted = [name for name in servers if run.wished[name] > 0] if +run.wished else servers
+        order = sorted(wanted, key=lambda name: (run.unanswered[name] + 1 - free[name]) / servers[name])
         call = start_call(self._floor, run, permit, order)
-        if not isinstance(call, Call):
+        if isinstance(call, Call):
+            run.wished[call.server] -= 1
+        else:
             until = put_off_until(call, self._floor.now)
             self._floor.emit(ReturnPermit(permit=permit, reason=call, not_before_at=until))
-
-
-def build_pacer(event: CampaignConfigured) -> Pacer:
-    """The pacer of a campaign's method, with the budgets of its legal windows as they stand."""
-    campaign = event.campaign
-    return build(
-        campaign.method,
-        max_abandonment=campaign.max_abandonment,
-        connect_within_s=campaign.connect_within_s,
-        ring_timeout_s=campaign.ring_timeout_s,
-        max_lines=campaign.max_lines,
-        max_lines_per_agent=campaign.max_lines_per_agent,
-        ratio=campaign.ratio,
-        answers_before=event.answers_before,
-        abandoned_before=event.abandoned_before,
-        windows=event.windows,
-    )
 
 
 def _paced_alike(a: Campaign, b: Campaign) -> bool:
@@ -292,14 +304,3 @@ def _paced_alike(a: Campaign, b: Campaign) -> bool:
         )
 
     return paced(a) == paced(b)
-
-
-def _cut(wished: Decision, dial: int, limit: str, reason: str) -> Decision:
-    calls = "no call now" if dial == 0 else "1 more call" if dial == 1 else f"{dial} more calls"
-    return replace(
-        wished,
-        dial=dial,
-        limit=limit,
-        explanation=f"{calls}: {reason}",
-        expected_abandonment=wished.expected_abandonment if dial else 0.0,
-    )

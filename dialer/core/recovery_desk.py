@@ -35,7 +35,16 @@ class RecoveryDesk:
         if state is None or not state.connected:
             return
         state.connected = False
-        self._floor.emit(ServerChanged(at=event.at, server=event.server, connected=False, reason=event.reason))
+        self._floor.emit(
+            ServerChanged(
+                at=event.at,
+                server=event.server,
+                connected=False,
+                reason=event.reason,
+                code=event.code,
+                arguments=event.arguments,
+            )
+        )
         for agent in self._floor.roster:
             if agent.server == event.server:
                 self._agents.tell_pacer(agent)
@@ -65,8 +74,9 @@ class RecoveryDesk:
         for agent in [a for a in floor.roster if a.server == event.server]:
             if agent.id in event.agents:
                 self._agents.phone_up(AgentPhoneUp(at=event.at, agent=agent.id))
-            elif agent.state is AgentState.CONNECTING:
-                self._agents.call_phone(agent)
+            elif agent.state is AgentState.CONNECTING or (agent.state is AgentState.LOST and agent.recalls):
+                agent.recalls = 0
+                self._agents.reconnect(agent)
             elif agent.can(AgentStep.PHONE_GONE):
                 self._agents.lose(agent, "phone was gone when the switch came back")
                 if agent.state is AgentState.LOST:  # and not gone home, as they had asked to

@@ -32,6 +32,8 @@ class Agent:
     since: float = 0.0
     #: Begins idle once the phone is up.
     wants_ready: bool = True
+    #: How often their phone has been called since a failure of its server took it; 0: it is there, or was laid down.
+    recalls: int = 0
     #: Call that they are reserved for, talk with, or wrap up, and the permit that it was made with.
     call: CallId | None = None
     permit: Permit | None = None

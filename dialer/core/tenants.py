@@ -8,6 +8,7 @@ the installation's own, and so is everything where nobody has made a tenant.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 #: Whoever runs the installation, in the place of a tenant: sees everything.
@@ -40,6 +41,12 @@ def owns(tenant: str, name: str) -> bool:
 def named(tenant: str, name: str) -> str:
     """The name of something of this tenant."""
     return name if tenant == INSTALLATION else f"{tenant}{SEPARATOR}{name}"
+
+
+def concerns(tenant: str, result: Mapping[str, object]) -> bool:
+    """Whether a result is for this tenant: of its campaign or, where it is of none, of its agent."""
+    whose = result.get("campaign") or result.get("agent")
+    return isinstance(whose, str) and owns(tenant, whose)
 
 
 def everywhere(name: str) -> str:

@@ -16,10 +16,14 @@ _SICK_AFTER: Final = 5
 #: For how long, the first time and at most: twice as long each time that the next call fails as well.
 _SICK_S: Final = 15.0
 _SICK_MAX_S: Final = 600.0
+#: A call that is refused before anybody is dialed is refused at once: one that lasts longer than this was not.
+_REFUSED_WITHIN_S: Final = 3.0
 #: The last channels of a trunk are for calls that have no other way: of campaigns that name it.
 _NEARLY_FULL: Final = 0.9
 #: Outcomes that are the carrier's fault.
 _CARRIERS: Final = frozenset({Outcome.CONGESTION, Outcome.FAILED})
+#: Outcomes that leave open whether anybody can be dialed at all.
+_UNDECIDED: Final = frozenset({Outcome.CANCELLED, Outcome.LOST})
 #: Outcomes that say nothing of it.
 _NOBODYS: Final = frozenset({Outcome.CANCELLED, Outcome.LOST, Outcome.INVALID})
 
@@ -41,9 +45,15 @@ class Trunk:
 
     The bucket holds at most half a second of the rate, and at least one call: a burst that fills it is what the
     carrier agreed to, a longer one is not.
+
+    It rests where one call after the other fails before anybody is dialed (an Asterisk that is about to stop, a carrier
+    that knows our password no more), as everybody on the list would lose an attempt for nothing; then one call tries.
     """
 
-    __slots__ = ("_at", "_failures", "_sick_s", "_sick_until", "_tokens", "channels", "limits")
+    __slots__ = (
+        *("_at", "_failures", "_refused", "_rest_s", "_rests_until", "_sick_s", "_sick_until", "_tokens", "_tried_at"),
+        *("channels", "limits"),
+    )
 
     def __init__(self, limits: TrunkLimits) -> None:
         self.limits = limits
@@ -53,6 +63,10 @@ class Trunk:
         self._failures = 0
         self._sick_s = _SICK_S
         self._sick_until = -math.inf
+        self._refused = 0
+        self._rest_s = _SICK_S
+        self._rests_until = -math.inf
+        self._tried_at: float | None = None
 
     def sick(self, now: float) -> bool:
         """Whether its carrier has refused one call after the other, until a moment ago."""
@@ -69,6 +83,13 @@ class Trunk:
                 self._failures = _SICK_AFTER - 1
         elif outcome not in _NOBODYS:
             self._failures, self._sick_s, self._sick_until = 0, _SICK_S, -math.inf
+        if outcome is Outcome.FAILED:
+            self._refused += 1
+            if self._refused >= _SICK_AFTER and now >= self._rests_until:
+                self._rests_until, self._tried_at = now + self._rest_s, None
+                self._rest_s = min(2 * self._rest_s, _SICK_MAX_S)
+        elif outcome not in _UNDECIDED:
+            self._refused, self._rest_s = 0, _SICK_S
 
     def takes(self, phone: Phone) -> bool:
         """Whether its carrier has a rate for the number, or nobody knows its rates."""
@@ -85,7 +106,7 @@ class Trunk:
     def available(self, now: float) -> int:
         """Calls that may be started at `now`."""
         self._refill(now)
-        return max(0, min(self.limits.max_channels - self.channels, int(self._tokens + 1e-9)))
+        return max(0, min(self.limits.max_channels - self.channels, int(self._tokens + 1e-9), self._allowed(now)))
 
     def take(self, now: float) -> bool:
         """Use one channel and one token, if there are any."""
@@ -93,6 +114,8 @@ class Trunk:
             return False
         self._tokens -= 1.0
         self.channels += 1
+        if self._refused >= _SICK_AFTER:
+            self._tried_at = now
         return True
 
     def release(self) -> None:
@@ -102,6 +125,20 @@ class Trunk:
     def adopt(self) -> None:
         """Count a channel that was found in use, whatever the limit."""
         self.channels += 1
+
+    def _allowed(self, now: float) -> int:
+        """Calls that may be started as far as refusals go."""
+        if self._refused < _SICK_AFTER:
+            return self.limits.max_channels
+        if now < self._rests_until:
+            return 0
+        if self._tried_at is None:
+            return 1
+        if now < self._tried_at + _REFUSED_WITHIN_S:
+            return 0
+        # Whoever was tried has been dialed, though their call may go on for long.
+        self._refused, self._rest_s = 0, _SICK_S
+        return self.limits.max_channels
 
     def _refill(self, now: float) -> None:
         if self._at is not None and now > self._at:

@@ -114,6 +114,11 @@ class SegmentAccepted(Struct, kw_only=True, tag_field="type", tag="segment.accep
     rejected: Annotated[int, Meta(ge=0)]
 
 
+PurgeCause = Annotated[
+    Literal["removal", "dnc"], Meta(description="Stream of the message that did it: a removal, or a do-not-call entry")
+]
+
+
 class RemovalApplied(Struct, kw_only=True, tag_field="type", tag="removal.applied"):
     """No later originate calls what the removal names."""
 
@@ -129,12 +134,14 @@ class RemovalCancelled(RemovalApplied, kw_only=True, tag_field="type", tag="remo
     """It was ringing, and was hung up."""
 
     call: Call | UnsetType = UNSET
+    cause: PurgeCause | UnsetType = UNSET
 
 
 class RemovalTooLate(RemovalApplied, kw_only=True, tag_field="type", tag="removal.too_late"):
     """It was talking already, and was left alone."""
 
     call: Call | UnsetType = UNSET
+    cause: PurgeCause | UnsetType = UNSET
 
 
 class RemovalNotFound(RemovalApplied, kw_only=True, tag_field="type", tag="removal.not_found"):
@@ -447,8 +454,20 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "rejected": 0,
         },
         "removal.applied": {"type": "removal.applied", **_ANSWER, "ref": "rem-1", "reason": "has paid"},
-        "removal.cancelled": {"type": "removal.cancelled", **_CALL, "ref": "rem-1", "reason": "has paid"},
-        "removal.too_late": {"type": "removal.too_late", **_CALL, "ref": "rem-1", "reason": "has paid"},
+        "removal.cancelled": {
+            "type": "removal.cancelled",
+            **_CALL,
+            "ref": "rem-1",
+            "reason": "has paid",
+            "cause": "removal",
+        },
+        "removal.too_late": {
+            "type": "removal.too_late",
+            **_CALL,
+            "ref": "rem-1",
+            "reason": "has paid",
+            "cause": "removal",
+        },
         "removal.not_found": {"type": "removal.not_found", **_ANSWER, "ref": "rem-1"},
         "dnc.applied": {
             "type": "dnc.applied",

@@ -21,15 +21,19 @@ from typing import Final, Protocol
 
 import msgspec
 
+from dialer.core.tenants import INSTALLATION, concerns
 from dialer.errors import ConfigError, QueueError
 from dialer.queues.streams import Message
 from dialer.settings import Webhook
 from dialer.storage.do_not_call import position_of
+from dialer.storage.webhook_book import KeptWebhook
 from dialer.storage.webhooks import Delivery
 
 #: Seconds until the next try, after the first, second, … has failed; after the last (three days) it is given up.
 RETRIES_S: Final = (5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 64_800, 64_800, 64_800)
 _PREFIX: Final = "whsec_"
+#: A webhook that is made or changed while the node runs is known after so long.
+_LOOK_EVERY_S: Final = 2.0
 
 
 class DeliveryStore(Protocol):
@@ -39,10 +43,18 @@ class DeliveryStore(Protocol):
         """Keep deliveries to be made; one whose id is known is left as it is."""
 
 
+class WebhookSource(Protocol):
+    """Webhooks that are made while the node runs (`dialer.storage.webhook_book.WebhookBook`)."""
+
+    async def all(self) -> Sequence[KeptWebhook]:
+        """Every one of them."""
+
+
 class _Typed(msgspec.Struct):
     type: str
     campaign: str = ""
     contact: str = ""
+    agent: str = ""
 
 
 _TYPED: Final = msgspec.json.Decoder(_Typed)
@@ -56,6 +68,7 @@ class WebhookFeed:
         deliveries: the record.
         wake: tells the workers that something is due (puts `dialer.intake.jobs.deliver_webhooks` into the outbox).
         now: the clock.
+        source: webhooks besides those of the settings; None: there are none.
 
     Raises:
         ConfigError: a webhook cannot be called.
@@ -67,6 +80,7 @@ class WebhookFeed:
         deliveries: DeliveryStore,
         wake: Callable[[], None],
         now: Callable[[], float],
+        source: WebhookSource | None = None,
     ) -> None:
         for webhook in webhooks:
             check_webhook(webhook)
@@ -74,6 +88,9 @@ class WebhookFeed:
         self._deliveries = deliveries
         self._wake = wake
         self._now = now
+        self._source = source
+        self._kept: Sequence[KeptWebhook] = ()
+        self._look_at = 0.0
 
     async def handle_results(self, messages: Sequence[Message]) -> None:
         """Note the deliveries of some results.
@@ -82,6 +99,11 @@ class WebhookFeed:
             StorageError, QueueError: hand the whole batch in again.
         """
         now = self._now()
+        if self._source is not None and now >= self._look_at:
+            self._kept = await self._source.all()
+            self._look_at = now + _LOOK_EVERY_S
+        if not self._webhooks and not self._kept:
+            return
         due = [delivery for message in messages for delivery in self._deliveries_of(message, now)]
         if due:
             await self._deliveries.add(due, now)
@@ -100,24 +122,37 @@ class WebhookFeed:
             payload = message.data.decode()
         except (msgspec.DecodeError, UnicodeDecodeError):
             return []  # no result of ours; somebody else wrote into the stream
+        whose = {"campaign": typed.campaign, "agent": typed.agent}
+        receivers = [webhook.url for webhook in self._webhooks if not webhook.types or typed.type in webhook.types]
+        receivers += [
+            webhook.id
+            for webhook in self._kept
+            if (not webhook.types or typed.type in webhook.types)
+            and (webhook.tenant == INSTALLATION or concerns(webhook.tenant, whose))
+            and moment_of(message.id) >= webhook.created_at
+        ]
         return [
             Delivery(
-                id=delivery_id(message.id, webhook.url),
-                url=webhook.url,
+                id=delivery_id(message.id, receiver),
+                url=receiver,
                 type=typed.type,
                 payload=payload,
                 next_at=now,
                 subject=f"{typed.campaign}/{typed.contact}" if typed.contact else "",
                 position=position_of(message.id),
             )
-            for webhook in self._webhooks
-            if not webhook.types or typed.type in webhook.types
+            for receiver in receivers
         ]
 
 
-def delivery_id(entry: str, url: str) -> str:
-    """The same for the same result and address, whenever it is made."""
-    return f"{entry}.{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+def moment_of(entry: str) -> float:
+    """When a result was written, by Redis' clock: unix seconds, to the millisecond."""
+    return int(entry.partition("-")[0]) / 1_000.0
+
+
+def delivery_id(entry: str, receiver: str) -> str:
+    """The same for the same result and receiver, whenever it is made."""
+    return f"{entry}.{hashlib.sha256(receiver.encode()).hexdigest()[:12]}"
 
 
 def check_webhook(webhook: Webhook) -> None:

@@ -68,6 +68,13 @@ class CampaignStore(Protocol):
         """One campaign, or None."""
 
 
+class Listener(Protocol):
+    """Hears of what is taken (`dialer.tracing.arrivals.Arrivals`)."""
+
+    def taken(self, contacts: Sequence[Contact], offered: Sequence[Offered], at: float) -> None:
+        """Contacts that were pushed at `at` are on record and in the hopper; must be quick and must not fail."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What became of one contact."""
@@ -94,15 +101,22 @@ class ContactDesk:
         hopper: where they wait to be called.
         phones: reads their numbers.
         promises: the record of those who are called with an agent reserved.
+        listener: hears of each; None: nobody does.
     """
 
     def __init__(
-        self, contacts: ContactStore, hopper: Hopper, phones: PhoneReader, promises: PromiseStore | None = None
+        self,
+        contacts: ContactStore,
+        hopper: Hopper,
+        phones: PhoneReader,
+        promises: PromiseStore | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self._contacts = contacts
         self._hopper = hopper
         self._phones = phones
         self._promises = promises
+        self._listener = listener
 
     async def take_json(self, campaign: CampaignId, rows: Sequence[bytes], at: float) -> list[Verdict]:
         """Take contacts written as in the messages of the stream; one verdict each, in their order.
@@ -149,6 +163,8 @@ class ContactDesk:
             end = _distinct(contacts, start)
             answers += await self._hopper.offer(contacts[start:end])
             start = end
+        if self._listener is not None:
+            self._listener.taken(contacts, answers, at)
         return answers
 
     async def take_promised(self, contact: Contact, promise: Promise, at: float, attempts: int = 0) -> Offered:
@@ -164,6 +180,8 @@ class ContactDesk:
         offered = await self._hopper.promise(contact, promise, attempts)
         if offered in NOT_CALLED:
             await self._promises.drop(promise.campaign, promise.contact)
+        if self._listener is not None:
+            self._listener.taken([contact], [offered], at)
         return offered
 
 

@@ -91,7 +91,7 @@ class CampaignLaw:
             return Standing(problem=verdict.findings[-1].says, unknown_country=True)
         missing = [finding.says for finding in verdict.findings if finding.step == "consent" and not finding.ok]
         if missing and isinstance(found, Unusable):
-            missing.append(found.problem)
+            missing.append(found.problem.says)
         return Standing(zones=verdict.zones, jurisdictions=verdict.jurisdictions, problem="; ".join(missing))
 
 

@@ -113,7 +113,12 @@ class LiveView:
                 entry.ready, entry.later, entry.refused = notice.ready, notice.later, dict(notice.refused)
             case ServerChanged():
                 self._servers[notice.server] = ServerRow(
-                    id=notice.server, connected=notice.connected, since=notice.at, reason=notice.reason
+                    id=notice.server,
+                    connected=notice.connected,
+                    since=notice.at,
+                    reason=notice.reason,
+                    code=notice.code,
+                    arguments=dict(notice.arguments),
                 )
             case AgentAssigned(agent=agent, campaigns=campaigns):
                 if (known := self._agents.get(agent)) is not None:

@@ -156,9 +156,12 @@ class ServerRow(Struct, frozen=True, kw_only=True):
     id: str
     connected: bool
     since: float
+    #: Why it is not connected; the same for a catalogue is at the end.
     reason: str
     #: The node that sees it so; empty: the one that tells.
     node: str = ""
+    code: str = ""
+    arguments: dict[str, object] = {}
 
 
 class MonitorRow(Struct, frozen=True, kw_only=True):

@@ -284,6 +284,36 @@ class RecordingFamilies:
         )
 
 
+class ClusterFamilies:
+    """The other nodes, and what is handed on to them."""
+
+    def __init__(self, r: CollectorRegistry) -> None:
+        self.neighbours: Final = Gauge(
+            "cadencia_neighbours",
+            "Other nodes that live, by whether it is known what goes on there (seen) or not (unseen).",
+            ("state",),
+            registry=r,
+        )
+        self.handed_on: Final = Counter(
+            "cadencia_requests_handed_on",
+            "Requests that belong to another node, by what came of handing them on.",
+            ("outcome",),
+            registry=r,
+        )
+        self.answer: Final = Histogram(
+            "cadencia_handed_on_answer_seconds",
+            "From handing a request on until its answer begins.",
+            buckets=SHORT_BUCKETS,
+            registry=r,
+        )
+        self.taken: Final = Counter(
+            "cadencia_requests_taken",
+            "Requests that say they were handed on to this node: taken, or refused for a wrong ticket.",
+            ("outcome",),
+            registry=r,
+        )
+
+
 class NodeFamilies:
     """The floor and the machinery of this node."""
 
@@ -369,6 +399,12 @@ class NodeFamilies:
         )
         self.journal_dropped: Final = Counter(
             "cadencia_pacing_journal_dropped_rows", "Rows of the pacing journal that were given up.", registry=r
+        )
+        self.trace_spans: Final = Counter(
+            "cadencia_trace_spans",
+            "Steps of traces: sent (exported), or lost since too many waited (overflow) or nobody took them (failed).",
+            ("outcome",),
+            registry=r,
         )
         self.webhooks: Final = Counter(
             "cadencia_webhook_deliveries", "Webhook deliveries by outcome.", ("outcome",), registry=r

@@ -46,6 +46,7 @@ from dialer.projections.live_rows import CampaignRow, LiveSnapshot
 from dialer.projections.metric_families import (
     CallFamilies,
     CampaignFamilies,
+    ClusterFamilies,
     CrmFamilies,
     NodeFamilies,
     QueueName,
@@ -69,6 +70,7 @@ class Metrics:
         self._node: Final = NodeFamilies(self.registry)
         self._crm: Final = CrmFamilies(self.registry)
         self._recordings: Final = RecordingFamilies(self.registry)
+        self._cluster: Final = ClusterFamilies(self.registry)
         self._node.info.labels(node).set(1)
         self._by_campaign: Final[dict[CampaignId, _CampaignChildren]] = {}
         self._reasons: Final[set[str]] = set()
@@ -79,8 +81,11 @@ class Metrics:
             (self._node.removals, ("applied", "cancelled", "too_late", "not_found")),
             (self._node.do_not_call, ("applied", "removed", "cancelled", "too_late")),
             (self._node.webhooks, ("delivered", "failed")),
+            (self._node.trace_spans, ("exported", "overflow", "failed")),
             (self._recordings.begun, ("started", "failed")),
             (self._recordings.settled, ("stored", "missing")),
+            (self._cluster.handed_on, ("answered", "unreachable", "unanswered", "no_address", "home_unknown")),
+            (self._cluster.taken, ("taken", "refused")),
         ):
             for outcome in outcomes:
                 family.labels(outcome)
@@ -228,9 +233,28 @@ class Metrics:
         self._crm.pull_lag.labels(campaign).set(pull_lag_s)
         self._crm.failures.labels(campaign).set(failures)
 
+    def neighbours(self, *, seen: int, unseen: int) -> None:
+        """So many other nodes live whose calls and agents are known here, and so many of which that is not so."""
+        self._cluster.neighbours.labels("seen").set(seen)
+        self._cluster.neighbours.labels("unseen").set(unseen)
+
+    def handed_on(self, outcome: str, answer_s: float | None = None) -> None:
+        """A request of another node came to this end; its answer began after `answer_s`, where there is one."""
+        self._cluster.handed_on.labels(self._known_reason(outcome)).inc()
+        if answer_s is not None:
+            self._cluster.answer.observe(max(0.0, answer_s))
+
+    def taken(self, outcome: str) -> None:
+        """A request came that says that it was handed on."""
+        self._cluster.taken.labels(self._known_reason(outcome)).inc()
+
     def pacing_journal_dropped(self, rows: int) -> None:
         """Rows of the pacing journal were given up: the database was away for too long, or refused them."""
         self._node.journal_dropped.inc(rows)
+
+    def trace_spans(self, outcome: str, count: int) -> None:
+        """So many steps of traces were exported, or lost: overflow, failed. From any thread."""
+        self._node.trace_spans.labels(outcome).inc(count)
 
     def forget(self, campaign: CampaignId) -> None:
         """Drop the series of a campaign that exists no more."""

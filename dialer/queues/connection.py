@@ -167,30 +167,49 @@ def as_queue_error(error: Exception) -> QueueError:
     match error:
         case exceptions.NoScriptError():
             return GateNotReady(
-                "Redis has been restarted or replaced: the record must be loaded before anybody is dialed"
+                "Redis has been restarted or replaced: the record must be loaded before anybody is dialed",
+                code="redis_restarted",
             )
         case exceptions.AuthenticationError():
-            return QueueError("Redis refused the user or password: correct redis.url", retryable=False)
+            return QueueError(
+                "Redis refused the user or password: correct redis.url", retryable=False, code="redis_sign_in"
+            )
         case exceptions.NoPermissionError():
             return QueueError(
-                f"Redis forbids this user a command that is needed ({text}): extend its ACL", retryable=False
+                f"Redis forbids this user a command that is needed ({text}): extend its ACL",
+                retryable=False,
+                code="redis_forbids",
+                problem=text,
             )
         case exceptions.OutOfMemoryError():
-            return QueueError("Redis is out of memory: raise maxmemory (with the policy noeviction) or add memory")
+            return QueueError(
+                "Redis is out of memory: raise maxmemory (with the policy noeviction) or add memory",
+                code="redis_memory",
+            )
         case exceptions.ReadOnlyError():
-            return QueueError("Redis is a read-only replica: point redis.url to the primary")
+            return QueueError("Redis is a read-only replica: point redis.url to the primary", code="redis_replica")
         case exceptions.BusyLoadingError():
-            return QueueError("Redis is still loading its data: wait until it has")
+            return QueueError("Redis is still loading its data: wait until it has", code="redis_loading")
         case exceptions.TimeoutError() | TimeoutError():
-            return QueueError("Redis did not answer in time: look at its load, its disk and the network")
+            return QueueError(
+                "Redis did not answer in time: look at its load, its disk and the network", code="redis_slow"
+            )
         case exceptions.ConnectionError() | OSError():
-            return QueueError(f"Redis is out of reach: start it, or correct redis.url ({text})")
+            return QueueError(
+                f"Redis is out of reach: start it, or correct redis.url ({text})", code="redis_away", problem=text
+            )
         case exceptions.ResponseError() if text.startswith("NOTREADY") or "NOTREADY" in text:
-            return GateNotReady("Redis does not hold the record: it must be loaded before anybody is dialed")
+            return GateNotReady(
+                "Redis does not hold the record: it must be loaded before anybody is dialed", code="redis_empty"
+            )
         case exceptions.ResponseError() if text.startswith("WRONGTYPE"):
             return QueueError(f"a key below redis.prefix is of another type than it should be: {text}", retryable=False)
         case exceptions.ResponseError() if text.startswith("MISCONF"):
-            return QueueError(f"Redis cannot write to its disk: free space or correct its dir ({text})")
+            return QueueError(
+                f"Redis cannot write to its disk: free space or correct its dir ({text})",
+                code="redis_disk",
+                problem=text,
+            )
         case _:
             return QueueError(f"Redis refused a request: {text}")
 

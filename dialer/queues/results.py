@@ -232,6 +232,7 @@ def purge_result(command: ReportPurge, at: float) -> Result:
         call=command.call,
         ref=command.ref,
         reason=command.reason,
+        cause=command.kind,
     )
 
 

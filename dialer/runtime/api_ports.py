@@ -24,6 +24,7 @@ from dialer.core.campaign import Campaign
 from dialer.core.ids import AgentId, CallId, CampaignId, Phone
 from dialer.core.outcome import Outcome
 from dialer.core.pacing_entry import PacingEntry
+from dialer.core.saying import Saying, of_error, say
 from dialer.errors import DialerError
 from dialer.queues.connection import AsyncRedis, redis_errors
 from dialer.queues.keys import Keys as QueueKeys
@@ -42,6 +43,7 @@ from dialer.switch.port import Switch
 
 _log = structlog.get_logger(__name__)
 _CHECK_TIMEOUT_S = 1.5
+_SILENT = say("no answer in time", code="no_answer_in_time")
 
 
 class StoredKeys:
@@ -218,6 +220,10 @@ def _entry(held: DoNotCall) -> DoNotCallEntry:
     )
 
 
+def _check(name: str, told: Saying, *, ok: bool = False) -> HealthCheck:
+    return HealthCheck(name=name, ok=ok, problem=told.says, code=told.code, arguments=told.arguments)
+
+
 class NodeHealth:
     """`Health`: what this node lacks, in words that say what to do."""
 
@@ -239,16 +245,15 @@ class NodeHealth:
     async def checks(self) -> Sequence[HealthCheck]:
         """Redis, database, gate, and every Asterisk server."""
         redis, database = await asyncio.gather(self._redis(), self._sql())
-        gate = HealthCheck(name="gate", ok=self._gatekeeper.is_open, problem=self._gatekeeper.problem)
+        gate = _check("gate", self._gatekeeper.told, ok=self._gatekeeper.is_open)
         servers = [
-            HealthCheck(name=f"asterisk {name}", ok=status.connected, problem=status.problem)
-            for name, status in self._switch.status().items()
+            _check(f"asterisk {name}", Saying(seen.problem, seen.code, seen.arguments), ok=seen.connected)
+            for name, seen in self._switch.status().items()
         ]
         records = [
-            HealthCheck(
-                name=f"record of {name}", ok=consumer.status.trouble is None, problem=consumer.status.trouble or ""
-            )
+            _check(f"record of {name}", Saying(seen.trouble or "", seen.code, seen.arguments), ok=seen.trouble is None)
             for name, consumer in self._consumers.items()
+            for seen in (consumer.status,)
         ]
         return [redis, database, gate, *records, *servers]
 
@@ -258,9 +263,9 @@ class NodeHealth:
                 with redis_errors():
                     await self._client.ping()
         except TimeoutError:
-            return HealthCheck(name="redis", ok=False, problem="no answer in time")
+            return _check("redis", _SILENT)
         except DialerError as error:
-            return HealthCheck(name="redis", ok=False, problem=str(error))
+            return _check("redis", of_error(error))
         return HealthCheck(name="redis", ok=True)
 
     async def _sql(self) -> HealthCheck:
@@ -268,11 +273,12 @@ class NodeHealth:
             async with asyncio.timeout(_CHECK_TIMEOUT_S):
                 found = await version(self._database)
         except TimeoutError:
-            return HealthCheck(name="database", ok=False, problem="no answer in time")
+            return _check("database", _SILENT)
         except DialerError as error:
-            return HealthCheck(name="database", ok=False, problem=str(error))
+            return _check("database", of_error(error))
         if not found.ready:
-            return HealthCheck(
-                name="database", ok=False, problem="tables are not those of this version: cadencia db upgrade"
+            return _check(
+                "database",
+                say("tables are not those of this version: cadencia db upgrade", code="database_of_another_version"),
             )
         return HealthCheck(name="database", ok=True)

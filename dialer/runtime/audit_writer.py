@@ -7,7 +7,7 @@ What somebody does again and again within one second, such as a CRM that sends c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -25,6 +25,9 @@ _log = structlog.get_logger(__name__)
 LIMIT: Final = 20_000
 _AT_ONCE: Final = 500
 _EVERY_S: Final = 1.0
+_DAY_S: Final = 86_400.0
+#: Others write meanwhile.
+_CUT_PAUSE_S: Final = 0.1
 
 #: Deeds with the same of these are one row.
 _Key = tuple[str, str, str, str, str, str]
@@ -85,6 +88,29 @@ class AuditWriter:
         while True:
             await asyncio.sleep(_EVERY_S)
             await self.write()
+
+    async def clean(self, keep_days: float, *, by: str, now: Callable[[], float]) -> None:
+        """Take out what is older than `keep_days`, once a day, until cancelled; the log itself says so.
+
+        Args:
+            keep_days: 365 at least.
+            by: the node that does it.
+            now: the clock.
+        """
+        while True:
+            # The same for all nodes on one day, so that one cut is on record.
+            before = (now() // _DAY_S - keep_days) * _DAY_S
+            taken = 0
+            try:
+                while rows := await self._record.cut(before, now()):
+                    taken += rows
+                    await asyncio.sleep(_CUT_PAUSE_S)
+            except StorageError as error:
+                _log.warning("old deeds are not taken out of the audit log", error=str(error))
+            if taken:
+                details = {"rows": taken, "before": before}
+                self.note(AuditNote(at=now(), who=f"node:{by}", action="audit_log.cut", details=details))
+            await asyncio.sleep(_DAY_S)
 
     async def write(self) -> bool:
         """Write what waits; False where the database is away: it waits on."""

@@ -126,6 +126,7 @@ class NodePhones:
             password=password,
             ice=ice_servers(settings, phone, expires_at),
             expires_at=expires_at,
+            relay_only=settings.relay_only,
         )
         self._given[agent, server] = access
         return access

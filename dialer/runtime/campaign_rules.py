@@ -11,10 +11,11 @@ from dialer.compliance.evidence import Evidence, EvidenceKind
 from dialer.compliance.registry import Registries
 from dialer.compliance.registry_demands import demand_problem
 from dialer.compliance.rulebook import RuleBook
-from dialer.compliance.rules import Mark
+from dialer.compliance.rules import Mark, RegistryRule
 from dialer.compliance.screening import terms_of
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId
+from dialer.core.saying import Saying
 from dialer.runtime.rules_aside import OVERRIDDEN, RulesAside
 from dialer.storage.audit import Audit, AuditEntry
 from dialer.storage.evidence import EvidenceStore
@@ -62,15 +63,28 @@ class BookedRules:
             for breach in breaches_of(self._book, campaign, today)
         ] + self._demands(campaign, today, now)
 
-    def missing(self, campaign: Campaign, now: float) -> str:
-        """What the registries lack that its jurisdictions demand, and nobody has set aside; empty: nothing."""
+    def missing(self, campaign: Campaign, now: float) -> Sequence[Saying]:
+        """See `CampaignRules`."""
         aside = () if self._aside is None else self._aside.of(campaign.id)
         today = datetime.fromtimestamp(now, UTC).date()
-        lacking = [b for b in self._demands(campaign, today, now) if b.version not in aside]
-        return "; ".join(broken.says for broken in lacking)
+        return [problem for rule, problem in self._lacking(campaign, today, now) if rule.version not in aside]
 
     def _demands(self, campaign: Campaign, today: date, now: float) -> list[BrokenRule]:
         # Only told when settings are made: a registry may be built later. Without it nothing is started or dialed.
+        return [
+            BrokenRule(
+                setting="registries",
+                rule=rule.id,
+                version=rule.version,
+                says=problem.says,
+                of_law=False,
+                code="law_registry",
+                arguments={"rule": rule.version, "registry": rule.registry},
+            )
+            for rule, problem in self._lacking(campaign, today, now)
+        ]
+
+    def _lacking(self, campaign: Campaign, today: date, now: float) -> list[tuple[RegistryRule, Saying]]:
         if self._registries is None or not campaign.jurisdictions:
             return []
         terms = terms_of(campaign)
@@ -79,17 +93,7 @@ class BookedRules:
         for rule in registries(self._book, seats, terms.purpose, terms.party, today, terms.bases):
             problem = demand_problem(rule, self._registries(), campaign.id, now)
             if problem and rule.mark is not Mark.POLICY:
-                found.append(
-                    BrokenRule(
-                        setting="registries",
-                        rule=rule.id,
-                        version=rule.version,
-                        says=problem,
-                        of_law=False,
-                        code="law_registry",
-                        arguments={"rule": rule.version, "registry": rule.registry},
-                    )
-                )
+                found.append((rule, problem))
         return found
 
     async def set_aside(self, campaign: CampaignId, broken: BrokenRule, override: RuleOverride, now: float) -> None:

@@ -1,8 +1,9 @@
 """Campaigns as they are on record, kept up with: what another node has made, changed or ordered holds here too.
 
 The record is the one place where settings and states are; nobody is told of a change, so that none can be missed. Twice
-a second the versions of all campaigns are looked at, and whatever is another one is read. Whoever names a campaign at
-this node gets what is on record by then (`FollowedCampaigns`), however short ago it was written.
+a second the versions of all campaigns are looked at, and whatever is another one is read; every five seconds by a node
+that knows that it is alone, since a look takes a millisecond. Whoever names a campaign at this node gets what is on
+record by then (`FollowedCampaigns`), however short ago it was written.
 
 An order that this node has given and not yet written down is newer than the record, and is left alone. A campaign that
 drains does so at each node by itself.
@@ -20,7 +21,7 @@ import structlog
 from dialer.api import ports
 from dialer.core.campaign import AbandonmentWindow, Campaign, CampaignState
 from dialer.core.events import CampaignConfigured, CampaignOrdered
-from dialer.core.ids import CampaignId
+from dialer.core.ids import CampaignId, ServerName
 from dialer.errors import StorageError
 from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
@@ -32,6 +33,8 @@ from dialer.storage.campaigns import Campaigns, StoredCampaign
 _log = structlog.get_logger(__name__)
 
 _EVERY_S: Final = 0.5
+#: A node that is alone looks once in so many times: somebody may have put back a backup.
+_ALONE_EVERY: Final = 10
 _WRITTEN_S: Final = 2.0
 #: A calendar month, and the hour by which autumn makes one longer.
 _LONGEST_WINDOW_S: Final = 31 * 86_400.0 + 3_600.0
@@ -52,6 +55,7 @@ class CampaignWatch:
         keeper: writes their states down.
         now: the clock.
         zone: where calendar months begin.
+        alone: whether there is no other node.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class CampaignWatch:
         keeper: RecordKeeper,
         now: Callable[[], float],
         zone: tzinfo,
+        alone: Callable[[], bool] = bool,
     ) -> None:
         self._campaigns = campaigns
         self._attempts = attempts
@@ -72,7 +77,11 @@ class CampaignWatch:
         self._keeper = keeper
         self._now = now
         self._zone = zone
+        self._alone = alone
+        self._left_out = 0
         self._versions: dict[CampaignId, tuple[float, str]] = {}
+        #: Of campaigns that the engine is about to be told of.
+        self._answered: dict[CampaignId, dict[ServerName, int]] = {}
         #: Held from the reading of a campaign until the engine has it, and while one is written: never an older one
         #: after a newer one.
         self.lock: Final = asyncio.Lock()
@@ -92,6 +101,8 @@ class CampaignWatch:
         trouble = ""
         while True:
             await asyncio.sleep(_EVERY_S)
+            if not self.due():
+                continue
             try:
                 await self.look()
             except StorageError as error:
@@ -100,6 +111,11 @@ class CampaignWatch:
                 trouble = str(error)
             else:
                 trouble = ""
+
+    def due(self) -> bool:
+        """Whether to look, asked every half second."""
+        self._left_out = (self._left_out + 1) % _ALONE_EVERY if self._alone() else 0
+        return self._left_out == 0
 
     async def look(self) -> None:
         """Take over what has changed on record.
@@ -154,8 +170,11 @@ class CampaignWatch:
             if run is None or run.campaign != campaign:
                 self._live.configure(campaign, stored.state if run is None else None)
                 windows = legal_windows(self._live.abandonment, campaign, now, self._zone)
+                answered = tuple(sorted(self._answered.pop(campaign.id, {}).items()))
                 self._dispatcher.feed(
-                    CampaignConfigured(at=now, campaign=campaign, state=stored.state, windows=windows)
+                    CampaignConfigured(
+                        at=now, campaign=campaign, state=stored.state, windows=windows, answered=answered
+                    )
                 )
             if run is not None and run.state is not stored.state:
                 if self._keeper.waits(campaign.id):
@@ -174,6 +193,8 @@ class CampaignWatch:
             counted.restore(campaign.id, at, answered, lost)
         if AbandonmentWindow.CAMPAIGN in campaign.abandonment_windows:
             counted.restore_older(campaign.id, *await self._attempts.live_answers_before(campaign.id, since))
+        if len(self._dispatcher.engine.floor.servers) > 1:
+            self._answered[campaign.id] = await self._attempts.live_answers_by_server(campaign.id, since)
 
 
 class FollowedCampaigns:

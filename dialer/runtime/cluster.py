@@ -22,12 +22,11 @@ from dialer.runtime.neighbours import Neighbours
 from dialer.runtime.node_client import NodeClient
 from dialer.settings import Settings
 from dialer.storage.database import Database
-from dialer.storage.shared_keys import KEY_BYTES, SharedKeys
+from dialer.storage.shared_keys import KEY_BYTES, NODES, SharedKeys
 
 if TYPE_CHECKING:
     from dialer.runtime.node import Node
 
-_KEY: Final = "nodes"
 #: Every address of the machine: none that another one could use.
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing listens here
 
@@ -38,7 +37,7 @@ async def shared_key(database: Database, data: Path, now: float) -> bytes:
     Raises:
         StorageError: the database is out of reach, or holds what is no key.
     """
-    return await SharedKeys(database).get(_KEY, former_secret(data) or secrets.token_bytes(KEY_BYTES), now)
+    return await SharedKeys(database).get(NODES, former_secret(data) or secrets.token_bytes(KEY_BYTES), now)
 
 
 def address(settings: Settings, listens: str) -> str:
@@ -74,7 +73,13 @@ def neighbours(node: Node, boot: str) -> Neighbours:
 def node_client(node: Node) -> NodeClient:
     """What speaks to the other nodes."""
     cluster = node.settings.cluster
-    return NodeClient(node.neighbours, node.shared_key, ca_file=cluster.ca_file, timeout_s=cluster.timeout_s)
+    return NodeClient(
+        node.neighbours,
+        node.shared_key,
+        ca_file=cluster.ca_file,
+        timeout_s=cluster.timeout_s,
+        figures=node.metrics,
+    )
 
 
 class KnownVisitors:

@@ -10,13 +10,15 @@ from dialer.api.compliance_ports import ConsentRow, EvidenceQuery, JurisdictionR
 from dialer.compliance.consent import Unusable, read_consent
 from dialer.compliance.evidence import GENESIS, Head, Link, Verification
 from dialer.compliance.jurisdiction import Jurisdiction
-from dialer.compliance.rule_words import says
+from dialer.compliance.rule_words import demanded
 from dialer.compliance.rules import KIND_OF
 from dialer.compliance.screening import Screening
+from dialer.compliance.verdict_record import law_told, verdict_record
 from dialer.core.attempt import Attempt
 from dialer.core.contact_phone import PhoneTerms
 from dialer.core.floor import Floor
 from dialer.core.ids import CallId, CampaignId, ContactId, masked
+from dialer.core.saying import NOTHING, say
 from dialer.runtime.explanation import whereabouts
 from dialer.runtime.rules_aside import OVERRIDDEN
 from dialer.storage.audit import Audit
@@ -66,6 +68,7 @@ class ComplianceView:
         if one is None:
             return None
         today = datetime.fromtimestamp(now, UTC).date()
+        found = [(rule, demanded(book, rule)) for rule in one.rules if rule.in_force(today)]
         return [
             RuleRow(
                 version=rule.version,
@@ -73,7 +76,9 @@ class ComplianceView:
                 purposes=tuple(sorted(purpose.value for purpose in rule.purposes)),
                 parties=tuple(sorted(party.value for party in rule.parties)),
                 where=tuple(sorted(rule.where)),
-                says=says(book, rule),
+                says=told.says,
+                code=told.code,
+                arguments=dict(told.arguments),
                 source=rule.source,
                 mark=rule.mark.value,
                 note=rule.note,
@@ -81,8 +86,7 @@ class ComplianceView:
                 until=None if rule.until_day is None else rule.until_day.isoformat(),
                 lifted_by=tuple(sorted(basis.value for basis in rule.lifted_by)),
             )
-            for rule in one.rules
-            if rule.in_force(today)
+            for rule, told in found
         ]
 
     async def overrides(self) -> Sequence[OverrideRow]:
@@ -106,16 +110,24 @@ class ComplianceView:
             terms = stored.contact.phone_terms.get(phone, PhoneTerms())
             called = whereabouts(stored.contact, phone)
             verdict = self._screening.explain(called, kept.campaign, now, given, terms.hours)
+            code, arguments = law_told(verdict_record(verdict))
             phones.append(
                 PhoneLaw(
                     phone=masked(phone),
                     permitted=verdict.permit,
                     says=verdict.says,
                     consent=verdict.consent_id,
+                    code=code,
+                    arguments=arguments,
                 )
             )
+        problem = read.problem if isinstance(read, Unusable) else NOTHING
         return ConsentRow(
-            given=dict(given), problem=read.problem if isinstance(read, Unusable) else "", phones=tuple(phones)
+            given=dict(given),
+            problem=problem.says,
+            phones=tuple(phones),
+            code=problem.code,
+            arguments=dict(problem.arguments),
         )
 
     # ---- the record
@@ -133,9 +145,10 @@ class ComplianceView:
     async def verify(self, start: Head) -> Verification:
         """Go through the chain from its beginning; `start` must be in it."""
         whole = await self._evidence.verify()
-        if not whole.problem and start != GENESIS and not await self._evidence.has(start):
-            problem = f"the head {start.number} that was kept is not in this chain"
-            return Verification(intact=whole.intact, erased=whole.erased, head=whole.head, problem=problem)
+        if not whole.broken and start != GENESIS and not await self._evidence.has(start):
+            says = f"the head {start.number} that was kept is not in this chain"
+            broken = say(says, code="evidence_head_unknown", number=start.number)
+            return Verification(intact=whole.intact, erased=whole.erased, head=whole.head, broken=broken)
         return whole
 
     def find(self, wanted: EvidenceQuery) -> AsyncIterator[Link]:

@@ -14,7 +14,7 @@ from dialer.intake import jobs
 from dialer.intake.desk import ContactDesk
 from dialer.runtime.worker_process import WorkerProcess
 from dialer.storage.list_checks import ListChecks
-from dialer.storage.lists import ContactList, ListCounts, Lists, ListState
+from dialer.storage.lists import UPLOAD, ContactList, ListCounts, Lists, ListState
 
 _STATES = {
     ListState.LOADING: "running",
@@ -97,7 +97,7 @@ class NodeIntake:
     ) -> ListImport:
         """Hand an uploaded file to the workers."""
         list_id, now = secrets.token_hex(8), self._now()
-        await self._lists.start(list_id, campaign, name=name or list_id, source="upload", now=now)
+        await self._lists.start(list_id, campaign, name=name or list_id, source=UPLOAD, now=now)
         if terms != NO_TERMS:
             # Before the first of its contacts waits.
             await self._settings.change(list_id, campaign, terms)
@@ -120,7 +120,7 @@ class NodeIntake:
         """Put on record that an upload broke off, and that nothing of it was loaded."""
         list_id, now = secrets.token_hex(8), self._now()
         error = f"the upload broke off after {size:,} bytes; nothing of it was loaded: send the list again"
-        await self._lists.start(list_id, campaign, name=name or list_id, source="upload", now=now)
+        await self._lists.start(list_id, campaign, name=name or list_id, source=UPLOAD, now=now)
         await self._lists.finish(list_id, ListState.FAILED, ListCounts(), now=now, error=error)
 
     async def list_import(self, id: str) -> ListImport | None:

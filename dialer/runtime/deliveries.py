@@ -34,12 +34,12 @@ class StoredDeliveries:
         self._now = now
 
     async def page(
-        self, kind: DeliveryKind, state: str, cursor: str | None, limit: int
+        self, kind: DeliveryKind, state: str, cursor: str | None, limit: int, *, tenant: str = ""
     ) -> tuple[Sequence[DeliveryEntry], str | None]:
-        """Deliveries in a state, and the cursor of the next page."""
+        """See `Deliveries`."""
         try:
             if kind is DeliveryKind.WEBHOOKS:
-                webhooks = await self._webhooks.page(DeliveryState(state), cursor=cursor, limit=limit)
+                webhooks = await self._webhooks.page_of(tenant, DeliveryState(state), cursor=cursor, limit=limit)
                 return [_of_webhook(each) for each in webhooks.items], webhooks.next
             updates = await self._updates.page(UpdateState(state), cursor=cursor, limit=limit)
             return [_of_crm(each) for each in updates.items], updates.next
@@ -47,10 +47,11 @@ class StoredDeliveries:
             states = DeliveryState if kind is DeliveryKind.WEBHOOKS else UpdateState
             raise InputError(f"status: one of {', '.join(states)}") from error
 
-    async def replay(self, kind: DeliveryKind, ids: Sequence[str] | None) -> int:
-        """Take up what was given up, None: all of it; how many there were."""
-        record = self._webhooks if kind is DeliveryKind.WEBHOOKS else self._updates
-        return await record.again(ids, self._now())
+    async def replay(self, kind: DeliveryKind, ids: Sequence[str] | None, *, tenant: str = "") -> int:
+        """See `Deliveries`."""
+        if kind is DeliveryKind.WEBHOOKS:
+            return await self._webhooks.again_of(tenant, ids, self._now())
+        return await self._updates.again(ids, self._now())
 
     async def crms(self) -> Sequence[CrmState]:
         """Every CRM that was ever asked."""
@@ -94,7 +95,7 @@ def _of_webhook(delivery: Delivery) -> DeliveryEntry:
     parts = urlsplit(delivery.url)
     return DeliveryEntry(
         id=delivery.id,
-        to=f"{parts.scheme}://{parts.hostname or ''}",
+        to=f"{parts.scheme}://{parts.hostname or ''}" if parts.scheme else delivery.url,
         type=delivery.type,
         contact=delivery.subject.partition("/")[2],
         state=delivery.state.value,

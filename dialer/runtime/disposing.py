@@ -65,7 +65,7 @@ class DispositionDesk:
         streams: where do-not-call entries and callbacks go.
         outbox: takes results.
         now: the clock.
-        listener: hears of codes for calls that are over, of which the engine does not tell; None: nobody does.
+        listeners: hear of codes for calls that are over, of which the engine does not tell.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class DispositionDesk:
         streams: CrmStreams,
         outbox: Outbox,
         now: Callable[[], float],
-        listener: Projection | None = None,
+        listeners: Sequence[Projection] = (),
     ) -> None:
         self._dispatcher = dispatcher
         self._keeper = keeper
@@ -86,7 +86,7 @@ class DispositionDesk:
         self._campaigns = campaigns
         self._streams = streams
         self._outbox = outbox
-        self._listener = listener
+        self._listeners = tuple(listeners)
         self._now = now
 
     async def dispose(self, event: CallDisposed) -> None:
@@ -175,8 +175,8 @@ class DispositionDesk:
             meaning=event.meaning,
         )
         self._keeper.apply(notice)
-        if self._listener is not None:
-            self._listener.apply(notice)
+        for listener in self._listeners:
+            listener.apply(notice)
         self._outbox.put([Publish(result=results.notice_result(notice))])
 
 

@@ -17,6 +17,7 @@ from dialer.core.contact_phone import ContactNumber, PhoneTerms
 from dialer.core.engine import Engine
 from dialer.core.ids import ContactId, Phone, masked
 from dialer.core.list_terms import NO_TERMS
+from dialer.core.saying import Saying
 from dialer.core.tenants import everywhere
 from dialer.queues.cap_law import subject_of
 from dialer.queues.removals import ACCOUNT
@@ -152,7 +153,7 @@ class Explanations:
             return _Told("all_barred", f"none of its numbers is called from here: {barred[0]}")
         if all(_spent(phone) for phone in free):
             return _Told("all_spent", "each of its numbers has been called as often as the contact allows")
-        problem = self._screening.problem(campaign, now)
+        problem = self._screening.barred(campaign, now)
         if problem:
             return _Told("may_not_dial", f"the campaign may not dial: {problem}", arguments={"problem": problem})
         times = [phone.next_at for phone in free if phone.next_at is not None]
@@ -173,7 +174,10 @@ class Explanations:
         if waits > now and waits >= min(times):
             return _Told("waits_for_attempt", f"waits for its next attempt at {rfc3339(at)}", at)
         if at > now:
-            return _Told(code, law if len(phones) == 1 else f"{masked(first.phone)}: {law}", at, arguments)
+            if len(phones) == 1:
+                return _Told(code, law, at, arguments)
+            number, reason = masked(first.phone), Saying(law, code, arguments)
+            return _Told("of_number", f"{number}: {law}", at, {"number": number, "reason": reason})
         if self._engine.floor.spending.exhausted(campaign.id):
             return _Told("cost_used_up", "may be called now, but what calls may cost today is used up")
         return _Told("waits_for_turn", "may be called now: it waits for its turn and for an agent", at)

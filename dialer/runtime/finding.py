@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dialer.core.saying import NOTHING, Saying
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -11,5 +13,15 @@ class Finding:
 
     part: str
     ok: bool
-    says: str
-    mend: str = ""
+    said: Saying
+    fix: Saying = NOTHING
+
+    @property
+    def says(self) -> str:
+        """How it is, in English."""
+        return self.said.says
+
+    @property
+    def mend(self) -> str:
+        """What to do, in English; empty: nothing."""
+        return self.fix.says

@@ -127,6 +127,7 @@ class Forwarding:
             place = await self._place(scope, body)
         except (QueueError, StorageError) as error:
             _log.warning("it is not known which node a request is for", error=str(error))
+            self._client.figures.handed_on("home_unknown")
             await _unavailable(scope, send, "it cannot be found out which node has this; nothing was done, try again")
             return
         if place.home is not None:
@@ -151,8 +152,10 @@ class Forwarding:
         )
         if address is None:
             _log.warning("a request with a wrong ticket", address=_address(scope))
+            self._client.figures.taken("refused")
             await _answer(scope, send, 403, "forbidden", "this was not handed on by a node of this installation")
             return
+        self._client.figures.taken("taken")
         if scope["path"] == DISPOSED:
             await self._errand(await body.read(), send)
             return
@@ -246,6 +249,7 @@ class Forwarding:
             await _answer(scope, send, 413, "too_large", f"a request of this kind has at most {MAX_JSON_BYTES} bytes")
             return
         if not home.address:
+            self._client.figures.handed_on("no_address")
             says = f"node {home.node} has this, and says not where it is reached: set cluster.address there"
             await _unavailable(scope, send, says, node=home.node)
             return

@@ -22,6 +22,7 @@ from dialer.core.commands import PermitRequest, RequestContact, RequestOffers, R
 from dialer.core.events import CallPurged, PermitsGranted, Refusals
 from dialer.core.ids import CallId, CampaignId, NodeName, Phone
 from dialer.core.permit import Permit
+from dialer.core.saying import NOTHING, of_error, say
 from dialer.errors import GateNotReady, QueueError, StorageError
 from dialer.queues.port import AsyncRecords, Queues, Refuse, Release, Reservation, Write
 from dialer.runtime.cap_laws import CapLaws
@@ -104,7 +105,12 @@ class Gatekeeper:
         self._beat_at = -math.inf
         #: Why a campaign may not dial, as far as it has been logged.
         self._said: dict[CampaignId, str] = {}
-        self.problem = "not prepared yet"
+        self.told = say("not prepared yet", code="gate_not_yet")
+
+    @property
+    def problem(self) -> str:
+        """Why no calls can be permitted, or what is wrong with Redis; empty: nothing."""
+        return self.told.says
 
     @property
     def is_open(self) -> bool:
@@ -133,13 +139,13 @@ class Gatekeeper:
                     await self._before_open()
                 await self._recover()
             except (QueueError, StorageError) as error:
-                self.problem = str(error)
+                self.told = of_error(error)
                 _log.warning("gate stays shut", error=str(error))
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, _RETRY_MAX_S)
                 continue
             delay_s = _RETRY_S
-            self.problem = ""
+            self.told = NOTHING
             self._shut.clear()
             self._open.set()
 
@@ -341,7 +347,7 @@ class Gatekeeper:
                 await self._beat()
                 if self.is_open:
                     await self._recover()
-                    self.problem = ""
+                    self.told = NOTHING
             except QueueError as error:
                 self._trouble(error)
             await asyncio.sleep(_HEARTBEAT_S)
@@ -377,7 +383,7 @@ class Gatekeeper:
             _log.error("campaign may not dial", campaign=campaign.id, problem=problem)
 
     def _trouble(self, error: QueueError) -> None:
-        self.problem = str(error)
+        self.told = of_error(error)
         if isinstance(error, GateNotReady):
             self._open.clear()
             self._shut.set()

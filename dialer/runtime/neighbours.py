@@ -8,6 +8,8 @@ who signs in is claimed for their node for some seconds, so that two nodes asked
 from __future__ import annotations
 
 import asyncio
+import math
+import socket
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
@@ -37,6 +39,8 @@ _CLAIM_S: Final = 15.0
 #: Nobody waits long to say good-bye.
 _LEAVE_S: Final = 1.0
 _MOST_SAID: Final = 100
+#: An answer that took longer says too little about clocks.
+_QUICK_S: Final = 0.5
 _STRANGER: Final = "stranger"
 _OTHER_VERSION: Final = "other version"
 _GONE: Final = frozenset({AgentState.SIGNED_OUT.value})
@@ -65,11 +69,29 @@ class Neighbour(Struct, frozen=True, kw_only=True):
     agents: int = 0
     of_campaigns: dict[str, int] = field(default_factory=dict)
     room_for: int = 0
+    #: Name of the machine that it runs on; empty: of a version that does not say.
+    machine: str = ""
+    #: By how much its clock is ahead of the shared one; None: that is not known, or as above.
+    clock_ahead_s: float | None = None
 
     @property
     def run(self) -> str:
         """This process among all that there ever were."""
         return f"{self.node} {self.boot}"
+
+
+def said_by(seal: Seal, sealed: bytes) -> Neighbour | None:
+    """What a node says of itself in Redis; None: no node of this installation has said it."""
+    content = seal.open(sealed)
+    try:
+        return None if content is None else msgspec.msgpack.decode(content, type=Neighbour)
+    except msgspec.DecodeError:
+        return None
+
+
+def neighbour_seal(key: bytes) -> Seal:
+    """The seal of what nodes say of themselves, with the key that they share."""
+    return Seal(key, "cadencia-neighbour")
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -116,7 +138,7 @@ class Neighbours:
         self.address = address
         self._redis = redis
         self._keys = keys
-        self._seal = Seal(key, "cadencia-neighbour")
+        self._seal = neighbour_seal(key)
         self._live = live
         self._servers = servers
         self._room_for = room_for
@@ -124,7 +146,11 @@ class Neighbours:
         self._now = now
         #: What is to be added to this node's clock to have that of all.
         self._ahead_s = 0.0
+        #: The same the other way round, as exactly as it is known; None: not yet.
+        self._clock_ahead_s: float | None = None
         self._known: dict[str, Neighbour] = {}
+        #: When it was last heard who there is, by the shared clock.
+        self._heard_at = -math.inf
         self._pictures: dict[str, Picture] = {}
         self._homes: dict[str, str] = {}
         self._leaving = False
@@ -144,6 +170,10 @@ class Neighbours:
         """The other nodes that live, by their names."""
         now = self.shared_now()
         return {one.node: one for one in self._known.values() if one.until > now}
+
+    def alone(self) -> bool:
+        """Whether there is certainly no other node; not where it was not heard of late who there is."""
+        return not self.others() and self.shared_now() - self._heard_at < _HOLDS_S
 
     def pictures(self) -> Mapping[str, Picture]:
         """What goes on at the others that live, by their names."""
@@ -238,8 +268,12 @@ class Neighbours:
             QueueError: Redis is out of reach.
         """
         with redis_errors():
+            asked_at = self._now()
             seconds, microseconds = await self._redis.time()
-            self._ahead_s = float(seconds) + microseconds / 1e6 - self._now()
+            answered_at, told = self._now(), float(seconds) + microseconds / 1e6
+            self._ahead_s = told - answered_at
+            if answered_at - asked_at < _QUICK_S:
+                self._clock_ahead_s = (asked_at + answered_at) / 2 - told
             own = self._own()
             pipeline = self._redis.pipeline(transaction=False)
             if not self._leaving:
@@ -268,11 +302,7 @@ class Neighbours:
         now, gone = self.shared_now(), []
         known: dict[str, Neighbour] = {}
         for run, sealed in said.items():
-            content = self._seal.open(sealed)
-            try:
-                one = None if content is None else msgspec.msgpack.decode(content, type=Neighbour)
-            except msgspec.DecodeError:
-                one = None
+            one = said_by(self._seal, sealed)
             if one is None:
                 who = run[:64].hex()
                 if self._first_time(_STRANGER, who):
@@ -285,6 +315,7 @@ class Neighbours:
         if gone:
             await self._redis.hdel(self._keys["neighbours"], *gone)
         self._known = known
+        self._heard_at = now
         self._pictures = await self._look(list(known.values()))
         self._homes = {
             row.id: name
@@ -326,6 +357,8 @@ class Neighbours:
             agents=len(rows),
             of_campaigns=dict(Counter(campaign for row in rows for campaign in row.campaigns)),
             room_for=self._room_for,
+            machine=socket.gethostname(),
+            clock_ahead_s=self._clock_ahead_s,
         )
 
     def _claim_key(self, agent: AgentId) -> str:

@@ -39,7 +39,6 @@ from dialer.core.engine import Engine
 from dialer.core.events import HangupAsked
 from dialer.core.floor import Server
 from dialer.core.ids import CampaignId, NodeName, ServerName
-from dialer.crm.webhooks import WebhookFeed
 from dialer.errors import QueueError, StorageError
 from dialer.intake.consumer import Intake
 from dialer.intake.desk import ContactDesk
@@ -74,7 +73,6 @@ from dialer.runtime.contact_intake import NodeIntake
 from dialer.runtime.control import NodeControl
 from dialer.runtime.counting import Counting
 from dialer.runtime.crm import CrmExchanges
-from dialer.runtime.deliveries import count_webhooks
 from dialer.runtime.dispatcher import Dispatcher, Projection
 from dialer.runtime.disposing import DispositionDesk
 from dialer.runtime.due_contacts import DueContacts
@@ -96,6 +94,9 @@ from dialer.runtime.spending import destinations_of, spend_keeper, spending_of, 
 from dialer.runtime.supervision import MonitorAudit
 from dialer.runtime.suppressed import SuppressedNumbers
 from dialer.runtime.tasks import Tasks
+from dialer.runtime.tracing import NodeTracing
+from dialer.runtime.unfinished_lists import look_after_lists
+from dialer.runtime.webhooks import tell_webhooks
 from dialer.runtime.what_if import WhatIfDesk
 from dialer.runtime.worker_figures import watch_workers
 from dialer.runtime.worker_process import WorkerProcess
@@ -119,8 +120,9 @@ from dialer.storage.recycling import Recycling
 from dialer.storage.refusal_writer import RefusalWriter
 from dialer.storage.stream_consumer import StreamConsumer
 from dialer.storage.suppressions import SuppressionStore
-from dialer.storage.webhooks import Webhooks
+from dialer.storage.withdrawn_recorder import WithdrawnRecorder
 from dialer.switch.asterisk import AsteriskSwitch
+from dialer.tracing.site import TracingSite
 
 _log = structlog.get_logger(__name__)
 
@@ -195,6 +197,8 @@ class Node:
         settings, now = self.settings, self.clock.now
         os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
         await self._open_database()
+        site = await TracingSite.open(settings, self.database, self.metrics.trace_spans, now())
+        self.tracing = NodeTracing(site, now)
         redis_url = await self._open_redis()
         self.keys = QueueKeys(settings.redis.prefix)
         self.redis = connect(redis_url, name=f"cadencia-{settings.node}")
@@ -239,6 +243,7 @@ class Node:
                 *(self.live, self.metrics, self.keeper, self.pacing, self.recording_keeper),
                 *(self.agent_time, self.recent_calls, self.call_answers, MonitorAudit(self.audit)),
                 *((CallLog(),) if settings.log.calls else ()),
+                *self.tracing.projections,
                 *self._extra,
             ),
             permit_requests=requests,
@@ -276,6 +281,7 @@ class Node:
             keeper=self.keeper,
             now=now,
             zone=ZoneInfo(settings.pacing.timezone),
+            alone=self.neighbours.alone,
         )
         self.control = NodeControl(
             dispatcher=self.dispatcher,
@@ -288,7 +294,7 @@ class Node:
                 streams=self.purges,
                 outbox=self.outbox,
                 now=now,
-                listener=self.recent_calls,
+                listeners=(self.recent_calls, *self.tracing.projections),
             ),
             now=now,
             zone=ZoneInfo(settings.pacing.timezone),
@@ -310,6 +316,7 @@ class Node:
         start("pacing journal", self.pacing.run())
         start("pacing journal ends", self.pacing.clean())
         start("audit log", self.audit.run())
+        start("audit log ends", self.audit.clean(settings.compliance.audit_keep_days, by=settings.node, now=now))
         start("time of agents", self.agent_time.run())
         start("time of agents ends", self.agent_time.clean())
         start("recordings", self.recording_keeper.run())
@@ -386,8 +393,8 @@ class Node:
     def _start_streams(self) -> None:
         node, now = self.settings.node, self.clock.now
 
-        def reader(stream: str, group: str) -> StreamReader:
-            return StreamReader(self.redis, self.keys, stream=stream, group=group, consumer=node, now=now)
+        def reader(stream: str, group: str, *, trim: bool = True) -> StreamReader:
+            return StreamReader(self.redis, self.keys, stream=stream, group=group, consumer=node, now=now, trim=trim)
 
         attempts = AttemptWriter(self.database, reader("attempts", "sql"), now, linger_s=_RECORD_EVERY_S)
         attempts.gate = self.settings.redis.prefix
@@ -396,15 +403,22 @@ class Node:
             "refusals": RefusalWriter(self.database, reader("refusals", "sql"), now, linger_s=_RECORD_EVERY_S),
             "removals": RemovalRecorder(self.database, reader("removals", "record"), now, linger_s=_RECORD_EVERY_S),
             "dnc": DoNotCallRecorder(self.database, reader("dnc", "record"), now, linger_s=_RECORD_EVERY_S),
+            "withdrawn contacts": WithdrawnRecorder(
+                self.database,
+                reader("results", "record", trim=False),
+                now,
+                again=reader("removals", "record").put_back,
+                linger_s=_RECORD_EVERY_S,
+            ),
         }
         for consumer in self.consumers.values():
-            if isinstance(consumer, AttemptWriter | RemovalRecorder | DoNotCallRecorder):
+            if isinstance(consumer, AttemptWriter | RemovalRecorder | DoNotCallRecorder | WithdrawnRecorder):
                 consumer.erased = self.suppressed.cover
             consumer.losses = self._gate_losses
         self._writers = [self._tasks.start(name, c.run(self._stop)) for name, c in self.consumers.items()]
         phones = PhoneReader(self.settings.default_region, erased=self.suppressed.cover)
         contacts = Contacts(self.database)
-        self.desk = ContactDesk(contacts, self.queues, phones, Promises(self.database))
+        self.desk = ContactDesk(contacts, self.queues, phones, Promises(self.database), self.tracing.arrivals)
         intake = Intake(
             desk=self.desk,
             campaigns=Campaigns(self.database),
@@ -477,23 +491,11 @@ class Node:
         self._tasks.start("recordings move", self.recordings.run(self.jobs.put, wake, folders=folders))
         figures = RecordingCounts(self.database, self.metrics, self.clock.now)
         self._tasks.start("recording figures", figures.run())
+        uploads = look_after_lists(redis_url, Lists(self.database), self._data / "uploads", self.clock.now)
+        self._tasks.start("unfinished lists", uploads)
         self._tasks.start("reports", ReportClock(self.schedules, self.jobs, wake, self.clock.now).run())
-        if settings.webhooks:
-            feed = WebhookFeed(settings.webhooks, Webhooks(self.database), self._deliver_soon, self.clock.now)
-            if worker is not None:
-                worker.wake()
-            reader = StreamReader(
-                self.redis,
-                self.keys,
-                stream="results",
-                group="webhooks",
-                consumer=settings.node,
-                now=self.clock.now,
-                trim=False,
-            )
-            self._tasks.start("webhooks", self._when_open(partial(reader.run, feed.handle_results)))
-            self._tasks.start("webhook retries", feed.wake_regularly())
-            self._tasks.start("webhook figures", count_webhooks(self.database, self.metrics, self.clock.now))
+        telling = partial(tell_webhooks, self, self._tasks, self._deliver_soon, wake)
+        self._tasks.start("webhooks", self._when_open(telling))
         if settings.crm.pull:
             self._start_crm(worker)
         return NodeIntake(
@@ -530,7 +532,7 @@ class Node:
         console = Console(ports, self.shared_key)
         app = with_snippet(create_app(ports, settings, [console_pages(console)]), ports, settings)
         http = settings.api
-        app = forwarding(app, self, ports, console)
+        app = self.tracing.around(forwarding(app, self, ports, console))
         self._api = ApiServer(app, http.host, http.port, http.tls_certificate_file, http.tls_key_file)
         self.api_url = self._api.bind()
         self.neighbours.address = address(settings, self.api_url)
@@ -651,6 +653,8 @@ class Node:
                 ends.push_async_callback(self.redis.aclose)
             if hasattr(self, "queues"):
                 ends.push_async_callback(self.queues.close)
+            if hasattr(self, "tracing"):
+                ends.push_async_callback(self.tracing.close)
             ends.push_async_callback(self._tasks.stop)
             if hasattr(self, "node_client"):
                 ends.push_async_callback(self.node_client.close)

@@ -6,12 +6,13 @@ that finds out would not know whether its request had arrived.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import ssl
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Final
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
 
 import aiohttp
 import msgspec
@@ -43,6 +44,16 @@ class Refused(Struct, frozen=True, kw_only=True):
     allowed: tuple[str, ...] = ()
 
 
+class Figures(Protocol):
+    """Counts what goes from node to node."""
+
+    def handed_on(self, outcome: str, answer_s: float | None = None) -> None:
+        """A request of another node was answered (the answer began after `answer_s`), or why it was not."""
+
+    def taken(self, outcome: str) -> None:
+        """A request that says that it was handed on was taken, or refused."""
+
+
 class NodeClient:
     """Sends requests to other nodes.
 
@@ -51,10 +62,12 @@ class NodeClient:
         key: that all nodes share.
         ca_file: PEM of who may have signed their certificates; empty: whom this machine trusts.
         timeout_s: for so long another node may say nothing.
+        figures: are told what came of it.
     """
 
-    def __init__(self, neighbours: Neighbours, key: bytes, *, ca_file: str, timeout_s: float) -> None:
+    def __init__(self, neighbours: Neighbours, key: bytes, *, ca_file: str, timeout_s: float, figures: Figures) -> None:
         self._neighbours: Final = neighbours
+        self.figures: Final = figures
         self.tickets: Final = Tickets(key)
         self._ca_file: Final = ca_file
         self._timeout: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=timeout_s)
@@ -65,7 +78,8 @@ class NodeClient:
         if self._client is not None:
             await self._client.close()
 
-    def request(
+    @asynccontextmanager
+    async def request(
         self,
         home: Neighbour,
         method: str,
@@ -74,8 +88,8 @@ class NodeClient:
         *,
         headers: Sequence[tuple[str, str]] = (),
         address: str = "",
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """One request to another node.
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request to another node; the answer, as soon as it begins.
 
         Args:
             home: which says where it is reached.
@@ -99,16 +113,28 @@ class NodeClient:
             at=self._neighbours.shared_now(),
             nonce=secrets.token_hex(8),
         )
-        return self._session().request(
-            method,
-            # Not taken apart and put together again: the ticket is for exactly this.
-            URL(home.address.rstrip("/") + target, encoded=True),
-            data=content or None,
-            headers=[*headers, (HEADER, self.tickets.write(ticket))],
-            skip_auto_headers=_LEFT_OUT,
-            allow_redirects=False,
-            timeout=self._timeout,
-        )
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        try:
+            answer = await self._session().request(
+                method,
+                # Not taken apart and put together again: the ticket is for exactly this.
+                URL(home.address.rstrip("/") + target, encoded=True),
+                data=content or None,
+                headers=[*headers, (HEADER, self.tickets.write(ticket))],
+                skip_auto_headers=_LEFT_OUT,
+                allow_redirects=False,
+                timeout=self._timeout,
+            )
+        except NOT_SENT:
+            self.figures.handed_on("unreachable")
+            raise
+        except NO_ANSWER:
+            self.figures.handed_on("unanswered")
+            raise
+        self.figures.handed_on("answered", loop.time() - begun)
+        async with answer:
+            yield answer
 
     async def dispose(self, event: CallDisposed) -> bool:
         """Have a call closed by the node that made it; False: that is this one, or it is no more.
@@ -121,6 +147,7 @@ class NodeClient:
         if home is None:
             return False
         if not home.address:
+            self.figures.handed_on("no_address")
             raise QueueError(f"node {home.node} has this call and does not say where it is reached (cluster.address)")
         try:
             async with self.request(home, "POST", DISPOSED, msgspec.json.encode(event)) as answer:

@@ -66,6 +66,8 @@ async def sample(node: Node) -> None:
         since = [status.trouble_since for status in consumers.values() if status.trouble_since is not None]
         node.metrics.record_behind(now - min(since, default=now))
         node.metrics.gate(is_open=node.gatekeeper.is_open)
+        alive, seen = len(node.neighbours.others()), len(node.neighbours.pictures())
+        node.metrics.neighbours(seen=seen, unseen=alive - seen)
         for status in node.switch.status().values():
             if status.round_trip_s is not None:
                 node.metrics.ami_round_trip(status.round_trip_s)

@@ -23,6 +23,7 @@ from dialer.runtime.erasing import NodeErasures
 from dialer.runtime.everywhere import EverywhereControl, OwnMetrics
 from dialer.runtime.explanation import Explanations
 from dialer.runtime.filters import FilterTrials
+from dialer.runtime.key_book import StoredKeyBook
 from dialer.runtime.node_registries import NodeRegistries
 from dialer.runtime.passwords import Passwords
 from dialer.runtime.previews import NodePreviews
@@ -30,8 +31,9 @@ from dialer.runtime.recycling import NodeRecycling
 from dialer.runtime.reports import Histories, People, Reports
 from dialer.runtime.shared_guesses import SharedLimits
 from dialer.runtime.supervision import NodeSupervision
-from dialer.runtime.system_view import StoredKeyBook, SystemView
+from dialer.runtime.system_view import SystemView
 from dialer.runtime.users import UserDesk
+from dialer.runtime.webhooks import StoredWebhookBook
 from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.dispositions import Dispositions
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 def api_ports(node: Node, intake: NodeIntake, attempts: Attempts) -> ApiPorts:
     """The ports of a node whose parts have all been made."""
+    users = UserDesk(node.database, Passwords(), node.clock.now)
     return ApiPorts(
         clock=node.clock,
         keys=StoredKeys(Keys(node.database), node.clock.now),
@@ -94,10 +97,12 @@ def api_ports(node: Node, intake: NodeIntake, attempts: Attempts) -> ApiPorts:
         compliance=ComplianceView(node.database, node.screening, node.dispatcher.engine.floor),
         supervision=NodeSupervision(node.dispatcher, node.outbox, node.clock.now),
         system=SystemView(node),
-        key_book=StoredKeyBook(Keys(node.database), node.clock.now),
-        users=UserDesk(node.database, Passwords(), node.clock.now),
+        key_book=StoredKeyBook(node.database, node.clock.now),
+        users=users,
+        user_book=users,
         what_if=node.what_if,
         deliveries=StoredDeliveries(node.database, node.clock.now),
+        webhook_book=StoredWebhookBook(node.database, node.settings.outbound, node.clock.now),
         desks=NodeDesks(node.dispatcher.engine.floor, node.database, node.screening, node.clock.now),
         phones=node.phones,
         recordings=node.recordings,

@@ -85,7 +85,7 @@ class Passwords:
             RetryableError: too many wait.
         """
         if problem := weakness(name, password):
-            raise InputError(f"password: {PROBLEMS[problem]}", word=f"password_{problem}")
+            raise InputError(f"password: {PROBLEMS[problem]}", word=f"password_{problem}", code=f"password_{problem}")
         return await self.again(password)
 
     async def again(self, password: str) -> str:

@@ -24,14 +24,14 @@ _SHOWN: Final = frozenset(
         *("CrmPull.name", "CrmPull.campaign", "CrmPull.mapping", "Recordings.s3_region"),
         *("Registry.name", "Registry.region", "Registry.column", "Registry.campaigns", "Registry.answers"),
         *("ReportSchedule.name", "ReportSchedule.cron", "ReportSchedule.by", "ReportSchedule.campaigns"),
-        *("ReportSchedule.timezone", "Outbound.internal"),
+        *("ReportSchedule.timezone", "Outbound.internal", "Tracing.service"),
     }
 )
 #: Of these is shown what is reached, not by whom nor with what.
 _ADDRESSES: Final = frozenset(
     {
         *("Database.url", "Redis.url", "Webhook.url", "CrmPull.url", "CrmAccess.token_url"),
-        *("Recordings.s3_endpoint", "ReportSchedule.webhook"),
+        *("Recordings.s3_endpoint", "ReportSchedule.webhook", "Tracing.endpoint"),
     }
 )
 #: Shorter texts are not looked for elsewhere: they are words.

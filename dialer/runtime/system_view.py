@@ -1,27 +1,25 @@
-"""The installation as the console's system pages show it: nodes, servers, trunks, queues, findings, and keys."""
+"""The installation as the console's system pages show it: nodes, servers, trunks, queues, and findings."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dialer.api.ports import Role
-from dialer.api.system_ports import Examined, KeyEntry, NodeState, QueueState, ServerState, TrunkState
-from dialer.core.ids import ServerName, TrunkName, valid_name
-from dialer.errors import InputError
+from dialer.api.system_ports import Examined, NodeState, QueueState, ServerState, TrunkState
+from dialer.core.ids import ServerName, TrunkName
+from dialer.core.saying import NOTHING, Saying
 from dialer.intake.jobs import QUEUES
 from dialer.queues.connection import redis_errors
 from dialer.runtime.examination import examine
 from dialer.runtime.node_figures import depths
-from dialer.storage.keys import ApiKey, Keys
+from dialer.storage.stream_consumer import ConsumerStatus
 
 if TYPE_CHECKING:
     from dialer.runtime.node import Node
 
 #: As RQ calls its lists.
 _RQ: Final = "rq:queue:"
-_MAX_NAME: Final = 100
 
 
 class SystemView:
@@ -55,7 +53,7 @@ class SystemView:
                 name=server.name,
                 connected=seen.connected,
                 version=seen.version,
-                problem=seen.problem,
+                problem=Saying(seen.problem, seen.code, seen.arguments),
                 reconnects=seen.reconnects,
                 round_trip_s=seen.round_trip_s,
                 trunks=[
@@ -74,9 +72,11 @@ class SystemView:
 
     async def queues(self) -> Sequence[QueueState]:
         """See `System`."""
-        troubles = {name: consumer.status.trouble or "" for name, consumer in self._node.consumers.items()}
+        troubles = {name: _trouble(consumer.status) for name, consumer in self._node.consumers.items()}
         found = [
-            QueueState(name=name, waiting=waiting, trouble=troubles.get("dnc" if name == "do_not_call" else name, ""))
+            QueueState(
+                name=name, waiting=waiting, trouble=troubles.get("dnc" if name == "do_not_call" else name, NOTHING)
+            )
             for name, waiting in depths(self._node).items()
         ]
         with redis_errors():
@@ -91,44 +91,8 @@ class SystemView:
         """See `System`."""
         async with self._examining:
             found = await examine(self._node.settings)
-        return [Examined(part=each.part, ok=each.ok, says=each.says, mend=each.mend) for each in found]
+        return [Examined(part=each.part, ok=each.ok, says=each.said, mend=each.fix) for each in found]
 
 
-class StoredKeyBook:
-    """`dialer.api.system_ports.KeyBook` on SQL."""
-
-    def __init__(self, keys: Keys, now: Callable[[], float]) -> None:
-        self._keys: Final = keys
-        self._now: Final = now
-
-    async def all(self) -> Sequence[KeyEntry]:
-        """See `KeyBook`."""
-        return [_entry(key) for key in await self._keys.all()]
-
-    async def create(self, role: str, name: str, expires_at: float | None) -> tuple[KeyEntry, str]:
-        """See `KeyBook`."""
-        plain = name.strip()
-        if role not in set(Role):
-            raise InputError(f"role: must be {', '.join(Role)}", allowed=tuple(Role))
-        if not plain or not plain.isprintable() or len(plain) > _MAX_NAME:
-            raise InputError(f"name: 1 to {_MAX_NAME} printable characters")
-        if role == Role.AGENT and not valid_name(plain):
-            raise InputError("name: an agent's key is named after the agent: letters, digits, _ and -, at most 64")
-        key, secret = await self._keys.create(role, plain, now=self._now(), expires_at=expires_at)
-        return _entry(key), secret
-
-    async def revoke(self, id: str) -> bool:
-        """See `KeyBook`."""
-        return await self._keys.revoke(id, self._now())
-
-
-def _entry(key: ApiKey) -> KeyEntry:
-    return KeyEntry(
-        id=key.id,
-        role=key.role,
-        name=key.name,
-        created_at=key.created_at,
-        last_used_at=key.last_used_at,
-        expires_at=key.expires_at,
-        revoked_at=key.revoked_at,
-    )
+def _trouble(seen: ConsumerStatus) -> Saying:
+    return Saying(seen.trouble or "", seen.code, seen.arguments)

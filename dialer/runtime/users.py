@@ -16,8 +16,9 @@ from dialer.api.user_ports import User, UserState
 from dialer.core.ids import AgentId, valid_name
 from dialer.errors import InputError
 from dialer.runtime.passwords import Passwords
-from dialer.runtime.tenants import check_own
+from dialer.runtime.tenants import check_free, check_known, check_own
 from dialer.storage.database import Database
+from dialer.storage.tenants import Tenants
 from dialer.storage.users import StoredUser, UserRecord
 
 #: Who can be a user; programs have keys.
@@ -42,6 +43,7 @@ class UserDesk:
     """
 
     def __init__(self, database: Database, passwords: Passwords, now: Callable[[], float]) -> None:
+        self._database: Final = database
         self._record: Final = UserRecord(database)
         self._passwords: Final = passwords
         self._now: Final = now
@@ -64,20 +66,28 @@ class UserDesk:
         stored = await self._record.find(_name(name))
         return None if stored is None else _user(stored)
 
-    async def all(self) -> Sequence[User]:
+    async def all(self, *, tenant: str = "") -> Sequence[User]:
         """See `Users`."""
-        return [_user(stored) for stored in await self._record.all()]
+        return [_user(stored) for stored in await self._record.all(tenant)]
+
+    async def tenants(self) -> Sequence[str]:
+        """See `Users`."""
+        return await Tenants(self._database).names()
 
     async def create(self, name: str, role: Role, agent: str, password: str, *, tenant: str = "") -> User:
         """See `Users`."""
         plain = _name(name)
         if not valid_name(plain):
-            raise InputError("name: letters, digits, _ and -, at most 64 of them")
+            raise InputError("name: letters, digits, _ and -, at most 64 of them", code="not_a_name")
         works_as = _agent(plain, role, agent)
         check_own(tenant, works_as)
+        await check_known(self._database, tenant)
+        await check_free(self._database, tenant, plain)
         hash = await self._passwords.hash(plain, password)
         if not await self._record.add(plain, role, works_as, hash, self._now(), tenant=tenant):
-            raise InputError(f"name: there is a user {plain!r} already", word="duplicate")
+            raise InputError(
+                f"name: there is a user {plain!r} already", word="duplicate", code="user_exists", name=plain
+            )
         return await self._known(plain)
 
     async def set_role(self, name: str, role: Role, agent: str) -> User:
@@ -151,12 +161,12 @@ def _name(name: str) -> str:
 
 def _agent(name: str, role: Role, agent: str) -> AgentId | None:
     if role not in ROLES:
-        raise InputError(f"role: must be {', '.join(ROLES)}; a program has a key", allowed=ROLES)
+        raise InputError(f"role: must be {', '.join(ROLES)}; a program has a key", allowed=ROLES, code="user_role")
     if role is not Role.AGENT:
         return None
     found = agent.strip() or name
     if not valid_name(found):
-        raise InputError("agent: letters, digits, _ and -, at most 64 of them")
+        raise InputError("agent: letters, digits, _ and -, at most 64 of them", code="not_a_name")
     return AgentId(found)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dialer.compliance.machine_error import AnswerCounts
 from dialer.core.attempt import LEGAL_LIMIT_S, Attempt
-from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName
 from dialer.core.outcome import LIVE, Outcome
 from dialer.storage.answer_counts import answer_counts
 from dialer.storage.attempt_evidence import evidence_of
@@ -148,6 +148,23 @@ class Attempts:
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
         return [(float(at), int(answered), int(abandoned)) for at, answered, abandoned in rows]
+
+    async def live_answers_by_server(self, campaign: CampaignId, since: float) -> dict[ServerName, int]:
+        """Live people who answered a campaign's calls since then, by the Asterisk server of the call."""
+        column = attempts.c
+        statement = (
+            select(column.server, func.count())
+            .where(
+                column.campaign == campaign,
+                column.ended_at >= since,
+                column.outcome.in_(_LIVE),
+                column.server.is_not(None),
+            )
+            .group_by(column.server)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return {ServerName(server): int(answered) for server, answered in rows}
 
     async def live_answers_before(self, campaign: CampaignId, until: float) -> tuple[int, int]:
         """The same in one sum for all that ended before `until`: live answers, and how many found no agent in time.

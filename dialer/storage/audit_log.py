@@ -1,15 +1,22 @@
-"""Who did what, on record: rows are added and read, and the database refuses everything else."""
+"""Who did what, on record: rows are added and read, and taken out when they are older than the log is kept.
+
+The database refuses everything else: it lets go what is older than the latest cut on record (`audit_cuts`), and takes
+no cut that is not a year old.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, delete, func, insert, select
 
 from dialer.core.audit_note import AuditNote, AuditQuery, AuditRow
 from dialer.storage.database import Database
-from dialer.storage.tables import audit_log
+from dialer.storage.tables import audit_cuts, audit_log
+
+#: Deeds in one transaction; fewer than a statement of SQLite takes values.
+CUT_AT_ONCE: Final = 1_000
 
 
 class AuditLog:
@@ -36,6 +43,23 @@ class AuditLog:
         if rows:
             async with self._database.write() as connection:
                 await connection.execute(insert(audit_log), rows)
+
+    async def cut(self, before: float, now: float, *, limit: int = CUT_AT_ONCE) -> int:
+        """Take out deeds before unix second `before`, up to `limit`; how many: call again where that is `limit`.
+
+        Raises:
+            StorageError: the database is out of reach, or refuses since `before` is not a year ago.
+        """
+        mine = audit_log.c
+        async with self._database.write() as connection:
+            oldest = select(mine.id).where(mine.at < before).order_by(mine.at, mine.id).limit(limit)
+            ids = (await connection.execute(oldest)).scalars().all()
+            if not ids:
+                return 0
+            latest = (await connection.execute(select(func.max(audit_cuts.c.before)))).scalar_one()
+            if latest is None or latest < before:
+                await connection.execute(insert(audit_cuts), {"at": now, "before": before})
+            return (await connection.execute(delete(audit_log).where(mine.id.in_(ids)))).rowcount
 
     async def page(self, query: AuditQuery, before: int | None, limit: int) -> Sequence[AuditRow]:
         """Up to `limit` deeds, the latest added first, those with a number below `before`."""

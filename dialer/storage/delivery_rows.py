@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Column, Row, and_, delete, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, Row, and_, delete, select, true, tuple_, update
 
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
@@ -132,10 +132,10 @@ class DeliveryRows(Generic[T]):
         """It was tried in vain; again at `retry_at`, or (None) it is given up."""
         await self._tried(row_id, *((FAILED, now, now) if retry_at is None else (WAITING, now, retry_at)), error)
 
-    async def again(self, row_ids: Sequence[str] | None, now: float) -> int:
-        """Take up what was given up, None: all of it; how many there were."""
+    async def again(self, row_ids: Sequence[str] | None, now: float, *, only: ColumnElement[bool] | None = None) -> int:
+        """Take up what was given up, None: all of it, as far as `only` says; how many there were."""
         column = self._table.c
-        statement = update(self._table).where(column.state == FAILED)
+        statement = update(self._table).where(column.state == FAILED, true() if only is None else only)
         if row_ids is not None:
             statement = statement.where(column.id.in_(list(row_ids)))
         values = {"state": WAITING, "next_at": now, "attempts": 0, "updated_at": now}
@@ -149,14 +149,23 @@ class DeliveryRows(Generic[T]):
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount
 
-    async def page(self, state: StrEnum, *, cursor: str | None = None, limit: int = 100) -> Page[T]:
-        """Those in a state, in the order of their ids.
+    async def page(
+        self,
+        state: StrEnum,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        only: ColumnElement[bool] | None = None,
+    ) -> Page[T]:
+        """Those in a state, in the order of their ids, as far as `only` says.
 
         Raises:
             InputError: the cursor is none of ours.
         """
         column = self._table.c
         statement = select(self._table).where(column.state == state.value).order_by(column.id).limit(limit + 1)
+        if only is not None:
+            statement = statement.where(only)
         if cursor is not None:
             statement = statement.where(column.id > decode_cursor(cursor, tuple[str])[0])
         async with self._database.read() as connection:

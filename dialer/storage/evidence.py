@@ -26,6 +26,7 @@ from dialer.compliance.evidence import (
     verify,
 )
 from dialer.core.ids import CampaignId, ContactId, Phone
+from dialer.core.saying import say
 from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once
 from dialer.storage.tables import evidence, evidence_head
@@ -90,15 +91,19 @@ class EvidenceStore:
                 intact=result.intact + step.intact,
                 erased=result.erased + step.erased,
                 head=step.head,
-                problem=step.problem,
+                broken=step.broken,
             )
-            if result.problem:
+            if result.broken:
                 return result
         if result.head != wanted:
-            problem = f"the chain ends after record {result.head.number}, and should end with record {wanted.number}"
-            if result.head.number == wanted.number:
-                problem = f"record {wanted.number} is not the one that the chain ended with"
-            return Verification(intact=result.intact, erased=result.erased, head=result.head, problem=problem)
+            end, number = result.head.number, wanted.number
+            if end == number:
+                says = f"record {number} is not the one that the chain ended with"
+                broken = say(says, code="evidence_other_end", number=number)
+            else:
+                says = f"the chain ends after record {end}, and should end with record {number}"
+                broken = say(says, code="evidence_cut", end=end, number=number)
+            return Verification(intact=result.intact, erased=result.erased, head=result.head, broken=broken)
         return result
 
     async def find(self, wanted: EvidenceFilter) -> AsyncIterator[Link]:

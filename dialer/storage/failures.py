@@ -49,6 +49,8 @@ _BY_STATE: Final[dict[str, tuple[str, bool]]] = {
     "57": ("the server is shutting down, starting, or cancelled the statement: this passes by itself", True),
     "58": ("the server met an error of its system: see its log", True),
 }
+#: Advice that catalogues have; the rest they know as trouble with the database.
+ADVICE_CODES: Final = {_REACH: "database_away", _BUSY: "database_busy", _FULL: "database_full"}
 #: Classes in which the row itself is at fault: data exception, integrity constraint.
 _ROW_CLASSES: Final = frozenset({"22", "23"})
 
@@ -87,7 +89,7 @@ def explain(error: BaseException, where: str) -> StorageError:
         if isinstance(cause, exc.TimeoutError):
             return StorageError(f"database {where}: all connections are in use: this passes when the load does")
         if isinstance(cause, (TimeoutError, asyncio.TimeoutError, OSError)):
-            return StorageError(f"database {where}: {_REACH}")
+            return StorageError(f"database {where}: {_REACH}", code="database_away", where=where)
         if isinstance(cause, (OverflowError, UnicodeError)):
             return RowRefused(f"database {where}: a value is outside of what it can keep ({type(cause).__name__})")
     driver = chain[-1] if chain else error
@@ -133,7 +135,9 @@ def _of_postgresql(state: str, cause: BaseException, where: str) -> StorageError
     if state[:2] in _ROW_CLASSES:
         return RowRefused(f"database {where}: it refuses the row (SQLSTATE {state})")
     advice, retryable = _BY_STATE.get(state) or _BY_STATE.get(state[:2]) or (f"{type(cause).__name__}", False)
-    return StorageError(f"database {where}: {advice} (SQLSTATE {state})", retryable=retryable)
+    code = ADVICE_CODES.get(advice, "")
+    told = {"where": where} if code else {}
+    return StorageError(f"database {where}: {advice} (SQLSTATE {state})", retryable=retryable, code=code, **told)
 
 
 def _of_sqlite(cause: sqlite3.Error, where: str) -> StorageError:
@@ -142,5 +146,7 @@ def _of_sqlite(cause: sqlite3.Error, where: str) -> StorageError:
         return RowRefused(f"database {where}: it refuses the row ({cause})")
     for sign, advice, retryable in _SQLITE:
         if sign in text:
-            return StorageError(f"database {where}: {advice}", retryable=retryable)
+            code = ADVICE_CODES.get(advice, "")
+            told = {"where": where} if code else {}
+            return StorageError(f"database {where}: {advice}", retryable=retryable, code=code, **told)
     return StorageError(f"database {where}: {cause}", retryable=False)

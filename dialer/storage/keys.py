@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Insert, Row, insert, or_, select, update
 
 from dialer.storage.database import Database
 from dialer.storage.tables import api_keys
@@ -35,6 +35,8 @@ class ApiKey:
     revoked_at: float | None = None
     #: Whose it is; empty: the installation's.
     tenant: str = ""
+    #: The id of the key that takes its place; None: it was not rotated.
+    replaced_by: str | None = None
 
     def valid(self, now: float) -> bool:
         """Whether it opens anything at `now`."""
@@ -51,14 +53,30 @@ class Keys:
         self, role: str, name: str, *, now: float, expires_at: float | None = None, tenant: str = ""
     ) -> tuple[ApiKey, str]:
         """Make a key; the second part is the key itself, which cannot be had again."""
-        id = secrets.token_hex(6)
-        key = ApiKey(id=id, role=role, name=name, created_at=now, expires_at=expires_at, tenant=tenant)
-        secret = _PREFIX + secrets.token_urlsafe(32)
-        statement = insert(api_keys).values(
-            id=id, role=role, hash=_hash(secret), name=name, created_at=now, expires_at=expires_at, tenant=tenant
-        )
+        key, secret, statement = _new(role, name, now, expires_at, tenant)
         async with self._database.write() as connection:
             await connection.execute(statement)
+        return key, secret
+
+    async def rotate(self, key_id: str, now: float, overlap_s: float) -> tuple[ApiKey, str] | None:
+        """Make another key for the same, good for as long as this was made for, and end this one `overlap_s` from now.
+
+        None where there is none that is valid, or it was rotated before.
+        """
+        async with self._database.write() as connection:
+            held = select(api_keys).where(api_keys.c.id == key_id).with_for_update()
+            row = (await connection.execute(held)).one_or_none()
+            old = None if row is None else _key(row)
+            if old is None or not old.valid(now) or old.replaced_by is not None:
+                return None
+            lasts_s = None if old.expires_at is None else old.expires_at - old.created_at
+            key, secret, statement = _new(
+                old.role, old.name, now, None if lasts_s is None else now + lasts_s, old.tenant
+            )
+            await connection.execute(statement)
+            ends_at = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
+            ended = update(api_keys).where(api_keys.c.id == key_id).values(expires_at=ends_at, replaced_by=key.id)
+            await connection.execute(ended)
         return key, secret
 
     async def find(self, secret: str, now: float) -> ApiKey | None:
@@ -85,11 +103,30 @@ class Keys:
         async with self._database.write() as connection:
             return (await connection.execute(statement.values(revoked_at=now))).rowcount == 1
 
-    async def all(self) -> list[ApiKey]:
-        """Every key, revoked and expired ones included, the oldest first."""
+    async def get(self, key_id: str) -> ApiKey | None:
+        """One key, revoked and expired ones included."""
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))).all()
+            row = (await connection.execute(select(api_keys).where(api_keys.c.id == key_id))).one_or_none()
+        return None if row is None else _key(row)
+
+    async def all(self, tenant: str = "") -> list[ApiKey]:
+        """Every key of a tenant or of all, revoked and expired ones included, the oldest first."""
+        statement = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
+        if tenant:
+            statement = statement.where(api_keys.c.tenant == tenant)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
         return [_key(row) for row in rows]
+
+
+def _new(role: str, name: str, now: float, expires_at: float | None, tenant: str) -> tuple[ApiKey, str, Insert]:
+    id = secrets.token_hex(6)
+    secret = _PREFIX + secrets.token_urlsafe(32)
+    statement = insert(api_keys).values(
+        id=id, role=role, hash=_hash(secret), name=name, created_at=now, expires_at=expires_at, tenant=tenant
+    )
+    key = ApiKey(id=id, role=role, name=name, created_at=now, expires_at=expires_at, tenant=tenant)
+    return key, secret, statement
 
 
 def _hash(secret: str) -> str:
@@ -106,4 +143,5 @@ def _key(row: Row[Any]) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         tenant=row.tenant,
+        replaced_by=row.replaced_by,
     )

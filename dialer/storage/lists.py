@@ -19,6 +19,8 @@ from dialer.storage.tenants import of_tenants_campaigns
 
 #: Characters of a rejected row that are kept: enough to find it again, whatever came in.
 RAW_LIMIT: Final = 2_000
+#: Where lists come from that are handed to the workers.
+UPLOAD: Final = "upload"
 
 
 class ListState(StrEnum):
@@ -107,6 +109,22 @@ class Lists:
         values = {**_counts(counts), "state": state.value, "error": error, "finished_at": now}
         async with self._database.write() as connection:
             await connection.execute(update(lists).where(lists.c.id == list_id).values(values))
+
+    async def uploads_loading(self) -> list[str]:
+        """Ids of the lists that were handed to the workers and are not finished."""
+        statement = select(lists.c.id).where(lists.c.state == ListState.LOADING.value, lists.c.source == UPLOAD)
+        async with self._database.read() as connection:
+            return [row.id for row in (await connection.execute(statement)).all()]
+
+    async def fail_loading(self, list_id: str, *, now: float, error: str) -> bool:
+        """Note that a list has failed, unless it ended meanwhile; whether it had not."""
+        statement = (
+            update(lists)
+            .where(lists.c.id == list_id, lists.c.state == ListState.LOADING.value)
+            .values(state=ListState.FAILED.value, error=error, finished_at=now)
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount == 1
 
     async def get(self, list_id: str) -> ContactList | None:
         """One import, or None."""

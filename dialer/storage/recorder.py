@@ -76,7 +76,7 @@ def removals_of(entry: str, data: bytes) -> list[Removal]:
     Raises:
         InputError: what the CRM should correct.
     """
-    at = _moment(entry)
+    at = moment_of(entry)
     message = parse_removal(data)
     ref = None if message.ref is None else MessageId(message.ref)
     reason = message.reason or ""
@@ -98,7 +98,7 @@ def do_not_call_of(entry: str, data: bytes) -> DoNotCall:
     Raises:
         InputError: what the CRM should correct.
     """
-    at = _moment(entry)
+    at = moment_of(entry)
     message = parse_do_not_call(data)
     return DoNotCall(
         scope=message.scope,
@@ -113,8 +113,12 @@ def do_not_call_of(entry: str, data: bytes) -> DoNotCall:
     )
 
 
-def _moment(entry: str) -> float:
-    """Unix seconds at which the server took an entry: the first half of its id."""
+def moment_of(entry: str) -> float:
+    """Unix seconds at which the server took an entry: the first half of its id.
+
+    Raises:
+        InputError: that is no id.
+    """
     try:
         return int(position_of(entry).partition("-")[0]) / 1_000
     except ValueError as error:

@@ -10,8 +10,9 @@ from sqlalchemy import Text, cast, select, tuple_, update
 from dialer.errors import ConfigError
 from dialer.storage.database import Database
 from dialer.storage.field_seal import FieldSeal, is_sealed
-from dialer.storage.tables import contacts, users
+from dialer.storage.tables import contacts, users, webhooks
 from dialer.storage.text import from_json
+from dialer.storage.webhook_book import SEALED_AS
 
 _PAGE: Final = 1_000
 
@@ -22,6 +23,7 @@ class Resealed:
 
     users: int
     contacts: int
+    webhooks: int
 
 
 async def reseal(database: Database) -> Resealed:
@@ -33,7 +35,18 @@ async def reseal(database: Database) -> Resealed:
     """
     if database.seal is None:
         raise ConfigError("set privacy.encryption_key before sealing anything (openssl rand -base64 32 makes one)")
-    return Resealed(await _users(database, database.seal), await _contacts(database, database.seal))
+    return Resealed(
+        users=await _users(database, database.seal),
+        contacts=await _contacts(database, database.seal),
+        webhooks=await _webhooks(database, database.seal),
+    )
+
+
+async def unsealed_webhooks(database: Database, seal: FieldSeal) -> int:
+    """Secrets of webhooks that are not sealed with the key in use."""
+    async with database.read() as connection:
+        rows = (await connection.execute(select(webhooks.c.secret, webhooks.c.former_secret))).all()
+    return sum(secret is not None and not seal.is_current(secret) for row in rows for secret in row)
 
 
 async def unsealed_users(database: Database, seal: FieldSeal) -> int:
@@ -52,6 +65,24 @@ async def _users(database: Database, seal: FieldSeal) -> int:
                 value = seal.open(secret, "totp_secret") if is_sealed(secret) else secret
                 change = update(users).where(users.c.name == name, users.c.totp_secret == secret)
                 await connection.execute(change.values(totp_secret=seal.seal(value, "totp_secret")))
+                changed += 1
+    return changed
+
+
+async def _webhooks(database: Database, seal: FieldSeal) -> int:
+    changed = 0
+    async with database.write() as connection:
+        # Held, so that no secret that is changed meanwhile comes back.
+        held = select(webhooks.c.id, webhooks.c.secret, webhooks.c.former_secret).with_for_update()
+        for row in (await connection.execute(held)).all():
+            kept = {"secret": row.secret, "former_secret": row.former_secret}
+            values = {
+                name: seal.seal(seal.open(secret, SEALED_AS) if is_sealed(secret) else secret, SEALED_AS)
+                for name, secret in kept.items()
+                if secret is not None and not seal.is_current(secret)
+            }
+            if values:
+                await connection.execute(update(webhooks).where(webhooks.c.id == row.id).values(values))
                 changed += 1
     return changed
 

@@ -12,6 +12,8 @@ from dialer.storage.inserts import insert_once
 from dialer.storage.tables import shared_keys
 
 KEY_BYTES: Final = 32
+#: Name of the one that nodes sign with.
+NODES: Final = "nodes"
 
 
 class SharedKeys:
@@ -35,9 +37,21 @@ class SharedKeys:
         row = {"name": name, "secret": proposal.hex(), "made_at": now}
         async with self._database.write() as connection:
             await connection.execute(insert_once(self._database.dialect, shared_keys), row)
+        key = await self.find(name)
+        assert key is not None, "it was there a moment ago"
+        return key
+
+    async def find(self, name: str) -> bytes | None:
+        """The key of this name, where there is one.
+
+        Raises:
+            StorageError: as `get`.
+        """
         wanted = select(shared_keys.c.secret).where(shared_keys.c.name == name)
         async with self._database.read() as connection:
-            text = str((await connection.execute(wanted)).scalar_one())
+            text = (await connection.execute(wanted)).scalar_one_or_none()
+        if text is None:
+            return None
         try:
             key = bytes.fromhex(text)
         except ValueError:

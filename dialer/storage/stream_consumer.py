@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import structlog
 
+from dialer.core.saying import NOTHING, of_error
 from dialer.errors import QueueError, StorageError
 from dialer.storage.database import Database
 from dialer.storage.failures import RowRefused
@@ -65,6 +66,9 @@ class ConsumerStatus:
     #: What stands in the way since when (unix seconds); None where all is well.
     trouble: str | None
     trouble_since: float | None
+    #: The trouble for a catalogue.
+    code: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 class StreamConsumer(ABC):
@@ -111,7 +115,7 @@ class StreamConsumer(ABC):
         self._written = 0
         self._set_aside = 0
         self._waiting = 0
-        self._trouble: str | None = None
+        self._trouble = NOTHING
         self._trouble_since: float | None = None
         self._losses_at_read = 0
         self._recorded = asyncio.Event()
@@ -128,8 +132,10 @@ class StreamConsumer(ABC):
             written=self._written,
             set_aside=self._set_aside,
             waiting=self._waiting,
-            trouble=self._trouble,
+            trouble=self._trouble.says or None,
             trouble_since=self._trouble_since,
+            code=self._trouble.code,
+            arguments=self._trouble.arguments,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -227,16 +233,16 @@ class StreamConsumer(ABC):
                 result = await step()
             except (StorageError, QueueError) as error:
                 # Also those that waiting does not mend: an operator does, and until then the stream keeps everything.
-                if self._trouble is None:
+                if not self._trouble:
                     self._trouble_since = self._now()
                     _log.error("stream is not being recorded", stream=self.stream, reason=str(error))
-                self._trouble = str(error)
+                self._trouble = of_error(error)
                 if stop.is_set():
                     return None
                 await self._pause(delay_s, stop)
                 delay_s = min(self._backoff_max_s, 2 * delay_s)
             else:
-                if self._trouble is not None:
+                if self._trouble:
                     _log.info("stream is being recorded again", stream=self.stream)
-                    self._trouble = self._trouble_since = None
+                    self._trouble, self._trouble_since = NOTHING, None
                 return result

@@ -310,6 +310,8 @@ api_keys: Final = Table(
     Column("revoked_at", Double),
     #: Whose it is; empty: the installation's.
     Column("tenant", StorableText, nullable=False, server_default=text("''")),
+    #: The id of the key that takes its place; none: it was not rotated.
+    Column("replaced_by", StorableText),
     UniqueConstraint("hash"),
 )
 
@@ -367,11 +369,40 @@ audit_log: Final = Table(
     Index(None, "who"),
 )
 
+#: Webhooks that are made while the node runs; others stand in the settings.
+webhooks: Final = Table(
+    "webhooks",
+    metadata,
+    #: Of a tenant's it begins as all its names do.
+    Column("id", StorableText, primary_key=True),
+    #: Whose results it is told; empty: everybody's.
+    Column("tenant", StorableText, nullable=False),
+    Column("url", StorableText, nullable=False),
+    #: Result types; empty: all.
+    Column("types", JSON, nullable=False),
+    #: Key of the signature, and the one before until the moment after it; sealed where there is a key for it.
+    Column("secret", StorableText, nullable=False),
+    Column("former_secret", StorableText),
+    Column("former_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+#: Up to when deeds were taken out of the audit log: without such a row its triggers let none go.
+audit_cuts: Final = Table(
+    "audit_cuts",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("before", Double, nullable=False),
+)
+
 webhook_deliveries: Final = Table(
     "webhook_deliveries",
     metadata,
     #: Also the idempotency key that the receiver sees.
     Column("id", StorableText, primary_key=True),
+    #: To whom: the URL of a webhook of the settings, or the id of another.
     Column("url", StorableText, nullable=False),
     Column("type", StorableText, nullable=False),
     Column("state", StorableText, nullable=False),

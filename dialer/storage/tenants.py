@@ -42,6 +42,11 @@ class Tenants:
             found = await connection.execute(select(tenants.c.name).where(tenants.c.name == name))
             return found.one_or_none() is not None
 
+    async def names(self) -> list[str]:
+        """Every tenant's name, in order."""
+        async with self._database.read() as connection:
+            return sorted((await connection.execute(select(tenants.c.name))).scalars())
+
     async def all(self) -> list[StoredTenant]:
         """Every tenant by name, with how much it has; keys that were revoked count."""
         count = func.count().label("many")
@@ -69,11 +74,12 @@ class Tenants:
         return rows
 
     async def named_so(self, name: str) -> Sequence[str]:
-        """What would be a tenant's since it is called so: campaigns, and agents of keys and users."""
+        """What would be a tenant's since it is called so: campaigns, users, and agents of keys and users."""
         wanted = (
             select(campaigns.c.id).where(of_tenant(campaigns.c.id, name)),
             select(api_keys.c.name).where(api_keys.c.role == "agent", of_tenant(api_keys.c.name, name)),
             select(users.c.agent).where(of_tenant(users.c.agent, name)),
+            select(users.c.name).where(of_tenant(users.c.name, name)),
         )
         async with self._database.read() as connection:
             return sorted({text for each in wanted for text in (await connection.execute(each)).scalars()})

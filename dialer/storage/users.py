@@ -47,10 +47,12 @@ class UserRecord:
             row = (await connection.execute(select(users).where(users.c.name == name))).one_or_none()
         return None if row is None else _user(row, self._database.seal)
 
-    async def all(self) -> list[StoredUser]:
-        """Every user, by name; their second factors as they are kept."""
+    async def all(self, tenant: str = "") -> list[StoredUser]:
+        """Every user of a tenant or of all, by name; their second factors as they are kept."""
+        statement = select(users).where(users.c.tenant == tenant) if tenant else select(users)
         async with self._database.read() as connection:
-            return [_user(row, None) for row in (await connection.execute(select(users).order_by(users.c.name))).all()]
+            rows = (await connection.execute(statement)).all()
+        return sorted((_user(row, None) for row in rows), key=lambda user: user.name)
 
     async def add(self, name: str, role: str, agent: str | None, hash: str, now: float, *, tenant: str = "") -> bool:
         """Add a user who may sign in; False where the name is taken."""

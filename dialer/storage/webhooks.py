@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import func, select, update
 
 from dialer.storage import delivery_rows
+from dialer.storage.cursors import Page
 from dialer.storage.database import Database
 from dialer.storage.delivery_rows import DeliveryRows, Told
 from dialer.storage.tables import webhook_deliveries
+from dialer.storage.tenants import of_tenant
 
 
 class DeliveryState(StrEnum):
@@ -27,6 +29,7 @@ class DeliveryState(StrEnum):
 class Delivery(Told):
     """One result for one address."""
 
+    #: To whom: the URL of a webhook of the settings, or the id of another.
     url: str
     #: JSON text, exactly as it is sent and signed.
     payload: str
@@ -54,16 +57,35 @@ class Webhooks(DeliveryRows[Delivery]):
         """The receiver has it."""
         await self.settle(delivery_id, DeliveryState.DELIVERED, now)
 
-    async def give_up_others(self, urls: Sequence[str], now: float) -> int:
-        """Give up what waits for a URL that is none of these; how many there were."""
+    async def receivers(self) -> set[str]:
+        """For whom something waits."""
+        column = webhook_deliveries.c
+        waiting = select(column.url).where(column.state == DeliveryState.WAITING.value).distinct()
+        async with self._database.read() as connection:
+            return set((await connection.execute(waiting)).scalars())
+
+    async def give_up(self, receivers: Collection[str], now: float) -> int:
+        """Give up what waits for these; how many there were."""
+        if not receivers:
+            return 0
         column = webhook_deliveries.c
         statement = update(webhook_deliveries).where(
-            column.state == DeliveryState.WAITING.value, column.url.not_in(list(urls))
+            column.state == DeliveryState.WAITING.value, column.url.in_(list(receivers))
         )
-        error = "this webhook is no longer in the settings"
+        error = "there is no such webhook any more"
         values = {"state": DeliveryState.FAILED.value, "next_at": now, "last_error": error, "updated_at": now}
         async with self._database.write() as connection:
             return (await connection.execute(statement.values(values))).rowcount
+
+    async def page_of(
+        self, tenant: str, state: DeliveryState, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[Delivery]:
+        """Those to webhooks of a tenant in a state, in the order of their ids; see `page`."""
+        return await self.page(state, cursor=cursor, limit=limit, only=of_tenant(webhook_deliveries.c.url, tenant))
+
+    async def again_of(self, tenant: str, delivery_ids: Sequence[str] | None, now: float) -> int:
+        """Take up what was given up of those to webhooks of a tenant; see `again`."""
+        return await self.again(delivery_ids, now, only=of_tenant(webhook_deliveries.c.url, tenant))
 
     async def settled(self, after: float, until: float) -> Mapping[DeliveryState, int]:
         """How many were delivered and given up in that time (unix seconds, `until` included)."""

@@ -243,7 +243,7 @@ class Link:
                         self._opened.set_result(None)
                 case LoginRefused():
                     if not self._opened.done():
-                        self._opened.set_exception(SwitchError(self._refusal(event.reason), retryable=False))
+                        self._opened.set_exception(self._refusal(event.reason))
                 case UnmatchedResponse():
                     self.unmatched += 1
                 case Closed():
@@ -290,7 +290,10 @@ class Link:
         self._over.set_result(reason)
         self._disarm()
         if not self._opened.done():
-            self._opened.set_exception(SwitchError(f"{self._where()}: {reason}"))
+            lost = SwitchError(
+                f"{self._where()}: {reason}", code="server_lost", server=self._server.name, problem=reason
+            )
+            self._opened.set_exception(lost)
         self._opened.exception()  # seen here, whether or not somebody waits for it
         waiting, self._answers = self._answers, {}
         for then in waiting.values():
@@ -301,9 +304,14 @@ class Link:
     def _where(self) -> str:
         return f"Asterisk server {self._server.name!r} ({self._server.host}:{self._server.port})"
 
-    def _refusal(self, reason: str) -> str:
+    def _refusal(self, reason: str) -> SwitchError:
         user = self._server.username
-        return (
+        return SwitchError(
             f"{self._where()} refused the log-in of user {user!r}: {reason}. Compare secret and permit in section "
-            f"[{user}] of its manager.conf with the settings of this server"
+            f"[{user}] of its manager.conf with the settings of this server",
+            retryable=False,
+            code="server_log_in",
+            server=self._server.name,
+            user=user,
+            problem=reason,
         )

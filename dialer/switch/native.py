@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import cast
+from typing import Any, cast
 
 from dialer.errors import SwitchError
 from dialer.settings import Asterisk
@@ -131,15 +131,35 @@ def tls_context(server: Asterisk) -> ssl.SSLContext | None:
 def unreachable(server: Asterisk, error: Exception) -> SwitchError:
     """The error for a connection that could not be made."""
     where = f"Asterisk server {server.name!r} ({server.host}:{server.port})"
+    named: dict[str, Any] = {"server": server.name, "address": f"{server.host}:{server.port}"}
     if isinstance(error, ssl.SSLCertVerificationError):
-        return SwitchError(f"{where}: its certificate is not accepted: {error.verify_message}", retryable=False)
+        return SwitchError(
+            f"{where}: its certificate is not accepted: {error.verify_message}",
+            retryable=False,
+            code="server_certificate",
+            problem=error.verify_message,
+            **named,
+        )
     if isinstance(error, ssl.SSLError):
-        return SwitchError(f"{where}: no TLS there ({error.reason or error}): is this tlsbindaddr of manager.conf?")
+        problem = str(error.reason or error)
+        return SwitchError(
+            f"{where}: no TLS there ({problem}): is this tlsbindaddr of manager.conf?",
+            code="server_no_tls",
+            problem=problem,
+            **named,
+        )
     if isinstance(error, TimeoutError):
-        return SwitchError(f"{where} cannot be reached: no answer within {LOGIN_TIMEOUT_S:g} s")
+        return SwitchError(
+            f"{where} cannot be reached: no answer within {LOGIN_TIMEOUT_S:g} s",
+            code="server_silent",
+            within_s=LOGIN_TIMEOUT_S,
+            **named,
+        )
     if isinstance(error, ConnectionRefusedError):
         return SwitchError(
             f"{where} cannot be reached: nothing listens there. Is Asterisk up, with enabled = yes and this port in "
-            "manager.conf?"
+            "manager.conf?",
+            code="server_refused",
+            **named,
         )
-    return SwitchError(f"{where} cannot be reached: {error}")
+    return SwitchError(f"{where} cannot be reached: {error}", code="server_unreachable", problem=str(error), **named)

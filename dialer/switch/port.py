@@ -8,7 +8,7 @@ as events. Nothing is ever sent twice.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -50,11 +50,13 @@ class ServerStatus:
     connected: bool
     #: Asterisk's version, where connected.
     version: str
-    #: Last error in words that say what to do; empty where all is well.
+    #: Last error in words that say what to do; empty where all is well. The same for a catalogue is at the end.
     problem: str
     reconnects: int
     #: Round trip of the last ping in seconds, None before the first.
     round_trip_s: float | None
+    code: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 class Switch(Protocol):

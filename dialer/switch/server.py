@@ -46,6 +46,7 @@ from dialer.core.events import (
 from dialer.core.ids import ServerName, valid_name
 from dialer.core.monitor import MonitorMode
 from dialer.core.recording import RecordingOrder, valid_recording_id
+from dialer.core.saying import NOTHING, Saying, of_error, say
 from dialer.errors import LocalProtocolError, SwitchError
 from dialer.settings import Ami, Asterisk
 from dialer.switch import announcements, mapping, native, pyst2, recordings
@@ -117,7 +118,7 @@ class AsteriskServer:
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._version = ""
-        self._problem = "not connected yet"
+        self._problem = say("not connected yet", code="server_not_yet")
         self._reconnects = 0
         self._round_trip_s: float | None = None
 
@@ -133,7 +134,7 @@ class AsteriskServer:
                 await self._session_until_closing()
             except SwitchError as error:
                 hopeless = not error.retryable
-                self._set_problem(str(error))
+                self._set_problem(of_error(error))
             if self._closing.is_set():
                 break
             if loop.time() - began >= _GOOD_AFTER_S:
@@ -171,7 +172,9 @@ class AsteriskServer:
             server=self.name,
             connected=self._connected,
             version=self._version if self._connected else "",
-            problem=self._problem,
+            problem=self._problem.says,
+            code=self._problem.code,
+            arguments=self._problem.arguments,
             reconnects=self._reconnects,
             round_trip_s=self._round_trip_s,
         )
@@ -212,10 +215,12 @@ class AsteriskServer:
             settings = await acts.ask(actions.core_settings())
             if settings.ok and settings.message is not None:
                 self._version = settings.message.get("AsteriskVersion", "")
+            await self._see_dialplan(acts)
             await self._take_snapshot(events)
             ended = await self._until_one_is_over(events, acts)
             if not self._closing.is_set():
-                self._set_problem(f"Asterisk server {self.name!r}: {ended}")
+                says = f"Asterisk server {self.name!r}: {ended}"
+                self._set_problem(say(says, code="server_lost", server=self.name, problem=ended))
         except LocalProtocolError as error:
             # The connection went between one step and the next.
             raise SwitchError(f"Asterisk server {self.name!r}: {error}") from error
@@ -225,6 +230,19 @@ class AsteriskServer:
                 link.abort()
             self._events = self._actions = None
 
+    async def _see_dialplan(self, acts: Link) -> None:
+        """Asterisk lets us in half a second before it has loaded its dialplan, and until then refuses every call."""
+        answer = await acts.ask(actions.show_dialplan(mapping.CONTEXT_AGENT))
+        said = answer.message.get("Message", "") if answer.message is not None else ""
+        if said.startswith("Did not find context"):
+            raise SwitchError(
+                f"Asterisk server {self.name!r} has no context {mapping.CONTEXT_AGENT}: it is still starting, or "
+                "config/asterisk/extensions.conf is not installed",
+                code="server_no_dialplan",
+                server=self.name,
+                context=mapping.CONTEXT_AGENT,
+            )
+
     async def _take_snapshot(self, events: Link) -> None:
         found: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
@@ -232,7 +250,7 @@ class AsteriskServer:
             # Inside the reading of the list's last message: what comes after it meets a tracker that has the list.
             if answer.ok:
                 rows = [row for row in answer.events if row.event == "CoreShowChannel"]
-                self._connected, self._problem = True, ""
+                self._connected, self._problem = True, NOTHING
                 _log.info("asterisk_connected", server=self.name, version=self._version, channels=len(rows))
                 missed = self._monitors.snapshot(rows, self._now())
                 self._emit([*self._tracker.snapshot(rows, self._now()), *missed])
@@ -245,7 +263,11 @@ class AsteriskServer:
             said = answer.problem or (answer.message.get("Message", "") if answer.message is not None else "")
             raise SwitchError(
                 f"Asterisk server {self.name!r} does not list its channels: {said}. The manager.conf section "
-                f"[{self._server.username}] needs write = originate,call,reporting"
+                f"[{self._server.username}] needs write = originate,call,reporting",
+                code="server_no_channels",
+                server=self.name,
+                user=self._server.username,
+                problem=said,
             )
         if self._paused:
             events.pause_reading()
@@ -266,12 +288,14 @@ class AsteriskServer:
         self._announcements.forget()
         if self._connected:
             self._connected = False
-            _log.warning("asterisk_lost", server=self.name, reason=self._problem)
-            self._deliver([ServerLost(at=self._now(), server=self.name, reason=self._problem or "closed")])
+            _log.warning("asterisk_lost", server=self.name, reason=self._problem.says)
+            why = self._problem or say("closed", code="server_closed")
+            lost = ServerLost(at=self._now(), server=self.name, reason=why.says, code=why.code, arguments=why.arguments)
+            self._deliver([lost])
 
-    def _set_problem(self, problem: str) -> None:
+    def _set_problem(self, problem: Saying) -> None:
         if problem != self._problem:
-            _log.warning("asterisk_problem", server=self.name, problem=problem)
+            _log.warning("asterisk_problem", server=self.name, problem=problem.says)
         self._problem = problem
 
     # ---- commands
@@ -281,7 +305,8 @@ class AsteriskServer:
         permit = command.permit
         trunk = self._trunks.get(command.trunk)
         if trunk is None:
-            self._set_problem(f"Asterisk server {self.name!r} has no trunk {command.trunk!r} in the settings")
+            says = f"Asterisk server {self.name!r} has no trunk {command.trunk!r} in the settings"
+            self._set_problem(say(says, code="server_no_trunk", server=self.name, trunk=command.trunk))
             return HandOver.NOT_CONNECTED
         if not permit.valid(now):
             return HandOver.PERMIT_EXPIRED
@@ -299,7 +324,9 @@ class AsteriskServer:
                 variables=variables,
             )
         except LocalProtocolError as error:
-            self._set_problem(f"Asterisk server {self.name!r}, trunk {command.trunk!r}: {error}")
+            says = f"Asterisk server {self.name!r}, trunk {command.trunk!r}: {error}"
+            told = say(says, code="server_trunk", server=self.name, trunk=command.trunk, problem=str(error))
+            self._set_problem(told)
             return HandOver.NOT_CONNECTED
         handed = self._hand_over(action, permit.call)
         if handed is HandOver.HANDED_OVER:
@@ -394,9 +421,8 @@ class AsteriskServer:
         link.send(actions.setvar(command.call, mapping.NODE_VARIABLE, self._run_id), None, answered)
 
     def hang_up_agent(self, command: HangUpAgent) -> None:
-        """End an agent's leg, where there is one."""
-        leg = self._tracker.leg_of(command.agent)
-        if leg is not None:
+        """End an agent's leg, where there is one, and one that is to replace it."""
+        for leg in self._tracker.legs_of(command.agent):
             self._tracker.hang_up_asked(leg)
             self._send(actions.hangup(leg))
 

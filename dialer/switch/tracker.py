@@ -57,6 +57,8 @@ class _Leg:
     uniqueid: str
     #: Whose phone it is; None for a customer's.
     agent: AgentId | None
+    #: The leg of the same agent that keeps their room until this one is in it.
+    replaces: str = ""
     channel: str = ""
     exists: bool = False
     #: Early media, and ringing.
@@ -97,8 +99,8 @@ class Tracker:
         self._legs[call] = _Leg(uniqueid=call, agent=None)
 
     def agent_called(self, agent: AgentId, leg: str) -> None:
-        """An originate for an agent's phone has been handed over."""
-        self._legs[leg] = _Leg(uniqueid=leg, agent=agent)
+        """An originate for an agent's phone has been handed over; a leg that they have stays until it is answered."""
+        self._legs[leg] = _Leg(uniqueid=leg, agent=agent, replaces=self._agent_legs.get(agent, ""))
         self._agent_legs[agent] = leg
 
     def hang_up_asked(self, uniqueid: str) -> None:
@@ -140,6 +142,10 @@ class Tracker:
     def leg_of(self, agent: AgentId) -> str | None:
         """Uniqueid of the leg of an agent."""
         return self._agent_legs.get(agent)
+
+    def legs_of(self, agent: AgentId) -> list[str]:
+        """Uniqueids of all legs of an agent: two where one is to replace the other."""
+        return [uniqueid for uniqueid, leg in self._legs.items() if leg.agent == agent]
 
     def __len__(self) -> int:
         return len(self._legs)
@@ -335,6 +341,7 @@ class Tracker:
             if leg.room == room or leg.agent != room:
                 return []
             leg.room, leg.answered = room, True
+            self._replace(leg)
             return [AgentPhoneUp(at=at, agent=room)]
         if leg.room == room and not leg.left_room:
             return []
@@ -420,6 +427,9 @@ class Tracker:
         current = self._forget(leg)
         at = leg.ended_at if leg.ended_at is not None else now
         if leg.agent is not None:
+            if current and self._replace(leg):
+                # Nobody hears the one before, either.
+                self._agent_went(leg.agent)
             # The end of a leg that another has replaced is nobody's business.
             return [AgentPhoneGone(at=at, agent=leg.agent, reason=_why_gone(leg))] if current else []
         call = CallId(leg.uniqueid)
@@ -433,6 +443,15 @@ class Tracker:
         return [
             CallHungUp(at=at, call=call, cause=leg.cause, sip_code=leg.sip_code, timed_out=leg.timed_out, by=leg.by)
         ]
+
+    def _replace(self, leg: _Leg) -> bool:
+        """Have the leg before this one hung up, if it is there still."""
+        before = self._legs.get(leg.replaces)
+        if before is None:
+            return False
+        self._to_hang_up.append(before.uniqueid)
+        self._forget(before)
+        return True
 
     def _forget(self, leg: _Leg) -> bool:
         """Drop a leg; whether it was the one that its agent has."""

@@ -56,6 +56,41 @@ BOARD = Board(
             ),
         ),
         (
+            "Several nodes",
+            (
+                Panel(
+                    title="Other nodes",
+                    says="That live, as each node sees it; unseen: what goes on there is not known to it.",
+                    queries=one(f"cadencia_neighbours{{{AT}}}", "{{instance}} {{state}}"),
+                    kind=Kind.STACK,
+                ),
+                Panel(
+                    title="Handed on to other nodes",
+                    says="Requests a second, by what came of it. All but the answered ones are told to whoever asked.",
+                    queries=one(
+                        f"sum by (outcome) (rate(cadencia_requests_handed_on_total{{{AT}}}[5m]))", "{{outcome}}"
+                    ),
+                    unit=Unit.PER_SECOND,
+                ),
+                Panel(
+                    title="Answer of other nodes",
+                    says="From handing a request on until its answer begins; 95 of 100 times less.",
+                    queries=one(
+                        "histogram_quantile(0.95, sum by (le, instance) "
+                        f"(rate(cadencia_handed_on_answer_seconds_bucket{{{AT}}}[5m])))",
+                        "{{instance}}",
+                    ),
+                    unit=Unit.SECONDS,
+                ),
+                Panel(
+                    title="Taken from other nodes",
+                    says="Requests a second that say that they were handed on. Refused ones come from no node of ours.",
+                    queries=one(f"sum by (outcome) (rate(cadencia_requests_taken_total{{{AT}}}[5m]))", "{{outcome}}"),
+                    unit=Unit.PER_SECOND,
+                ),
+            ),
+        ),
+        (
             "Queues and the record",
             (
                 Panel(

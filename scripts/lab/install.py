@@ -1,4 +1,4 @@
-"""Gets Asterisk 22 and SIPp from Debian's packages, unpacked beside the system: no root, no chroot, apt left alone.
+"""Gets Asterisk 22, SIPp and coturn from Debian's packages, unpacked beside the system: no root, apt left alone.
 
 The packages come from the mirror that this machine's apt uses already, through an apt of our own (its lists, its
 cache), with Debian's signatures checked. Everything is then started by the unpacked ``ld.so`` with the unpacked
@@ -36,6 +36,14 @@ PACKAGES: Final[tuple[tuple[str, ...], ...]] = (
     # encrypted sound, for phones in browsers
     *(("libsrtp2-1",), ("libnss3",), ("libnspr4",)),
 )
+#: A TURN server, for phones in browsers that reach Asterisk no other way (with its drivers of databases).
+RELAY_PACKAGES: Final[tuple[tuple[str, ...], ...]] = (
+    *(("coturn",), ("libc6",), ("libgcc-s1",), ("libssl3t64", "libssl4"), ("zlib1g",), ("libzstd1",), ("libcap2",)),
+    *(("libevent-core-2.1-7t64",), ("libevent-extra-2.1-7t64",), ("libevent-openssl-2.1-7t64",)),
+    *(("libevent-pthreads-2.1-7t64",), ("libsystemd0",), ("libsqlite3-0",), ("libhiredis1.1.0",), ("libmariadb3",)),
+    *(("libpq5",), ("libldap2",), ("libsasl2-2",), ("libgssapi-krb5-2",), ("libkrb5-3",), ("libk5crypto3",)),
+    *(("libkrb5support0",), ("libcom-err2",), ("libkeyutils1",)),
+)
 _LEFT_OUT: Final = (
     "./usr/share/doc*",
     "./usr/share/man*",
@@ -44,9 +52,27 @@ _LEFT_OUT: Final = (
     "*/gconv/*",
     "./etc/*",
 )
-_RECIPE: Final = hashlib.sha256(repr((SUITE, PACKAGES, _LEFT_OUT)).encode()).hexdigest()[:16]
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """What is unpacked together, into a folder of its own below `Layout.programs`."""
+
+    folder: str
+    packages: tuple[tuple[str, ...], ...]
+    #: Below the folder; each links against nothing outside it.
+    programs: tuple[str, ...]
+
+    @property
+    def recipe(self) -> str:
+        """Tells what this would unpack from what an older one has."""
+        return hashlib.sha256(repr((SUITE, self.packages, _LEFT_OUT)).encode()).hexdigest()[:16]
+
+
+LAB: Final = Collection(folder="root", packages=PACKAGES, programs=("usr/sbin/asterisk", "usr/bin/sipp"))
+RELAY: Final = Collection(folder="relay", packages=RELAY_PACKAGES, programs=("usr/bin/turnserver",))
 
 
 def mirror(apt: Path = Path("/etc/apt")) -> str:
@@ -105,6 +131,7 @@ class Programs:
     """The unpacked programs, and how to start them."""
 
     root: Path
+    collection: Collection = LAB
 
     @property
     def libraries(self) -> Path:
@@ -136,9 +163,12 @@ class Programs:
         own = os.environ.get("CADENCIA_LAB_SIPP")
         return [own, *arguments] if own else [*self._command(self.root / "usr/bin/sipp"), *arguments]
 
+    def turnserver(self, configuration: Path) -> list[str]:
+        return [*self._command(self.root / "usr/bin/turnserver"), "-c", str(configuration)]
+
     def complete(self) -> bool:
         stamp = self.root / ".complete"
-        return stamp.is_file() and stamp.read_text().strip() == _RECIPE
+        return stamp.is_file() and stamp.read_text().strip() == self.collection.recipe
 
 
 @contextmanager
@@ -150,14 +180,14 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-def install(layout: Layout, say: Say) -> Programs:
+def install(layout: Layout, say: Say, collection: Collection = LAB) -> Programs:
     """Makes the programs available; at once where they are. An interrupted install goes on with what it has."""
-    programs = Programs(layout.root)
+    programs = Programs(layout.programs / collection.folder, collection)
     with exclusive(layout.directory / "install.lock"):
         if programs.complete():
             return programs
         arch = architecture()
-        if any(processes.running(path) for path in layout.directory.glob("run-*/*/pid")):
+        if collection is LAB and any(processes.running(path) for path in layout.directory.glob("run-*/*/pid")):
             raise LabError(
                 "the lab's programs have to be renewed, and a lab runs with the old ones: stop it "
                 "(scripts/asterisk-lab down, with its --port-base), then run the same command again"
@@ -167,16 +197,16 @@ def install(layout: Layout, say: Say) -> Programs:
         say(f"reading the package index of {SUITE}")
         _apt(["update", "-qq"], environment, work)
         known = _apt_cache(["pkgnames"], environment, work)
-        names = [_available(candidates, known) for candidates in PACKAGES]
+        names = [_available(candidates, known) for candidates in collection.packages]
         say(f"downloading {len(names)} packages")
         debs = work / "deb"
         debs.mkdir(exist_ok=True)
         # what lies there whole already is not fetched again
         _apt(["download", "-qq", *names], environment, debs)
         say("unpacking")
-        _unpack(debs, names, layout.root)
+        _unpack(debs, names, programs.root)
         _check_libraries(programs)
-        (layout.root / ".complete").write_text(_RECIPE)
+        (programs.root / ".complete").write_text(collection.recipe)
         shutil.rmtree(work)
     return programs
 
@@ -250,7 +280,7 @@ def _available(candidates: tuple[str, ...], known: frozenset[str]) -> str:
             return name
     raise LabError(
         f"Debian {SUITE} has no package {' or '.join(candidates)} now; "
-        "its new name belongs into PACKAGES in scripts/lab/install.py"
+        "its new name belongs into the packages in scripts/lab/install.py"
     )
 
 
@@ -278,14 +308,14 @@ def _unpack(debs: Path, names: list[str], root: Path) -> None:
             )
     # what the package's installation script would do
     english = partial / "usr/share/asterisk/sounds/en"
-    if not english.exists():
+    if english.parent.exists() and not english.exists():
         english.symlink_to("en_US_f_Allison")
     partial.rename(root)
 
 
 def _check_libraries(programs: Programs) -> None:
     """Every library comes from the folder: a stray one of the machine's would crash far from its cause."""
-    for program in (programs.root / "usr/sbin/asterisk", programs.root / "usr/bin/sipp"):
+    for program in (programs.root / name for name in programs.collection.programs):
         listed = subprocess.run(
             [str(programs.loader), "--library-path", str(programs.libraries), "--list", str(program)],
             check=False,
@@ -301,5 +331,5 @@ def _check_libraries(programs: Programs) -> None:
             raise LabError(
                 f"{program.name} would use libraries from outside the lab: "
                 f"{'; '.join(strays) or listed.stderr.strip()}; "
-                "the packages that hold them belong into PACKAGES in scripts/lab/install.py"
+                "the packages that hold them belong into the packages in scripts/lab/install.py"
             )

@@ -94,6 +94,11 @@ class Layout:
         return self.port_base + 88
 
     @property
+    def web_tls_port(self) -> int:
+        """The same over TLS, once it has a certificate (`servers.serve_web_tls`)."""
+        return self.port_base + 89
+
+    @property
     def dead_port(self) -> int:
         """Nobody ever listens here: the trunk `dead`."""
         return self.port_base + 99

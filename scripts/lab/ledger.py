@@ -89,6 +89,11 @@ def calls(carrier: Iterable[str], voice: Iterable[str]) -> list[CarrierCall]:
     return done
 
 
+def invitations(carrier: Iterable[str]) -> list[tuple[float, str]]:
+    """When which number was called, from the lines of SIPp's log; one for each call, even where no end is known."""
+    return [(at, number) for at, number, did in _records(carrier, _SIPP_LINE) if did in {"invited", "ignored"}]
+
+
 def read(layout: Layout, *, since: float = 0.0) -> list[CarrierCall]:
     """The calls of a running lab that arrived at or after `since`."""
     texts = [

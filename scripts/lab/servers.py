@@ -74,16 +74,21 @@ def dialer_values(layout: Layout) -> dict[str, str]:
     }
 
 
-def web_values(layout: Layout) -> dict[str, str]:
-    """What the templates of config/asterisk/webrtc are filled in with here: in clear, for browsers on this machine."""
+def web_values(layout: Layout, certificate: tuple[Path, Path] | None = None) -> dict[str, str]:
+    """What the templates of config/asterisk/webrtc are filled in with here: in clear, for browsers on this machine.
+
+    Args:
+        layout: of the lab.
+        certificate: and its key, where there is TLS as well.
+    """
     return {
         "WEB_CLEAR": "yes",
         "WEB_CLEAR_PORT": str(layout.web_port),
-        "WEB_TLS": "no",
+        "WEB_TLS": "yes" if certificate else "no",
         "WEB_TLS_BIND": HOST,
-        "WEB_TLS_PORT": "0",
-        "WEB_TLS_CERTIFICATE": "",
-        "WEB_TLS_KEY": "",
+        "WEB_TLS_PORT": str(layout.web_tls_port),
+        "WEB_TLS_CERTIFICATE": str(certificate[0]) if certificate else "",
+        "WEB_TLS_KEY": str(certificate[1]) if certificate else "",
     }
 
 
@@ -113,6 +118,21 @@ def configure_dialer(layout: Layout, programs: Programs, phones: list[str]) -> N
         filled = templates.fill(web_phone, {"PHONE_NAME": name}, name=name)
         templates.write(folder / "cadencia" / "webphones" / f"{name}.conf", filled)
     _own_files(layout.run / "dialer", programs, "dialer")
+
+
+def serve_web_tls(layout: Layout, programs: Programs, certificate: Path, key: Path) -> None:
+    """Lets browsers' phones come to the running dialer's Asterisk over TLS too; those in clear notice nothing."""
+    template = (PROJECT / "config" / "asterisk" / "webrtc" / "http.conf").read_text()
+    with exclusive(layout.directory / f"run-{layout.port_base}.lock"):
+        filled = templates.fill(template, web_values(layout, (certificate, key)), name="http.conf")
+        templates.write(layout.run / "dialer" / "etc" / "http.conf", filled)
+        cli(layout, programs, "dialer", "module reload http")
+        processes.wait_until(
+            lambda: f"{HOST}:{layout.web_tls_port}" in cli(layout, programs, "dialer", "http show status"),
+            seconds=_BOOT_S,
+            pid_file=pid_file(layout, "dialer"),
+            what="HTTPS of the dialer's Asterisk",
+        )
 
 
 def configure_voice(layout: Layout, programs: Programs, phones: list[str]) -> None:
@@ -225,6 +245,9 @@ def up(layout: Layout, phone_count: int, say: Say) -> Programs:
         for part in PARTS:
             if not alive[part]:
                 starters[part]()
+        if alive["voice"] and not alive["dialer"]:
+            # a dialer that was killed may have forgotten phones, who do not know it
+            cli(layout, programs, "voice", "pjsip send register *all")
         count = phones_configured(layout)
         processes.wait_until(
             lambda: registered(layout, programs) >= count,

@@ -27,6 +27,7 @@ from dialer.simulation.exchange import Exchange
 from dialer.simulation.profiles import DEMO
 from dialer.simulation.world import Fate, Reaction, World
 from dialer.switch.port import HandOver
+from tests.e2e.floor import until
 from tests.switch_rig import SECRET, Rig, running, settings_for
 
 DATA = Path(__file__).parent.parent / "data" / "ami"
@@ -80,6 +81,29 @@ async def test_an_agent_who_lays_down_the_phone(driver: str) -> None:
         assert gone.reason == "the phone was hung up"
         end = await rig.wait(CallHungUp, "n-1")
         assert end.by is HungUpBy.AGENT
+
+
+async def test_a_phone_that_is_called_once_more_goes_on_with_the_talk(driver: str) -> None:
+    async with exchange_of() as exchange, running(settings_for(driver, exchange.port)) as rig:
+        await rig.wait(ServerConnected)
+        await agent_up(rig)
+        rig.originate("n-1", PHONE)
+        await rig.wait(CallAnswered, "n-1")
+        rig.connect("n-1", "a1")
+        await rig.wait(CallJoined, "n-1")
+        (before,) = agents_legs(exchange)
+        await agent_up(rig)
+        await until(lambda: len(rig.of(AgentPhoneUp)) == 2, "the phone once more")
+        await until(lambda: before not in agents_legs(exchange), "the end of the leg before")
+        assert len(agents_legs(exchange)) == 1
+        exchange.hang_up_customer("n-1")
+        end = await rig.wait(CallHungUp, "n-1")
+        assert end.by is HungUpBy.CUSTOMER
+        assert rig.of(AgentPhoneGone) == []
+
+
+def agents_legs(exchange: Exchange) -> list[str]:
+    return [channel.uniqueid for channel in exchange.switchboard.channels.values() if channel.is_agent]
 
 
 async def test_the_message_for_whom_nobody_has_time(driver: str) -> None:

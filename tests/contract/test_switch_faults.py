@@ -79,6 +79,25 @@ async def test_rights_that_are_missing(driver: str) -> None:
         assert rig.events == []
 
 
+async def test_a_server_that_is_still_starting_is_waited_for(driver: str) -> None:
+    async with ScriptedServer() as server:
+        server.errors["ShowDialPlan"] = "Did not find context cadencia-agent"
+        async with running(settings_for(driver, server.port)) as rig:
+            await rig.until(lambda: "it is still starting" in rig.status.problem, "a problem")
+            await rig.until(lambda: rig.status.reconnects >= 2, "more tries")
+            assert rig.call_agent("a1", "a1") is HandOver.NOT_CONNECTED
+            assert rig.events == []
+            del server.errors["ShowDialPlan"]
+            await rig.wait(ServerConnected)
+
+
+async def test_a_server_that_hides_its_dialplan_is_believed_to_have_one(driver: str) -> None:
+    async with ScriptedServer() as server:
+        server.errors["ShowDialPlan"] = "Permission denied"
+        async with running(settings_for(driver, server.port)) as rig:
+            await rig.wait(ServerConnected)
+
+
 async def test_cut_in_the_middle_of_an_event(driver: str) -> None:
     async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
         await rig.wait(ServerConnected)

@@ -44,7 +44,7 @@ def seen() -> Iterator[Evidence]:
                     with scene.fault():
                         fail(scene)
                 scene.calls(5, 8)
-                site.carrier.order("cut")
+                site.exchange.order("cut")
             found, problems = settle(site, watch, Allowed())
             assert problems == {name: [] for name in CHECKS}
             yield found
@@ -72,13 +72,15 @@ def test_every_result_arrives_once_by_its_key_although_the_crm_fails(seen: Evide
         ("none dialed twice", lambda seen: replace(seen, dialed=(*seen.dialed, seen.dialed[0]))),
         (
             "none dialed after its removal",
-            lambda seen: replace(seen, withdrawn={**seen.withdrawn, int(seen.dialed[0].number[3:]): 0.0}),
+            lambda seen: replace(seen, withdrawn={0: 0.0}, places={seen.dialed[0].number: 0}),
         ),
         ("every attempt with an outcome", lambda seen: replace(seen, attempts=seen.attempts[1:])),
         ("every attempt with an outcome", lambda seen: replace(seen, proved=frozenset())),
         ("every result delivered", lambda seen: replace(seen, taken=dict(list(seen.taken.items())[1:]))),
         ("in flight back to the truth", lambda seen: replace(seen, live=frozenset({"34600000001"}))),
         ("in flight back to the truth", lambda seen: replace(seen, worst_s=10.5)),
+        ("in flight back to the truth", lambda seen: replace(seen, phones=(*seen.phones, seen.phones[0]))),
+        ("in flight back to the truth", lambda seen: replace(seen, phones=seen.phones[1:])),
         (
             "abandonment explained",
             lambda seen: replace(seen, attempts=({**seen.attempts[0], "outcome": "abandoned", "answered_at": None},)),

@@ -37,6 +37,7 @@ NOTHING_IN_A_DEMO = {
     "How far the exchange is behind": "likewise",
     "CRMs": "likewise",
     "Updates for CRMs": "likewise",
+    "Answer of other nodes": "a demo has one node",
 }
 #: The last to come: people who have talked, and a pacer that has learned from them.
 SLOW = (

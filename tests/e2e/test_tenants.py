@@ -19,19 +19,23 @@ import pytest_asyncio
 from litestar.routes import HTTPRoute
 
 from dialer.api.app import create_app
+from dialer.api.ports import Role
 from dialer.api.tenancy import OPEN
 from dialer.console import routes as console_routes
 from dialer.console.routes import router
 from dialer.console.site import Console
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, RecordingId, ServerName
 from dialer.core.kept_recording import Keeping, StoredRecording
-from dialer.core.tenants import named
+from dialer.core.tenants import named, tenant_of
 from dialer.queues.embedded import EmbeddedServer
 from dialer.settings import Api, Settings
 from dialer.storage.keys import Keys
 from dialer.storage.lists import ListCounts, Lists, ListState, RejectedRow
 from dialer.storage.recordings import Recordings
+from dialer.storage.tenants import Tenants
+from dialer.storage.webhooks import Delivery, DeliveryState, Webhooks
 from dialer.testing import FakeNode
+from tests.accounts import BETTER, GOOD, desk
 from tests.e2e.floor import Floor, floor, person, phone, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -43,8 +47,16 @@ PAGE_ROLES: Final = ("manager", "agent")
 #: Stands in everything of hers that has a text, and in nothing that is asked for.
 SECRET: Final = "Magpie"
 #: What goes in place of a path's parameters that are no names of hers.
-PARTS: Final = {"verb": "pause", "order": "ready", "name": "agents", "form": "csv", "answer": "x" * 16}
+PARTS: Final = {
+    "verb": "pause",
+    "order": "ready",
+    "name": "agents",
+    "form": "csv",
+    "answer": "x" * 16,
+    "kind": "webhooks",
+}
 WINDOW_S: Final = 0.3
+WAITING: Final = "GET /api/v1/deliveries/webhooks?status=waiting&limit=500"
 
 
 class Site:
@@ -136,7 +148,25 @@ class Site:
             started_at=self.floor.now,
         )
         await Recordings(self.node.database).note(row, self.floor.now)
+        people = desk(self.node.database, self.node.clock)
+        user = await people.create(named(tenant, "otto"), Role.SUPERVISOR, "", GOOD, tenant=tenant)
+        key = await self.json(tenant, "manager", "POST /api/v1/keys", 201, {"role": "crm", "name": secret})
+        hook = {"url": f"https://{secret}.example/hook"}
+        webhook = await self.json(tenant, "manager", "POST /api/v1/webhooks", 201, hook)
+        given_up = Delivery(
+            id=f"given-up-{tenant}",
+            url=webhook["id"],
+            type="call.ended",
+            payload=f'{{"name": "{secret}"}}',
+            next_at=self.floor.now,
+            state=DeliveryState.FAILED,
+            last_error=secret,
+        )
+        await Webhooks(self.node.database).add([given_up], self.floor.now)
         return {
+            "user": user.name,
+            "key": key["id"],
+            "webhook": webhook["id"],
             "campaign": campaign,
             "agent": agent,
             "contact": f"crm-{first}",
@@ -165,6 +195,8 @@ async def site(tmp_path_factory: pytest.TempPathFactory, valkey_server: Embedded
         found = Site(made, http)
         for role in API_ROLES:
             _, found.keys["", role] = await Keys(found.node.database).create(role, f"own {role}", now=made.now)
+        for tenant in (HERS, MINE):
+            await Tenants(found.node.database).create(tenant, made.now)
         found.hers = await found.furnish(HERS, 1)
         await found.furnish(MINE, 5)
         found.before = await as_she_has_it(found)
@@ -197,7 +229,10 @@ READS: Final[dict[str, Expected]] = {
     "GET /campaigns/{campaign}/dispositions": (None, 404, 200),
     "GET /campaigns/{campaign}/pacing": (None, 404, 200),
     "GET /campaigns/{campaign}/penetration": (None, 404, 200),
+    "GET /deliveries/{kind}": (None, 200, 200),
     "GET /events": (None, 200, 200),
+    "GET /keys": (None, 200, 200),
+    "GET /keys/{key}": (None, 404, 200),
     "GET /lists": (None, 200, 200),
     "GET /lists/{id}": (None, 404, 200),
     "GET /lists/{id}/penetration": (None, 404, 200),
@@ -213,12 +248,30 @@ READS: Final[dict[str, Expected]] = {
     "GET /reports/indicators": (None, 200, 200),
     # For a token of the snippet alone.
     "GET /snippet/calls/{call}": (None, 404, 404),
+    "GET /users": (None, 200, 200),
+    "GET /users/{user}": (None, 404, 200),
+    "GET /webhooks": (None, 200, 200),
+    "GET /webhooks/{webhook}": (None, 404, 200),
     "POST /dnc/check": ({"phone": "+34600000091"}, 200, 200),
     "POST /dnc/list": ({}, 200, 200),
     "POST /history": ({"contact": "{contact}"}, 200, 200),
 }
 #: In an order in which the owner can ask for them one after the other.
 WRITES: Final[dict[str, Expected]] = {
+    "POST /users": ({"name": "acme--zoe", "role": "agent", "agent": "{agent}", "password": GOOD}, 422, 201),
+    "POST /users/{user}/role": ({"role": "manager"}, 404, 200),
+    "POST /users/{user}/password": ({"password": BETTER}, 404, 200),
+    "POST /users/{user}/disable": (None, 404, 200),
+    "POST /users/{user}/enable": (None, 404, 200),
+    "DELETE /users/{user}/second-factor": (None, 404, 200),
+    "POST /keys": ({"role": "agent", "name": "{agent}"}, 422, 201),
+    "POST /keys/{key}/rotate": ({}, 404, 201),
+    "POST /keys/{key}/revoke": (None, 404, 200),
+    "POST /webhooks": ({"url": "https://crm.example/hook", "tenant": "acme"}, 422, 201),
+    "PATCH /webhooks/{webhook}": ({"types": ["call.ended"]}, 404, 200),
+    "POST /webhooks/{webhook}/rotate": ({}, 404, 201),
+    "POST /deliveries/{kind}": ({}, 200, 200),
+    "DELETE /webhooks/{webhook}": (None, 404, 204),
     "POST /campaigns": ({"id": "{campaign}"}, 422, 409),
     "PATCH /campaigns/{campaign}": ({"max_attempts": 4}, 404, 200),
     "POST /campaigns/{campaign}/contacts": ({"id": "new", "phones": ["+34600000071"]}, 404, 200),
@@ -347,7 +400,7 @@ async def test_no_page_gets_round_its_visit() -> None:
 async def as_she_has_it(site: Site) -> dict[str, Any]:
     """What must not change by others' doing."""
     names = [route for route, (_, other, owner) in READS.items() if owner == 200 and other in {200, 404}]
-    changing = ("/live", "/events", "/agents", "/pacing", "/reports", "/why")
+    changing = ("/live", "/events", "/agents", "/pacing", "/reports", "/why", "/keys")
     found: dict[str, Any] = {}
     for name in names:
         route = site.path(name.replace(" ", " /api/v1", 1))
@@ -360,6 +413,8 @@ async def as_she_has_it(site: Site) -> dict[str, Any]:
             if name == "GET /campaigns":
                 found[name] = [row["settings"] for row in found[name]["items"]]
     agents = await site.json(HERS, "manager", "GET /api/v1/agents", 200)
+    keys = await site.json(HERS, "manager", "GET /api/v1/keys", 200)
+    found["keys"] = [(row["id"], row["state"], row["replaced_by"]) for row in keys["items"]]
     found["agents"] = [(row["id"], row["state"], row["campaigns"], row["call"]) for row in agents["items"]]
     return found
 
@@ -368,7 +423,8 @@ async def test_others_learn_and_change_nothing_by_the_api(site: Site) -> None:
     assert SECRET in json.dumps(site.before)
     told: list[object] = []
     for route, (row, other, _) in TABLE.items():
-        asked, path, more = "{" in route, site.path(route), filled(site, route, row)
+        asked = any(f"{{{name}}}" in route for name in site.hers)
+        path, more = site.path(route), filled(site, route, row)
         for role in API_ROLES:
             status, body = await site.ask(MINE, role, path, **more)
             found = tells_of_her(site, body, (path, more))
@@ -426,6 +482,83 @@ async def test_others_learn_and_change_nothing_by_the_console(site: Site) -> Non
                 told.append((route, role, status, found, body[-300:]))
     assert not told, "\n".join(map(str, told))
     assert await as_she_has_it(site) == site.before
+
+
+async def test_nobody_elses_users_keys_and_webhooks_are_changed_by_the_console(site: Site) -> None:
+    http, csrf = await enter(site, "manager")
+    orders = [
+        *(f"users/{site.hers['user']}/{verb}" for verb in ("disable", "enable", "role", "password", "no-code")),
+        *(f"keys/{site.hers['key']}/{verb}" for verb in ("rotate", "revoke")),
+        *(f"webhooks/{site.hers['webhook']}/{verb}" for verb in ("change", "rotate", "delete")),
+    ]
+    form = {"csrf": csrf, "role": "manager", "password": BETTER, "url": "https://beta.example/", "types": ""}
+    for order in orders:
+        status, body = await site.answer(http, "POST", f"/console/system/{order}", data=form)
+        assert status == 404, (order, status, body)
+    assert await as_she_has_it(site) == site.before
+
+
+async def test_a_tenants_manager_runs_the_own_house_with_a_password(site: Site) -> None:
+    person = {"name": "beta--boss", "role": "manager", "password": GOOD}
+    await site.json(MINE, "manager", "POST /api/v1/users", 201, person)
+    async with aiohttp.ClientSession(
+        cookie_jar=aiohttp.CookieJar(unsafe=True), headers={"Accept-Language": "en"}
+    ) as http:
+        status, _ = await site.answer(http, "POST", "/console/login", data=person)
+        assert status == 303
+        _, home = await site.answer(http, "GET", "/console/")
+        assert "Users and keys" in home
+        assert 'href="/console/system"' not in home
+        token = re.search(r'name="csrf" content="([\w-]+)"', home)
+        assert token is not None
+        csrf = {"csrf": token[1]}
+        new = csrf | {"name": "beta--zoe", "role": "agent", "password": BETTER}
+        for path, form, expected in (
+            ("users", new, 303),
+            ("users", new | {"name": "zoe"}, 422),
+            ("users", new | {"name": "beta--tom", "tenant": HERS}, 422),
+            ("users/beta--zoe/disable", csrf, 303),
+            ("users/beta--boss/disable", csrf, 422),
+            ("keys", csrf | {"role": "crm", "name": "sync"}, 200),
+            ("keys", csrf | {"role": "crm", "name": "sync", "tenant": HERS}, 422),
+            ("keys", csrf | {"role": "metrics", "name": "sync"}, 422),
+            ("webhooks", csrf | {"url": "https://beta.example/hook", "types": "call.ended"}, 200),
+            ("webhooks", csrf | {"url": "http://127.0.0.1/hook"}, 422),
+        ):
+            status, body = await site.answer(http, "POST", f"/console/system/{path}", data=form)
+            assert status == expected, (path, form, body)
+        for path, own in (("users", "beta--zoe"), ("keys", "sync"), ("webhooks", "beta.example"), ("deliveries", "W")):
+            status, body = await site.answer(http, "GET", f"/console/system/{path}")
+            assert status == 200
+            assert own in body
+            assert not tells_of_her(site, body, path)
+        _, made = await site.answer(http, "POST", "/console/system/keys", data=csrf | {"role": "crm", "name": "other"})
+        secret = re.search(r'id="made">(cad_[\w-]+)<', made)
+        assert secret is not None
+        site.keys[MINE, "made"] = secret[1]
+        campaigns = await site.json(MINE, "made", "GET /api/v1/campaigns", 200)
+        assert {tenant_of(row["id"]) for row in campaigns["items"]} == {MINE}
+
+
+async def test_each_webhook_waits_for_its_own_tenants_results_alone(site: Site) -> None:
+    async def noted() -> bool:
+        pages = [await site.json(whose, "crm", WAITING, 200) for whose in (HERS, MINE)]
+        return all(page["items"] for page in pages)
+
+    for tenant in (HERS, MINE):
+        entry = {"phone": phone(80), "scope": named(tenant, "winter"), "reason": "asked"}
+        await site.json(tenant, "crm", "POST /api/v1/dnc", 201, {"entries": [entry]})
+    await until(noted, "results on their way to the webhooks of both")
+    for tenant in (HERS, MINE):
+        page = await Webhooks(site.node.database).page_of(tenant, DeliveryState.WAITING)
+        results = [delivery for delivery in page.items if delivery.position]
+        assert results
+        for delivery in results:
+            result = json.loads(delivery.payload)
+            assert tenant_of(delivery.url) == tenant
+            assert tenant_of(result.get("campaign") or result["agent"]) == tenant
+    whole = await site.json("", "crm", WAITING, 200)
+    assert {tenant_of(row["to"]) for row in whole["items"]} == {HERS, MINE}
 
 
 async def test_the_installation_sees_both(site: Site) -> None:

@@ -11,12 +11,12 @@ from dialer.core import events as ev
 from dialer.core import notices as ntc
 from dialer.core.attempt import is_late
 from dialer.core.campaign import Campaign
-from dialer.core.ids import AgentId
+from dialer.core.ids import AgentId, CampaignId, ServerName
 from dialer.core.outcome import Outcome
 from dialer.projections.abandonment import Abandonment, AbandonmentTracker
 from dialer.storage.attempts import Attempts
 from dialer.storage.database import Database
-from tests.engine_harness import CAMPAIGN, Harness
+from tests.engine_harness import CAMPAIGN, PBX, Harness
 from tests.record_values import attempt
 
 ANNA = AgentId("anna")
@@ -64,7 +64,7 @@ async def test_all_three_agree(database: Database, connect_within_s: float) -> N
         await Attempts(database).record([(each, None) for each in ended])
         for at, answers, lost in await Attempts(database).live_answers(CAMPAIGN, 0.0):
             restored.restore(CAMPAIGN, at, answers, lost)
-        told = h.engine.floor.campaigns[CAMPAIGN].pacer.snapshot()
+        told = h.engine.floor.campaigns[CAMPAIGN].pacers[PBX].snapshot()
         paced = Abandonment(live_answers=int(str(told["answers"])), abandoned=int(str(told["abandoned"])))
         assert live.legal(CAMPAIGN, h.now) == restored.legal(CAMPAIGN, h.now) == paced
         assert live.ever(CAMPAIGN) == paced
@@ -73,6 +73,26 @@ async def test_all_three_agree(database: Database, connect_within_s: float) -> N
             paced.abandoned,
         )
     assert late > 3, "the days must have what they are to show"
+
+
+async def test_answers_are_known_by_the_server_that_had_them(database: Database) -> None:
+    """Who hung up before an agent came was a live answer too; a busy line and another campaign's were none."""
+    a, b, spring = ServerName("a"), ServerName("b"), CampaignId("spring")
+    kinds: tuple[tuple[Outcome, ServerName | None, CampaignId], ...] = (
+        (Outcome.CONNECTED, a, CAMPAIGN),
+        (Outcome.ABANDONED, a, CAMPAIGN),
+        (Outcome.HUNG_UP, b, CAMPAIGN),
+        (Outcome.BUSY, b, CAMPAIGN),
+        (Outcome.CONNECTED, None, CAMPAIGN),
+        (Outcome.CONNECTED, b, spring),
+    )
+    made = [
+        attempt(number, outcome=outcome, server=server, campaign=campaign)
+        for number, (outcome, server, campaign) in enumerate(kinds)
+    ]
+    await Attempts(database).record([(each, None) for each in made])
+    assert await Attempts(database).live_answers_by_server(CAMPAIGN, 0.0) == {a: 2, b: 1}
+    assert await Attempts(database).live_answers_by_server(CAMPAIGN, 2e9) == {}
 
 
 async def test_records_that_do_not_say_their_limit_are_held_to_the_regulators(database: Database) -> None:

@@ -46,7 +46,8 @@ async def test_a_second_factor_and_a_new_user_by_keyboard(tmp_path: Path, sqlite
     database = Database(sqlite_url)
 
     def prepare(node: FakeNode) -> None:
-        node.ports = replace(node.ports, users=desk(database, node.clock))
+        users = desk(database, node.clock)
+        node.ports = replace(node.ports, users=users, user_book=users)
 
     complaints: list[str] = []
     async with serving(tmp_path, prepare) as visitor, async_playwright() as playwright:

@@ -16,6 +16,7 @@ from dialer.core.campaign import Campaign
 from dialer.core.events import OptOutTold
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
+from dialer.core.saying import Saying
 from dialer.errors import QueueError
 from dialer.runtime.campaign_rules import BookedRules
 from dialer.settings import Settings
@@ -35,13 +36,13 @@ class Recorded:
 
     def __init__(self) -> None:
         self._rules = BookedRules(shipped_book(), None, None)  # type: ignore[arg-type]  # nothing is written here
-        self.lacking = ""
+        self.lacking: Sequence[Saying] = ()
         self.aside: list[tuple[CampaignId, str, RuleOverride]] = []
 
     def broken(self, campaign: Campaign, now: float) -> Sequence[BrokenRule]:
         return self._rules.broken(campaign, NOW)
 
-    def missing(self, campaign: Campaign, now: float) -> str:
+    def missing(self, campaign: Campaign, now: float) -> Sequence[Saying]:
         return self.lacking
 
     async def set_aside(self, campaign: CampaignId, broken: BrokenRule, override: RuleOverride, now: float) -> None:

@@ -312,6 +312,24 @@ async def test_a_client_that_never_reads_does_not_hold_its_place(api: Running, m
         await eventually(gone)
 
 
+async def test_small_answers_do_not_wait_for_acknowledgements(tmp_path: Path) -> None:
+    """An event that waits for the acknowledgement of the one before is 40 ms late."""
+    node = FakeNode(tmp_path)
+    server = ApiServer(create_app(node.ports, Settings()), "127.0.0.1", 0)
+    url = server.bind()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.run())
+        await server.wait_started()
+        try:
+            async with aiohttp.ClientSession() as http, http.get(f"{url}/healthz") as answer:
+                assert answer.status == 200
+                (connection,) = server._server.server_state.connections
+                accepted = connection.transport.get_extra_info("socket")
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        finally:
+            server.stop()
+
+
 async def test_a_stopped_server_does_not_wait_for_listeners(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     async with running(tmp_path) as api:

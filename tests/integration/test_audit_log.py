@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +13,13 @@ from sqlalchemy import text
 from dialer.core.audit_note import AuditNote, AuditQuery
 from dialer.errors import StorageError
 from dialer.runtime.audit_writer import AuditWriter
+from dialer.runtime.clock import Clock
+from dialer.runtime.tasks import Tasks
+from dialer.settings import Settings
 from dialer.storage.audit_log import AuditLog
 from dialer.storage.database import Database
 from tests.databases import count, outage
+from tests.record_values import eventually
 
 
 def note(number: int, **values: object) -> AuditNote:
@@ -119,3 +126,65 @@ def test_counts_lose_nothing(deeds: list[tuple[str, bool]]) -> None:
         writer.note(AuditNote(at=1.0, who=who, action="x", details={"n": 0} if detailed else {}))
     counted = sum(int(str(waiting.details.get("count", 1))) for waiting in writer.waiting)
     assert counted == len(deeds)
+
+
+# ---- what is older than it is kept
+
+
+async def test_what_is_too_old_goes_under_a_cut_on_record_and_nothing_else(database: Database) -> None:
+    log = AuditLog(database)
+    await log.append([note(n) for n in (1, 8, 3, 5, 2, 9)])
+    assert [await log.cut(5.0, 10.0, limit=2) for _ in range(3)] == [2, 1, 0]
+    assert [row.note.at for row in await log.page(AuditQuery(), None, 10)] == [9.0, 5.0, 8.0]
+    assert await log.cut(4.0, 11.0) == 0
+    assert await count(database, "audit_cuts") == 1, "one for both transactions"
+    for statement in (
+        "DELETE FROM audit_log",
+        "DELETE FROM audit_log WHERE at = 5.0",
+        "DELETE FROM audit_cuts",
+        "UPDATE audit_cuts SET before = 100.0",
+    ):
+        with pytest.raises(StorageError):
+            async with database.write() as connection:
+                await connection.execute(text(statement))
+    assert (await count(database, "audit_log"), await count(database, "audit_cuts")) == (3, 1)
+
+
+async def test_the_last_year_cannot_be_cut_whatever_the_settings_say(database: Database) -> None:
+    log, now = AuditLog(database), Clock().now()
+    year_s = 365 * 86_400.0
+    await log.append([replace(note(1), at=now - year_s + 3_600), replace(note(2), at=now - year_s - 3_600)])
+    with pytest.raises(StorageError):
+        await log.cut(now - year_s + 1_800, now)
+    assert await count(database, "audit_log") == 2
+    assert await log.cut(now - year_s - 1_800, now) == 1
+    assert await count(database, "audit_log") == 1
+
+
+@pytest.mark.parametrize("days", [364.9, 0, -1, "ever"])
+def test_less_than_a_year_is_no_setting(days: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"compliance": {"audit_keep_days": days}}, Settings)
+    assert Settings().compliance.audit_keep_days >= 6 * 365
+
+
+async def test_a_node_cuts_once_a_day_and_says_so_in_the_log(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    try:
+        log, writer = AuditLog(database), AuditWriter(database)
+        # Kept for a year on the day 400, which began long ago in 1971.
+        await log.append([replace(note(n), at=n * 86_400.0) for n in (34, 35, 36)])
+        async with Tasks() as tasks:
+            tasks.start("audit log ends", writer.clean(365, by="n1", now=lambda: 400.5 * 86_400.0))
+            await eventually(lambda: len(writer) == 1)
+        (said,) = writer.waiting
+        assert (said.who, said.action, said.details) == (
+            "node:n1",
+            "audit_log.cut",
+            {"rows": 1, "before": 35 * 86_400.0},
+        )
+        assert await writer.flush(30.0)
+        kept = [row.note.at / 86_400.0 for row in await log.page(AuditQuery(), None, 10)]
+        assert kept == [400.5, 36.0, 35.0]
+    finally:
+        await database.close()

@@ -16,6 +16,7 @@ from dialer.console.campaign_forms import shown
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.events import CampaignConfigured
 from dialer.core.ids import CampaignId
+from dialer.core.saying import Saying
 from dialer.projections.live import LiveView
 from dialer.testing import FakeNode
 from tests.integration.test_api_compliance import Recorded
@@ -95,7 +96,7 @@ async def desk(served: tuple[Visitor, Recorded]) -> Desk:
     visitor.node.control.view = LiveView()
     visitor.http.cookie_jar.clear()
     rules.aside.clear()
-    rules.lacking = ""
+    rules.lacking = ()
     found = Desk(visitor, rules)
     await found.sign_in()
     return found
@@ -264,6 +265,6 @@ async def test_a_form_sent_without_a_session_leads_to_the_door(desk: Desk) -> No
 
 async def test_the_order_to_start_asks_for_registries_as_the_api_does(desk: Desk) -> None:
     await desk.visitor.add_campaign("winter")
-    desk.rules.lacking = "the registry robinson is missing"
+    desk.rules.lacking = (Saying("the registry robinson is missing"),)
     status, says = await desk.visitor.order("winter", "start", desk.csrf)
     assert (status, "robinson" in says) == (409, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC
@@ -18,6 +18,7 @@ from dialer.core.engine import Engine
 from dialer.core.events import CampaignConfigured, CampaignOrdered, HopperSeen
 from dialer.core.floor import Server
 from dialer.core.ids import CampaignId, NodeName, ServerName
+from dialer.core.outcome import Outcome
 from dialer.errors import StorageError
 from dialer.projections.live import LiveView
 from dialer.queues.memory import MemoryQueues
@@ -36,6 +37,7 @@ from dialer.storage.database import Database
 from dialer.testing import FakePurges, ManualClock
 from dialer.testing_switch import FakeSwitch
 from tests.e2e.floor import until
+from tests.record_values import attempt
 
 WINTER = CampaignId("winter")
 
@@ -43,15 +45,23 @@ WINTER = CampaignId("winter")
 class One:
     """A node as far as campaigns go: its own engine, clock and keeper, and the record that all have."""
 
-    def __init__(self, database: Database, name: str, *, ahead_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        name: str,
+        *,
+        ahead_s: float = 0.0,
+        servers: tuple[str, ...] = ("pbx",),
+        alone: Callable[[], bool] = bool,
+    ) -> None:
         self.clock = ManualClock(1_800_000_000.0 + ahead_s)
         now = self.clock.now
         queues = MemoryQueues(MemoryServer(now), node=NodeName(name))
         self.keeper, self.live, outbox = RecordKeeper(database), LiveView(), Outbox(queues)
         requests: asyncio.Queue[PermitRequest] = asyncio.Queue()
         self.dispatcher = Dispatcher(
-            engine=Engine(node=NodeName(name), servers=[Server(name=ServerName("pbx"))], trunks=[]),
-            switch=FakeSwitch(["pbx"], now),
+            engine=Engine(node=NodeName(name), servers=[Server(name=ServerName(its)) for its in servers], trunks=[]),
+            switch=FakeSwitch(servers, now),
             outbox=outbox,
             now=now,
             projections=(self.keeper, self.live),
@@ -66,6 +76,7 @@ class One:
             keeper=self.keeper,
             now=now,
             zone=UTC,
+            alone=alone,
         )
         self.campaigns = FollowedCampaigns(StoredCampaigns(record), self.watch)
         desk = DispositionDesk(
@@ -260,3 +271,30 @@ async def test_whatever_is_asked_of_whom_all_come_to_the_same(
         assert stored is not None
         assert {node.settings.ring_timeout_s for node in made} == {stored.campaign.ring_timeout_s}
         assert {node.state for node in made} == {stored.state}
+
+
+async def test_servers_begin_with_the_history_of_their_own_calls(database: Database) -> None:
+    """Who has no server on record, or one that is not this node's, is divided with the rest."""
+    made = [attempt(number, outcome=Outcome.CONNECTED, server=ServerName("a")) for number in range(6)]
+    made += [attempt(number, outcome=Outcome.ABANDONED, server=ServerName("b")) for number in range(6, 9)]
+    made += [attempt(9, outcome=Outcome.CONNECTED, server=None)]
+    node = One(database, "n1", servers=("a", "b"))
+    await Campaigns(database).create(parse_campaign({"id": WINTER, "method": "predictive"}), node.clock.now())
+    await Attempts(database).record([(replace(each, ended_at=node.clock.now() - 60.0), None) for each in made])
+    await node.watch.begin()
+    pacers = node.dispatcher.engine.floor.campaigns[WINTER].pacers
+    held = {name: pacers[ServerName(name)].snapshot() for name in ("a", "b")}
+    assert {name: (its["answers"], its["abandoned"]) for name, its in held.items()} == {"a": (7, 2), "b": (3, 1)}
+    node.dispatcher.close()
+
+
+async def test_a_node_that_is_alone_looks_seldom_and_at_once_when_it_is_not(sqlite_url: str) -> None:
+    database, alone = Database(sqlite_url), True
+    try:
+        one = One(database, "n1", alone=lambda: alone)
+        assert [one.watch.due() for _ in range(20)].count(True) == 2
+        one.watch.due()
+        alone = False
+        assert [one.watch.due() for _ in range(5)] == [True] * 5
+    finally:
+        await database.close()

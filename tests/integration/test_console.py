@@ -19,6 +19,7 @@ from dialer.api.ports import Role, StoredCampaign
 from dialer.api.server import ApiServer
 from dialer.cli.application import app
 from dialer.console import routes
+from dialer.console.series import EVERY_S
 from dialer.console.sessions import COOKIE, Sessions
 from dialer.console.site import Console
 from dialer.core.campaign import Campaign, CampaignState
@@ -36,8 +37,9 @@ VENDORED = Path(routes.__file__).parent / "static" / "vendor"
 class Visitor:
     """A browser without a screen."""
 
-    def __init__(self, node: FakeNode, http: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, node: FakeNode, console: Console, http: aiohttp.ClientSession, url: str) -> None:
         self.node = node
+        self.console = console
         self.http = http
         self.url = url
 
@@ -57,11 +59,18 @@ class Visitor:
         async with self.http.post(path, headers={"X-CSRF-Token": csrf}) as answer:
             return answer.status, await answer.text()
 
+    def sample(self, *, times: int) -> None:
+        """What the console does by itself every ten seconds."""
+        for _ in range(times):
+            self.node.clock.advance(EVERY_S)
+            self.console.series.add(self.node.control.live().snapshot(self.node.clock.now()))
+
     async def add_campaign(self, name: str, state: CampaignState = CampaignState.DRAFT) -> None:
         campaign = Campaign(id=CampaignId(name))
         now = self.node.clock.now()
         self.node.campaigns.rows[campaign.id] = StoredCampaign(campaign=campaign, state=state, updated_at=now)
         await self.node.control.submit(CampaignConfigured(at=now, campaign=campaign, state=state))
+        self.node.control.live().configure(campaign, state)
 
 
 def csrf_of(page: str) -> str:
@@ -85,7 +94,7 @@ async def serving(folder: Path, prepare: Callable[[FakeNode], None] = lambda nod
         try:
             jar = aiohttp.CookieJar(unsafe=True)
             async with aiohttp.ClientSession(cookie_jar=jar, headers={"Accept-Language": "en"}) as http:
-                yield Visitor(node, http, url)
+                yield Visitor(node, console, http, url)
         finally:
             server.stop()
 
@@ -105,7 +114,7 @@ async def test_without_a_session_every_page_leads_to_the_form(visitor: Visitor, 
         assert (answer.status, answer.headers["location"]) == (303, "/console/login")
 
 
-@pytest.mark.parametrize("path", ["/console/stream/wallboard", "/console/series/winter"])
+@pytest.mark.parametrize("path", ["/console/stream/wallboard", "/console/series", "/console/series/winter"])
 async def test_without_a_session_a_script_is_told_so(visitor: Visitor, path: str) -> None:
     await visitor.page(path, 401)
 
@@ -206,6 +215,26 @@ async def test_what_comes_from_outside_is_text(visitor: Visitor) -> None:
     assert "&lt;script&gt;alert(1)" in page
     assert hostile not in page
     assert hostile not in await visitor.page(f"/console/campaigns/{hostile.replace('/', '')}", 404)
+
+
+async def test_what_is_wrong_stands_on_every_live_page_with_its_beginning_and_a_way_there(visitor: Visitor) -> None:
+    await visitor.sign_in("eyes")
+    await visitor.add_campaign("winter", CampaignState.RUNNING)
+    began = visitor.node.clock.now()
+    for path in ("", "agents", "campaigns/winter"):
+        page = await visitor.page(f"/console/{path}")
+        found = re.search(r'<a href="([^"]+)">winter: its list is empty</a>.*?data-at="([0-9.]+)"', page)
+        assert found is not None
+        assert found[1] == "/console/campaigns/winter"
+        assert 0.0 <= float(found[2]) - began < 5.0
+
+
+async def test_the_course_of_all_campaigns_is_asked_for_by_its_span(visitor: Visitor) -> None:
+    await visitor.sign_in("eyes")
+    empty = json.loads(await visitor.page("/console/series", params={"span": "day"}))
+    assert empty == json.loads(await visitor.page("/console/series/winter"))
+    assert empty["at"] == []
+    await visitor.page("/console/series", 422, params={"span": "year"})
 
 
 async def test_live_parts_come_when_something_changes(visitor: Visitor) -> None:

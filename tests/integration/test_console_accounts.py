@@ -68,7 +68,7 @@ async def served(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
     folder = tmp_path_factory.mktemp("accounts")
     database = Database(f"sqlite:///{shutil.copy(sqlite_template, folder / 'cadencia.db')}")
     async with serving(folder, lambda node: with_users(node, database)) as visitor:
-        found = Person(visitor.node, visitor.http, visitor.url)
+        found = Person(visitor.node, visitor.console, visitor.http, visitor.url)
         found.users, found.database = desk(database, visitor.node.clock), database
         yield found
     await database.close()
@@ -88,7 +88,8 @@ async def person(served: Person) -> Person:
 
 
 def with_users(node: FakeNode, database: Database) -> None:
-    node.ports = replace(node.ports, users=desk(database, node.clock))
+    users = desk(database, node.clock)
+    node.ports = replace(node.ports, users=users, user_book=users)
 
 
 # ---- getting in

@@ -80,11 +80,38 @@ async def test_a_supervisor_watches_and_orders(screen: Screen) -> None:
     await page.reload()  # the choice is kept
     assert await page.evaluate("getComputedStyle(document.body).backgroundColor") != before
 
-    await page.get_by_role("link", name="winter").click()
+    screen.visitor.sample(times=3)
+    await page.get_by_role("link", name="winter", exact=True).click()
     await expect(page.locator(".uplot canvas").first).to_be_visible()
 
     await page.get_by_role("button", name="Cerrar sesión").click()
     await expect(page.get_by_label("Su clave")).to_be_visible()
+
+
+async def test_the_wallboard_draws_all_campaigns_together_and_says_what_is_wrong(screen: Screen) -> None:
+    page = screen.page
+    await screen.sign_in()
+    await expect(page.locator("#charts")).to_have_count(0)
+
+    await screen.visitor.add_campaign("winter")
+    screen.visitor.sample(times=3)
+    canvas = page.locator("#charts canvas")  # it comes with the first campaign, by itself
+    await expect(canvas).to_have_count(4)
+    await expect(page.get_by_label("Look at this")).to_have_count(0)
+    await canvas.first.evaluate("(each) => (each.dataset.mark = 'same')")
+
+    async with page.expect_response("**/console/series?span=day"):
+        await page.get_by_role("button", name="Last 24 hours").click()
+    await expect(page.get_by_role("button", name="Last 24 hours")).to_have_attribute("aria-pressed", "true")
+
+    await screen.visitor.add_campaign("autumn", CampaignState.RUNNING)
+    await screen.tick()
+    alarm = page.get_by_role("link", name="autumn: its list is empty")
+    await expect(alarm).to_be_visible()
+    await expect(page.locator("#alarms time")).not_to_be_empty()
+    assert await canvas.first.get_attribute("data-mark") == "same", "what is drawn is not drawn anew by live parts"
+    await alarm.click()
+    await page.wait_for_url("**/console/campaigns/autumn")
 
 
 async def test_a_hostile_id_is_shown_and_not_run(screen: Screen) -> None:

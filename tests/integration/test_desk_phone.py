@@ -18,7 +18,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from dialer.api.desk_ports import Seat
 from dialer.core.agent import AgentState
-from dialer.core.events import AgentSignedIn
+from dialer.core.events import AgentPageCame, AgentPageLeft, AgentSignedIn
 from dialer.core.ids import AgentId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged
 from dialer.settings import Asterisk, Settings, Webrtc
@@ -158,6 +158,7 @@ async def test_an_agent_is_given_what_their_own_browser_registers_with(site: Sit
             "realm": "cadencia",
             "password": "password-1",
             "ice": [{"urls": ["turn:turn.example"], "username": "u", "credential": "c"}],
+            "relay_only": False,
         }
         await browser.post("desk/phone", 200, anew="on", agent="bea", phone="web-bea", server="other")
         assert site.node.phones.asked == [(ANA, False), (ANA, True)]
@@ -169,11 +170,13 @@ async def test_nobody_else_is_given_anything(site: Site) -> None:
         for csrf in ("", "0" * 64):
             await browser.post("desk/phone", 403, csrf)
             await browser.post("desk/phone/again", 403, csrf)
+            await browser.post("desk/phone/left", 403, csrf)
         await browser.get("desk/phone", 405)
     for key in ("eyes", "boss"):
         async with site.browser(key) as browser:
             await browser.post("desk/phone", 403)
             await browser.post("desk/phone/again", 403)
+            await browser.post("desk/phone/left", 403)
     assert site.node.phones.asked == []
 
 
@@ -249,20 +252,35 @@ async def test_who_was_lost_comes_back_as_they_were(site: Site) -> None:
     assert event.shift_ends_at == 1_900_000_000.5
 
 
+#: Those of an agent whose phone is up, as far as anybody knows.
+WITH_PHONE = (AgentState.IDLE, AgentState.RESERVED, AgentState.TALKING, AgentState.WRAPUP, AgentState.PAUSED)
+
+
+@pytest.mark.parametrize("state", WITH_PHONE)
+async def test_a_page_that_was_loaded_anew_is_called_and_one_that_goes_says_so(site: Site, state: AgentState) -> None:
+    move(site, state)
+    async with site.browser() as browser:
+        await browser.post("desk/phone/left")
+        await browser.post("desk/phone/again")
+    assert [event.agent for event in site.events(AgentPageLeft)] == [ANA]
+    assert [event.agent for event in site.events(AgentPageCame)] == [ANA]
+    assert site.events(AgentSignedIn) == []
+
+
 @pytest.mark.parametrize(
     ("state", "extension"),
     [
-        *((state, "web-ana") for state in AgentState if state is not AgentState.LOST),
-        (AgentState.LOST, "100"),
-        (AgentState.LOST, "web-bea"),
-        (AgentState.LOST, ""),
+        (AgentState.SIGNED_OUT, "web-ana"),
+        (AgentState.CONNECTING, "web-ana"),
+        *((state, other) for state in (AgentState.LOST, AgentState.TALKING) for other in ("100", "web-bea", "")),
     ],
 )
-async def test_only_a_lost_browser_comes_back(site: Site, state: AgentState, extension: str) -> None:
+async def test_only_the_browser_of_somebody_at_work_comes_back(site: Site, state: AgentState, extension: str) -> None:
     move(site, state, extension)
     async with site.browser() as browser:
         await browser.post("desk/phone/again", 409)
-    assert site.events(AgentSignedIn) == []
+        await browser.post("desk/phone/left", 409)
+    assert not [event for kind in (AgentSignedIn, AgentPageCame, AgentPageLeft) for event in site.events(kind)]
 
 
 # ---- in a browser

@@ -16,6 +16,7 @@ from dialer.core.agent import AgentState
 from dialer.core.ids import AgentId, CallId, CampaignId
 from dialer.core.notices import AgentChanged
 from dialer.projections.live import LiveView
+from dialer.projections.metrics import Metrics
 from dialer.queues.connection import AsyncRedis
 from dialer.queues.keys import Keys
 from dialer.runtime.forwarding import Forwarding
@@ -47,6 +48,7 @@ class One:
     ) -> None:
         self.clock = ManualClock(1_800_000_000.0 + ahead_s)
         self.live = LiveView()
+        self.metrics = Metrics(name)
         self.it = Neighbours(
             node=name,
             boot=boot,
@@ -73,6 +75,11 @@ class One:
                 campaigns=(WINTER,),
             )
         )
+
+    def counted(self, what: str) -> dict[str, float]:
+        """A counter of this node by outcome, as far as something was counted."""
+        found = (sample for metric in self.metrics.registry.collect() for sample in metric.samples)
+        return {one.labels["outcome"]: one.value for one in found if one.name == f"cadencia_{what}_total" and one.value}
 
 
 async def meet(*nodes: One) -> None:
@@ -105,6 +112,20 @@ async def test_they_know_each_other_whatever_their_clocks_say(valkey: AsyncRedis
     second.seat(ANN, AgentState.SIGNED_OUT)
     await meet(first, second)
     assert await name(first.it.home_of_agent(ANN)) is None
+
+
+async def test_who_has_heard_nobody_of_late_does_not_take_itself_for_alone(valkey: AsyncRedis) -> None:
+    first, second = One(valkey, "n1"), One(valkey, "n2")
+    assert not first.it.alone(), "nobody was asked yet"
+    await first.it.beat()
+    assert first.it.alone()
+    await meet(first, second)
+    assert not first.it.alone()
+    await second.it.leave()
+    await first.it.beat()
+    assert first.it.alone()
+    first.clock.advance(6.0)
+    assert not first.it.alone(), "Redis may be away, and others at work"
 
 
 async def test_one_that_is_silent_is_dead_and_one_that_leaves_is_gone(valkey: AsyncRedis) -> None:
@@ -248,7 +269,7 @@ def _forwarding(
     async def dispose(event: object) -> None:
         raise AssertionError("nothing is closed here")
 
-    client = NodeClient(node.it, KEY, ca_file=ca_file, timeout_s=16.0)
+    client = NodeClient(node.it, KEY, ca_file=ca_file, timeout_s=16.0, figures=node.metrics)
     return Forwarding(inner or app, node.it, client, Everybody(), dispose), client
 
 
@@ -284,6 +305,7 @@ async def test_an_owner_killed_at_work_is_not_asked_twice(valkey: AsyncRedis, an
     assert (status, here) == (503, [])
     assert told in body
     assert len(requests) == 1, "nothing is ever sent again"
+    assert first.counted("requests_handed_on") == {"unanswered": 1}
     assert requests[0].startswith(b"POST /api/v1/agents/ann/hangup HTTP/1.1\r\n")
 
 
@@ -305,6 +327,7 @@ async def test_nobody_answers_where_the_owner_was(valkey: AsyncRedis) -> None:
     finally:
         await client.close()
     assert [scope["path"] for scope in here] == ["/api/v1/agents/nobody/hangup"]
+    assert first.counted("requests_handed_on") == {"unreachable": 2, "no_address": 1}
 
 
 async def test_a_request_is_handed_on_once_with_its_address(valkey: AsyncRedis) -> None:
@@ -340,6 +363,7 @@ async def test_a_request_is_handed_on_once_with_its_address(valkey: AsyncRedis) 
     finally:
         await client.close()
         await sender.close()
+    assert second.counted("requests_taken") == {"taken": 1, "refused": 2}
 
 
 async def test_strangers_move_nothing(valkey: AsyncRedis) -> None:
@@ -442,4 +466,7 @@ async def test_people_and_keys_go_to_nobody_without_a_certificate(valkey: AsyncR
         server.close()
         await server.wait_closed()
     assert told[0] == (202, b"there")
+    assert first.counted("requests_handed_on") == {"answered": 1, "unreachable": 1}
+    begun = next(one for one in first.metrics.registry.collect() if one.name == "cadencia_handed_on_answer_seconds")
+    assert [one.value for one in begun.samples if one.name.endswith("_count")] == [1]
     assert (told[1][0], b'"carried_out":"no"' in told[1][1]) == (503, True)

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from dialer.core.ids import ServerName
+from dialer.core.saying import NOTHING, Saying
 from dialer.queues.connection import AsyncRedis, connect
 from dialer.runtime.api_ports import NodeHealth
 from dialer.storage.database import Database
@@ -25,7 +26,7 @@ class Gate:
     """As much of the gatekeeper as health asks for."""
 
     is_open: bool = True
-    problem: str = ""
+    told: Saying = NOTHING
 
 
 @dataclass
@@ -87,7 +88,7 @@ async def test_all_is_well(record: Database, valkey: AsyncRedis) -> None:
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        ({"gate": Gate(is_open=False, problem="loading the record")}, {"gate": "loading the record"}),
+        ({"gate": Gate(is_open=False, told=Saying("loading the record"))}, {"gate": "loading the record"}),
         ({"switch": Servers(lost="a2")}, {"asterisk a2": "login refused"}),
         ({"consumer": Consumer(BEHIND)}, {"record of attempts": "disk full"}),
     ],

@@ -140,7 +140,7 @@ async def test_only_the_agent_who_is_shown_somebody_sees_and_decides(tmp_path: P
 
         jar = aiohttp.CookieJar(unsafe=True)
         async with aiohttp.ClientSession(cookie_jar=jar, headers={"Accept-Language": "en"}) as http:
-            other = Visitor(visitor.node, http, visitor.url)
+            other = Visitor(visitor.node, visitor.console, http, visitor.url)
             await other.sign_in("bea-key")
             assert "crm-17" not in await other.page("/console/desk")
 

@@ -144,7 +144,7 @@ def test_the_old_version_stays_when_the_new_one_cannot_be_used(
     assert isinstance(watch.registries.check(SOMETIMES, WINTER, NOW), Clear)
     (status,) = watch.registries.status(NOW)
     assert status.problem
-    assert status.refuses == ""
+    assert not status.refuses
     assert not watch.refresh(), "what was looked at is not read again"
     # Mended: the file comes late, as where the folder is copied to a node, or somebody chooses again.
     path.unlink(missing_ok=True)
@@ -164,7 +164,7 @@ def test_a_file_that_comes_after_the_word_is_taken_up(store: RegistryStore, tmp_
     watch.refresh()
     verdict = watch.registries.check(NEVER, WINTER, NOW)
     assert isinstance(verdict, RegistryUnavailable)
-    assert "cannot be read" in verdict.problem
+    assert "cannot be read" in verdict.problem.says
     aside.rename(path)
     assert watch.refresh()
     assert isinstance(watch.registries.check(NEVER, WINTER, NOW), Clear)

@@ -26,7 +26,7 @@ from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
 from dialer.storage.dispositions import Disposition, Dispositions
 from dialer.testing import FakePurges
-from tests.runtime_floor import CAMPAIGN, RuntimeFloor
+from tests.runtime_floor import CAMPAIGN, PBX, RuntimeFloor
 
 ENDED = CallId("n1-boot-0000000009")
 NOW = 1_800_000_000.0
@@ -143,7 +143,7 @@ class Site:
                 streams=FakePurges(),
                 outbox=self.floor.outbox,
                 now=lambda: NOW,
-                listener=self.ear,
+                listeners=(self.ear,),
             ),
             now=lambda: NOW,
         )
@@ -206,7 +206,7 @@ async def test_a_changed_method_goes_on_with_the_budget_of_the_legal_window(site
     site.live.abandonment.restore(CAMPAIGN, NOW - 3_600, 900, 26)
     await site.control.submit(ev.CampaignConfigured(at=NOW, campaign=Campaign(id=CAMPAIGN, method="progressive")))
     await site.control.submit(ev.CampaignConfigured(at=NOW, campaign=Campaign(id=CAMPAIGN, method="predictive")))
-    told = site.floor.engine.floor.campaigns[CAMPAIGN].pacer.snapshot()
+    told = site.floor.engine.floor.campaigns[CAMPAIGN].pacers[PBX].snapshot()
     assert (told["answers"], told["abandoned"]) == (900, 26)
     assert site.control.live() is site.live
     await asyncio.sleep(0)

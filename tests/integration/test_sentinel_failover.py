@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from dialer.queues.connection import connect, connect_blocking
 from dialer.queues.port import Offered, Record, Release
 from dialer.queues.redis_queues import RedisQueues
 from dialer.queues.sentinel import SentinelAddress, is_sentinel, read_address
+from tests.certificates import Authority
 from tests.e2e.floor import until
 from tests.queue_worlds import NOW, WINTER, Caller, Pages, contact, granted
 from tests.sentinel import Cluster, cluster
@@ -130,6 +133,48 @@ async def test_a_master_that_hung_and_was_replaced_is_left_by_the_next_heartbeat
     assert await outcome(queues, caller) == "not ready", "the new one, and not the old one that answers again"
     await load(queues)
     assert granted(await caller()) == ["c2", "c3"]
+
+
+async def test_by_tls_the_drill_is_the_same_and_strangers_are_not_believed(tmp_path: Path) -> None:
+    ours, other = Authority(tmp_path, "Ours"), Authority(tmp_path, "Another")
+    home = tmp_path / "servers"
+    home.mkdir()
+    cluster = Cluster(home, tls=ours.vouch("127.0.0.1"))
+    async with AsyncExitStack() as stack:
+        for front in cluster.fronts:
+            await stack.enter_async_context(front)
+        stack.callback(cluster.stop)
+        await cluster.start()
+        unseen = sum(front.with_tls for front in cluster.fronts)
+        assert unseen == 0, "the servers among themselves"
+        for url in (cluster.url, f"{cluster.url}?ssl_ca_certs={other.file}"):
+            stranger = RedisQueues.from_url(url, node=NodeName("n9"))
+            with pytest.raises(QueueError):
+                await stranger.prepare()
+            await stranger.close()
+        url = f"{cluster.url}?ssl_ca_certs={ours.file}"
+        blocking = connect_blocking(url, protocol=2)
+        assert await asyncio.to_thread(blocking.ping)
+        blocking.close()
+        # What they say among themselves goes on; what is ours is counted from here.
+        queues = RedisQueues.from_url(url, node=NodeName("n1"))
+        stack.push_async_callback(queues.close)
+        if not await queues.prepare():
+            await queues.rebuild(Pages())
+        await queues.offer([contact(1), contact(2), contact(3)])
+        caller = Caller(queues)
+        assert granted(await caller(1)) == ["c1"]
+        await until(cluster.in_step, "the replica has it all")
+        assert cluster.fronts[1].with_tls == 0, "nobody asks the replica"
+        cluster.signal(cluster.ports[0], signal.SIGKILL)
+
+        async def refused_by_the_new_one() -> bool:
+            return await outcome(queues, caller) == "not ready"
+
+        await until(refused_by_the_new_one, "the new master is reached")
+        assert cluster.fronts[1].with_tls > 0
+        await load(queues, removed="c2")
+        assert granted(await caller()) == ["c3"]
 
 
 def test_the_url_says_where_the_sentinels_are_and_whom_to_ask_for() -> None:

@@ -25,11 +25,14 @@ from dialer.console.routes import router
 from dialer.console.site import Console
 from dialer.core.audit_note import AuditNote
 from dialer.core.ids import AgentId
+from dialer.core.saying import NOTHING, Saying, say
 from dialer.errors import InputError
-from dialer.runtime.system_view import StoredKeyBook
-from dialer.settings import Settings
+from dialer.runtime.key_book import StoredKeyBook
+from dialer.runtime.webhooks import StoredWebhookBook
+from dialer.settings import Outbound, Settings
 from dialer.storage.database import Database
 from dialer.storage.keys import Keys
+from dialer.storage.webhook_book import WebhookBook
 from dialer.testing import FakeNode
 from tests.accounts import BETTER, GOOD, desk
 from tests.integration.test_console import SECRET, Visitor, csrf_of, serving
@@ -55,21 +58,37 @@ class FakeSystem:
                 name="pbx",
                 connected=False,
                 version="",
-                problem=HOSTILE,
+                problem=Saying(HOSTILE),
                 reconnects=4,
                 round_trip_s=None,
                 trunks=[trunk],
             ),
             ServerState(
-                name="pbx2", connected=True, version="22.1", problem="", reconnects=0, round_trip_s=0.0012, trunks=[]
+                name="pbx2",
+                connected=True,
+                version="22.1",
+                problem=NOTHING,
+                reconnects=0,
+                round_trip_s=0.0012,
+                trunks=[],
             ),
         ]
 
     async def queues(self) -> Sequence[QueueState]:
-        return [QueueState(name="engine", waiting=1_234), QueueState(name="new one", waiting=0, trouble="disk is full")]
+        return [
+            QueueState(name="engine", waiting=1_234),
+            QueueState(name="new one", waiting=0, trouble=Saying("disk is full")),
+        ]
 
     async def examine(self) -> Sequence[Examined]:
-        return [Examined(part="redis", ok=False, says="keeps nothing over a restart", mend="set appendonly yes")]
+        return [
+            Examined(
+                part="redis",
+                ok=False,
+                says=say("keeps nothing over a restart", code="redis_forgets"),
+                mend=say("set appendonly yes", code="mend_redis_forgets"),
+            )
+        ]
 
 
 @dataclass
@@ -79,7 +98,7 @@ class FakeDeliveries:
     replayed: list[tuple[DeliveryKind, Sequence[str] | None]] = field(default_factory=list)
 
     async def page(
-        self, kind: DeliveryKind, state: str, cursor: str | None, limit: int
+        self, kind: DeliveryKind, state: str, cursor: str | None, limit: int, *, tenant: str = ""
     ) -> tuple[Sequence[DeliveryEntry], str | None]:
         if state not in {"failed", "waiting", "delivered"} or cursor == "none of ours":
             raise InputError("status: there is no such state")
@@ -95,7 +114,7 @@ class FakeDeliveries:
         )
         return [entry], "more"
 
-    async def replay(self, kind: DeliveryKind, ids: Sequence[str] | None) -> int:
+    async def replay(self, kind: DeliveryKind, ids: Sequence[str] | None, *, tenant: str = "") -> int:
         self.replayed.append((kind, ids))
         return 1
 
@@ -109,11 +128,14 @@ class FakeDeliveries:
 
 def furnish(node: FakeNode, database: Database) -> FakeDeliveries:
     deliveries = FakeDeliveries()
+    users = desk(database, node.clock)
     node.ports = replace(
         node.ports,
-        users=desk(database, node.clock),
+        users=users,
+        user_book=users,
         system=FakeSystem(),
-        key_book=StoredKeyBook(Keys(database), node.clock.now),
+        key_book=StoredKeyBook(database, node.clock.now),
+        webhook_book=StoredWebhookBook(database, Outbound(), node.clock.now),
         deliveries=deliveries,
     )
     return deliveries
@@ -148,7 +170,7 @@ async def served(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
     made: list[FakeDeliveries] = []
     async with serving(folder, lambda node: made.append(furnish(node, database))) as visitor:
         visitor.node.keys.issue("adam", Role.AGENT, agent=AgentId("adam"))
-        found = Manager(visitor.node, visitor.http, visitor.url)
+        found = Manager(visitor.node, visitor.console, visitor.http, visitor.url)
         found.database, found.deliveries = database, made[0]
         yield found
     await database.close()
@@ -208,6 +230,10 @@ async def test_every_route_of_the_console_lets_in_whom_it_says(site: Manager) ->
         "GET /console/system/keys": "manager",
         "POST /console/system/keys": "manager",
         "POST /console/system/keys/{key:str}/revoke": "manager",
+        "POST /console/system/keys/{key:str}/rotate": "manager",
+        "GET /console/system/webhooks": "manager",
+        "POST /console/system/webhooks": "manager",
+        "POST /console/system/webhooks/{webhook:str}/{verb:str}": "manager",
         "GET /console/system/audit": "manager",
         "GET /console/system/audit.csv": "manager",
     }
@@ -247,6 +273,9 @@ async def test_no_write_without_the_token_of_our_own_page(site: Manager) -> None
         "/console/system/users/marta/disable",
         "/console/system/keys",
         "/console/system/keys/x/revoke",
+        "/console/system/keys/x/rotate",
+        "/console/system/webhooks",
+        "/console/system/webhooks/x/delete",
         "/console/account/password",
         "/console/account/second-factor",
         "/console/account/second-factor/confirm",
@@ -296,7 +325,7 @@ async def test_users_are_made_changed_and_shut_out(site: Manager) -> None:
     await site.post("/console/system/users", name="Marta", role="manager", password=GOOD)
     await site.post("/console/system/users", name="eva", role="agent", agent="eva-2", password=GOOD)
     for form, says in (
-        ({"name": "marta", "role": "agent", "password": GOOD}, "There is a user of this name already"),
+        ({"name": "marta", "role": "agent", "password": GOOD}, "there is a user"),
         ({"name": HOSTILE, "role": "agent", "password": GOOD}, "letters"),
         ({"name": "x" * 2_000, "role": "agent", "password": GOOD}, "letters"),
         ({"name": "adam", "role": "crm", "password": GOOD}, "role"),
@@ -335,6 +364,7 @@ async def test_users_are_made_changed_and_shut_out(site: Manager) -> None:
         ("user.second_factor_off", "user:eva", "ok"),
         ("user.role", "user:eva", "invalid"),
         ("user.password", "user:eva", "invalid"),
+        ("user.disabled", "", "not_found"),
     ]
 
 
@@ -360,17 +390,52 @@ async def test_a_key_is_shown_once_and_ends_when_it_is_revoked(site: Manager) ->
     (key,) = await Keys(site.database).all()
     assert key.expires_at == site.node.clock.now() + 30 * 86_400
     for form, says in (
-        ({"role": "crm", "name": "x", "days": "-1"}, "above 0"),
-        ({"role": "crm", "name": "x", "days": "nan"}, "above 0"),
-        ({"role": "crm", "name": "x", "days": "many"}, "above 0"),
+        ({"role": "crm", "name": "x", "days": "-1"}, "more than 0"),
+        ({"role": "crm", "name": "x", "days": "nan"}, "more than 0"),
+        ({"role": "crm", "name": "x", "days": "many"}, "more than 0"),
         ({"role": "king", "name": "x"}, "role"),
         ({"role": "crm", "name": " "}, "name"),
         ({"role": "agent", "name": "e v a"}, "agent"),
     ):
         assert says in await site.post("/console/system/keys", 422, **form)
+    page = await site.post(f"/console/system/keys/{key.id}/rotate", 200)
+    other = re.search(r'<code class="secret" id="made">(cad_[\w-]+)</code>', page)
+    assert other is not None
+    await site.post(f"/console/system/keys/{key.id}/rotate", 409)
     await site.post(f"/console/system/keys/{key.id}/revoke")
-    await site.post(f"/console/system/keys/{key.id}/revoke", 404)
+    await site.post("/console/system/keys/none/revoke", 404)
     assert await Keys(site.database).find(secret[1], site.node.clock.now()) is None
+    assert await Keys(site.database).find(other[1], site.node.clock.now()) is not None
+
+
+async def test_a_webhook_is_made_changed_and_deleted(site: Manager) -> None:
+    assert "Results are posted nowhere" in await site.page("/console/system/webhooks")
+    url = f"https://crm.example/{HOSTILE}"
+    page = await site.post("/console/system/webhooks", 200, url=url, types="call.ended, call.disposed call.ended")
+    assert HOSTILE not in page
+    secret = re.search(r'<code class="secret" id="made">(whsec_[\w+/=]+)</code>', page)
+    assert secret is not None
+    assert secret[1] not in await site.page("/console/system/webhooks")
+    (made,) = await WebhookBook(site.database).all()
+    assert (made.url, made.types, made.secret) == (url, ("call.ended", "call.disposed"), secret[1])
+    own = f"/console/system/webhooks/{made.id}"
+    for path, form, says in (
+        ("/console/system/webhooks", {"url": "http://127.0.0.1/"}, "internal address"),
+        ("/console/system/webhooks", {"url": HOSTILE}, "must be an address"),
+        (f"{own}/change", {"url": url, "types": HOSTILE}, "no results of the type"),
+    ):
+        page = await site.post(path, 422, **form)
+        assert says in page
+        assert HOSTILE not in page
+    await site.post(f"{own}/change", url="https://crm.example/b", types="")
+    page = await site.post(f"{own}/rotate", 200)
+    (changed,) = await WebhookBook(site.database).all()
+    assert (changed.url, changed.types, changed.former_secret) == ("https://crm.example/b", (), secret[1])
+    assert changed.secret in page
+    await site.post(f"{own}/explode", 404)
+    await site.post(f"{own}/delete")
+    await site.post(f"{own}/delete", 404)
+    assert await WebhookBook(site.database).all() == []
 
 
 # ---- the audit log

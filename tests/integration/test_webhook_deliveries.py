@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -47,8 +48,9 @@ class Receiver:
         return self.answers.pop(0) if self.answers else web.Response()
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
+@contextlib.asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver on a port of its own."""
     receiver = Receiver()
     application = web.Application()
     application.router.add_post("/hook", receiver.handle)
@@ -58,8 +60,16 @@ async def receiver() -> AsyncIterator[Receiver]:
     await site.start()
     host, port = runner.addresses[0][:2]
     receiver.url = f"http://{host}:{port}/hook"
-    yield receiver
-    await runner.cleanup()
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as found:
+        yield found
 
 
 @pytest.fixture
@@ -269,7 +279,7 @@ async def test_what_was_given_up_is_taken_up_again(
     first = await record.page(DeliveryState.FAILED, limit=1)
     second = await record.page(DeliveryState.FAILED, limit=1, cursor=first.next)
     assert second.next is None
-    assert {first.items[0].last_error, second.items[0].last_error} == {"this webhook is no longer in the settings"}
+    assert {first.items[0].last_error, second.items[0].last_error} == {"there is no such webhook any more"}
     configure(Webhook(url=receiver.url))
     assert await record.again([first.items[0].id, "nobody"], 0.0) == 1
     assert await deliver() == {"delivered": 1}

@@ -66,6 +66,7 @@ BUILDERS: list[Callable[[str, str, str], Action]] = [
     lambda a, b, c: actions.redirect(a, context=b, exten=c),
     lambda a, b, c: actions.core_show_channels(),
     lambda a, b, c: actions.core_settings(),
+    lambda a, b, c: actions.show_dialplan(a),
     lambda a, b, c: actions.core_status(),
     lambda a, b, c: actions.command(a),
     actions.setvar,

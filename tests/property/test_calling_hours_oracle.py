@@ -139,3 +139,33 @@ def test_segments_cover_a_day_with_the_offset_of_each_moment(zone: str, day: int
             told = datetime.fromtimestamp(at, ZoneInfo(zone)).utcoffset()
             assert told is not None
             assert told.total_seconds() == offset
+
+
+#: Those of an office that the law never lets be called, but once a year, when its holidays end.
+_EVENINGS = tuple((Window(22 * 60, 23 * 60),) for _ in range(7))
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 3_599, 3_600, 40_000, 86_399, 86_400, 200_000]), st.booleans()), min_size=2),
+    st.booleans(),
+)
+def test_what_is_known_to_be_shut_is_what_a_fresh_look_finds(asked: list[tuple[int, bool]], rarely: bool) -> None:
+    """Whatever was asked before, in whatever order, for a long ring or a short one."""
+    days = tuple((Window(9 * 60, 21 * 60),) for _ in range(7))
+    day = date(2026, 6, 16)
+    rules = [hours_rule(days, from_day=date(2000, 1, 1))]
+    if rarely:
+        # For a single day, on the very day that is asked about.
+        rules = [
+            hours_rule(days, from_day=date(2000, 1, 1), until_day=day),
+            hours_rule(_EVENINGS, from_day=day, until_day=date(2026, 6, 17)),
+            hours_rule(days, from_day=date(2026, 6, 17)),
+        ]
+    own = hours_rule(_EVENINGS, from_day=date(2000, 1, 1))
+    tables = [Timetable(rules, "Europe/Madrid", []), Timetable([own], "Europe/Madrid", [])]
+    kept = CallingHours(tables)
+    begin = int(datetime(2026, 6, 16, tzinfo=ZoneInfo("Europe/Madrid")).timestamp())
+    for after_s, long in asked:
+        at, ring_s = begin + after_s, 45.0 if long else 20.0
+        assert kept.opening(at, ring_s) == CallingHours(tables).opening(at, ring_s)

@@ -34,6 +34,7 @@ steps = st.lists(
                 "ring", "answer", "machine", "human", "join", "hang_up", "fail", "message", "purge", "advance",
                 "ready", "pause", "sign_out", "sign_in", "phone_gone", "phone_up", "agent_hangs_up", "dispose",
                 "server_lost", "server_back", "order", "due", "ask", "hold_back", "answer_late",
+                "page_left", "page_came",
             ]
         ),
         st.integers(min_value=0, max_value=7),
@@ -123,6 +124,10 @@ def perform(h: Harness, what: str, call: CallId, agent: AgentId, which: int, sec
             event = ev.AgentPhoneUp(at=at, agent=agent)
         case "agent_hangs_up":
             event = ev.AgentHungUp(at=at, agent=agent)
+        case "page_left":
+            event = ev.AgentPageLeft(at=at, agent=agent)
+        case "page_came":
+            event = ev.AgentPageCame(at=at, agent=agent)
         case "dispose":
             event = ev.CallDisposed(at=at, call=call, code="SALE", agent=agent)
         case "server_lost":

@@ -129,7 +129,11 @@ def test_a_trunk_without_a_rate_for_the_number_is_not_taken_and_one_without_rate
     assert take(unpriced) == "b", "what costs nobody knows what counts as nothing"
 
 
-@given(st.lists(st.sampled_from([Outcome.CONGESTION, Outcome.FAILED, Outcome.CANCELLED]), min_size=5, max_size=30))
+@given(
+    st.lists(st.sampled_from([Outcome.CONGESTION, Outcome.FAILED, Outcome.CANCELLED]), min_size=5, max_size=30).filter(
+        lambda ends: ends.count(Outcome.FAILED) < 5
+    )
+)
 def test_a_carrier_that_refuses_everything_comes_last_until_a_call_over_it_succeeds(ends: list[Outcome]) -> None:
     trunks = Trunks([priced("cheap", {"34": 1}), priced("dear", {"34": 9})])
     cheap = TrunkName("cheap")
@@ -157,3 +161,41 @@ def test_a_sick_carrier_is_tried_again_and_less_and_less_often() -> None:
         trunk.ended(Outcome.FAILED, now)
     assert waits == [15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0]
     assert not Trunks([]).choices(PBX, (), Phone("+34600111222"), now)
+
+
+def in_vain(trunk: Trunk, now: float) -> None:
+    """One call that is refused before anybody is dialed."""
+    assert trunk.take(now)
+    trunk.ended(Outcome.FAILED, now)
+    trunk.release()
+
+
+def test_a_trunk_over_which_nobody_can_be_dialed_rests_and_then_one_call_tries() -> None:
+    trunk = Trunk(limits("out", 10, 100.0))
+    for _ in range(5):
+        in_vain(trunk, 0.0)
+    now, waits = 0.0, []
+    for _ in range(8):
+        began = now
+        while not trunk.available(now):
+            now += 1.0
+        waits.append(now - began)
+        assert trunk.available(now) == 1, "the others wait for what becomes of it"
+        in_vain(trunk, now)
+    assert waits == [15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0]
+    now += 600.0
+    assert trunk.take(now)
+    assert trunk.available(now + 2.9) == 0
+    assert trunk.available(now + 3.1) == 9, "it was not refused: somebody is being dialed, however long they talk"
+
+
+@given(st.sampled_from(sorted(set(Outcome) - {Outcome.FAILED})))
+def test_only_refusals_in_a_row_make_a_trunk_rest(between: Outcome) -> None:
+    trunk = Trunk(limits("out", 10, 100.0))
+    for number in range(20):
+        if number and number % 4 == 0:
+            trunk.ended(between, float(number))
+        if trunk.available(float(number)):
+            in_vain(trunk, float(number))
+    # A call that we took back, or whose end nobody knows, does not show that anybody was dialed.
+    assert (trunk.available(20.0) == 0) is (between in {Outcome.CANCELLED, Outcome.LOST})

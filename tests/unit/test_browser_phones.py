@@ -228,6 +228,7 @@ def test_stun_is_told_as_it_is_and_turn_with_a_name_that_expires() -> None:
         ('realm = ""', "realm"),
         ('stun = ["stun.example"]', "stun"),
         ('turn = ["turn:turn.example"]', "turn_secret"),
+        ("relay_only = true", "relay_only needs webrtc.turn"),
         ("key_minutes = 0", "key_minutes"),
         ("password = 1", "password"),
     ],

@@ -149,7 +149,7 @@ def test_rules_that_contradict_say_so_and_do_not_search_for_ever() -> None:
     opening = CallingHours([anything, morning, evening]).opening(at("2026-11-23T12:00:00+01:00"), 25)
     assert time.process_time() - began < 2
     assert opening.at is None
-    assert "TEST-morning (Europe/Madrid) and TEST-evening (Europe/Madrid) contradict each other" in opening.never
+    assert "TEST-morning (Europe/Madrid) and TEST-evening (Europe/Madrid) contradict each other" in opening.never.says
 
 
 def test_three_rules_that_contradict_only_together() -> None:
@@ -159,13 +159,13 @@ def test_three_rules_that_contradict_only_together() -> None:
         (Window(480, 600), Window(960, 1080)),
     ]
     tables = [table((windows,) * 7, id=f"TEST-{i}") for i, windows in enumerate(two)]
-    assert "all rules together" in CallingHours(tables).opening(at("2026-11-23T12:00:00+01:00"), 25).never
+    assert "all rules together" in CallingHours(tables).opening(at("2026-11-23T12:00:00+01:00"), 25).never.says
 
 
 def test_a_ring_that_fits_no_window_is_never() -> None:
     opening = CallingHours([table(((Window(540, 541),),) * 7)]).opening(at("2026-11-23T12:00:00+01:00"), 61)
     assert opening.at is None
-    assert "could ring for 61 s" in opening.never
+    assert "could ring for 61 s" in opening.never.says
 
 
 def test_hours_that_are_always_open_end_with_the_horizon() -> None:

@@ -143,7 +143,7 @@ def test_reading_what_a_crm_says() -> None:
 def test_what_is_no_consent_is_told_and_allows_nothing(change: dict[str, object], told: str) -> None:
     found = read_consent({**GIVEN, **change})
     assert isinstance(found, Unusable)
-    assert told in found.problem
+    assert told in found.problem.says
 
 
 junk = st.recursive(

@@ -8,7 +8,7 @@ from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.floor import Server
+from dialer.core.floor import Output, Server
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged
 from tests.engine_harness import CAMPAIGN, PBX, Harness
@@ -128,6 +128,90 @@ def test_an_agent_who_began_paused_and_then_worked_is_back_at_work_when_their_ph
     h.feed(ev.AgentPhoneGone(at=h.now, agent=ANNA, reason="x"))
     h.feed(ev.AgentPhoneUp(at=h.now, agent=ANNA))
     assert h.agent_state("anna") == "idle"
+
+
+# ---- the page that is a phone
+
+
+def page_left(h: Harness) -> list[Output]:
+    return h.feed(ev.AgentPageLeft(at=h.now, agent=ANNA))
+
+
+def page_came(h: Harness) -> list[Output]:
+    return h.feed(ev.AgentPageCame(at=h.now, agent=ANNA))
+
+
+def test_a_talk_goes_on_when_the_page_is_loaded_anew() -> None:
+    h = in_state("talking")
+    (call,) = h.calls()
+    assert page_left(h) == []
+    h.advance(3)
+    (again,) = h.of(cmd.CallAgent, page_came(h))
+    assert (again.agent, again.server) == (ANNA, PBX)
+    # it asks until it has a leg, and is called once
+    assert not h.of(cmd.CallAgent, page_came(h))
+    h.feed(ev.AgentPhoneUp(at=h.now, agent=ANNA))
+    assert not h.of(cmd.HangUpAgent, h.advance(60))
+    assert h.agent_state("anna") == "talking"
+    assert not h.ended()
+    h.hang_up(call)
+    assert h.agent_state("anna") == "wrapup"
+    # and once more, another time
+    assert h.of(cmd.CallAgent, page_came(h))
+
+
+@pytest.mark.parametrize("came", [False, True], ids=["never back", "back, and its phone does not answer"])
+def test_nobody_is_kept_for_a_page_that_was_closed(came: bool) -> None:
+    h = in_state("talking")
+    (call,) = h.calls()
+    page_left(h)
+    if came:
+        page_came(h)
+    assert not h.of(cmd.HangUpAgent, h.advance(14.9))
+    assert h.of(cmd.HangUpAgent, h.advance(0.2))
+    assert h.agent_state("anna") == "lost"
+    # Asterisk puts the customer out of the room then
+    h.hang_up(call, by=ev.HungUpBy.AGENT)
+    attempt = h.ended()[call].attempt
+    assert (attempt.outcome, attempt.hung_up_by) == ("connected", "agent")
+    h.sign_in("anna")
+    assert h.agent_state("anna") == "idle"
+
+
+def test_nobody_is_given_to_a_leg_without_sound() -> None:
+    h = in_state("talking")
+    (call,) = h.calls()
+    page_left(h)
+    outputs = h.hang_up(call)
+    assert h.of(cmd.HangUpAgent, outputs)
+    assert h.agent_state("anna") == "lost"
+    assert not h.of(cmd.CallAgent, page_came(h)), "they sign in again"
+    assert not h.of(cmd.HangUpAgent, h.advance(60))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_page_that_goes_takes_the_phone_with_it_but_from_a_talk(state: str) -> None:
+    h = in_state(state)
+    gone = h.of(cmd.HangUpAgent, page_left(h))
+    assert bool(gone) == (state in {"idle", "reserved", "wrapup", "paused"})
+    assert h.agent_state("anna") == ("lost" if gone else state)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_page_is_called_where_a_leg_may_be_left(state: str) -> None:
+    h = in_state(state)
+    called = h.of(cmd.CallAgent, page_came(h))
+    assert bool(called) == (state not in {"connecting", "lost"})
+    assert h.agent_state("anna") == state
+
+
+def test_a_page_of_nobody_and_one_whose_server_is_away() -> None:
+    h = floor()
+    assert not h.of(cmd.HangUpAgent, page_left(h))
+    assert not h.of(cmd.CallAgent, page_came(h))
+    h = in_state("talking")
+    h.feed(ev.ServerLost(at=h.now, server=PBX, reason="x"))
+    assert not h.of(cmd.CallAgent, page_came(h))
 
 
 def test_a_phone_that_never_answers_is_given_up() -> None:
@@ -291,7 +375,7 @@ def two_campaigns() -> Harness:
 
 
 def idle_by_campaign(h: Harness) -> dict[str, object]:
-    return {name: run.pacer.snapshot()["idle"] for name, run in h.engine.floor.campaigns.items()}
+    return {name: run.pacers[PBX].snapshot()["idle"] for name, run in h.engine.floor.campaigns.items()}
 
 
 def test_an_agent_of_two_campaigns_is_counted_on_by_one_at_a_time() -> None:

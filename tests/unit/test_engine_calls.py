@@ -109,7 +109,9 @@ def test_a_room_that_the_customer_never_reaches_is_not_trusted_and_another_agent
     call = h.calls()[0]
     (connect,) = h.of(cmd.ConnectCall, h.answer(call))
     out = h.advance(1.01)
-    assert h.agent_state(connect.agent) == "lost"
+    assert [c.agent for c in h.of(cmd.HangUpAgent, out)] == [connect.agent]
+    assert [c.agent for c in h.of(cmd.CallAgent, out)] == [connect.agent], "they have done nothing wrong"
+    assert h.agent_state(connect.agent) == "connecting"
     (again,) = h.of(cmd.ConnectCall, out)
     assert again.agent != connect.agent
 

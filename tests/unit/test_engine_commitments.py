@@ -17,7 +17,7 @@ from dialer.core.ids import AgentId, CampaignId, ContactId, ServerName
 from dialer.core.promise import Due
 from dialer.core.roster import Agent
 from pacing import build
-from tests.engine_harness import CAMPAIGN, Harness
+from tests.engine_harness import CAMPAIGN, PBX, Harness
 
 ANNA, BEA = AgentId("anna"), AgentId("bea")
 SPRING = CampaignId("spring")
@@ -51,8 +51,8 @@ def floor_of(*agents: str, ends_at: float | None = None) -> tuple[Harness, Absen
     h = Harness(Campaign(id=CAMPAIGN, method="preview"))
     h.grant = False
     h.start()
-    absences = Absences(h.engine.floor.campaigns[CAMPAIGN].pacer)
-    h.engine.floor.campaigns[CAMPAIGN].pacer = absences  # type: ignore[assignment]
+    absences = Absences(h.engine.floor.campaigns[CAMPAIGN].pacers[PBX])
+    h.engine.floor.campaigns[CAMPAIGN].pacers[PBX] = absences  # type: ignore[assignment]
     for agent in agents:
         h.sign_in(agent, shift_ends_at=ends_at)
     return h, absences
@@ -109,7 +109,7 @@ def test_after_a_pause_that_was_asked_for_and_taken_back_the_shift_still_ends() 
 def test_a_changed_method_is_told_of_the_shift_too() -> None:
     h, _ = floor_of("anna", ends_at=1_000_900.0)
     h.feed(ev.CampaignConfigured(at=h.now, campaign=replace(h.campaign, method="predictive")))
-    pacer = h.engine.floor.campaigns[CAMPAIGN].pacer
+    pacer = h.engine.floor.campaigns[CAMPAIGN].pacers[PBX]
     assert pacer.snapshot()["leaving"] == 0
     h.now = 1_000_899.0
     h.feed(ev.HopperSeen(at=h.now, campaign=CAMPAIGN, ready=0))
@@ -128,7 +128,7 @@ def test_an_agent_with_a_callback_is_kept_from_then_on_and_an_earlier_end_of_the
 def test_nobody_is_called_for_them_for_as_long_as_a_talk_lasts_before() -> None:
     h, pacer = floor_of("anna")
     run = h.engine.floor.campaigns[CAMPAIGN]
-    decision = run.pacer.decide(h.now)
+    decision = run.pacers[PBX].decide(h.now)
     learned = replace(decision, mean_talk_s=100.0, mean_wrapup_s=20.0)
     run.last_decision = learned
     ahead(h, (300, "anna"))

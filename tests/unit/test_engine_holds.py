@@ -158,7 +158,7 @@ def test_two_idle_agents_do_not_ask_for_one_contact() -> None:
 
 def test_the_pacer_is_told_that_a_held_agent_is_away() -> None:
     floor = desk("ana", "bea")
-    pacer = floor.engine.floor.campaigns[CAMPAIGN].pacer
+    pacer = floor.engine.floor.campaigns[CAMPAIGN].pacers[PBX]
     assert pacer.snapshot()["idle"] == 2
     floor.due("crm-1", agent="ana")
     shown = pacer.snapshot()
@@ -180,7 +180,7 @@ def test_the_pacer_starts_no_call_for_a_talk_that_a_promise_follows() -> None:
     floor.answer(call)
     floor.join(call)
     floor.due("crm-2", agent="ana")
-    pacer = floor.engine.floor.campaigns[CAMPAIGN].pacer
+    pacer = floor.engine.floor.campaigns[CAMPAIGN].pacers[PBX]
     assert pacer.snapshot()["leaving"] == 1
     floor.due()
     assert pacer.snapshot()["leaving"] == 0

@@ -15,7 +15,7 @@ from dialer.core.outcome import Outcome
 from dialer.core.pace_desk import EMPTY_PAUSE_S, REQUEST_TIMEOUT_S
 from dialer.core.screen_pop import screen_pop
 from dialer.errors import InvalidTransition
-from tests.engine_harness import CAMPAIGN, NODE, Harness
+from tests.engine_harness import CAMPAIGN, NODE, PBX, Harness
 
 ANNA = AgentId("anna")
 
@@ -136,13 +136,13 @@ def test_a_changed_method_starts_from_what_is_going_on_and_what_was_spent() -> N
     h.answer(first)
     changed = Campaign(id=CAMPAIGN, method="predictive", max_abandonment=0.05)
     h.feed(ev.CampaignConfigured(at=h.now, campaign=changed, answers_before=900, abandoned_before=26))
-    pacer = h.engine.floor.campaigns[CAMPAIGN].pacer
+    pacer = h.engine.floor.campaigns[CAMPAIGN].pacers[PBX]
     told = pacer.snapshot()
     assert (told["in_flight"], told["waiting"]) == (1, 1)
     same = h.engine.floor.campaigns[CAMPAIGN]
     h.feed(ev.CampaignConfigured(at=h.now, campaign=Campaign(id=CAMPAIGN, method="predictive", max_abandonment=0.05,
                                                              name="new name")))  # fmt: skip
-    assert same.pacer is pacer
+    assert same.pacers[PBX] is pacer
     assert same.campaign.name == "new name"
 
 
@@ -180,7 +180,7 @@ def test_people_who_meet_their_agent_after_the_limit_cost_the_budget_like_any_ab
     (told,) = h.of(ntc.CallConnected, h.join(call))
     assert told.wait_s == pytest.approx(2.2)
     on_time.join(late(on_time))
-    spent, kept = (x.engine.floor.campaigns[CAMPAIGN].pacer.snapshot() for x in (h, on_time))
+    spent, kept = (x.engine.floor.campaigns[CAMPAIGN].pacers[PBX].snapshot() for x in (h, on_time))
     assert (spent["abandoned"], kept["abandoned"]) == (1, 0)
     assert h.agent_state("anna") == "talking"
 
@@ -206,7 +206,7 @@ def test_whoever_hangs_up_after_the_limit_before_any_verdict_was_abandoned_and_e
     h.hang_up(call)
     assert h.ended()[call].attempt.outcome is Outcome.ABANDONED
     assert h.of(ntc.CallWasAbandoned)
-    assert h.engine.floor.campaigns[CAMPAIGN].pacer.snapshot()["abandoned"] == 1
+    assert h.engine.floor.campaigns[CAMPAIGN].pacers[PBX].snapshot()["abandoned"] == 1
 
 
 def test_an_answer_stamped_before_the_start_counts_from_the_start() -> None:

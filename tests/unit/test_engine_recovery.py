@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
+from dialer.core.agent_desk import RECALLS
 from dialer.core.call import CallState
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.floor import Output
@@ -182,6 +185,69 @@ def test_who_signs_in_while_the_server_is_away_is_called_when_it_is_back() -> No
     out = h.feed(ev.AgentSignedIn(at=h.now, agent=AgentId("anna"), phone="a1", campaigns=(CAMPAIGN,)))
     assert not h.of(cmd.CallAgent, out)
     assert h.of(cmd.CallAgent, back(h))
+
+
+def unreachable(h: Harness, agent: str = "anna") -> None:
+    h.feed(ev.AgentPhoneGone(at=h.now, agent=AgentId(agent), reason="could not be called"))
+
+
+def recalled_after_s(h: Harness, most_s: float = 60.0) -> float:
+    """Seconds until a phone is called, looked at by tenths; infinite where none is."""
+    begun = h.now
+    while h.now < begun + most_s:
+        if h.of(cmd.CallAgent, h.advance(0.1)):
+            return h.now - begun
+    return math.inf
+
+
+def test_a_phone_that_a_restarted_asterisk_does_not_find_is_called_until_it_is_there() -> None:
+    h = started("anna")
+    lose(h)
+    assert h.of(cmd.CallAgent, back(h))
+    waits = []
+    for _ in range(RECALLS - 1):
+        unreachable(h)
+        assert h.agent_state("anna") == "lost"
+        waits.append(recalled_after_s(h))
+    assert waits == pytest.approx([1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0], abs=0.2)
+    unreachable(h)
+    assert recalled_after_s(h) == math.inf, "and then it is given up"
+
+
+def test_a_phone_that_came_back_after_a_restart_and_is_laid_down_is_not_called_again() -> None:
+    h = started("anna")
+    lose(h)
+    back(h)
+    unreachable(h)
+    assert recalled_after_s(h) < 2.0
+    h.feed(ev.AgentPhoneUp(at=h.now, agent=AgentId("anna")))
+    assert h.agent_state("anna") in {"idle", "reserved"}
+    unreachable(h)
+    assert recalled_after_s(h) == math.inf
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_phone_is_not_called_for_somebody_who_signs_out_or_in_meanwhile(at_once: bool) -> None:
+    h = started("anna")
+    lose(h)
+    back(h)
+    unreachable(h)
+    if at_once:
+        h.feed(ev.AgentSignedOut(at=h.now, agent=AgentId("anna")))
+    else:
+        h.feed(ev.AgentSignedIn(at=h.now, agent=AgentId("anna"), phone="a1", campaigns=(CAMPAIGN,)))
+        unreachable(h)  # they see it themselves
+    assert recalled_after_s(h) == math.inf
+
+
+def test_a_server_that_goes_again_meanwhile_has_the_phone_called_when_it_is_back() -> None:
+    h = started("anna")
+    lose(h)
+    back(h)
+    unreachable(h)
+    lose(h)
+    assert recalled_after_s(h) == math.inf
+    assert [c.agent for c in h.of(cmd.CallAgent, back(h))] == ["anna"]
 
 
 def test_an_agent_at_lunch_is_still_at_lunch_after_a_restart_of_asterisk() -> None:

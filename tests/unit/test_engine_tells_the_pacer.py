@@ -64,7 +64,7 @@ class Told:
 def listen(h: Harness, campaign: CampaignId = CAMPAIGN) -> Told:
     """Put a pacer that only listens in place of the campaign's, told of the agents as they are."""
     run, told = h.engine.floor.campaigns[campaign], Told()
-    run.pacer = told
+    run.pacers[PBX] = told
     for agent in h.engine.floor.roster:
         if agent.focus == campaign:
             told.agents[agent.id] = "idle"

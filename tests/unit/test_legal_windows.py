@@ -11,7 +11,7 @@ from dialer.campaigns import dump_campaign, parse_campaign
 from dialer.core.campaign import AbandonmentWindow, Campaign
 from dialer.core.events import CampaignConfigured
 from dialer.core.ids import CampaignId
-from dialer.core.pace_desk import build_pacer
+from dialer.core.pacers import build_pacer
 from dialer.errors import InputError
 from dialer.projections.abandonment import AbandonmentTracker
 from dialer.projections.legal_windows import legal_windows

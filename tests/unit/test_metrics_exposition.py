@@ -137,7 +137,12 @@ def full() -> Metrics:
     metrics.crm_contacts(W, "accepted", 3)
     metrics.crm_updates(W, "delivered", 2)
     metrics.crm_lag(W, waiting=1, update_lag_s=2.0, pull_lag_s=30.0, failures=0)
+    metrics.neighbours(seen=2, unseen=1)
+    metrics.handed_on("answered", 0.03)
+    metrics.handed_on("unreachable")
+    metrics.taken("taken")
     metrics.pacing_journal_dropped(2)
+    metrics.trace_spans("failed", 3)
     metrics.gate(is_open=True)
     metrics.record_behind(12.0)
     metrics.workers(2, {"queued": 3, "failed": 1})
@@ -209,6 +214,7 @@ def test_values(text: str) -> None:
     assert math.isnan(value("pacing_mean_wrapup_seconds", campaign="winter"))
     assert value("pacing_limit", campaign="winter", reason="threshold") == 1
     assert value("pacing_journal_dropped_rows_total") == 2
+    assert value("trace_spans_total", outcome="failed") == 3
     assert value("pacing_queue_depth") == 3
     assert value("removals_applied_total", outcome="cancelled") == 1
     assert value("engine_queue_depth") == 3

@@ -79,7 +79,7 @@ def test_an_address_abroad_brings_its_country() -> None:
     assert [seat.jurisdiction.country for seat in found.seats] == ["ES", "FR"]
     abroad = locate(shipped_book(), Called(phone=Phone("+34600111222"), country="IT"), NOW)
     assert isinstance(abroad, Nowhere)
-    assert "no rules of that country" in abroad.problem
+    assert "no rules of that country" in abroad.problem.says
 
 
 def test_a_region_that_is_unknown_is_not_used_and_said() -> None:

@@ -19,6 +19,7 @@ from dialer.compliance.registry import (
 from dialer.compliance.registry_prefixes import PrefixRule, PrefixRules
 from dialer.compliance.registry_report import status_as_json, verdict_as_json
 from dialer.core.ids import CampaignId, Phone
+from dialer.core.saying import NOTHING, Saying
 from dialer.errors import InputError
 from dialer.settings import Registry
 
@@ -105,8 +106,10 @@ def test_a_registry_without_a_limit_does_not_age() -> None:
     assert isinstance(registries.check(FREE, WINTER, START + 4_000 * A_DAY), Clear)
 
 
-@pytest.mark.parametrize(("problem", "says"), [({}, "no version of it has been built"), ({"national": "cut"}, "cut")])
-def test_a_registry_that_is_not_there_is_a_refusal(problem: dict[str, str], says: str) -> None:
+@pytest.mark.parametrize(
+    ("problem", "says"), [({}, "no version of it has been built"), ({"national": Saying("cut")}, "cut")]
+)
+def test_a_registry_that_is_not_there_is_a_refusal(problem: dict[str, Saying], says: str) -> None:
     registries = Registries([Registry(name="house"), Registry(name="national")], {"house": HOUSE}, problem)
     for phone in (FREE, Phone("+34600111222")):
         verdict = registries.check(phone, WINTER, START)
@@ -117,10 +120,10 @@ def test_a_registry_that_is_not_there_is_a_refusal(problem: dict[str, str], says
 
 
 def test_an_old_version_in_force_with_a_problem_still_answers() -> None:
-    registries = Registries([Registry(name="house")], {"house": HOUSE}, {"house": "the new one is damaged"})
+    registries = Registries([Registry(name="house")], {"house": HOUSE}, {"house": Saying("the new one is damaged")})
     assert isinstance(registries.check(LISTED, WINTER, START), Listed)
     (status,) = registries.status(START)
-    assert (status.refuses, status.problem) == ("", "the new one is damaged")
+    assert (status.refuses, status.problem) == (NOTHING, Saying("the new one is damaged"))
 
 
 def test_a_date_in_the_future_is_a_refusal_not_eternal_youth() -> None:
@@ -128,7 +131,7 @@ def test_a_date_in_the_future_is_a_refusal_not_eternal_youth() -> None:
     registries = Registries([Registry(name="national", max_age_days=31)], {"national": ahead})
     verdict = registries.check(FREE, WINTER, START)
     assert isinstance(verdict, RegistryUnavailable)
-    assert "correct the clock" in verdict.problem
+    assert "correct the clock" in verdict.problem.says
     assert isinstance(registries.check(FREE, WINTER, START + A_DAY), Clear)  # it may be tomorrow already in the east
 
 

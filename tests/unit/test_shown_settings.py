@@ -26,7 +26,7 @@ SEEN = {
     *("CrmPull.name", "CrmPull.campaign", "CrmPull.mapping", "Recordings.s3_region"),
     *("Registry.name", "Registry.region", "Registry.column", "Registry.campaigns", "Registry.answers"),
     *("ReportSchedule.name", "ReportSchedule.cron", "ReportSchedule.by", "ReportSchedule.campaigns"),
-    *("ReportSchedule.timezone", "Outbound.internal"),
+    *("ReportSchedule.timezone", "Outbound.internal", "Tracing.service"),
 }
 
 
@@ -90,7 +90,7 @@ def test_of_addresses_only_what_is_reached_is_shown(form: str) -> None:
 def test_what_is_hidden_is_known_to_be_looked_for() -> None:
     filled = Filled("{mark}")
     hidden = hidden_texts(filled.settings)
-    addresses = {"url", "token_url", "s3_endpoint", "webhook"}
+    addresses = {"url", "token_url", "s3_endpoint", "webhook", "endpoint"}
     for mark, name in filled.whose.items():
         if name not in SEEN and name.partition(".")[2] not in addresses:
             assert mark in hidden, name

@@ -295,6 +295,46 @@ def test_the_end_of_a_leg_that_was_replaced_is_nobodys_business() -> None:
     assert tracker.leg_of(AgentId("a1")) == "agent~a1~r-2"
 
 
+def replaced(tracker: Tracker) -> None:
+    """A1 in a talk, whose phone is called once more."""
+    phone_up(tracker)
+    tracker.handle(message("ConfbridgeJoin", Uniqueid="c-1", Conference="a1"), 1.0)
+    tracker.agent_called(AgentId("a1"), "agent~a1~r-2")
+    assert tracker.legs_of(AgentId("a1")) == ["agent~a1~r-1", "agent~a1~r-2"]
+    assert tracker.take_hang_ups() == []
+
+
+def test_the_leg_before_is_hung_up_when_the_next_is_in_the_room_and_nobody_is_put_out_by_that() -> None:
+    tracker = new_tracker("c-1")
+    replaced(tracker)
+    join = message("ConfbridgeJoin", Uniqueid="agent~a1~r-2", Conference="a1")
+    assert tracker.handle(join, 2.0) == [AgentPhoneUp(at=2.0, agent=AgentId("a1"))]
+    assert tracker.take_hang_ups() == ["agent~a1~r-1"]
+    assert tracker.legs_of(AgentId("a1")) == ["agent~a1~r-2"]
+    for event in ("HangupRequest", "Hangup"):
+        assert tracker.handle(message(event, Uniqueid="agent~a1~r-1", Cause="16"), 2.0) == []
+    # it is the customer who ends the talk, later
+    tracker.handle(message("HangupRequest", Uniqueid="c-1", Cause="16"), 3.0)
+    (ended,) = tracker.handle(message("Hangup", Uniqueid="c-1", Cause="16"), 3.0)
+    assert isinstance(ended, CallHungUp)
+    assert ended.by is HungUpBy.CUSTOMER
+
+
+def test_a_next_leg_that_does_not_come_up_takes_the_one_before_with_it() -> None:
+    tracker = new_tracker("c-1")
+    replaced(tracker)
+    tracker.handle(message("Newchannel", Uniqueid="agent~a1~r-2"), 2.0)
+    tracker.handle(message("OriginateResponse", ActionID="agent~a1~r-2", Response="Failure", Reason="0"), 2.0)
+    (gone,) = tracker.handle(message("Hangup", Uniqueid="agent~a1~r-2", Cause="18"), 2.0)
+    assert isinstance(gone, AgentPhoneGone)
+    assert tracker.take_hang_ups() == ["agent~a1~r-1"]
+    assert tracker.legs_of(AgentId("a1")) == []
+    # put out of the room with it
+    (ended,) = tracker.handle(message("Hangup", Uniqueid="c-1", Cause="16"), 3.0)
+    assert isinstance(ended, CallHungUp)
+    assert ended.by is HungUpBy.AGENT
+
+
 def test_a_room_without_its_agent() -> None:
     tracker = new_tracker("c-1")
     phone_up(tracker)

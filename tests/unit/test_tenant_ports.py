@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer.api.ports import ApiPorts
-from dialer.api.tenant_live import TenantHistory, TenantLive, concerns
+from dialer.api.tenant_live import TenantHistory, TenantLive
 from dialer.api.tenant_ports import narrowed
 from dialer.core.agent import AgentState
 from dialer.core.ids import AgentId, CampaignId
 from dialer.core.notices import AgentChanged
+from dialer.core.tenants import concerns
 from dialer.projections.live import LiveView
 
 #: What is everybody's, and tells nobody's.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,20 +18,50 @@ from dialer.api.desk_ports import NotThen
 from dialer.api.errors import ApiError, on_input_error
 from dialer.campaigns import CampaignInput, coded, parse_campaign
 from dialer.compliance.eligibility import RefusalReason
+from dialer.compliance.loader import find_folder, load_rule_book
+from dialer.compliance.rule_words import demanded
+from dialer.compliance.rules import AbandonmentUnit, AbandonmentWindow, KeyPart, Mark
+from dialer.compliance.windows import DAYS
 from dialer.console.campaign_forms import read
-from dialer.console.problems import Told, by_code, not_then, said, told
+from dialer.console.problems import Told, by_code, not_then, part_words, put_in_words, said, told, words
 from dialer.console.texts import texts
-from dialer.errors import InputError, QueueError
+from dialer.core.contact_filter import parse_filter
+from dialer.core.outcome import Outcome
+from dialer.core.saying import NOTHING, TROUBLES, Saying, of_error, say
+from dialer.errors import ConfigError, DialerError, InputError, QueueError, StorageError
 from dialer.intake.phones import PhoneVerdict
 from dialer.reporting.order import RawOrder, parse_order
+from dialer.runtime.passwords import PROBLEMS
+from dialer.storage.failures import ADVICE_CODES
 
 ENGLISH, SPANISH = texts("en"), texts("es")
+#: Whoever is called so makes a sentence with a code.
+_MAKERS = {
+    "ApiError",
+    "InputError",
+    "say",
+    *("SwitchError", "QueueError", "GateNotReady", "StorageError", "StoreError"),
+}
 #: Arguments that are not arguments of the text.
-_OTHERS = {"error", "details", "headers", "word", "allowed", "code"}
+_OTHERS = {"error", "details", "headers", "word", "allowed", "code", "retryable"}
 #: Codes that are put together out of a reason or a verdict, and codes that tables hold.
 _MADE = {
     *(f"law_{reason}" for reason in RefusalReason),
+    *(f"password_{problem}" for problem in PROBLEMS),
     *(f"phone_{verdict}" for verdict in PhoneVerdict if verdict is not PhoneVerdict.VALID),
+    *(code for _, code in TROUBLES),
+    *ADVICE_CODES.values(),
+}
+#: What they are said with.
+_SAID_WITH = {"rule": "ES-1@2", "problem": "so it is", "where": "here"}
+#: Groups of single words, each with all that may stand in it.
+_GROUPS: dict[str, set[str]] = {
+    "join": {"and", "or"},
+    "mark": set(Mark),
+    "day": set(DAYS),
+    "by": {*KeyPart, *AbandonmentUnit},
+    "window": set(AbandonmentWindow),
+    "after": {*Outcome, "refusal"},
 }
 
 
@@ -40,11 +71,12 @@ def raised() -> Iterator[tuple[str, set[str] | None]]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            if node.func.id not in {"ApiError", "InputError"}:
+            if node.func.id not in _MAKERS:
                 continue
             given = {keyword.arg: keyword.value for keyword in node.keywords}
             if isinstance(code := given.get("code"), ast.Constant):
-                named = {name for name in given if name is not None and name not in _OTHERS}
+                others = {"code"} if node.func.id == "say" else _OTHERS
+                named = {name for name in given if name is not None and name not in others}
                 yield str(code.value), None if None in given else named
 
 
@@ -81,15 +113,117 @@ def test_every_code_has_spanish_words_of_its_arguments(code: str, arguments: set
 
 @pytest.mark.parametrize("code", sorted(_MADE))
 def test_every_reason_of_the_law_and_of_numbers_has_spanish_words(code: str) -> None:
-    words = by_code(SPANISH, code, {"rule": "ES-1@2"} if code.startswith("law_") else {})
+    words = by_code(SPANISH, code, _SAID_WITH)
     assert words is not None
     assert "{" not in words
 
 
 def test_there_are_no_words_that_nobody_says() -> None:
     codes = {key.removeprefix("told.") for key in SPANISH.keys() if key.startswith("told.")}  # noqa: SIM118 - no mapping
-    said_somewhere = constants() | _MADE
-    assert {code for code in codes - said_somewhere if not code.startswith(("kind_", "mark."))} == set()
+    said_somewhere = constants() | _MADE | {f"{group}.{word}" for group, words in _GROUPS.items() for word in words}
+    assert {code for code in codes - said_somewhere if not code.startswith("kind_")} == set()
+
+
+@pytest.mark.parametrize("group", sorted(_GROUPS))
+def test_every_word_that_a_sentence_may_be_given_is_spanish(group: str) -> None:
+    assert {word for word in _GROUPS[group] if not SPANISH.has(f"told.{group}.{word}")} == set()
+
+
+class Sayings(list[Saying]):
+    """Sayings, and those among their arguments."""
+
+    def take(self, saying: Saying) -> None:
+        self.append(saying)
+        for value in saying.arguments.values():
+            for one in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(one, Saying):
+                    self.take(one)
+
+
+@pytest.fixture(scope="module")
+def rules() -> Sayings:
+    book, found = load_rule_book(find_folder(None)), Sayings()
+    for one in (*book.countries.values(), book.policy):
+        for rule in one.rules:
+            found.take(demanded(book, rule))
+    return found
+
+
+def test_what_every_rule_on_file_demands_is_told_in_spanish(rules: Sayings) -> None:
+    assert len(rules) > 200
+    untold = {one.code for one in rules if by_code(SPANISH, one.code, one.arguments) is None}
+    assert untold == set()
+    assert not any(re.search(r"[{}_]|for each|at most|closed", words(SPANISH, one)) for one in rules)
+
+
+def test_what_a_rule_demands_is_told_with_its_days_hours_and_keys(rules: Sayings) -> None:
+    told = {words(SPANISH, one) for one in rules}
+    assert any(re.search(r"^lunes a viernes 0\d:00-\d\d:00.*, domingo cerrado", one) for one in told)
+    assert any(re.search(r"^como máximo \d llamadas .*en \d días.* por \w+", one) for one in told)
+    assert any(one.startswith("como máximo 3 % de las respuestas de personas, por campaña") for one in told)
+
+
+@pytest.mark.parametrize(
+    ("filter", "told_so"),
+    [
+        ("", "Al final: está vacío; escriba una comparación, como state = "),
+        ("state =", "Al final: aquí va un texto entre comillas, un número, true o false."),
+        ("state = 1 2", "Carácter 11, en «2»: aquí va and, or, o nada más."),
+        ("state in 1", "Carácter 10, en «1»: aquí va [."),
+        ("@calls > 1", "Carácter 1, en «@calls»: @calls no se conoce; existe @attempts."),
+        ("name begins with 3", "Carácter 18, en «3»: aquí va un texto entre comillas"),
+        ("vip < true", "Carácter 7, en «true»: true y false no son ni más ni menos que nada."),
+        ('"x" = name', 'Carácter 1, en «"x"»: aquí va el nombre de un campo; el valor va a la derecha.'),
+        ("a = $", "Carácter 5, en «$»: esto no se puede leer."),
+        ("not " * 40 + "a", "Carácter 129, en «not»: hay demasiados paréntesis o not"),
+        ("a" * 4_001, "Tiene 4.001 caracteres; como máximo 4.000."),
+    ],
+)
+def test_filters_that_cannot_be_read_are_told_in_spanish(filter: str, told_so: str) -> None:
+    with pytest.raises(InputError) as found:
+        parse_filter(filter)
+    assert told(SPANISH, found.value).startswith(told_so)
+    assert told(ENGLISH, found.value) == str(found.value)
+
+
+def test_sayings_within_sayings_are_told_in_spanish_and_go_out_in_english() -> None:
+    inner = say("no version of it has been built yet", code="registry_not_built")
+    outer = say("registry r cannot be asked", code="registry_unavailable", registry="r", problem=inner)
+    assert words(SPANISH, outer).startswith("no se puede preguntar al registro r: todavía no se ha creado")
+    assert words(ENGLISH, outer) == outer.says
+    sent = ApiError(409, "no", code="may_not_dial", problem=outer).details
+    assert sent == {"code": "may_not_dial", "arguments": {"problem": outer.says}}
+    assert words(SPANISH, NOTHING) == ""
+    assert put_in_words(SPANISH, {"server": "pbx", "reason": inner})["reason"] == words(SPANISH, inner)
+
+
+@pytest.mark.parametrize(
+    ("error", "spanish"),
+    [
+        (ConfigError("redis.url is wrong"), "hay algo que corregir en los ajustes (redis.url is wrong)"),
+        (QueueError("Redis is slow", code="redis_slow"), SPANISH("told.redis_slow")),
+        (StorageError("it broke"), "la base de datos no está al alcance o se niega (it broke)"),
+        (InputError("priority: is no number", code="at_most", bound=3), "Debe ser 3 como máximo."),
+    ],
+)
+def test_errors_of_parts_are_sayings(error: DialerError, spanish: str) -> None:
+    saying = of_error(error)
+    assert (saying.says, words(SPANISH, saying)) == (str(error), spanish)
+
+
+@pytest.mark.parametrize(
+    ("part", "spanish"),
+    [
+        ("database", "base de datos"),
+        ("campaign winter", "campaña winter"),
+        ("asterisk pbx", "Asterisk pbx"),
+        ("recordings pbx", "grabaciones de pbx"),
+        ("recordings key", "clave de las grabaciones"),
+        ("something new", "something new"),
+    ],
+)
+def test_parts_of_the_installation_have_spanish_names(part: str, spanish: str) -> None:
+    assert part_words(SPANISH, part) == spanish
 
 
 def test_nobody_but_the_english_reads_english() -> None:
@@ -162,7 +296,7 @@ def test_the_limits_of_every_number_are_read_from_what_msgspec_says() -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (RawOrder(by="shoe"), "Un informe no puede ser por eso"),
+        (RawOrder(by="shoe"), "Un reporte no puede ser por eso"),
         (RawOrder(since="2026-11-30", until="2026-11-01"), SPANISH("told.report_since")),
         (RawOrder(timezone="Mars/Base"), "«Mars/Base» no es una zona horaria"),
         (RawOrder(since="yesterday"), SPANISH("told.not_a_moment")),

@@ -18,7 +18,7 @@ from dialer.crm.outbound import Destinations
 from dialer.crm.puller import Puller, Withdrawals
 from dialer.crm.update_writer import UpdateWriter
 from dialer.errors import GateNotReady, InputError
-from dialer.intake.desk import ContactDesk
+from dialer.intake.desk import ContactDesk, Listener
 from dialer.intake.phones import PhoneReader
 from dialer.queues.connection import AsyncRedis, connect
 from dialer.queues.keys import Keys
@@ -40,7 +40,9 @@ from dialer.storage.opening import open_database
 from dialer.storage.promises import Promises
 from dialer.storage.recycling import Recycling
 from dialer.storage.suppressions import SuppressionStore
+from dialer.tracing.arrivals import Arrivals
 from workers.settings import load_settings
+from workers.tracing import tracing
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +79,10 @@ async def _turn(settings: Settings, pull: CrmPull, now: Callable[[], float]) -> 
                 raise GateNotReady("no node has loaded the record into Redis yet: start one (cadencia serve)")
             erased = Suppressions(await SuppressionStore(database).all(), settings.compliance.suppression_key)
             phones = PhoneReader(settings.default_region, erased=erased.cover)
-            told = await exchange_of(settings, pull, owner, database, redis, queues, phones, now).turn()
+            async with tracing(settings, database, now) as site:
+                arrivals = None if site is None else Arrivals(site.places, site.outlet.put, now)
+                turn = exchange_of(settings, pull, owner, database, redis, queues, phones, now, arrivals)
+                told = await turn.turn()
             await CrmUpdates(database).forget(now() - _KEPT_S)
             return told
         finally:
@@ -96,8 +101,9 @@ def exchange_of(
     queues: RedisQueues,
     phones: PhoneReader,
     now: Callable[[], float],
+    listener: Listener | None = None,
 ) -> CrmExchange:
-    """Everything that a turn with one CRM needs, wired together."""
+    """Everything that a turn with one CRM needs, wired together; `listener` hears of contacts that it takes."""
     campaign = CampaignId(pull.campaign)
     mapping = load_mapping(mapping_path(settings.crm, pull.mapping))
     client = CrmClient(pull, Destinations(settings.outbound.internal), now)
@@ -136,7 +142,7 @@ def exchange_of(
             client=client,
             sources=sources,
             withdrawals=withdrawals,
-            desk=ContactDesk(contacts, queues, phones, Promises(database)),
+            desk=ContactDesk(contacts, queues, phones, Promises(database), listener),
             reopen=NodeRecycling(
                 Recycling(database), Reopening(redis, Keys(settings.redis.prefix), queues), now
             ).reopen,

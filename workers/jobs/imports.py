@@ -15,7 +15,7 @@ from rq import get_current_job
 
 from dialer.core.ids import CampaignId, NodeName
 from dialer.errors import GateNotReady, InputError
-from dialer.intake.importer import Importer, ImportOrder, ImportProgress, Read
+from dialer.intake.importer import ContactStore, Importer, ImportOrder, ImportProgress, Read
 from dialer.intake.jobs import check_list, enqueue
 from dialer.intake.reading import read_apart, reading_without
 from dialer.queues.redis_queues import RedisQueues
@@ -26,7 +26,9 @@ from dialer.storage.contacts import Contacts
 from dialer.storage.lists import Lists
 from dialer.storage.opening import open_database
 from dialer.storage.suppressions import SuppressionStore
+from dialer.tracing.arrivals import ListArrivals
 from workers.settings import load_settings
+from workers.tracing import TracedContacts, tracing
 
 _META_EVERY_S: Final = 0.5
 
@@ -89,10 +91,22 @@ async def _run(settings: Settings, order: ImportOrder) -> ImportProgress:
                     file = Path(folder) / "hashes"
                     file.write_text("\n".join(erased), "ascii")
                     read = reading_without(file, settings.compliance.suppression_key)
-                importer = Importer(
-                    Contacts(database), Lists(database), queues, clock.now, read, numbers=ContactScan(database)
-                )
-                return await importer.run(_order(settings, order), _telling(clock))
+                async with tracing(settings, database, clock.now) as site:
+                    contacts: ContactStore = Contacts(database)
+                    traces: ListArrivals | None = None
+                    if site is not None:
+                        traces = ListArrivals(site.places, site.outlet.put, clock.now, order.list_id)
+                        contacts = TracedContacts(contacts, traces, clock.now)
+                    importer = Importer(
+                        contacts, Lists(database), queues, clock.now, read, numbers=ContactScan(database)
+                    )
+                    progress = await importer.run(_order(settings, order), _telling(clock))
+                    if traces is not None:
+                        counts = progress.counts
+                        traces.imported(
+                            order.campaign, read=counts.read, accepted=counts.accepted, rejected=counts.rejected
+                        )
+                    return progress
         finally:
             await queues.close()
     finally:

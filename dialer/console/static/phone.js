@@ -84,7 +84,11 @@
     renewAt = performance.now() + 600 * access.lasts_s;
     at("phone-server").value = access.server;
     ua?.set("password", access.password);
+    // The names and passwords for TURN that a connection began with are over long before it is: a way through another
+    // network, later, needs new ones.
+    if (session?.isEstablished()) session.connection.setConfiguration(ways());
   };
+  const ways = () => ({ iceServers: access.ice, iceTransportPolicy: access.relay_only ? "relay" : "all" });
 
   // ---- the wire: a socket that is watched, since one whose network is gone may look open for minutes
   class Wire {
@@ -291,6 +295,7 @@
   };
 
   const answer = (came) => {
+    anew = false;
     // Asterisk calls anew where it has no call with us any more, whatever we believe.
     const old = session;
     session = came;
@@ -311,7 +316,7 @@
     came.on("ended", over);
     came.on("failed", over);
     came.on("accepted", show);
-    came.answer({ mediaStream: microphone, mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: access.ice } });
+    came.answer({ mediaStream: microphone, mediaConstraints: { audio: true, video: false }, pcConfig: ways() });
     // Another network, though the socket has survived.
     came.connection.addEventListener("iceconnectionstatechange", () => {
       if (came === session && came.connection.iceConnectionState === "failed" && is.registered) resume();
@@ -446,11 +451,13 @@
   );
   let again = 0;
   let againAt = 0;
+  // Loaded anew by somebody who is at work: the leg that the page before had may be there still, and is not ours.
+  let anew = !["signed_out", "connecting", "lost", undefined].includes(at("desk-now")?.dataset.state);
   const ready = () => {
     if (wanted) {
       wanted = false;
       form.requestSubmit();
-    } else if (at("desk-now")?.dataset.state === "lost" && at("desk-now").dataset.browser === "yes") comeBack();
+    } else if ((anew || at("desk-now")?.dataset.state === "lost") && at("desk-now")?.dataset.browser === "yes") comeBack();
   };
   const comeBack = async () => {
     if (performance.now() < againAt || again >= MOST_AGAIN) return;
@@ -470,6 +477,7 @@
     if (now.call && now.call !== call && now.state === "talking" && session) tone();
     call = now.call;
     if (now.state !== "lost" && now.state !== "connecting") again = 0;
+    if (now.state === "lost" || now.state === "signed_out") anew = false;
     // Whoever has worked with this browser goes on with it: after a reload, or with a page opened anew.
     if (now.state !== "signed_out" && now.browser === "yes") start();
     else if (is.on && !wanted && before && before !== "signed_out" && now.state === "signed_out") stop();
@@ -509,12 +517,15 @@
   at("phone-choice")?.addEventListener("change", choose);
 
   // ---- leaving
+  const talks = () => session && at("desk-now")?.dataset.state === "talking";
   addEventListener("beforeunload", (event) => {
-    if (session && at("desk-now")?.dataset.state === "talking") event.preventDefault();
+    if (talks()) event.preventDefault();
   });
-  // Asterisk is told at once: otherwise people would be given to a headset that nobody hears.
   addEventListener("pagehide", () => {
     if (!is.on) return;
+    // Whoever is loading the page anew goes on with the talk: their leg is left where it is, for as long as that may take.
+    if (talks() && navigator.sendBeacon("/console/desk/phone/left", new URLSearchParams({ csrf }))) return;
+    // Otherwise Asterisk is told at once, or people would be given to a headset that nobody hears.
     session?.terminate();
     stop();
   });

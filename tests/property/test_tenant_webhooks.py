@@ -1,0 +1,95 @@
+"""Which results are told to which webhook: those of its tenant, of its types, and from its beginning on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialer.core.tenants import tenant_of
+from dialer.crm.webhooks import WebhookFeed
+from dialer.queues.streams import Message
+from dialer.settings import Webhook
+from dialer.storage.webhook_book import KeptWebhook
+from dialer.storage.webhooks import Delivery
+
+#: Some that only look like another's.
+NAMES: Final = ("acme--winter", "acme--*", "beta--winter", "acme-2--winter", "winter", "acme-winter", "*", "")
+TYPES: Final = ("call.ended", "call.started", "dnc.applied")
+OWN: Final = Webhook(url="https://own.example/", types=("call.ended",))
+
+
+class Kept:
+    """Webhooks and deliveries in lists."""
+
+    def __init__(self, webhooks: Sequence[KeptWebhook]) -> None:
+        self.webhooks = webhooks
+        self.deliveries: list[Delivery] = []
+
+    async def all(self) -> Sequence[KeptWebhook]:
+        return self.webhooks
+
+    async def add(self, batch: Sequence[Delivery], now: float) -> None:
+        self.deliveries += batch
+
+
+def hook(tenant: str, types: Sequence[str], created_at: float, number: int) -> KeptWebhook:
+    return KeptWebhook(
+        id=f"{tenant}--{number}" if tenant else str(number),
+        tenant=tenant,
+        url="https://crm.example/",
+        types=tuple(types),
+        secret="whsec_",
+        former_secret=None,
+        former_until=None,
+        created_at=created_at,
+        updated_at=created_at,
+    )
+
+
+HOOKS: Final = st.lists(
+    st.tuples(
+        st.sampled_from(["acme", "beta", "acme-2", ""]),
+        st.lists(st.sampled_from(TYPES), max_size=2),
+        st.integers(0, 9).map(float),
+    ),
+    max_size=5,
+).map(lambda rows: [hook(*row, number) for number, row in enumerate(rows)])
+RESULTS: Final = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(TYPES)},
+        optional={"campaign": st.sampled_from(NAMES), "agent": st.sampled_from(NAMES), "contact": st.just("crm-1")},
+    ),
+    max_size=6,
+)
+
+
+@given(HOOKS, RESULTS)
+async def test_a_webhook_is_told_its_own_results_alone(hooks: list[KeptWebhook], results: list[dict[str, Any]]) -> None:
+    kept = Kept(hooks)
+    feed = WebhookFeed([OWN], kept, lambda: None, lambda: 100.0, kept)
+    messages = [Message(id=f"{at}000-0", data=json.dumps(result).encode()) for at, result in enumerate(results)]
+    await feed.handle_results(messages)
+    expected = set()
+    for at, result in enumerate(results):
+        whose = result.get("campaign") or result.get("agent") or ""
+        for each in hooks:
+            wanted = not each.types or result["type"] in each.types
+            if wanted and at >= each.created_at and (not each.tenant or tenant_of(whose) == each.tenant):
+                expected.add((at, each.id))
+        if result["type"] == "call.ended":
+            expected.add((at, OWN.url))
+    told = [(int(delivery.position.split("-")[0]) // 1_000, delivery.url) for delivery in kept.deliveries]
+    assert sorted(told) == sorted(expected)
+    assert len({delivery.id for delivery in kept.deliveries}) == len(told)
+
+
+async def test_what_is_no_result_of_ours_is_told_to_nobody() -> None:
+    kept = Kept([hook("acme", (), 0.0, 1), hook("", (), 0.0, 2)])
+    feed = WebhookFeed([], kept, lambda: None, lambda: 100.0, kept)
+    for data in (b"", b"\xff", b"[]", b'{"type": 1}', b'{"campaign": "acme--winter"}', b'{"type": "x", "agent": 7}'):
+        await feed.handle_results([Message(id="1-0", data=data)])
+    assert kept.deliveries == []
