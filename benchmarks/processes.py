@@ -18,6 +18,8 @@ from dialer.errors import DialerError
 ROOT: Final = Path(__file__).resolve().parents[1]
 _PATIENCE_S: Final = 180.0
 _STOP_TIMEOUT_S: Final = 30.0
+#: Longer than any node takes to learn that another has died.
+_STALE_S: Final = 15.0
 
 
 def wait_for(
@@ -167,7 +169,7 @@ class ServeProcess(Command):
     def sign_in(self, count: int, campaign: str) -> None:
         """Its agents come to their desks: from now on it dials."""
         missing = self.agents(count)
-        said = ""
+        said, stale_until = "", dict[str, float]()
 
         def all_in() -> bool:
             nonlocal said
@@ -177,8 +179,10 @@ class ServeProcess(Command):
                     missing.pop()
             except ApiError as error:
                 said = f"{missing[-1]}: {error}"
-                # Whose first request was taken without our hearing the answer is in.
-                if error.error == "wrong_state":
+                # Of who was in at a process that has died the nodes believe so for some seconds more. Longer than that:
+                # their request was taken without our hearing the answer.
+                now = time.monotonic()
+                if error.error == "wrong_state" and now > stale_until.setdefault(missing[-1], now + _STALE_S):
                     missing.pop()
             except DialerError as error:
                 said = f"{missing[-1]}: {error}"

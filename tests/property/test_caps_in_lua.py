@@ -80,7 +80,7 @@ async def asked(rules: Rules, history: list[Call], now: float, zones: list[str])
         await world.client.aclose()
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     rules=rule_sets,
     history=st.lists(calls(), max_size=25),
