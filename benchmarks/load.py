@@ -74,7 +74,7 @@ PROFILE: Final[Profile] = replace(
     objects=0.0,
     by_hour=(),
 )
-WANTED: Final = {"in_flight": 3_000, "lag_p99_s": 0.02, "abandonment": 0.03}
+WANTED: Final = {"lag_p99_s": 0.02, "abandonment": 0.03}
 _SECRET_VARIABLE: Final = "CADENCIA_EXCHANGE_SECRET"
 _SAMPLE_S: Final = 60.0
 #: Settling: filling queues, learning, caches. Not counted for lag and memory.
