@@ -1,4 +1,4 @@
-"""Agents of one campaign on several Asterisk servers: one pacer for all, or one for each server, on the same days.
+"""Agents of one campaign on several Asterisk servers: one pacer for all, one for each server, or all on one server.
 
     python -m benchmarks.pacing_servers [--hours 4] [--seeds 8] [--floors NAME ...] [--json FILE] [--days-file FILE]
 
@@ -8,6 +8,10 @@ alone, and its calls are placed there; "one server" has the same agents together
 measured by. The n-th call meets the n-th person whatever the arrangement. "idle s" are seconds without work before each
 talk; "over" counts days above 3.0 %; "gain" is the occupancy against "one pacer", each day against the same day, with
 the interval over seeds. Occupancy and abandonment belong together: who abandons more may be busier.
+
+A centre has several campaigns on its servers, each server paced by itself. Its agents sign in one after the other, in
+an order drawn for each day: "fewest first" each goes where fewest agents are, "with colleagues" as the dialer has it
+(`dialer.core.placement`), and "gain" is against the former.
 """
 
 from __future__ import annotations
@@ -15,13 +19,15 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 
 import numpy as np
 
 from benchmarks import pacing_jobs as jobs
+from dialer.core.ids import ServerName
+from dialer.core.placement import Place, choose_server
 from pacing import Pacer, build
 from pacing.callees import Callee, source
 from pacing.floor import Floor, Shift, Steps
@@ -32,6 +38,10 @@ FLOORS: dict[str, tuple[int, ...]] = {
     "16 and 4 agents": (16, 4),
     "4 x 10 agents": (10, 10, 10, 10),
 }
+#: How many servers there are, and how many agents each campaign has.
+CENTRES: dict[str, tuple[int, tuple[int, ...]]] = {"8 campaigns on 3": (3, (6, 8, 10, 12, 15, 20, 30, 40))}
+#: Channels of a server: enough.
+LINES = 10_000
 ANSWER = 0.25
 DECIDE_EVERY_S = 0.5
 _HALF_HOUR_S = 1_800.0
@@ -43,6 +53,13 @@ class Arrangement(StrEnum):
     ONE_PACER = "one pacer"
     ONE_FOR_EACH = "one for each"
     ONE_SERVER = "one server"
+
+
+class SignIn(StrEnum):
+    """Where agents of a centre go."""
+
+    FEWEST_FIRST = "fewest first"
+    WITH_COLLEAGUES = "with colleagues"
 
 
 class Centre:
@@ -183,6 +200,64 @@ def one_day(job: tuple[str, str, float, int]) -> jobs.Result:
     return Centre(agents, shared=arrangement == Arrangement.ONE_PACER, floor=people, seed=seed).day()
 
 
+def placed(servers: int, campaigns: Sequence[int], sign_in: SignIn, seed: int) -> list[tuple[int, ...]]:
+    """How many agents each campaign has on each server that has any of them."""
+    agents = [campaign for campaign, count in enumerate(campaigns) for _ in range(count)]
+    there = [Counter[ServerName]() for _ in campaigns]
+    names = [ServerName(f"pbx{number}") for number in range(servers)]
+    for campaign in np.random.default_rng(seed).permutation(agents):
+        chosen = choose_server(
+            [
+                Place(
+                    server=name,
+                    weight=1.0,
+                    agents=sum(its[name] for its in there),
+                    colleagues=there[campaign][name] if sign_in is SignIn.WITH_COLLEAGUES else 0,
+                    lines=LINES,
+                    campaign_lines=LINES,
+                )
+                for name in names
+            ]
+        )
+        assert chosen is not None
+        there[campaign][chosen] += 1
+    return [tuple(its.values()) for its in there]
+
+
+def one_centre_day(job: tuple[str, str, float, int]) -> jobs.Result:
+    """A day of all campaigns of a centre, with one seed."""
+    name, sign_in, hours, seed = job
+    servers, campaigns = CENTRES[name]
+    days = []
+    for number, agents in enumerate(placed(servers, campaigns, SignIn(sign_in), seed)):
+        people = Floor(shifts=(Shift(agents=sum(agents)),), answer=Steps(ANSWER), hours=hours)
+        days.append(Centre(agents, shared=False, floor=people, seed=1_000 * number + seed).day())
+    whole: jobs.Result = {key: sum(day[key] for day in days) for key in days[0]}
+    return whole | {"worst_half_hour": max(day["worst_half_hour"] for day in days)}
+
+
+def _rows(name: str, measured: Mapping[str, Sequence[jobs.Result]]) -> list[jobs.Result]:
+    """A row for each arrangement, compared with the first."""
+    before = next(iter(measured.values()))
+    rows = []
+    for each, its in measured.items():
+        gains = [jobs.occupancy([a]) - jobs.occupancy([b]) for a, b in zip(its, before, strict=True)]
+        rows.append(
+            {
+                "floor": name,
+                "paced by": each,
+                "occupancy": round(jobs.occupancy(its), 4),
+                "abandoned %": round(100.0 * jobs.abandonment(its), 2),
+                "idle s": round(_idle_s(its), 1),
+                "gain": round(sum(gains) / len(gains), 4),
+                "+-": round(jobs.half_width(gains), 4),
+                "over": sum(jobs.abandonment([day]) > 0.03 for day in its),
+                "worst half hour %": round(100.0 * max(day["worst_half_hour"] for day in its), 1),
+            }
+        )
+    return rows
+
+
 def _idle_s(days: Sequence[jobs.Result]) -> float:
     return float(sum(day["staffed_s"] - day["busy_s"] for day in days) / max(1, sum(day["talks"] for day in days)))
 
@@ -191,32 +266,16 @@ def main() -> None:
     arguments = jobs.common_options("One pacer for all servers of a campaign, or one for each.")
     arguments.add_argument("--hours", type=float, default=4.0)
     arguments.add_argument("--seeds", type=int, default=8)
-    arguments.add_argument("--floors", nargs="+", choices=FLOORS, default=list(FLOORS))
+    arguments.add_argument("--floors", nargs="+", choices=[*FLOORS, *CENTRES], default=[*FLOORS, *CENTRES])
     options = arguments.parse_args()
     seeds = range(1, options.seeds + 1)
-    todo = [
-        (name, each.value, options.hours, seed) for name in options.floors for each in Arrangement for seed in seeds
-    ]
-    days = iter(jobs.run(one_day, todo, processes=options.processes, days_file=options.days_file))
     rows = []
-    for name in options.floors:
-        measured = {each: [next(days) for _ in seeds] for each in Arrangement}
-        before = measured[Arrangement.ONE_PACER]
-        for each, its in measured.items():
-            gains = [jobs.occupancy([a]) - jobs.occupancy([b]) for a, b in zip(its, before, strict=True)]
-            rows.append(
-                {
-                    "floor": name,
-                    "paced by": each.value,
-                    "occupancy": round(jobs.occupancy(its), 4),
-                    "abandoned %": round(100.0 * jobs.abandonment(its), 2),
-                    "idle s": round(_idle_s(its), 1),
-                    "gain": round(sum(gains) / len(gains), 4),
-                    "+-": round(jobs.half_width(gains), 4),
-                    "over": sum(jobs.abandonment([day]) > 0.03 for day in its),
-                    "worst half hour %": round(100.0 * max(day["worst_half_hour"] for day in its), 1),
-                }
-            )
+    for names, kinds, work in ((FLOORS, Arrangement, one_day), (CENTRES, SignIn, one_centre_day)):
+        asked = [name for name in options.floors if name in names]
+        todo = [(name, kind.value, options.hours, seed) for name in asked for kind in kinds for seed in seeds]
+        days = iter(jobs.run(work, todo, processes=options.processes, days_file=options.days_file))
+        for name in asked:
+            rows += _rows(name, {kind.value: [next(days) for _ in seeds] for kind in kinds})
     jobs.show(rows)
     jobs.write(options.json, settings={"hours": options.hours, "seeds": options.seeds}, rows=rows)
 

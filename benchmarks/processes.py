@@ -182,7 +182,8 @@ class ServeProcess(Command):
                 # Of who was in at a process that has died the nodes believe so for some seconds more. Longer than that:
                 # their request was taken without our hearing the answer.
                 now = time.monotonic()
-                if error.error == "wrong_state" and now > stale_until.setdefault(missing[-1], now + _STALE_S):
+                late = now > stale_until.setdefault(missing[-1], now + _STALE_S)
+                if error.error == "wrong_state" and late and missing[-1] in self._signed_in():
                     missing.pop()
             except DialerError as error:
                 said = f"{missing[-1]}: {error}"
@@ -192,6 +193,13 @@ class ServeProcess(Command):
             self.wait(all_in, "agents")
         except RuntimeError as error:
             raise RuntimeError(f"{error}\n{said}") from error
+
+    def _signed_in(self) -> set[str]:
+        """Agents who are in, wherever; nobody where it cannot be asked."""
+        try:
+            return {row["id"] for row in self.api.get("/agents")["items"] if row["state"] != "signed_out"}
+        except DialerError:
+            return set()
 
 
 def free_ports(count: int) -> list[int]:

@@ -93,9 +93,18 @@ class CrmError(RetryableError):
     """A CRM refused, failed or is out of reach; `wait_s`: it asked not to be asked again for so long."""
 
     def __init__(
-        self, message: str, *, retryable: bool = True, status: int | None = None, wait_s: float | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = True,
+        status: int | None = None,
+        wait_s: float | None = None,
+        code: str = "",
+        **arguments: Any,
     ) -> None:
-        super().__init__(message, retryable=retryable)
+        # Most texts name the status: it is an argument of theirs as well.
+        told = arguments if status is None else {"status": status} | arguments
+        super().__init__(message, retryable=retryable, code=code, **told)
         self.status = status
         self.wait_s = wait_s
 

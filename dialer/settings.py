@@ -1,8 +1,8 @@
 """The settings: one TOML file, overridden by environment variables, checked into types before anything starts.
 
 ``CADENCIA_`` plus the path in capitals, parts joined by two underscores, overrides one value:
-``CADENCIA_DATABASE__URL=postgresql://…``. A value of the form ``file:/run/secrets/x`` is read from that file, so that
-secrets stand neither in the settings nor in the environment.
+``CADENCIA_DATABASE__URL=postgresql://…``, ``CADENCIA_DATA_DIR=/var/lib/cadencia``. A value of the form
+``file:/run/secrets/x`` is read from that file, so that secrets stand neither in the settings nor in the environment.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -527,6 +527,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return Path(self.registries.folder) if self.registries.folder else Path(self.data_dir) / "registries"
 
 
+# Here and not at the first use: two threads that first use a type at once crash msgspec.
+msgspec.json.Decoder(Settings)
+#: Overrides of what stands in no section: CADENCIA_NODE, CADENCIA_DATA_DIR, …
+_OF_ONE_PART: Final = frozenset(
+    f"CADENCIA_{each.name.upper()}" for each in msgspec.structs.fields(Settings) if isinstance(each.default, str)
+)
+
+
 def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets: bool = True) -> Settings:
     """Read the settings from `path` (None: defaults) and `environ`.
 
@@ -635,7 +643,8 @@ def _prepare_crm(raw: Any, path: Path) -> None:
 
 def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
     for key, value in environ.items():
-        if not key.startswith("CADENCIA_") or ("__" not in key and key != "CADENCIA_NODE"):
+        # Other names of one part (CADENCIA_CONFIG) are no settings.
+        if not key.startswith("CADENCIA_") or ("__" not in key and key not in _OF_ONE_PART):
             continue
         path = key.removeprefix("CADENCIA_").lower().split("__")
         node: Any = raw

@@ -47,6 +47,7 @@ from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.core.outcome import LIVE, Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.core.recycling import Penetration, Reopened
+from dialer.core.saying import NOTHING, say
 from dialer.core.tenants import owns
 from dialer.errors import DialerError
 from dialer.projections.live import LiveView
@@ -214,7 +215,7 @@ class FakeIntake:
             accepted=0,
             rejected=0,
             reasons={},
-            error="",
+            error=NOTHING,
             started_at=self._clock.now(),
             finished_at=None,
             terms=terms,
@@ -224,7 +225,7 @@ class FakeIntake:
     async def note_broken_upload(self, campaign: CampaignId, name: str, size: int) -> None:
         """See `dialer.api.ports.ContactIntake`."""
         row = await self.start_list(campaign, Path(), name)
-        error = f"the upload broke off after {size:,} bytes"
+        error = say(f"the upload broke off after {size:,} bytes", code="list_broke_off", size=size)
         self.imports[row.id] = replace(row, state="failed", error=error, finished_at=self._clock.now())
 
     async def list_import(self, id: str) -> ListImport | None:
@@ -501,6 +502,8 @@ class FakePhones:
         self.problem = ""
         #: Whether another password was asked for, of each request.
         self.asked: list[tuple[AgentId, bool]] = []
+        #: Campaigns of the last one.
+        self.wished: tuple[CampaignId, ...] = ()
 
     def phone(self, agent: AgentId, server: ServerName) -> str:
         """See `dialer.api.phone_ports.BrowserPhones`."""
@@ -510,9 +513,10 @@ class FakePhones:
         """See `dialer.api.phone_ports.BrowserPhones`."""
         return bool(self.urls) and agent != ""
 
-    async def access(self, agent: AgentId, *, anew: bool) -> PhoneAccess | str:
+    async def access(self, agent: AgentId, *, anew: bool, campaigns: Sequence[CampaignId]) -> PhoneAccess | str:
         """See `dialer.api.phone_ports.BrowserPhones`."""
         self.asked.append((agent, anew))
+        self.wished = tuple(campaigns)
         if self.problem:
             return self.problem
         server, url = next(iter(self.urls.items()))
@@ -522,7 +526,7 @@ class FakePhones:
             phone=self.phone(agent, server),
             realm="cadencia",
             password=f"password-{len(self.asked)}",
-            ice=(IceServer(urls=("turn:turn.example",), username="u", credential="c"),),
+            ice=(IceServer(urls=("turn:turn.example",), username="u", credential=f"credential-{len(self.asked)}"),),
             expires_at=self._now() + 600.0,
         )
 

@@ -55,8 +55,8 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         "campaigns": _columns("id settings state"),
         "contacts": _columns("campaign timezone list state", person="id phones name consent fields phone_terms"),
         "crm_contacts": _columns("source version state", person="contact digest"),
-        "crm_sources": _columns("name place cursor last_error lease_owner counts"),
-        "crm_updates": _columns("id source type position state", person="contact result last_error"),
+        "crm_sources": _columns("name place cursor last_error error_told lease_owner counts"),
+        "crm_updates": _columns("id source type position state", person="contact result last_error error_told"),
         "dispositions": _columns("call ref code amount currency category", person="notes", staff="agent by"),
         "do_not_call": _columns("scope source position", person="phone reason", staff="who"),
         # Facts are what the chain is made of; whom they are about stands in the personal part alone.
@@ -65,9 +65,9 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         ),
         "evidence_head": _columns("hash"),
         "gate_marks": _columns("name run_id"),
-        "list_checks": _columns("list state counts error"),
+        "list_checks": _columns("list state counts error error_told"),
         "list_warnings": _columns("list kind", person="contact phone message"),
-        "lists": _columns("id campaign name source state reasons error filter"),
+        "lists": _columns("id campaign name source state reasons error error_told filter"),
         "pacing_journal": _columns("campaign node method limit explanation"),
         "promises": _columns("campaign", person="contact", staff="agent"),
         "recordings": _columns(
@@ -82,7 +82,7 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         "tenants": _columns("name"),
         "users": _columns("role state tenant", staff="name agent hash totp_secret recovery"),
         "webhooks": _columns("id tenant url types secret former_secret"),
-        "webhook_deliveries": _columns("id url type state position", person="payload subject last_error"),
+        "webhook_deliveries": _columns("id url type state position", person="payload subject last_error error_told"),
     }
 )
 

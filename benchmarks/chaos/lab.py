@@ -87,8 +87,15 @@ class Lab:
     # ---- life
 
     def start(self) -> None:
-        """Start whatever of the lab does not run; returns when all phones are registered."""
-        servers.up(self.layout, max(PHONES, servers.phones_configured(self.layout)), _NOTHING)
+        """Start whatever of the lab does not run; returns when all phones are registered.
+
+        Raises:
+            RuntimeError: something does not start.
+        """
+        try:
+            servers.up(self.layout, max(PHONES, servers.phones_configured(self.layout)), _NOTHING)
+        except LabError as error:
+            raise RuntimeError(str(error)) from error
 
     def stop(self) -> None:
         """The lab goes on; only our look at it ends."""
@@ -217,6 +224,11 @@ class Lab:
                     voice.send("Hangup", Channel=row["Channel"], Cause=16)
             voice.action("Ping")
 
+    def hang_everybody_up(self) -> None:
+        """End all calls: agents' phones stay in their rooms when the nodes are gone."""
+        self.cli("channel request hangup all")
+        wait_for(lambda: not self._rows(), "the end of all channels")
+
     def register_phones(self) -> None:
         """They are back."""
         self.cli("pjsip send register *all", "voice")
@@ -293,4 +305,5 @@ class Labs:
         """The lab for the next scenario, whole again whatever the one before has left."""
         lab = Lab(self._layout, self._programs, first_serial=1_000 * (next(self._turns) % 100))
         lab.start()
+        lab.hang_everybody_up()
         return lab

@@ -135,7 +135,8 @@ class FaultyProxy:
         try:
             if self._refusing:
                 return
-            with contextlib.suppress(OSError):
+            # Cancelled at the end, which asyncio's streams would report as an error of theirs.
+            with contextlib.suppress(OSError, asyncio.CancelledError):
                 await self._both_ways(reader, writer)
         finally:
             self._open.discard(writer)

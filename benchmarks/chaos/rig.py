@@ -27,6 +27,7 @@ from benchmarks.import_list import postgres
 from benchmarks.processes import Command, ServeProcess, wait_for
 from dialer.campaigns import parse_campaign
 from dialer.core.campaign import CampaignState
+from dialer.errors import DialerError
 from dialer.queues.connection import connect_blocking
 from dialer.queues.embedded import EmbeddedServer
 from dialer.simulation import OPEN_RULES
@@ -275,6 +276,7 @@ max_calls_per_second = {plan.calls_per_s}
 
     def at_rest(self) -> bool:
         """Whether nobody is left to be called, and nobody is being called."""
+        self.supervise()
 
         def asked() -> bool:
             client = self.client
@@ -312,6 +314,14 @@ max_calls_per_second = {plan.calls_per_s}
         node.wait_up()
         node.sign_in(self.plan.agents, CAMPAIGN)
 
+    def supervise(self) -> None:
+        """Start a worker again that has ended: RQ's does where Redis goes away in the middle of its books.
+
+        As the service manager does, for whom that is an end like any other. A node must never end by itself.
+        """
+        if self.plan.delivers and self.worker.pid is None:
+            self.worker.start()
+
     @property
     def lab(self) -> Lab:
         """The lab, where it is what calls."""
@@ -331,7 +341,28 @@ max_calls_per_second = {plan.calls_per_s}
     def until_dialed(self, count: int, what: str = "") -> None:
         """Let so many more calls begin, or the list come to its end."""
         goal = min(self.dialed() + count, len(self.asked.pushed) - len(self.asked.withdrawn))
-        wait_for(lambda: self.dialed() >= goal or not self.waiting(), f"{goal} calls {what}")
+
+        def reached() -> bool:
+            self.supervise()
+            return self.dialed() >= goal or not self.waiting()
+
+        try:
+            wait_for(reached, f"{goal} calls {what}")
+        except RuntimeError as error:
+            raise RuntimeError("\n".join((str(error), *self._why_not()))) from error
+
+    def _why_not(self) -> list[str]:
+        """What is known where nobody is called although somebody could be."""
+        counts = {name: self.client.zcard(f"cadencia:{name}:{CAMPAIGN}") for name in ("ready", "later", "reserved")}
+        told = [f"dialed {self.dialed()}, {counts}"]
+        for node in self.nodes:
+            for asked in ("/agents", f"/campaigns/{CAMPAIGN}"):
+                try:
+                    told.append(f"{node.name} {asked}: {node.api.get(asked)}")
+                except DialerError as error:
+                    told.append(f"{node.name} {asked}: {error}")
+            told += node.said().splitlines()[-40:]
+        return told
 
 
 def _postgres_address(url: str) -> tuple[str, int, Callable[[int], str]]:

@@ -125,6 +125,7 @@ def settle(site: Site, watch: Watch, allowed: Allowed) -> tuple[Evidence, dict[s
     wait_for(lambda: site.at_rest() and watch.settled(), "the end of the list", timeout_s=_LIST_S)
     until = time.monotonic() + _SETTLE_S
     while True:
+        site.supervise()
         seen = collect(site, watch.worst_s, watch.worst_call)
         problems = judge(seen, allowed)
         if not any(problems.values()) or time.monotonic() > until:

@@ -30,7 +30,7 @@ class SignInInput(Struct, forbid_unknown_fields=True, kw_only=True):
         str, Meta(pattern=_PHONE_PATTERN, description="Endpoint or number as Asterisk knows it, such as agent01")
     ]
     campaigns: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=100)]
-    server: Annotated[Name | None, Meta(description="Asterisk server; null: the one with most room")] = None
+    server: Annotated[Name | None, Meta(description="Asterisk server; null: where agents of the campaigns are")] = None
     ready: Annotated[bool, Meta(description="Takes calls as soon as the phone is up")] = True
     priority: Annotated[int, Meta(ge=-1_000, le=1_000)] = 0
     skills: Annotated[frozenset[Name], Meta(max_length=100)] = frozenset()

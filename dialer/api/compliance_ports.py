@@ -63,6 +63,9 @@ class OverrideRow(Struct, frozen=True, kw_only=True):
     key: str
     #: Unix seconds.
     at: float
+    #: What it says, for a catalogue; empty: in these words alone.
+    code: str = ""
+    arguments: dict[str, object] = {}
 
 
 class PhoneLaw(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from dialer.core.saying import Saying
+
 
 class DeliveryKind(StrEnum):
     """By which way something is told."""
@@ -32,7 +34,7 @@ class DeliveryEntry:
     attempts: int
     #: Unix seconds of the next try, or of the end.
     next_at: float
-    last_error: str
+    last_error: Saying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class CrmState:
     completed_at: float | None
     next_at: float
     failures: int
-    last_error: str
+    last_error: Saying
     waiting: int
     failed: int
     counts: dict[str, int]

@@ -92,7 +92,7 @@ async def list_deliveries(
             state=entry.state,
             attempts=entry.attempts,
             next_at=rfc3339(entry.next_at),
-            last_error=entry.last_error,
+            last_error=entry.last_error.says,
         )
         for entry in found
     ]
@@ -120,7 +120,7 @@ async def list_crms(ports: Ports) -> CrmsOut:
             completed=None if crm.completed_at is None else rfc3339(crm.completed_at),
             next_turn=rfc3339(crm.next_at),
             failures=crm.failures,
-            last_error=crm.last_error,
+            last_error=crm.last_error.says,
             updates_waiting=crm.waiting,
             updates_failed=crm.failed,
             counts=crm.counts,

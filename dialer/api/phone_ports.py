@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dialer.core.ids import AgentId, ServerName
+from dialer.core.ids import AgentId, CampaignId, ServerName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +45,11 @@ class BrowserPhones(Protocol):
     def offered(self, agent: AgentId) -> bool:
         """Whether an agent can work with their browser at any server."""
 
-    async def access(self, agent: AgentId, *, anew: bool) -> PhoneAccess | str:
+    async def access(self, agent: AgentId, *, anew: bool, campaigns: Sequence[CampaignId]) -> PhoneAccess | str:
         """What the agent's browser registers with, or why it cannot.
 
         Args:
             agent: whose browser.
+            campaigns: that they are about to sign in for; of somebody who is signed in they do not matter.
             anew: the password given before is not taken; make another, unless that was seconds ago.
         """

@@ -41,7 +41,7 @@ from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.core.outcome import Outcome
 from dialer.core.pacing_entry import PacingEntry
 from dialer.core.recycling import Penetration, Reopened
-from dialer.core.saying import Saying
+from dialer.core.saying import NOTHING, Saying
 from dialer.intake.segments import Segment, Taken
 from dialer.projections.live_rows import LiveSnapshot
 
@@ -243,8 +243,8 @@ class ListImport:
     rejected: int
     #: Rejected rows by reason.
     reasons: Mapping[str, int]
-    #: Why it failed, in words that say what to do; empty otherwise.
-    error: str
+    #: Why it failed, in words that say what to do; nothing otherwise.
+    error: Saying
     started_at: float
     finished_at: float | None
     terms: ListTerms = NO_TERMS
@@ -282,8 +282,8 @@ class ListCheck:
     contacts_with_warnings: int = 0
     #: Warnings that can be downloaded one by one.
     listed: int = 0
-    #: Why it failed, in words that say what to do; empty otherwise.
-    error: str = ""
+    #: Why it failed, in words that say what to do; nothing otherwise.
+    error: Saying = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

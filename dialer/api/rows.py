@@ -254,7 +254,7 @@ def list_out(row: ListImport) -> ListOut:
         accepted=row.accepted,
         rejected=row.rejected,
         reasons=dict(row.reasons),
-        error=row.error,
+        error=row.error.says,
         started_at=rfc3339(row.started_at),
         finished_at=_maybe(row.finished_at),
         filter=row.terms.filter,
@@ -280,7 +280,7 @@ def list_report_out(row: ListImport, check: ListCheck | None) -> ListReportOut:
             warnings=dict(check.warnings),
             contacts_with_warnings=check.contacts_with_warnings,
             warnings_listed=check.listed,
-            error=check.error,
+            error=check.error.says,
         ),
     )
 

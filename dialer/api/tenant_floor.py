@@ -155,10 +155,11 @@ class TenantPhones(Own):
         """See `BrowserPhones`."""
         return self._owns(agent) and self._whole.offered(agent)
 
-    async def access(self, agent: AgentId, *, anew: bool) -> PhoneAccess | str:
-        """See `BrowserPhones`."""
+    async def access(self, agent: AgentId, *, anew: bool, campaigns: Sequence[CampaignId]) -> PhoneAccess | str:
+        """See `BrowserPhones`; where agents of others' campaigns are is not told by where this one is sent."""
         self._agent(agent)
-        return await self._whole.access(agent, anew=anew)
+        own = [campaign for campaign in campaigns if self._owns(campaign)]
+        return await self._whole.access(agent, anew=anew, campaigns=own)
 
 
 class TenantSupervision(Own):

@@ -126,6 +126,10 @@ class _RawJurisdiction(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     removed_holidays: list[_RawHoliday] = []
 
 
+# As those of `rule_file`: read in threads.
+msgspec.json.Decoder(_RawJurisdiction)
+
+
 def parse_jurisdiction(table: Mapping[str, Any]) -> Jurisdiction:
     """The jurisdiction of one file.
 

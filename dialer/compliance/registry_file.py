@@ -84,6 +84,10 @@ class Header(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return f"{self.source_date:%Y%m%d}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
+# Files are opened in threads, and two that first use a type at once crash msgspec.
+_HEADER: Final = msgspec.json.Decoder(Header)
+
+
 class Layout(Struct, frozen=True, kw_only=True):
     """Where in the file each part begins, and the bytes of the whole."""
 
@@ -167,7 +171,7 @@ def _parse_header(path: Path, page: bytes) -> Header:
     if len(text) < length or zlib.crc32(text) != crc or any(page[PREAMBLE.size + length :]):
         raise _damaged(path, "its header does not match its checksum")
     try:
-        return msgspec.json.decode(text, type=Header)
+        return _HEADER.decode(text)
     except msgspec.DecodeError as error:
         raise _damaged(path, f"its header says what it may not ({error})") from error
 

@@ -125,6 +125,9 @@ RAW_OF: Final[Mapping[Loose, type[RawRule]]] = {
     "registry": RawRegistry,
     "retention": RawRetention,
 }
+# Rules are read in threads, and two that first use a type at once crash msgspec.
+for _kind in RAW_OF.values():
+    msgspec.json.Decoder(_kind)
 
 
 def read_rule(kind: Loose, table: object, jurisdiction: str) -> rules.AnyRule:

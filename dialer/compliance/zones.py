@@ -133,7 +133,7 @@ def _of_number(book: RuleBook, phone: Phone) -> _Placed | Nowhere:
         if found is None:
             says = f"no rules of its country ({region}) are on file"
             return Nowhere(problem=say(says, code="nowhere_country", country=region))
-        return (_place(found, number, region),)
+        return _shared((_place(found, number, region),))
     # No region has such numbers: any that shares the country code may be meant.
     regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(number.country_code or 0, ())
     candidates = {one.country: (one, region) for region in reversed(regions) if (one := book.of_region(region))}
@@ -141,7 +141,13 @@ def _of_number(book: RuleBook, phone: Phone) -> _Placed | Nowhere:
         prefix = f"+{number.country_code}"
         says = f"no rules of a country with the code {prefix} are on file"
         return Nowhere(problem=say(says, code="nowhere_code", prefix=prefix))
-    return tuple(_place(one, number, region) for one, region in reversed(candidates.values()))
+    return _shared(tuple(_place(one, number, region) for one, region in reversed(candidates.values())))
+
+
+@lru_cache(maxsize=4_096)
+def _shared(placed: _Placed) -> _Placed:
+    """The same: one object for all the numbers of a place."""
+    return placed
 
 
 def _place(

@@ -1,9 +1,9 @@
-"""Pages that move: the wallboard, a campaign, the agents; their live parts, their charts, and orders to a campaign."""
+"""Pages that move: the wallboard and a campaign; their live parts, their charts, and orders to a campaign."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -18,7 +18,6 @@ from dialer.console.answers import MAX_FIELD, PageRequest, Site, Staff, Visitor,
 from dialer.console.places import HOME, MANAGERS
 from dialer.console.series import Chart
 from dialer.console.site import Console
-from dialer.console.texts import Texts
 from dialer.console.visit import check_csrf
 from dialer.core.campaign import CampaignState
 from dialer.core.ids import ContactId, valid_contact_id
@@ -29,7 +28,7 @@ _EVERY_S: Final = 0.25
 _COMMENT_EVERY_S: Final = 15.0
 #: How often it is looked whether the session goes on.
 _LOOK_EVERY_S: Final = 5.0
-_LIVE: Final = frozenset({"wallboard", "campaign", "agents"})
+_LIVE: Final = frozenset({"wallboard", "campaign"})
 _SPANS_S: Final = {"hour": 3_600.0, "day": 86_400.0}
 _ORDERS: Final = {
     "start": CampaignState.RUNNING,
@@ -45,12 +44,6 @@ async def wallboard(console: Site, visit: Visitor) -> Response[str]:
     if (home := HOME[visit.key.role]) != "/console/":
         return to(home)
     return page(console, "wallboard", visit.texts, visit=visit, **_live(console))
-
-
-@get("/agents")
-async def agents(console: Site, staff: Staff) -> Response[str]:
-    """All agents now."""
-    return page(console, "agents", staff.texts, visit=staff, **_live(console))
 
 
 @get("/campaigns/{campaign:str}")
@@ -97,12 +90,14 @@ async def stream(
         raise ApiError(404, f"there is no live part {name[:20]!r}")
     if campaign:
         campaign = (await known_campaign(console.ports, campaign)).campaign.id
-    return EventStream(_parts(request, console, name, staff.texts, campaign), WRITE_TIMEOUT_S)
+    parts = moving(request, console, lambda view: console.part(name, staff.texts, view, shown=campaign))
+    return EventStream(parts, WRITE_TIMEOUT_S)
 
 
-async def _parts(
-    request: PageRequest, console: Console, name: str, texts: Texts, campaign: str
+async def moving(
+    request: PageRequest, console: Console, part: Callable[[LiveSnapshot], bytes]
 ) -> AsyncGenerator[bytes, None]:
+    """The events of a live part, until the visitor's session ends."""
     shown: LiveSnapshot | None = None
     said_at = seen_at = console.ports.clock.now()
     yield COMMENT
@@ -115,7 +110,7 @@ async def _parts(
         view, _ = console.live.at(console.ports, now)
         if view is not shown:
             shown, said_at = view, now
-            yield console.part(name, texts, view, campaign)
+            yield part(view)
         elif now - said_at >= _COMMENT_EVERY_S:
             said_at = now
             yield COMMENT
@@ -157,4 +152,4 @@ async def give_order(
         await order(console.ports, campaign, _ORDERS[verb])
 
 
-HANDLERS: Final = (wallboard, agents, campaign_page, stream, series_together, series, give_order)
+HANDLERS: Final = (wallboard, campaign_page, stream, series_together, series, give_order)

@@ -19,6 +19,7 @@ from dialer.console.desk_routes import own_desk
 from dialer.console.visit import check_csrf
 from dialer.core.agent import AgentState
 from dialer.core.events import AgentPageCame, AgentPageLeft
+from dialer.core.ids import CampaignId
 
 #: An agent in one of these has a leg, as far as is known.
 _WITH_PHONE: Final = frozenset(
@@ -35,7 +36,8 @@ async def open_phone(request: PageRequest, console: Site, visit: Visitor) -> Res
     if ports.phones is None or not ports.phones.offered(agent):
         raise ApiError(404, visit.texts("phone.not_here"))
     deed(request, "phone.opened", agent)
-    access = await ports.phones.access(agent, anew=form.get("anew") == "on")
+    campaigns = [CampaignId(str(name)) for name in form.getall("campaign", [])]
+    access = await ports.phones.access(agent, anew=form.get("anew") == "on", campaigns=campaigns)
     if isinstance(access, str):
         raise ApiError(503, visit.texts("phone.no_access", problem=access))
     given = {

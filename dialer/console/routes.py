@@ -15,6 +15,7 @@ from dialer.api.errors import ApiError
 from dialer.api.ports import ApiKey
 from dialer.console import (
     account_pages,
+    agent_pages,
     audit_pages,
     callback_pages,
     campaign_form_pages,
@@ -63,6 +64,7 @@ _MODULES: Final = (
     campaign_form_pages,
     list_pages,
     live_routes,
+    agent_pages,
     desk_routes,
     desk_calls,
     phone_routes,

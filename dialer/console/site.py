@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from typing import Final
 
 from dialer.api.auth import Authenticator
@@ -34,7 +35,7 @@ class Console:
         self._tenants: Final[dict[str, Console]] = {}
         #: What is shown is at most this old when it is rendered; with the way to the screen it stays below a second.
         self.live: Final = LiveCache(every_s=0.5)
-        self._parts: Final[dict[tuple[str, str, str], tuple[LiveSnapshot, bytes]]] = {}
+        self._parts: Final[dict[tuple[Hashable, ...], tuple[LiveSnapshot, bytes]]] = {}
 
     def of(self, tenant: str) -> Console:
         """The console as a tenant sees it."""
@@ -53,14 +54,17 @@ class Console:
             self.alarms.look(whole)
             await asyncio.sleep(EVERY_S)
 
-    def part(self, name: str, texts: Texts, view: LiveSnapshot, campaign: str = "") -> bytes:
-        """The event with a live part of a page, rendered once for all who look at the same."""
-        key = (name, texts.language, campaign)
+    def part(self, name: str, texts: Texts, view: LiveSnapshot, **chosen: Hashable) -> bytes:
+        """The event with a live part of a page, rendered once for all who look at the same.
+
+        `chosen`: what of the view is shown, as values of its template.
+        """
+        key = (name, texts.language, *chosen.items())
         kept = self._parts.get(key)
         if kept is not None and kept[0] is view:
             return kept[1]
-        values = {"view": view, "alarms": self.alarms.of(view), "shown": campaign}
-        encoded = fragment(self.pages.render(f"part_{name}", texts, **values))
+        html = self.pages.render(f"part_{name}", texts, view=view, alarms=self.alarms.of(view), **chosen)
+        encoded = fragment(html)
         if len(self._parts) >= _MOST_PARTS:
             self._parts.clear()
         self._parts[key] = (view, encoded)

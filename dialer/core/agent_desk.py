@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from dialer.core.agent import AgentState, AgentStep
 from dialer.core.call import Call, CallState
-from dialer.core.campaign import CampaignState
 from dialer.core.commands import CallAgent, HangUpAgent
 from dialer.core.events import (
     AgentHungUp,
@@ -22,10 +21,11 @@ from dialer.core.events import (
     AgentSignedOut,
 )
 from dialer.core.floor import PACED_AS, Floor
-from dialer.core.focus import assign_focus
+from dialer.core.focus import assign_focus, first_choice
 from dialer.core.hold import Hold
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentAssigned, AgentChanged
+from dialer.core.placement import place_agent
 from dialer.core.roster import Agent
 from pacing import Pacer
 
@@ -37,6 +37,9 @@ PHONE_TIMEOUT_S = 45.0
 #: after a second first, then after twice as long each time, up to this.
 RECALLS = 10
 RECALL_MAX_S = 30.0
+#: An Asterisk that is shut down, or restarted by command, hangs up all phones and waits up to 15 s for their channels
+#: before it closes the connection.
+SHUT_DOWN_S = 20.0
 #: So long somebody who talks is kept for an agent whose page is being loaded anew. They hear nothing meanwhile.
 PAGE_TIMEOUT_S = 15.0
 
@@ -76,7 +79,9 @@ class AgentDesk:
             self._refocus(agent)
             self.tell_pacer(agent)
             return
-        server = event.server if event.server in floor.servers else self._least_loaded()
+        server = event.server
+        if server is None or server not in floor.servers:
+            server = place_agent(floor, event.agent, event.campaigns, elsewhere=event.elsewhere)
         if server is None:
             floor.ignore("AgentSignedIn", "no Asterisk server is configured")
             return
@@ -179,8 +184,11 @@ class AgentDesk:
         for server in self._floor.servers.values():
             server.rooms.discard(event.agent)
         agent = self._floor.roster.get(event.agent)
-        if agent is not None:
+        if agent is not None and agent.can(AgentStep.PHONE_GONE):
+            if not event.called:
+                agent.recalls = agent.recalls or 1
             self.lose(agent, event.reason)
+            agent.phone_went_at = self._floor.now
 
     def call_phone(self, agent: Agent) -> None:
         """Ask the switch to call an agent's phone."""
@@ -193,7 +201,8 @@ class AgentDesk:
     def phone_timed_out(self, agent_id: AgentId) -> None:
         """The phone never answered."""
         agent = self._floor.roster.get(agent_id)
-        if agent is not None and agent.state is AgentState.CONNECTING:
+        # Of a server that is away nobody has been asked for it: it is called when that is back.
+        if agent is not None and agent.state is AgentState.CONNECTING and self._floor.connected(agent.server):
             self._lay_down(agent, "phone did not answer")
 
     def page_left(self, event: AgentPageLeft) -> None:
@@ -233,7 +242,7 @@ class AgentDesk:
                 # They come back as they were: not from their lunch, and not before a pause that they have asked for.
                 agent.wants_ready = agent.state is not AgentState.PAUSED and agent.pause_asked is None
                 agent.pause_code, agent.pause_asked = agent.pause_asked or agent.pause_code, None
-            call, agent.call = agent.call, None
+            call, agent.call, agent.phone_went_at = agent.call, None, None
             self._floor.timers.cancel(("agent-phone", agent.id))
             self._floor.timers.cancel(("agent-page", agent.id))
             self._move(agent, AgentStep.PHONE_GONE, reason=reason)
@@ -245,6 +254,16 @@ class AgentDesk:
             elif connecting and 0 < agent.recalls < RECALLS:
                 delay_s = min(2.0 ** (agent.recalls - 1), RECALL_MAX_S)
                 self._floor.timers.set(("agent-again", agent.id), self._floor.now + delay_s)
+
+    def server_lost(self, server: ServerName) -> None:
+        """Nobody there is counted on; phones that went just before went with it, and are called when it is back."""
+        floor = self._floor
+        for agent in floor.roster:
+            if agent.server == server:
+                went_at = agent.phone_went_at
+                if agent.state is AgentState.LOST and went_at is not None and floor.now - went_at <= SHUT_DOWN_S:
+                    agent.recalls = agent.recalls or 1
+                self.tell_pacer(agent)
 
     def reconnect(self, agent: Agent) -> None:
         """Call the phone of an agent again whom a server's failure, not their own doing, took from us."""
@@ -411,8 +430,7 @@ class AgentDesk:
 
     def _refocus(self, agent: Agent) -> None:
         """One agent alone: whether a nearly empty campaign has use for another is seen when all are looked at."""
-        running = [name for name in agent.campaigns if self._runs(name)]
-        self._focus(agent, next((n for n in running if not self._floor.campaigns[n].dry), next(iter(running), None)))
+        self._focus(agent, first_choice(agent.campaigns, self._floor.campaigns))
 
     def _focus(self, agent: Agent, focus: CampaignId | None) -> None:
         if focus != agent.focus:
@@ -466,10 +484,6 @@ class AgentDesk:
         if agent.state is AgentState.IDLE:
             self._callers.on_idle(agent)
 
-    def _runs(self, campaign: CampaignId) -> bool:
-        run = self._floor.campaigns.get(campaign)
-        return run is not None and run.state is CampaignState.RUNNING
-
     def _pacer_of(self, agent: Agent) -> Pacer | None:
         """The pacer that counts on an agent: that of their server, of the campaign that they are there for now."""
         run = self._floor.campaigns.get(agent.focus) if agent.focus is not None else None
@@ -503,11 +517,3 @@ class AgentDesk:
         if at is not None and at > now:
             pacer.agent_leaving(now, agent.id, True, at)
             agent.told = pacer, at
-
-    def _least_loaded(self) -> ServerName | None:
-        counts = dict.fromkeys(self._floor.servers, 0)
-        for agent in self._floor.roster:
-            counts[agent.server] = counts.get(agent.server, 0) + 1
-        reachable = [s for s in self._floor.servers.values() if s.connected] or list(self._floor.servers.values())
-        best = min(reachable, key=lambda s: counts[s.server.name] / s.server.weight, default=None)
-        return best.server.name if best is not None else None

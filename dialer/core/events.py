@@ -171,6 +171,8 @@ class AgentPhoneGone(Event):
 
     agent: AgentId
     reason: str
+    #: Whether it was there, or was called; it was not where its server had no room for one more request.
+    called: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,8 +355,10 @@ class AgentSignedIn(Event):
     #: Endpoint or number as the dialplan knows it, such as ``agent01``.
     phone: str
     campaigns: tuple[CampaignId, ...]
-    #: None: the engine takes the server with the fewest agents for its weight.
+    #: None: the engine chooses (`dialer.core.placement`).
     server: ServerName | None = None
+    #: Agents of other nodes, by server.
+    elsewhere: Mapping[ServerName, int] = field(default_factory=dict)
     #: Begins idle as soon as the phone is up (else paused with code "sign-in").
     ready: bool = True
     #: Higher is chosen first among idle agents of a campaign.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from dialer.core.agent import AgentState
 from dialer.core.call import Call
@@ -42,6 +42,15 @@ def assign_focus(
         room[chosen].take(agent)
         focus[agent.id] = chosen
     return focus
+
+
+def first_choice(mine: Sequence[CampaignId], campaigns: Mapping[CampaignId, CampaignRun]) -> CampaignId | None:
+    """The campaign that one agent alone would be counted on by: the first of theirs that runs and is not empty.
+
+    Where all that run are empty it is the first of these; None: none runs.
+    """
+    running = [name for name in mine if name in campaigns and campaigns[name].state is CampaignState.RUNNING]
+    return next((name for name in running if not campaigns[name].dry), next(iter(running), None))
 
 
 class _Room:

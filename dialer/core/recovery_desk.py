@@ -45,9 +45,7 @@ class RecoveryDesk:
                 arguments=event.arguments,
             )
         )
-        for agent in self._floor.roster:
-            if agent.server == event.server:
-                self._agents.tell_pacer(agent)
+        self._agents.server_lost(event.server)
 
     def server_connected(self, event: ServerConnected) -> None:
         """Believe the server: end what it does not have, hang up what we do not know, call phones that are gone."""

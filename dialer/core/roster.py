@@ -34,6 +34,8 @@ class Agent:
     wants_ready: bool = True
     #: How often their phone has been called since a failure of its server took it; 0: it is there, or was laid down.
     recalls: int = 0
+    #: When their phone was heard to go, or not to be reached (unix seconds); None: it has not, or we laid it down.
+    phone_went_at: float | None = None
     #: Call that they are reserved for, talk with, or wrap up, and the permit that it was made with.
     call: CallId | None = None
     permit: Permit | None = None

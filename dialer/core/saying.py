@@ -52,6 +52,12 @@ def of_error(error: DialerError) -> Saying:
     return Saying(str(error), code, {"problem": str(error)})
 
 
+def unforeseen(error: BaseException) -> Saying:
+    """What nobody counted on, by its class and in its own words."""
+    says = f"{type(error).__name__}: {error}"
+    return say(says, code="trouble", problem=says)
+
+
 def plain(arguments: Mapping[str, object]) -> dict[str, object]:
     """The same as JSON values: of a saying what it says."""
     return {name: _plain(value) for name, value in arguments.items()}

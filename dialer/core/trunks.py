@@ -72,6 +72,10 @@ class Trunk:
         """Whether its carrier has refused one call after the other, until a moment ago."""
         return now < self._sick_until
 
+    def rests(self, now: float) -> bool:
+        """Whether one call after the other was refused before anybody was dialed, until a moment ago."""
+        return self._refused >= _SICK_AFTER and now < self._rests_until
+
     def ended(self, outcome: Outcome, now: float) -> None:
         """A call over it ended like this."""
         if outcome in _CARRIERS:
@@ -158,6 +162,11 @@ class Trunks:
     def available(self, servers: Iterable[ServerName], preferred: Sequence[TrunkName], now: float) -> int:
         """Calls that may be started at `now` over these servers."""
         return sum(trunk.available(now) for server in servers for trunk in self._usable(server, preferred))
+
+    def lines(self, server: ServerName, preferred: Sequence[TrunkName], now: float) -> int:
+        """Calls that a server may have at once, whether there are any or not; none over trunks that rest."""
+        usable = self._usable(server, preferred)
+        return sum(trunk.limits.max_channels for trunk in usable if not trunk.rests(now))
 
     def ways(
         self, servers: Iterable[ServerName], preferred: Sequence[TrunkName], now: float

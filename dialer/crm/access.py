@@ -101,14 +101,22 @@ class Access:
         }
         status, body = await post(settings.token_url, form | ({"scope": settings.scope} if settings.scope else {}))
         if status != 200:
-            raise CrmError(f"the server of tokens answered {status}{_word(body)}: check crm.pull.access", status=status)
+            word = _word(body)
+            raise CrmError(
+                f"the server of tokens answered {status}{word}: check crm.pull.access",
+                status=status,
+                code="crm_token_refused",
+                said=word,
+            )
         try:
             answer = msgspec.json.decode(body, type=_TokenAnswer)
             lifetime_s = _LIFETIME_S if answer.expires_in is None else float(answer.expires_in)
         except (msgspec.DecodeError, UnicodeError, ValueError) as error:
-            raise CrmError("the server of tokens answered without a token: check crm.pull.access.token_url") from error
+            raise CrmError(
+                "the server of tokens answered without a token: check crm.pull.access.token_url", code="crm_no_token"
+            ) from error
         if not _TOKEN.fullmatch(answer.access_token):
-            raise CrmError("the server of tokens gave a token that no header can carry")
+            raise CrmError("the server of tokens gave a token that no header can carry", code="crm_token_odd")
         self._token = answer.access_token
         self._until = now + max(0.0, lifetime_s - _MARGIN_S)
 

@@ -18,8 +18,9 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
+from dialer.core.saying import Saying, say
 from dialer.crm.access import Access
-from dialer.crm.outbound import Destinations
+from dialer.crm.outbound import Destinations, InternalAddress
 from dialer.crm.requests import Request
 from dialer.errors import ConfigError, CrmError
 from dialer.settings import CrmPull
@@ -104,13 +105,21 @@ class CrmClient(AbstractAsyncContextManager["CrmClient"]):
             break
         wait_s = retry_after(answer.headers.get("retry-after", ""), self._now())
         if answer.status == 401:
-            raise CrmError("the CRM answered 401: it does not know us, check crm.pull.access", status=401)
+            raise CrmError(
+                "the CRM answered 401: it does not know us, check crm.pull.access", status=401, code="crm_unknown_to_it"
+            )
         if answer.status in {429, 503}:
-            raise CrmError(f"the CRM answered {answer.status}: too much at once", status=answer.status, wait_s=wait_s)
+            raise CrmError(
+                f"the CRM answered {answer.status}: too much at once",
+                status=answer.status,
+                wait_s=wait_s,
+                code="crm_too_much",
+            )
         if 300 <= answer.status < 400:
             raise CrmError(
                 f"the CRM answered {answer.status}, to be asked elsewhere, which is not followed: correct crm.pull.url",
                 status=answer.status,
+                code="crm_elsewhere",
             )
         return answer
 
@@ -128,14 +137,18 @@ class CrmClient(AbstractAsyncContextManager["CrmClient"]):
         else:
             url = urljoin(f"{self._base}/", target)
         if not _URL.fullmatch(url):
-            raise CrmError("the CRM's link to the next page has characters that no URL has")
+            raise CrmError("the CRM's link to the next page has characters that no URL has", code="crm_link_broken")
         if _origin(url) != self._origin:
-            raise CrmError("the CRM's link to the next page leads to another server, which is not followed")
+            raise CrmError(
+                "the CRM's link to the next page leads to another server, which is not followed", code="crm_link_away"
+            )
         return URL(url, encoded=True)
 
     async def _post_form(self, url: str, form: dict[str, str]) -> tuple[int, bytes]:
         if not url.startswith(("http://", "https://")):
-            raise CrmError("crm.pull.access.token_url must begin with http:// or https://", retryable=False)
+            raise CrmError(
+                "crm.pull.access.token_url must begin with http:// or https://", retryable=False, code="crm_token_url"
+            )
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         answer = await self._exchange("POST", URL(url), headers, urlencode(form).encode(), _MAX_TOKEN_BYTES)
         return answer.status, answer.body
@@ -155,11 +168,14 @@ class CrmClient(AbstractAsyncContextManager["CrmClient"]):
                     body=data,
                 )
         except TimeoutError as error:
-            raise CrmError(f"no answer within {self._timeout_s:g} s") from error
+            raise CrmError(
+                f"no answer within {self._timeout_s:g} s", code="no_answer_within", timeout_s=self._timeout_s
+            ) from error
         except aiohttp.ClientPayloadError as error:
-            raise CrmError("the answer broke off in the middle") from error
+            raise CrmError("the answer broke off in the middle", code="answer_broke_off") from error
         except aiohttp.ClientError as error:
-            raise CrmError(f"no answer: {words_of(error)}") from error
+            problem = words_of(error)
+            raise CrmError(f"no answer: {problem}", code="crm_no_answer", problem=problem) from error
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
@@ -180,15 +196,23 @@ async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
     async for chunk in response.content.iter_chunked(_CHUNK):
         size += len(chunk)
         if size > limit:
-            raise CrmError(f"the answer is longer than {limit // 1024:,} KiB: ask for smaller pages in the mapping")
+            raise CrmError(
+                f"the answer is longer than {limit // 1024:,} KiB: ask for smaller pages in the mapping",
+                code="crm_answer_long",
+                kib=limit // 1024,
+            )
         parts.append(chunk)
     return b"".join(parts)
 
 
-def words_of(error: aiohttp.ClientError) -> str:
+def words_of(error: aiohttp.ClientError) -> Saying:
     """The class of an error, and the system's words where there are some: never the URL, which may hold a key."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, InternalAddress):
+        return say(f"{type(error).__name__} {cause.strerror}", code="internal_address", address=cause.address)
     system = error.strerror if isinstance(error, OSError) and error.strerror else ""
-    return f"{type(error).__name__} {system}".strip()
+    says = f"{type(error).__name__} {system}".strip()
+    return say(says, code="connection_failed", problem=says)
 
 
 def retry_after(text: str, now: float) -> float | None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from dialer.core.saying import of_error
 from dialer.crm.client import CrmClient
 from dialer.crm.puller import Puller
 from dialer.crm.update_writer import UpdateWriter
@@ -101,7 +102,7 @@ class CrmExchange:
         await self._sources.failed(
             self._pull.name,
             self._owner,
-            str(error),
+            of_error(error),
             next_at=now + wait_s,
             now=now,
             restart=lost or (source.failures + 1) % _RESTART_AFTER == 0,

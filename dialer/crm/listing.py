@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from dialer.core.saying import Saying, say
 from dialer.crm.mapping import Paging
 from dialer.crm.reading import PulledPage
 
@@ -45,7 +46,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 class Repeats(msgspec.Struct, frozen=True, kw_only=True):
     """The CRM goes round in circles."""
 
-    problem: str
+    problem: Saying
 
 
 def begun(cursor: str, *, changes: bool) -> Listing:
@@ -68,9 +69,11 @@ def after(listing: Listing, page: PulledPage, paging: Paging) -> Listing | Finis
     mark = hashlib.sha256("\n".join(page.records or (place,)).encode()).hexdigest()[:32]
     pages = listing.pages + 1
     if mark == listing.kept or place == listing.place:
-        return Repeats(problem=f"the CRM gives the same pages again and again: page {pages} is one that it gave before")
+        says = f"the CRM gives the same pages again and again: page {pages} is one that it gave before"
+        return Repeats(problem=say(says, code="crm_repeats", page=pages))
     if pages >= MAX_PAGES:
-        return Repeats(problem=f"the CRM has given {MAX_PAGES:,} pages, and there is no end")
+        says = f"the CRM has given {MAX_PAGES:,} pages, and there is no end"
+        return Repeats(problem=say(says, code="crm_endless", pages=MAX_PAGES))
     since = listing.kept_since + 1
     keep = since >= listing.kept_for
     return Listing(

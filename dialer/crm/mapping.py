@@ -169,7 +169,10 @@ class Expression:
         try:
             return self._compiled.search(data)
         except JMESPathError as error:
-            raise InputError(f"{self.text!r}: {' '.join(str(error).split())}") from error
+            problem = " ".join(str(error).split())
+            raise InputError(
+                f"{self.text!r}: {problem}", code="crm_expression", expression=self.text, problem=problem
+            ) from error
 
     def holds(self, data: object) -> bool:
         """Whether what it finds is true in JMESPath's sense: anything but null, false and what is empty."""

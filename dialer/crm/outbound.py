@@ -19,6 +19,16 @@ from dialer.errors import ConfigError
 _TRANSLATED: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
 
+class InternalAddress(OSError):
+    """An address of one's own network was not connected to: `address`."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            errno.EACCES, f"{address} is an internal address, which outbound.internal of the settings must allow"
+        )
+        self.address = address
+
+
 class Destinations:
     """The addresses that may be connected to."""
 
@@ -50,13 +60,11 @@ class Destinations:
         """The socket for one address as `getaddrinfo` gives it; the `socket_factory` of a connector.
 
         Raises:
-            OSError: the address is internal and not allowed.
+            InternalAddress: the address is internal and not allowed.
         """
         family, kind, protocol, _, address = info
         if not self.allowed(address[0]):
-            raise OSError(
-                errno.EACCES, f"{address[0]} is an internal address, which outbound.internal of the settings must allow"
-            )
+            raise InternalAddress(address[0])
         return socket.socket(family, kind, protocol)
 
 

@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -184,7 +184,8 @@ class Puller:
             match then:
                 case Repeats():
                     await self._sources.page_done(source.name, owner, calls, place="", counts=counts, now=self._now())
-                    raise InputError(then.problem)
+                    problem = then.problem
+                    raise InputError(problem.says, code=problem.code, **dict[str, Any](problem.arguments))
                 case Finished():
                     await self._sources.round_done(
                         source.name,
@@ -236,7 +237,11 @@ class Puller:
     async def _ask(self, listing: Listing, source: Source) -> Answer:
         answer = await self._client.send(page_request(self._mapping, listing, source.cursor))
         if not answer.ok:
-            raise CrmError(f"the CRM answered {answer.status} to the question for pending calls", status=answer.status)
+            raise CrmError(
+                f"the CRM answered {answer.status} to the question for pending calls",
+                status=answer.status,
+                code="crm_no_pending",
+            )
         return answer
 
     async def _take(

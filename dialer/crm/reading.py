@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from dialer.core.ids import ContactId, valid_contact_id
+from dialer.core.saying import Saying, say
 from dialer.crm import soap
 from dialer.crm.mapping import CrmMapping
 from dialer.errors import InputError
@@ -82,11 +83,12 @@ def decode(mapping: CrmMapping, body: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         if body.lstrip()[:1] == b"<":
             raise InputError(
-                "HTML or XML came instead of JSON: a sign-in page, or an error of something between us"
+                "HTML or XML came instead of JSON: a sign-in page, or an error of something between us",
+                code="crm_html",
             ) from error
         if isinstance(error, RecursionError):
-            raise InputError("the JSON is nested too deeply") from error
-        raise InputError(f"is not JSON: {error}") from error
+            raise InputError("the JSON is nested too deeply", code="crm_json_deep") from error
+        raise InputError(f"is not JSON: {error}", code="crm_no_json", problem=str(error)) from error
 
 
 def read_page(mapping: CrmMapping, body: bytes) -> PulledPage:
@@ -101,10 +103,18 @@ def read_page(mapping: CrmMapping, body: bytes) -> PulledPage:
         rows = [rows]  # one element is no list in XML
     if not isinstance(rows, list):
         raise InputError(
-            f"the schema has changed: pending.rows = {mapping.rows.text!r} finds no list; the answer has {_keys(data)}"
+            f"the schema has changed: pending.rows = {mapping.rows.text!r} finds no list; the answer has {_keys(data)}",
+            code="crm_no_rows",
+            rows=mapping.rows.text,
+            keys=_keys(data),
         )
     if len(rows) > MAX_ROWS:
-        raise InputError(f"{len(rows)} rows on one page; at most {MAX_ROWS}: ask for smaller pages in the mapping")
+        raise InputError(
+            f"{len(rows)} rows on one page; at most {MAX_ROWS}: ask for smaller pages in the mapping",
+            code="crm_page_long",
+            rows=len(rows),
+            most=MAX_ROWS,
+        )
     calls: list[PulledCall] = []
     refused: list[RefusedRow] = []
     changed: list[Any] = []
@@ -119,7 +129,10 @@ def read_page(mapping: CrmMapping, body: bytes) -> PulledPage:
     if rows and not calls and all(row.record is None for row in refused):
         raise InputError(
             f"the schema has changed: no row has contact.record = {mapping.contact['record'].text!r}; "
-            f"the first has {_keys(rows[0])}"
+            f"the first has {_keys(rows[0])}",
+            code="crm_no_record",
+            record=mapping.contact["record"].text,
+            keys=_keys(rows[0]),
         )
     return PulledPage(
         calls=calls,
@@ -250,7 +263,7 @@ def _greatest(found: Sequence[Any]) -> str | None:
     numbers = [value for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) == len(found):
         return str(max(numbers))
-    raise InputError("pending.changed finds texts and numbers; it must be one or the other")
+    raise InputError("pending.changed finds texts and numbers; it must be one or the other", code="crm_changed_mixed")
 
 
 def _text(found: Any) -> str | None:
@@ -259,8 +272,19 @@ def _text(found: Any) -> str | None:
     return str(found)
 
 
-def _keys(data: Any) -> str:
+def _keys(data: Any) -> Saying:
     """What an answer has, by the names of its keys: never its values, which may be about people."""
-    if isinstance(data, dict):
-        return "the keys " + ", ".join(str(key)[:40] for key in list(data)[:10]) if data else "no keys"
-    return {list: "a list", str: "a text", type(None): "nothing"}.get(type(data), "a value")
+    match data:
+        case {} if not data:
+            return say("no keys", code="crm_no_keys")
+        case dict():
+            keys = [str(key)[:40] for key in list(data)[:10]]
+            return say("the keys " + ", ".join(keys), code="crm_keys", keys=keys)
+        case list():
+            return say("a list", code="crm_a_list")
+        case str():
+            return say("a text", code="crm_a_text")
+        case None:
+            return say("nothing", code="crm_nothing")
+        case _:
+            return say("a value", code="crm_a_value")

@@ -59,17 +59,21 @@ def read(data: bytes) -> dict[str, Any]:
     try:
         root = fromstring(data, forbid_dtd=True)
     except DefusedXmlException as error:
-        raise InputError("the XML defines a document type or entities, which is refused") from error
+        raise InputError(
+            "the XML defines a document type or entities, which is refused", code="crm_xml_entities"
+        ) from error
     except (ParseError, ValueError, LookupError) as error:
-        raise InputError(f"is not XML: {error}") from error
+        raise InputError(f"is not XML: {error}", code="crm_no_xml", problem=str(error)) from error
     namespace, _, name = root.tag[1:].partition("}") if root.tag.startswith("{") else ("", "", root.tag)
     if name != "Envelope" or namespace not in _NAMESPACES:
-        raise InputError(f"is XML, but no SOAP envelope: its root is {name[:80]}")
+        raise InputError(
+            f"is XML, but no SOAP envelope: its root is {name[:80]}", code="crm_no_envelope", root=name[:80]
+        )
     body = root.find(f"{{{namespace}}}Body")
     if body is None:
-        raise InputError("is a SOAP envelope without a body")
+        raise InputError("is a SOAP envelope without a body", code="crm_no_body")
     if sum(1 for _ in body.iter()) > MAX_ELEMENTS:
-        raise InputError(f"has more than {MAX_ELEMENTS:,} elements")
+        raise InputError(f"has more than {MAX_ELEMENTS:,} elements", code="crm_xml_large", most=MAX_ELEMENTS)
     fault = body.find(f"{{{namespace}}}Fault")
     if fault is not None:
         raise SoapFault(f"SOAP fault: {_fault(fault)}")
@@ -79,7 +83,7 @@ def read(data: bytes) -> dict[str, Any]:
 
 def _tree(element: Element, depth: int) -> Any:
     if depth == 0:
-        raise InputError(f"is nested more than {MAX_DEPTH} deep")
+        raise InputError(f"is nested more than {MAX_DEPTH} deep", code="crm_xml_deep", most=MAX_DEPTH)
     if element.get(_NIL) in {"true", "1"}:
         return None
     found: dict[str, Any] = {f"@{_local(key)}": value for key, value in element.items() if not key.startswith("{")}

@@ -53,7 +53,13 @@ class Slot:
             table = tables[self.table]
             key = _text(found)
             if key not in table and "*" not in table:
-                raise InputError(f"tables.{self.table} of the mapping has no {key!r} for {{{self.name}}}, and no '*'")
+                raise InputError(
+                    f"tables.{self.table} of the mapping has no {key!r} for {{{self.name}}}, and no '*'",
+                    code="crm_no_such_word",
+                    table=self.table,
+                    key=key,
+                    fact=self.name,
+                )
             found = table.get(key, table.get("*"))
         return self.default if found is None else found
 

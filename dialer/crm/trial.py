@@ -53,7 +53,11 @@ async def trial(
         async with CrmClient(pull, Destinations(settings.outbound.internal), now) as client:
             got = await client.send(page_request(mapping, listing, ""))
         if not got.ok:
-            raise CrmError(f"the CRM answered {got.status} to the question for pending calls", status=got.status)
+            raise CrmError(
+                f"the CRM answered {got.status} to the question for pending calls",
+                status=got.status,
+                code="crm_no_pending",
+            )
         answer = got.body
     page = read_page(mapping, answer)
     phones = PhoneReader(settings.default_region)

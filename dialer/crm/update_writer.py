@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from dialer.core.ids import CampaignId, ContactId
+from dialer.core.saying import Saying, of_error, say
 from dialer.crm import soap
 from dialer.crm.client import Answer
 from dialer.crm.mapping import CrmMapping, Rule
@@ -48,8 +49,8 @@ class KnownContacts(Protocol):
 class _Refused(Exception):
     """This update was not done; `final`: nor will it be."""
 
-    def __init__(self, problem: str, *, final: bool = False) -> None:
-        super().__init__(problem)
+    def __init__(self, problem: Saying, *, final: bool = False) -> None:
+        super().__init__(problem.says)
         self.problem = problem
         self.final = final
 
@@ -128,9 +129,16 @@ class UpdateWriter:
                     verdict = await self._failed(update, refused.problem, None, final=refused.final)
                     failures += not refused.final
                     if failures >= _ENOUGH_FAILURES:
-                        trouble.append(CrmError(f"{failures} updates failed in a row, the last one: {refused.problem}"))
+                        trouble.append(
+                            CrmError(
+                                f"{failures} updates failed in a row, the last one: {refused.problem}",
+                                code="crm_updates_fail",
+                                failures=failures,
+                                problem=refused.problem,
+                            )
+                        )
                 except CrmError as error:
-                    verdict = await self._failed(update, str(error), error.wait_s, final=False)
+                    verdict = await self._failed(update, of_error(error), error.wait_s, final=False)
                     trouble.append(error)
                 told[verdict] += 1
 
@@ -141,7 +149,7 @@ class UpdateWriter:
             await self._updates.put_off(left, self._now(), self._now())
         return trouble[0] if trouble else None
 
-    async def _failed(self, update: StoredUpdate, problem: str, wait_s: float | None, *, final: bool) -> str:
+    async def _failed(self, update: StoredUpdate, problem: Saying, wait_s: float | None, *, final: bool) -> str:
         now = self._now()
         again_at = None if final else retry_at(update.attempts + 1, now, wait_s)
         await self._updates.failed(update.id, problem, now=now, retry_at=again_at)
@@ -168,7 +176,7 @@ class UpdateWriter:
             )
             rule = rule_for(self._mapping, facts)
         except InputError as error:
-            raise _Refused(str(error), final=True) from error
+            raise _Refused(of_error(error), final=True) from error
         if rule is None:
             await self._updates.settle(update.id, UpdateState.SKIPPED, self._now())
             return "skipped"
@@ -176,13 +184,26 @@ class UpdateWriter:
         if answer.status == CHANGED and self._mapping.one is not None:
             there = await self._read_again(update.contact)
             if there is None:
-                return await self._withdraw(update, "the call is no longer pending in the CRM")
+                return await self._withdraw(
+                    update, say("the call is no longer pending in the CRM", code="crm_not_pending")
+                )
             answer = await self._send(rule, facts | {"version": there.version})
         if answer.status in rule.withdrawn:
             # Where the CRM can be asked, it is: a path that is wrong in the mapping is answered with 404, too.
             if self._mapping.one is not None and await self._read_again(update.contact) is not None:
-                raise _Refused(f"the CRM answered {answer.status}, though the call is still pending there")
-            return await self._withdraw(update, f"the CRM answered {answer.status} to its update")
+                raise _Refused(
+                    say(
+                        f"the CRM answered {answer.status}, though the call is still pending there",
+                        code="crm_still_pending",
+                        status=answer.status,
+                    )
+                )
+            return await self._withdraw(
+                update,
+                say(
+                    f"the CRM answered {answer.status} to its update", code="crm_answered_update", status=answer.status
+                ),
+            )
         self._check(rule, answer)
         await self._updates.settle(update.id, UpdateState.DELIVERED, self._now())
         # Our own update has made a new version of it, which the answer may or may not tell.
@@ -195,7 +216,7 @@ class UpdateWriter:
         try:
             request = request_of(self._mapping, rule.question, facts)
         except InputError as error:
-            raise _Refused(str(error), final=True) from error
+            raise _Refused(of_error(error), final=True) from error
         headers = {"Idempotency-Key": str(facts["key"])} | dict(request.headers)
         return await self._client.send(replace(request, headers=headers))
 
@@ -206,16 +227,22 @@ class UpdateWriter:
         if answer.status in {404, 410}:
             return None
         if not answer.ok:
-            raise _Refused(f"the CRM answered {answer.status} when the call was read again")
+            raise _Refused(
+                say(
+                    f"the CRM answered {answer.status} when the call was read again",
+                    code="crm_answered_again",
+                    status=answer.status,
+                )
+            )
         try:
             read = read_row(self._mapping, self._mapping.one_row.find(decode(self._mapping, answer.body)))
         except InputError as error:
-            raise _Refused(f"the call, read again: {error}") from error
+            raise _Refused(_read_so(of_error(error))) from error
         if not isinstance(read, PulledCall):
-            raise _Refused(f"the call, read again: {read[1]}")
+            raise _Refused(_read_so(Saying(read[1])))
         return read if read.pending else None
 
-    async def _withdraw(self, update: StoredUpdate, reason: str) -> str:
+    async def _withdraw(self, update: StoredUpdate, reason: Saying) -> str:
         await self._withdrawals.withdraw([update.contact], f"withdrawn by the CRM: {reason}")
         await self._updates.settle(update.id, UpdateState.WITHDRAWN, self._now(), note=reason)
         return "withdrawn"
@@ -230,23 +257,50 @@ class UpdateWriter:
             try:
                 found: Any = soap.read(answer.body)
             except soap.SoapFault as error:
-                raise _Refused(f"the CRM answered {answer.status}: {error}") from error
+                raise _Refused(
+                    say(
+                        f"the CRM answered {answer.status}: {error}",
+                        code="crm_answered_fault",
+                        status=answer.status,
+                        fault=str(error),
+                    )
+                ) from error
             except InputError as error:
-                raise _Refused(f"the CRM answered {answer.status}, and it {error}") from error
+                raise _Refused(
+                    say(
+                        f"the CRM answered {answer.status}, and it {error}",
+                        code="crm_answered_odd",
+                        status=answer.status,
+                        problem=of_error(error),
+                    )
+                ) from error
         elif not answer.ok:
-            problem = f"the CRM answered {answer.status}{_code_of(answer.body)}"
-            raise _Refused(problem, final=is_final(answer.status))
+            raise _Refused(_answered(answer.status, _code_of(answer.body)), final=is_final(answer.status))
         else:
             found = None
         if not answer.ok:
-            raise _Refused(f"the CRM answered {answer.status}")
+            raise _Refused(_answered(answer.status))
         if rule.done:
             try:
                 done = rule.done.holds(decode(self._mapping, answer.body) if found is None else found)
             except InputError as error:
-                raise _Refused(f"the CRM's answer: {error}") from error
+                raise _Refused(say(f"the CRM's answer: {error}", code="crm_answer", problem=of_error(error))) from error
             if not done:
-                raise _Refused(f"the CRM's answer does not say that it was done ({rule.done.text})")
+                raise _Refused(
+                    say(
+                        f"the CRM's answer does not say that it was done ({rule.done.text})",
+                        code="crm_not_done",
+                        done=rule.done.text,
+                    )
+                )
+
+
+def _answered(status: int, word: str = "") -> Saying:
+    return say(f"the CRM answered {status}{word}", code="crm_answered", status=status, word=word)
+
+
+def _read_so(problem: Saying) -> Saying:
+    return say(f"the call, read again: {problem}", code="crm_read_again", problem=problem)
 
 
 def _code_of(body: bytes) -> str:

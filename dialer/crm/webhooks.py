@@ -32,8 +32,6 @@ from dialer.storage.webhooks import Delivery
 #: Seconds until the next try, after the first, second, … has failed; after the last (three days) it is given up.
 RETRIES_S: Final = (5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 64_800, 64_800, 64_800)
 _PREFIX: Final = "whsec_"
-#: A webhook that is made or changed while the node runs is known after so long.
-_LOOK_EVERY_S: Final = 2.0
 
 
 class DeliveryStore(Protocol):
@@ -89,8 +87,6 @@ class WebhookFeed:
         self._wake = wake
         self._now = now
         self._source = source
-        self._kept: Sequence[KeptWebhook] = ()
-        self._look_at = 0.0
 
     async def handle_results(self, messages: Sequence[Message]) -> None:
         """Note the deliveries of some results.
@@ -99,12 +95,12 @@ class WebhookFeed:
             StorageError, QueueError: hand the whole batch in again.
         """
         now = self._now()
-        if self._source is not None and now >= self._look_at:
-            self._kept = await self._source.all()
-            self._look_at = now + _LOOK_EVERY_S
-        if not self._webhooks and not self._kept:
+        # Looked at for each batch, a millisecond for up to a hundred results: one that is made, at whichever node, is
+        # told of everything that is written once its maker has the answer, and of nothing once it is gone.
+        kept = () if self._source is None else await self._source.all()
+        if not self._webhooks and not kept:
             return
-        due = [delivery for message in messages for delivery in self._deliveries_of(message, now)]
+        due = [delivery for message in messages for delivery in self._deliveries_of(message, kept, now)]
         if due:
             await self._deliveries.add(due, now)
             self._wake()
@@ -116,7 +112,7 @@ class WebhookFeed:
             with contextlib.suppress(QueueError):  # too many wait already: there is one among them
                 self._wake()
 
-    def _deliveries_of(self, message: Message, now: float) -> list[Delivery]:
+    def _deliveries_of(self, message: Message, kept: Sequence[KeptWebhook], now: float) -> list[Delivery]:
         try:
             typed = _TYPED.decode(message.data)
             payload = message.data.decode()
@@ -126,7 +122,7 @@ class WebhookFeed:
         receivers = [webhook.url for webhook in self._webhooks if not webhook.types or typed.type in webhook.types]
         receivers += [
             webhook.id
-            for webhook in self._kept
+            for webhook in kept
             if (not webhook.types or typed.type in webhook.types)
             and (webhook.tenant == INSTALLATION or concerns(webhook.tenant, whose))
             and moment_of(message.id) >= webhook.created_at

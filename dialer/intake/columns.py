@@ -76,7 +76,12 @@ def read_header(cells: Sequence[str], reader: PhoneReader) -> Columns:
         InputError: it has no column of numbers, or two that claim the same role; names the columns found.
     """
     if len(cells) > MAX_COLUMNS:
-        raise InputError(f"the first row has {len(cells)} columns; at most {MAX_COLUMNS}")
+        raise InputError(
+            f"the first row has {len(cells)} columns; at most {MAX_COLUMNS}",
+            code="list_columns",
+            columns=len(cells),
+            most=MAX_COLUMNS,
+        )
     phones: list[int] = []
     roles: dict[str, int] = {}
     consent: dict[str, int] = {}
@@ -94,7 +99,11 @@ def read_header(cells: Sequence[str], reader: PhoneReader) -> Columns:
             if role in roles:
                 raise InputError(
                     f"two columns can be the {role.replace('_', ' ')} of a contact: "
-                    f"{cells[roles[role]].strip()!r} and {cell.strip()!r}; rename one of them"
+                    f"{cells[roles[role]].strip()!r} and {cell.strip()!r}; rename one of them",
+                    code="list_two_columns",
+                    role=role.replace("_", " "),
+                    one=cells[roles[role]].strip(),
+                    other=cell.strip(),
                 )
             roles[role] = place
         elif key == "consent" or key.startswith("consent_"):
@@ -102,7 +111,7 @@ def read_header(cells: Sequence[str], reader: PhoneReader) -> Columns:
         else:
             fields[_free(fields, " ".join(cell.split())[:100] or f"column {place + 1}")] = place
     if not phones:
-        raise InputError(_no_phone_column(cells, reader))
+        raise _no_phone_column(cells, reader)
     name = [roles[role] for role in ("first_name", "name", "last_name") if role in roles]
     return Columns(
         count=len(cells),
@@ -134,7 +143,12 @@ def _details(cells: Sequence[str]) -> dict[int, dict[str, int]]:
             if other != place:
                 raise InputError(
                     f"two columns can be the {detail} of {cells[number].strip()!r}: {cells[other].strip()!r} and "
-                    f"{cells[place].strip()!r}; rename one of them"
+                    f"{cells[place].strip()!r}; rename one of them",
+                    code="list_two_details",
+                    detail=detail,
+                    column=cells[number].strip(),
+                    one=cells[other].strip(),
+                    other=cells[place].strip(),
                 )
     return found
 
@@ -154,14 +168,17 @@ def _free(taken: dict[str, int], title: str) -> str:
     return free
 
 
-def _no_phone_column(cells: Sequence[str], reader: PhoneReader) -> str:
+def _no_phone_column(cells: Sequence[str], reader: PhoneReader) -> InputError:
     if any(reader.read(cell).phone is not None for cell in cells):
-        return (
+        return InputError(
             "the first row must name the columns, but has a telephone number itself; "
-            "put a row such as id,name,phone before it"
+            "put a row such as id,name,phone before it",
+            code="list_no_names",
         )
     found = ", ".join(repr(cell.strip()[:40]) for cell in cells[:20]) + (", …" if len(cells) > 20 else "")
-    return (
+    return InputError(
         f"no column of telephone numbers; found: {found}; "
-        "name one phone, phone1, phone2, mobile, telefono or movil (case, accents and spaces do not matter)"
+        "name one phone, phone1, phone2, mobile, telefono or movil (case, accents and spaces do not matter)",
+        code="list_no_phone",
+        found=found,
     )

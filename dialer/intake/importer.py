@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
 from dialer.core.ids import CampaignId
+from dialer.core.saying import NOTHING, Saying, of_error, say, unforeseen
 from dialer.errors import DialerError, InputError, RetryableError
 from dialer.intake.reading import ReadBatch, ReadOrder, read_apart, reasons_of
 from dialer.intake.rows import ListFormat
@@ -64,7 +65,9 @@ class ListStore(Protocol):
     async def progress(self, list_id: str, counts: ListCounts, rejected: Sequence[RejectedRow] = ()) -> None:
         """Note how far it is, and further rejected rows."""
 
-    async def finish(self, list_id: str, state: ListState, counts: ListCounts, *, now: float, error: str = "") -> None:
+    async def finish(
+        self, list_id: str, state: ListState, counts: ListCounts, *, now: float, error: Saying = NOTHING
+    ) -> None:
         """Note how it ended."""
 
 
@@ -188,14 +191,15 @@ class Importer:
                 await run.all(self._read, numbers)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
-                state, text = ListState.CANCELLED, "stopped before its end; load the same list again to go on"
+                says = "stopped before its end; load the same list again to go on"
+                state, problem = ListState.CANCELLED, say(says, code="list_stopped")
             elif isinstance(error, RetryableError) and order.tried_again:
                 raise
             elif isinstance(error, DialerError):
-                state, text = ListState.FAILED, str(error)
+                state, problem = ListState.FAILED, of_error(error)
             else:
-                state, text = ListState.FAILED, f"{type(error).__name__}: {error}"
-            await self._note_failure(order.list_id, state, run.counts(), text)
+                state, problem = ListState.FAILED, unforeseen(error)
+            await self._note_failure(order.list_id, state, run.counts(), problem)
             raise
         await self._lists.finish(order.list_id, ListState.LOADED, run.counts(), now=self._now())
         progress = run.progress()
@@ -213,9 +217,9 @@ class Importer:
         await gather(self._numbers, order.campaign, path)
         return path
 
-    async def _note_failure(self, list_id: str, state: ListState, counts: ListCounts, text: str) -> None:
+    async def _note_failure(self, list_id: str, state: ListState, counts: ListCounts, problem: Saying) -> None:
         try:
-            await self._lists.finish(list_id, state, counts, now=self._now(), error=text)
+            await self._lists.finish(list_id, state, counts, now=self._now(), error=problem)
         except DialerError:
             # Most likely the reason of the failure itself, which is the one to be raised.
             return

@@ -28,11 +28,15 @@ _BOMS: Final = (
 )
 #: What people upload instead of text, by the first bytes.
 _FORMATS: Final = (
-    (b"PK\x03\x04", "an Excel workbook (.xlsx) or a zip archive: save the sheet as CSV, or unpack the archive"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls): save the sheet as CSV"),
-    (b"\x1f\x8b", "compressed (gzip): unpack it first"),
-    (b"%PDF", "a PDF: export the list as CSV"),
-    (b"SQLite format 3\x00", "an SQLite database: export the table as CSV"),
+    (
+        b"PK\x03\x04",
+        "an Excel workbook (.xlsx) or a zip archive: save the sheet as CSV, or unpack the archive",
+        "list_xlsx",
+    ),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls): save the sheet as CSV", "list_xls"),
+    (b"\x1f\x8b", "compressed (gzip): unpack it first", "list_gzip"),
+    (b"%PDF", "a PDF: export the list as CSV", "list_pdf"),
+    (b"SQLite format 3\x00", "an SQLite database: export the table as CSV", "list_sqlite"),
 )
 #: Bytes that mean nothing in Windows-1252; text that has them is Latin-1.
 _NOT_CP1252: Final = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))
@@ -69,14 +73,14 @@ def detect_encoding(source: BinaryIO) -> Encoding:
     """
     source.seek(0)
     sample = source.read(_SAMPLE)
-    for magic, what in _FORMATS:
+    for magic, what, code in _FORMATS:
         if sample.startswith(magic):
-            raise InputError(f"this is not a text file; it seems to be {what}")
+            raise InputError(f"this is not a text file; it seems to be {what}", code=code)
     for mark, codec in _BOMS:
         if sample.startswith(mark):
             source.seek(0)
             if not codec:
-                raise InputError("the file is written in UTF-32; save it as UTF-8")
+                raise InputError("the file is written in UTF-32; save it as UTF-8", code="list_utf32")
             return Encoding(
                 codec=codec, certain=True, verdict=f"{codec.removesuffix('-sig').upper()} (byte-order mark)"
             )
@@ -104,7 +108,7 @@ def _utf16_without_mark(sample: bytes) -> str:
         return "utf-16-le"
     if even > 0.6 * half and odd < 0.1 * half:
         return "utf-16-be"
-    raise InputError("this is not a text file: it has NUL bytes; save the list as CSV in UTF-8")
+    raise InputError("this is not a text file: it has NUL bytes; save the list as CSV in UTF-8", code="list_nul")
 
 
 def _count(source: BinaryIO, block: bytes) -> tuple[int, int, bool]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dialer.core.ids import CampaignId
+from dialer.core.saying import NOTHING, Saying, of_error, unforeseen
 from dialer.errors import DialerError, InputError, RetryableError
 from dialer.intake.phones import PhoneReader
 from dialer.intake.quality import MAX_HOLDERS, Holder, Number, Warned, WarningKind, warnings_of
@@ -61,7 +62,7 @@ class Checks(Protocol):
         """Keep warnings."""
 
     async def finish(
-        self, list_id: str, state: CheckState, counts: CheckCounts, *, now: float, error: str = ""
+        self, list_id: str, state: CheckState, counts: CheckCounts, *, now: float, error: Saying = NOTHING
     ) -> None:
         """Note how it ended."""
 
@@ -115,8 +116,8 @@ class ListChecker:
             counts = await self._look(found, law)
         except Exception as error:
             if not (isinstance(error, RetryableError) and tried_again):
-                text = str(error) if isinstance(error, DialerError) else f"{type(error).__name__}: {error}"
-                await self._checks.finish(list_id, CheckState.FAILED, CheckCounts(), now=self._now(), error=text)
+                problem = of_error(error) if isinstance(error, DialerError) else unforeseen(error)
+                await self._checks.finish(list_id, CheckState.FAILED, CheckCounts(), now=self._now(), error=problem)
             raise
         await self._checks.finish(list_id, CheckState.DONE, counts, now=self._now())
         return counts

@@ -17,13 +17,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
 from dialer.compliance.suppression import Suppressions
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId
+from dialer.core.saying import of_error, plain
 from dialer.errors import DialerError, InputError
 from dialer.intake.phones import PhoneReader
 from dialer.intake.rows import KnownNumbers, ListFormat, ListReader, RejectedRow, Row
@@ -64,6 +65,9 @@ class ReadEnd(msgspec.Struct, tag=True, kw_only=True):
     """The file has been read, or (`error`) cannot be."""
 
     error: str = ""
+    #: The same for a catalogue; empty: there is none.
+    code: str = ""
+    arguments: dict[str, Any] = {}  # msgspec makes a new one for each
     #: How the file was understood.
     encoding: str = ""
 
@@ -107,7 +111,7 @@ async def read_apart(order: ReadOrder, erased_key: str = "") -> AsyncIterator[Re
                 ) from error
             if isinstance(frame, ReadEnd):
                 if frame.error:
-                    raise InputError(frame.error)
+                    raise InputError(frame.error, code=frame.code, **frame.arguments)
                 return
             yield frame
     finally:
@@ -146,11 +150,13 @@ def read_here(order: ReadOrder, out: BinaryIO) -> None:
                 _write(out, _batch(batch, reader.bytes_read))
             _write(out, ReadEnd(encoding=reader.encoding.verdict))
     except DialerError as error:
-        _write(out, ReadEnd(error=str(error)))
+        saying = of_error(error)
+        _write(out, ReadEnd(error=saying.says, code=saying.code, arguments=plain(saying.arguments)))
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        _write(out, ReadEnd(error=f"cannot read {order.path}: {error.strerror}"))
+        says, system = f"cannot read {order.path}: {error.strerror}", error.strerror or ""
+        _write(out, ReadEnd(error=says, code="list_unreadable", arguments={"path": order.path, "problem": system}))
 
 
 def _erased(path: Path) -> Callable[[str], bool]:

@@ -137,7 +137,9 @@ class ListReader:
         self.delimiter = ""
         if self.form is ListFormat.CSV:
             if first.lstrip().startswith("["):
-                raise InputError("this is one JSON array; write one JSON object in each line (NDJSON), or CSV")
+                raise InputError(
+                    "this is one JSON array; write one JSON object in each line (NDJSON), or CSV", code="list_array"
+                )
             self.delimiter = self._find_delimiter(first)
             self.columns = self._read_columns()
 
@@ -164,16 +166,20 @@ class ListReader:
         for line in self._lines.records():
             self.rows_read += 1
             if isinstance(line, BadLine):
-                raise InputError(f"the row of column names cannot be read: {line.problem}")
+                raise InputError(
+                    f"the row of column names cannot be read: {line.problem}", code="list_names", problem=line.problem
+                )
             self._lines.give_back(line)
             try:
                 record = next(csv.reader(self._lines, delimiter=self.delimiter))
             except (_RecordTooLongError, csv.Error) as error:
                 problem = 'the row of column names cannot be read: a quote (") is opened and not closed'
-                raise InputError(problem) from error
+                raise InputError(problem, code="list_quote") from error
             if any(cell.strip() for cell in record):
                 return read_header(record, self._phones)
-        raise InputError("the file is empty; it must have a row of column names, then a row for each contact")
+        raise InputError(
+            "the file is empty; it must have a row of column names, then a row for each contact", code="list_empty"
+        )
 
     def _csv_rows(self) -> Iterator[Row]:
         columns = self.columns

@@ -15,7 +15,7 @@ import hiredis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
-from dialer.queues.connection import SOCKET_TIMEOUT_S, AsyncRedis, as_queue_error
+from dialer.queues.connection import SOCKET_TIMEOUT_S, AsyncRedis, as_queue_error, ensure_open
 
 Command = tuple[Any, ...]
 
@@ -97,8 +97,11 @@ class PausingConnection:
             # Ours has run out before this answer came, and somebody else holds one: leave it alone. What is watched for
             # the end of the pause must not make the next reservation fail; the answer is read before that one's.
             self._holds = False
-            self._writer.write(_UNWATCH)
-            self._unread += 1
+            if self._writer.is_closing():
+                await self.close()
+            else:
+                self._writer.write(_UNWATCH)
+                self._unread += 1
         return answer
 
     async def run_all(self, commands: Sequence[Command]) -> list[Any]:
@@ -121,6 +124,7 @@ class PausingConnection:
             return
         try:
             # The answers are read before those of the next request: nobody waits for them here.
+            ensure_open(self._writer)
             self._writer.write(_UNPAUSE)
             self._unread += 3
             await self._writer.drain()
@@ -153,6 +157,7 @@ class PausingConnection:
             wanted = self._unread + len(commands)
             # One time limit for a whole exchange is much cheaper than one for each of its answers.
             async with asyncio.timeout(SOCKET_TIMEOUT_S):
+                ensure_open(self._writer)
                 self._writer.write(b"".join([c if isinstance(c, bytes) else hiredis.pack_command(c) for c in commands]))
                 await self._writer.drain()
                 while True:

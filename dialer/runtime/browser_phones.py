@@ -8,14 +8,15 @@ import hashlib
 import hmac
 import math
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
 
 from dialer.api.phone_ports import IceServer, PhoneAccess
 from dialer.core.floor import Floor
-from dialer.core.ids import AgentId, ServerName, valid_name
+from dialer.core.ids import AgentId, CampaignId, ServerName, valid_name
+from dialer.core.placement import place_agent
 from dialer.settings import Asterisk, Webrtc
 
 _log = structlog.get_logger(__name__)
@@ -43,10 +44,16 @@ class NodePhones:
         keeper: writes passwords down at a server.
         floor: who is signed in where, and which servers are connected.
         now: unix seconds.
+        elsewhere: agents of other nodes, by server.
     """
 
     def __init__(
-        self, servers: tuple[Asterisk, ...], keeper: PhoneKeeper, floor: Floor, now: Callable[[], float]
+        self,
+        servers: tuple[Asterisk, ...],
+        keeper: PhoneKeeper,
+        floor: Floor,
+        now: Callable[[], float],
+        elsewhere: Callable[[], Mapping[ServerName, int]],
     ) -> None:
         self._servers: Final[Mapping[ServerName, Asterisk]] = {
             ServerName(server.name): server for server in servers if server.webrtc.url
@@ -54,6 +61,7 @@ class NodePhones:
         self._keeper = keeper
         self._floor = floor
         self._now = now
+        self._elsewhere = elsewhere
         #: By agent and server: an agent who moves to another one must not come back to the first with an old password.
         self._given: dict[tuple[AgentId, ServerName], PhoneAccess] = {}
         self._making: dict[AgentId, asyncio.Lock] = {}
@@ -67,10 +75,10 @@ class NodePhones:
         """See `BrowserPhones`."""
         return bool(self._servers) and valid_name(agent)
 
-    async def access(self, agent: AgentId, *, anew: bool) -> PhoneAccess | str:
+    async def access(self, agent: AgentId, *, anew: bool, campaigns: Sequence[CampaignId]) -> PhoneAccess | str:
         """See `BrowserPhones`."""
         async with self._making.setdefault(agent, asyncio.Lock()):
-            server = self._server_for(agent)
+            server = self._server_for(agent, campaigns)
             if server is None or not valid_name(agent):
                 return "no Asterisk server that has phones for browsers is connected"
             given, now = self._given.get((agent, server)), self._now()
@@ -99,17 +107,13 @@ class NodePhones:
 
     # ---- inside
 
-    def _server_for(self, agent: AgentId) -> ServerName | None:
-        """Where they are signed in, else where most room is."""
+    def _server_for(self, agent: AgentId, campaigns: Sequence[CampaignId]) -> ServerName | None:
+        """Where they are signed in, else where they are placed."""
         known = self._floor.roster.get(agent)
         if known is not None and known.server in self._servers:
             return known.server
         there = [name for name in self._servers if self._floor.connected(name)]
-        counts = dict.fromkeys(there, 0)
-        for other in self._floor.roster:
-            if other.server in counts:
-                counts[other.server] += 1
-        return min(there, key=lambda name: (counts[name] + 1) / self._servers[name].weight, default=None)
+        return place_agent(self._floor, agent, campaigns, elsewhere=self._elsewhere(), among=there)
 
     async def _make(self, agent: AgentId, server: ServerName, now: float) -> PhoneAccess | str:
         settings, phone, password = self._servers[server].webrtc, self.phone(agent, server), secrets.token_urlsafe(24)

@@ -15,7 +15,7 @@ from dialer.compliance.rules import Mark, RegistryRule
 from dialer.compliance.screening import terms_of
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId
-from dialer.core.saying import Saying
+from dialer.core.saying import Saying, plain
 from dialer.runtime.rules_aside import OVERRIDDEN, RulesAside
 from dialer.storage.audit import Audit, AuditEntry
 from dialer.storage.evidence import EvidenceStore
@@ -112,6 +112,7 @@ class BookedRules:
         await self._evidence.append(
             [Evidence(kind=EvidenceKind.OVERRIDE, reference=reference, at=now, facts=facts, personal={})]
         )
-        await self._audit.append(AuditEntry(at=now, who=override.by, what=OVERRIDDEN, details=facts))
+        told: dict[str, object] = {"code": broken.code, "arguments": plain(broken.arguments)}
+        await self._audit.append(AuditEntry(at=now, who=override.by, what=OVERRIDDEN, details=facts | told))
         if self._aside is not None:
             self._aside.add(campaign, broken.version)

@@ -21,7 +21,7 @@ from dialer.core.ids import CallId, CampaignId, ContactId, masked
 from dialer.core.saying import NOTHING, say
 from dialer.runtime.explanation import whereabouts
 from dialer.runtime.rules_aside import OVERRIDDEN
-from dialer.storage.audit import Audit
+from dialer.storage.audit import Audit, AuditEntry
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
@@ -91,11 +91,7 @@ class ComplianceView:
 
     async def overrides(self) -> Sequence[OverrideRow]:
         """Rules that are set aside."""
-        found = []
-        for entry in reversed(await Audit(self._database).of_kind(OVERRIDDEN)):
-            told = {name: str(entry.details.get(name, "")) for name in ("campaign", "setting", "rule", "says", "why")}
-            found.append(OverrideRow(**told, by=entry.who, key=str(entry.details.get("key", "")), at=entry.at))
-        return found
+        return [override_of(entry) for entry in reversed(await Audit(self._database).of_kind(OVERRIDDEN))]
 
     async def consent(self, campaign: CampaignId, contact: ContactId, now: float) -> ConsentRow | None:
         """What is on record of a contact's consent."""
@@ -162,3 +158,11 @@ class ComplianceView:
                 until=wanted.until,
             )
         )
+
+
+def override_of(entry: AuditEntry) -> OverrideRow:
+    """A rule set aside, as it stands on record; those of an earlier version have no code."""
+    details = entry.details
+    told = {name: str(details.get(name, "")) for name in ("campaign", "setting", "rule", "says", "why", "key", "code")}
+    arguments = details.get("arguments")
+    return OverrideRow(**told, by=entry.who, at=entry.at, arguments=arguments if isinstance(arguments, dict) else {})

@@ -10,6 +10,7 @@ from dialer.api.list_ports import ListSettings
 from dialer.api.ports import ContactVerdict, ContactWarning, ListCheck, ListImport, RejectedRow
 from dialer.core.ids import CampaignId
 from dialer.core.list_terms import NO_TERMS, ListTerms
+from dialer.core.saying import say
 from dialer.intake import jobs
 from dialer.intake.desk import ContactDesk
 from dialer.runtime.worker_process import WorkerProcess
@@ -119,7 +120,11 @@ class NodeIntake:
     async def note_broken_upload(self, campaign: CampaignId, name: str, size: int) -> None:
         """Put on record that an upload broke off, and that nothing of it was loaded."""
         list_id, now = secrets.token_hex(8), self._now()
-        error = f"the upload broke off after {size:,} bytes; nothing of it was loaded: send the list again"
+        error = say(
+            f"the upload broke off after {size:,} bytes; nothing of it was loaded: send the list again",
+            code="list_broke_off",
+            size=size,
+        )
         await self._lists.start(list_id, campaign, name=name or list_id, source=UPLOAD, now=now)
         await self._lists.finish(list_id, ListState.FAILED, ListCounts(), now=now, error=error)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, tzinfo
 
 from dialer.core.campaign import Campaign
-from dialer.core.events import CallDisposed, CampaignConfigured, CampaignOrdered, PeopleEvent
+from dialer.core.events import AgentSignedIn, CallDisposed, CampaignConfigured, CampaignOrdered, PeopleEvent
+from dialer.core.ids import ServerName
 from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
 from dialer.runtime.campaign_watch import CampaignWatch
@@ -29,12 +30,15 @@ class NodeControl:
         configured: Callable[[Campaign], Awaitable[None]] | None = None,
         campaigns: CampaignWatch | None = None,
         dispose_elsewhere: Callable[[CallDisposed], Awaitable[bool]] | None = None,
+        agents_elsewhere: Callable[[], Mapping[ServerName, int]] | None = None,
     ) -> None:
         """`configured`: is told of a campaign's settings before the engine is.
 
         `campaigns`: brings the engine to what other nodes have put on record; None: there is no other.
 
         `dispose_elsewhere`: has a call closed by the node that makes it; False: no other one does.
+
+        `agents_elsewhere`: agents of other nodes by Asterisk server; None: there is no other node.
         """
         self._dispatcher = dispatcher
         self._live = live
@@ -44,6 +48,7 @@ class NodeControl:
         self._configured = configured
         self._campaigns = campaigns
         self._dispose_elsewhere = dispose_elsewhere
+        self._agents_elsewhere = agents_elsewhere
 
     def live(self) -> LiveView:
         """What goes on now; read it in the event loop only."""
@@ -76,6 +81,8 @@ class NodeControl:
                 if self._dispose_elsewhere is None or not await self._dispose_elsewhere(event):
                     await self._dispositions.dispose(event)
                 return
+            case AgentSignedIn() if self._agents_elsewhere is not None:
+                event = replace(event, elsewhere=self._agents_elsewhere())
             case _:
                 pass
         self._dispatcher.feed(event)

@@ -17,6 +17,7 @@ from dialer.core import commands as cmd
 from dialer.core import notices as ntc
 from dialer.core.engine import Engine
 from dialer.core.events import (
+    AgentPhoneGone,
     AnyEvent,
     ContactGranted,
     ContactsOffered,
@@ -170,7 +171,7 @@ class Dispatcher:
                 case cmd.AddDoNotCall():
                     self._object(output)
                 case cmd.CallAgent():
-                    self._switch.call_agent(output)
+                    self._call_agent(output)
                 case cmd.HangUpAgent():
                     self._switch.hang_up_agent(output)
                 case cmd.CallMonitor():
@@ -217,6 +218,11 @@ class Dispatcher:
             event = OriginateNotSent(at=now, call=call, reason=handed.value)
         # Ahead of whatever the switch has told from inside the hand-over.
         self._events.insert(before, event)
+
+    def _call_agent(self, command: cmd.CallAgent) -> None:
+        if self._switch.call_agent(command) is HandOver.BACKPRESSURE:
+            says = "the server has no room for one more request"
+            self._events.append(AgentPhoneGone(at=self._now(), agent=command.agent, reason=says, called=False))
 
     def _request(self, command: cmd.PermitRequest) -> None:
         if self._outbox.full or self._permit_requests.full():

@@ -19,7 +19,7 @@ import structlog
 from msgspec import Struct, field
 
 from dialer.core.agent import AgentState
-from dialer.core.ids import AgentId, CallId
+from dialer.core.ids import AgentId, CallId, ServerName
 from dialer.errors import QueueError
 from dialer.projections.live import LiveView
 from dialer.projections.live_rows import CallRow, LiveSnapshot
@@ -68,6 +68,8 @@ class Neighbour(Struct, frozen=True, kw_only=True):
     servers: tuple[str, ...] = ()
     agents: int = 0
     of_campaigns: dict[str, int] = field(default_factory=dict)
+    #: The same agents by Asterisk server.
+    on_servers: dict[str, int] = field(default_factory=dict)
     room_for: int = 0
     #: Name of the machine that it runs on; empty: of a version that does not say.
     machine: str = ""
@@ -174,6 +176,13 @@ class Neighbours:
     def alone(self) -> bool:
         """Whether there is certainly no other node; not where it was not heard of late who there is."""
         return not self.others() and self.shared_now() - self._heard_at < _HOLDS_S
+
+    def agents_by_server(self) -> Counter[ServerName]:
+        """Agents who are at home at other nodes, by the Asterisk server that has their phone, as of a second ago."""
+        found = Counter[ServerName]()
+        for other in self.others().values():
+            found.update({ServerName(server): count for server, count in other.on_servers.items()})
+        return found
 
     def pictures(self) -> Mapping[str, Picture]:
         """What goes on at the others that live, by their names."""
@@ -356,6 +365,7 @@ class Neighbours:
             servers=tuple(sorted(self._servers())),
             agents=len(rows),
             of_campaigns=dict(Counter(campaign for row in rows for campaign in row.campaigns)),
+            on_servers=dict(Counter(row.server for row in rows if row.server is not None)),
             room_for=self._room_for,
             machine=socket.gethostname(),
             clock_ahead_s=self._clock_ahead_s,

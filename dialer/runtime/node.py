@@ -301,12 +301,15 @@ class Node:
             configured=self.filters.tell,
             campaigns=self.campaigns,
             dispose_elsewhere=self.node_client.dispose,
+            agents_elsewhere=self.neighbours.agents_by_server,
         )
         await self.campaigns.begin()
         zone = ZoneInfo(settings.pacing.timezone)
         self.caller_ids = CallerIdCounts(attempts, self.dispatcher.engine.floor, zone, now)
         await self.caller_ids.restore()
-        self.phones = NodePhones(settings.asterisk, self.switch, self.dispatcher.engine.floor, now)
+        self.phones = NodePhones(
+            settings.asterisk, self.switch, self.dispatcher.engine.floor, now, self.neighbours.agents_by_server
+        )
         start = self._tasks.start
         start("engine", self.dispatcher.failure())
         start("outbox", self.outbox.run())

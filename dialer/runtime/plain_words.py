@@ -25,6 +25,8 @@ _HUMP: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\WA-Z]+")
 _TOKEN: Final = re.compile(r"\S+")
 _PIECE: Final = re.compile(r"[^\W_]+|[\W_]+")
 _FIGURES: Final = 5
+#: Words of one letter: "a trunk", "a day's calls".
+_LETTERS: Final = frozenset({"a", "s"})
 #: Folders of ours with invented people in them.
 _PEOPLE: Final = frozenset({"simulation", "twin", "testing.py"})
 #: Modules whose texts reach our errors.
@@ -70,7 +72,7 @@ def plain(text: str, names: Iterable[str] = ()) -> str:
 
 
 def _kept(piece: str, known: frozenset[str]) -> str:
-    if not any(char.isalnum() for char in piece):
+    if piece in _LETTERS or not any(char.isalnum() for char in piece):
         return piece
     if piece.isascii() and piece.isdigit():
         return piece if len(piece) < _FIGURES else LEFT_OUT

@@ -49,7 +49,7 @@ schema.json     version of the tables, and how many rows each has
 queues.json     entries of the streams and what waits in them, contacts that wait, jobs
 ready.json      what the node says of itself, where it answered
 metrics.txt     the node's metrics, where it answered
-logs/           the last lines of the nodes on this machine
+logs/           the last lines of the nodes on this machine, where they keep any (log.keep_mb)
 
 There are no secrets, phone numbers, names, contacts, notes or recordings in it. Of free texts, such as those of
 errors, words are left that Cadencia and its libraries use; the rest is "…". Look through it before you send it.

@@ -18,6 +18,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from dialer.core.saying import say
 from dialer.errors import StorageError
 from dialer.intake.jobs import IMPORT_LIST, IMPORTS
 from dialer.queues.connection import connect_blocking
@@ -28,8 +29,9 @@ _log: Final = structlog.get_logger(__name__)
 _LOOK_EVERY_S: Final = 60.0
 #: An upload may be under way for hours, and is written to all the while.
 OLD_S: Final = 86_400.0
-CUT_OFF: Final = (
-    "the import was cut off and is not tried again; what it had read by then is loaded: load the list again"
+CUT_OFF: Final = say(
+    "the import was cut off and is not tried again; what it had read by then is loaded: load the list again",
+    code="list_cut_off",
 )
 
 

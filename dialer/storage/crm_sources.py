@@ -15,13 +15,14 @@ from typing import Any, Final
 from sqlalchemy import Row, and_, delete, exists, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dialer.core.saying import NOTHING, Saying
 from dialer.errors import StorageError
 from dialer.storage.contacts import ContactState
 from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once, upsert
+from dialer.storage.sayings import from_record, on_record
 from dialer.storage.tables import contacts, crm_contacts, crm_sources
 
-_ERROR_LIMIT: Final = 500
 #: Below the number of parameters that one statement may have.
 _AT_ONCE: Final = 500
 
@@ -53,7 +54,7 @@ class Source:
     completed_at: float | None = None
     next_at: float = 0.0
     failures: int = 0
-    last_error: str = ""
+    last_error: Saying = NOTHING
     counts: Mapping[str, int]
 
 
@@ -171,7 +172,7 @@ class CrmSources:
         async with self._database.write() as connection:
             await self._save(connection, name, calls, now)
             await self._change(
-                connection, name, owner, place=place, failures=0, last_error="", updated_at=now, counts=counts
+                connection, name, owner, place=place, failures=0, **_error(NOTHING), updated_at=now, counts=counts
             )
 
     async def round_done(
@@ -208,13 +209,13 @@ class CrmSources:
                 completed_at=now,
                 next_at=next_at,
                 failures=0,
-                last_error="",
+                **_error(NOTHING),
                 updated_at=now,
                 counts=counts,
             )
 
     async def failed(
-        self, name: str, owner: str, error: str, *, next_at: float, now: float, restart: bool, forget_cursor: bool
+        self, name: str, owner: str, error: Saying, *, next_at: float, now: float, restart: bool, forget_cursor: bool
     ) -> None:
         """It could not be asked, or answered what it should not; `restart`: the next listing begins at its start.
 
@@ -229,7 +230,7 @@ class CrmSources:
                 name,
                 owner,
                 failures=crm_sources.c.failures + 1,
-                last_error=error[:_ERROR_LIMIT],
+                **_error(error),
                 next_at=next_at,
                 updated_at=now,
                 **changes,
@@ -336,6 +337,11 @@ class CrmSources:
             raise LeaseLost(f"another worker has the CRM {name!r} now")
 
 
+def _error(error: Saying) -> dict[str, str]:
+    says, told = on_record(error)
+    return {"last_error": says, "error_told": told}
+
+
 def _source(row: Row[Any]) -> Source:
     return Source(
         name=row.name,
@@ -346,7 +352,7 @@ def _source(row: Row[Any]) -> Source:
         completed_at=row.completed_at,
         next_at=row.next_at,
         failures=row.failures,
-        last_error=row.last_error,
+        last_error=from_record(row.last_error, row.error_told),
         counts=dict(row.counts),
     )
 

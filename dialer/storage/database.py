@@ -40,6 +40,10 @@ _WRITES: Final = "cadencia_writes"
 #: A statement that was given up goes on to its end, such as waiting for another process's lock.
 _THREAD_ENDS_WITHIN_S: Final = 10.0
 _WAL_POLL_S: Final = 0.02
+#: Whoever reads a whole table fills it, and each connection's thread keeps what it once had: five times this in a node.
+CACHE_MB: Final = 8
+#: For bulk loads, which put rows at random places of large indices.
+BULK_CACHE_MB: Final = 32
 
 
 def driver_url(url: str) -> URL:
@@ -73,7 +77,13 @@ class Database:
     """One database, shared by all repositories of a process. Connects when first used; `close` it at the end."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 5, busy_timeout_s: float = 10.0, seal: FieldSeal | None = None
+        self,
+        url: str,
+        *,
+        pool_size: int = 5,
+        busy_timeout_s: float = 10.0,
+        cache_mb: int = CACHE_MB,
+        seal: FieldSeal | None = None,
     ) -> None:
         """Prepare the engine; nothing is opened yet.
 
@@ -81,6 +91,7 @@ class Database:
             url: as in the settings.
             pool_size: connections kept open.
             busy_timeout_s: how long SQLite waits for another process's transaction, and PostgreSQL for a connection.
+            cache_mb: memory for pages of SQLite's file, of each connection; a server has its own.
             seal: of what is kept sealed; None: nothing is sealed, and what is stays so (see `open_database`).
 
         Raises:
@@ -95,6 +106,7 @@ class Database:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": busy_timeout_s}
         self._threads: WeakSet[Thread] = WeakSet()
         self._busy_timeout_s = busy_timeout_s
+        self._cache_mb = cache_mb
         if self.dialect == "sqlite":
             options["connect_args"] = {"async_creator_fn": self._open_sqlite}
         else:
@@ -161,7 +173,7 @@ class Database:
             # NORMAL could lose, in a power cut, rows whose journal entries have been acknowledged.
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
-            "PRAGMA cache_size = -32768",
+            f"PRAGMA cache_size = {-1_024 * self._cache_mb}",
         )
 
         @event.listens_for(self.engine.sync_engine, "connect")

@@ -9,15 +9,16 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Row, and_, delete, select, true, tuple_, update
 
+from dialer.core.saying import NOTHING, Saying
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once
+from dialer.storage.sayings import from_record, on_record
 
 #: Words in the column `state` that all such tables have; others mean that a row is settled in a way of their own.
 WAITING: Final = "waiting"
 DELIVERED: Final = "delivered"
 FAILED: Final = "failed"
-_ERROR_LIMIT: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Told:
     type: str
     next_at: float
     attempts: int = 0
-    last_error: str = ""
+    last_error: Saying = NOTHING
     #: Place in the stream, in a form that sorts (`dialer.storage.do_not_call.position_of`).
     position: str = ""
     updated_at: float = 0.0
@@ -124,11 +125,11 @@ class DeliveryRows(Generic[T]):
             row = (await connection.execute(select(self._table).where(self._table.c.id == row_id))).one_or_none()
         return None if row is None else self._read(row)
 
-    async def settle(self, row_id: str, state: StrEnum, now: float, *, note: str = "") -> None:
+    async def settle(self, row_id: str, state: StrEnum, now: float, *, note: Saying = NOTHING) -> None:
         """It was tried, and is settled in this state; what is final stays as it is, whatever a slower worker says."""
         await self._tried(row_id, state.value, now, now, note)
 
-    async def failed(self, row_id: str, error: str, *, now: float, retry_at: float | None) -> None:
+    async def failed(self, row_id: str, error: Saying, *, now: float, retry_at: float | None) -> None:
         """It was tried in vain; again at `retry_at`, or (None) it is given up."""
         await self._tried(row_id, *((FAILED, now, now) if retry_at is None else (WAITING, now, retry_at)), error)
 
@@ -173,8 +174,9 @@ class DeliveryRows(Generic[T]):
         items = [self._read(row) for row in rows[:limit]]
         return Page(items=items, next=encode_cursor((items[-1].id,)) if len(rows) > limit else None)
 
-    async def _tried(self, row_id: str, state: str, now: float, next_at: float, error: str) -> None:
+    async def _tried(self, row_id: str, state: str, now: float, next_at: float, error: Saying) -> None:
         column = self._table.c
+        says, told = on_record(error)
         statement = (
             update(self._table)
             .where(column.id == row_id, column.state.not_in(self._final))
@@ -182,7 +184,8 @@ class DeliveryRows(Generic[T]):
                 state=state,
                 attempts=column.attempts + 1,
                 next_at=next_at,
-                last_error=error[:_ERROR_LIMIT],
+                last_error=says,
+                error_told=told,
                 updated_at=now,
             )
         )
@@ -191,8 +194,10 @@ class DeliveryRows(Generic[T]):
 
     def _row(self, each: T) -> dict[str, object]:
         values = {name: getattr(each, name) for name in self._names}
-        return values | {"state": values["state"].value, "last_error": each.last_error[:_ERROR_LIMIT]}
+        says, told = on_record(each.last_error)
+        return values | {"state": values["state"].value, "last_error": says, "error_told": told}
 
     def _read(self, row: Row[Any]) -> T:
         values = {name: getattr(row, name) for name in self._names}
-        return self._kind(**values | {"state": self._states(values["state"])})
+        error = from_record(row.last_error, row.error_told)
+        return self._kind(**values | {"state": self._states(values["state"]), "last_error": error})

@@ -9,9 +9,11 @@ from enum import StrEnum
 import msgspec
 from sqlalchemy import and_, delete, select, tuple_, update
 
+from dialer.core.saying import NOTHING, Saying
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.inserts import upsert
+from dialer.storage.sayings import from_record, on_record
 from dialer.storage.tables import list_checks, list_warnings
 
 
@@ -52,7 +54,7 @@ class ListCheck:
     finished_at: float | None
     counts: CheckCounts
     #: Why it failed, and what to do.
-    error: str
+    error: Saying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ class ListChecks:
             "finished_at": None,
             "counts": {},
             "error": "",
+            "error_told": "",
         }
         async with self._database.write() as connection:
             await connection.execute(upsert(self._database.dialect, list_checks).values(values))
@@ -106,10 +109,11 @@ class ListChecks:
                 await connection.execute(upsert(self._database.dialect, list_warnings), rows)
 
     async def finish(
-        self, list_id: str, state: CheckState, counts: CheckCounts, *, now: float, error: str = ""
+        self, list_id: str, state: CheckState, counts: CheckCounts, *, now: float, error: Saying = NOTHING
     ) -> None:
         """Note how it ended."""
-        values = {"state": state.value, "finished_at": now, "counts": asdict(counts), "error": error}
+        says, told = on_record(error)
+        values = {"state": state.value, "finished_at": now, "counts": asdict(counts), "error": says, "error_told": told}
         async with self._database.write() as connection:
             await connection.execute(update(list_checks).where(list_checks.c.list == list_id).values(values))
 
@@ -124,7 +128,7 @@ class ListChecks:
             started_at=row.started_at,
             finished_at=row.finished_at,
             counts=msgspec.convert(row.counts, CheckCounts),
-            error=row.error,
+            error=from_record(row.error, row.error_told),
         )
 
     async def warnings(self, list_id: str, *, cursor: str | None = None, limit: int = 1_000) -> Page[StoredWarning]:

@@ -11,9 +11,11 @@ from sqlalchemy import Row, and_, or_, select, tuple_, update
 
 from dialer.core.ids import CampaignId
 from dialer.core.list_terms import NO_TERMS, ListTerms
+from dialer.core.saying import NOTHING, Saying
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once, upsert
+from dialer.storage.sayings import from_record, on_record
 from dialer.storage.tables import lists, rejected_rows
 from dialer.storage.tenants import of_tenants_campaigns
 
@@ -55,7 +57,7 @@ class ContactList:
     state: ListState
     counts: ListCounts
     #: Why it failed, and what to do.
-    error: str
+    error: Saying
     started_at: float
     finished_at: float | None
     terms: ListTerms = NO_TERMS
@@ -104,9 +106,13 @@ class Lists:
             if rows:
                 await connection.execute(upsert(self._database.dialect, rejected_rows), rows)
 
-    async def finish(self, list_id: str, state: ListState, counts: ListCounts, *, now: float, error: str = "") -> None:
+    async def finish(
+        self, list_id: str, state: ListState, counts: ListCounts, *, now: float, error: Saying = NOTHING
+    ) -> None:
         """Note how it ended."""
-        values = {**_counts(counts), "state": state.value, "error": error, "finished_at": now}
+        says, told = on_record(error)
+        ended = {"state": state.value, "error": says, "error_told": told, "finished_at": now}
+        values = _counts(counts) | ended
         async with self._database.write() as connection:
             await connection.execute(update(lists).where(lists.c.id == list_id).values(values))
 
@@ -116,12 +122,13 @@ class Lists:
         async with self._database.read() as connection:
             return [row.id for row in (await connection.execute(statement)).all()]
 
-    async def fail_loading(self, list_id: str, *, now: float, error: str) -> bool:
+    async def fail_loading(self, list_id: str, *, now: float, error: Saying) -> bool:
         """Note that a list has failed, unless it ended meanwhile; whether it had not."""
+        says, told = on_record(error)
         statement = (
             update(lists)
             .where(lists.c.id == list_id, lists.c.state == ListState.LOADING.value)
-            .values(state=ListState.FAILED.value, error=error, finished_at=now)
+            .values(state=ListState.FAILED.value, error=says, error_told=told, finished_at=now)
         )
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount == 1
@@ -215,7 +222,7 @@ def _list(row: Row[Any]) -> ContactList:
         source=row.source,
         state=ListState(row.state),
         counts=ListCounts(read=row.read, accepted=row.accepted, rejected=row.rejected, reasons=row.reasons),
-        error=row.error,
+        error=from_record(row.error, row.error_told),
         started_at=row.started_at,
         finished_at=row.finished_at,
         terms=ListTerms(filter=row.filter, priority=row.priority),

@@ -78,6 +78,8 @@ lists: Final = Table(
     Column("rejected", BigInteger, nullable=False, server_default=text("0")),
     Column("reasons", JSON, nullable=False),
     Column("error", StorableText, nullable=False, server_default=text("''")),
+    #: Code and arguments of the error, as `dialer.storage.sayings` writes them; empty: the words alone.
+    Column("error_told", StorableText, nullable=False, server_default=text("''")),
     Column("started_at", Double, nullable=False),
     Column("finished_at", Double),
     #: Which of its contacts are called, and what is added to the priority of each.
@@ -106,6 +108,8 @@ list_checks: Final = Table(
     Column("finished_at", Double),
     Column("counts", JSON, nullable=False),
     Column("error", StorableText, nullable=False, server_default=text("''")),
+    #: Code and arguments of the error, as `dialer.storage.sayings` writes them; empty: the words alone.
+    Column("error_told", StorableText, nullable=False, server_default=text("''")),
 )
 
 list_warnings: Final = Table(
@@ -409,6 +413,8 @@ webhook_deliveries: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", Double, nullable=False),
     Column("last_error", StorableText, nullable=False),
+    #: Code and arguments of the error, as `dialer.storage.sayings` writes them; empty: the words alone.
+    Column("error_told", StorableText, nullable=False, server_default=text("''")),
     # Text: the very characters that were signed.
     Column("payload", StorableText, nullable=False),
     Column("created_at", Double, nullable=False),
@@ -438,6 +444,8 @@ crm_sources: Final = Table(
     Column("next_at", Double, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("last_error", StorableText, nullable=False),
+    #: Code and arguments of the error, as `dialer.storage.sayings` writes them; empty: the words alone.
+    Column("error_told", StorableText, nullable=False, server_default=text("''")),
     Column("lease_owner", StorableText, nullable=False),
     Column("lease_until", Double, nullable=False),
     #: Contacts and updates by what became of them, since the beginning.
@@ -477,6 +485,8 @@ crm_updates: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", Double, nullable=False),
     Column("last_error", StorableText, nullable=False),
+    #: Code and arguments of the error, as `dialer.storage.sayings` writes them; empty: the words alone.
+    Column("error_told", StorableText, nullable=False, server_default=text("''")),
     # Text: the result as it stood on the stream.
     Column("result", StorableText, nullable=False),
     Column("created_at", Double, nullable=False),

@@ -8,10 +8,12 @@ from enum import StrEnum
 
 from sqlalchemy import func, select, update
 
+from dialer.core.saying import say
 from dialer.storage import delivery_rows
 from dialer.storage.cursors import Page
 from dialer.storage.database import Database
 from dialer.storage.delivery_rows import DeliveryRows, Told
+from dialer.storage.sayings import on_record
 from dialer.storage.tables import webhook_deliveries
 from dialer.storage.tenants import of_tenant
 
@@ -72,8 +74,9 @@ class Webhooks(DeliveryRows[Delivery]):
         statement = update(webhook_deliveries).where(
             column.state == DeliveryState.WAITING.value, column.url.in_(list(receivers))
         )
-        error = "there is no such webhook any more"
-        values = {"state": DeliveryState.FAILED.value, "next_at": now, "last_error": error, "updated_at": now}
+        says, told = on_record(say("there is no such webhook any more", code="webhook_gone"))
+        values = {"state": DeliveryState.FAILED.value, "next_at": now, "updated_at": now}
+        values |= {"last_error": says, "error_told": told}
         async with self._database.write() as connection:
             return (await connection.execute(statement.values(values))).rowcount
 

@@ -74,6 +74,10 @@ _GOOD_AFTER_S = 30.0
 _SNAPSHOT_TIMEOUT_S = 30.0
 #: A server that does not say goodbye by then is left without one.
 _LOG_OFF_S = 2.0
+#: A hang-up that was refused because Asterisk is shutting down is asked for again after so long: the shutting down may
+#: take hours, or be called off, and who was to be hung up would be in their room for ever.
+_HANG_UP_AGAIN_S = 2.0
+_SHUTTING_DOWN = "shutting down"
 
 
 class AsteriskServer:
@@ -116,6 +120,8 @@ class AsteriskServer:
         self._connected = False
         self._closing = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._hang_up_timer: asyncio.TimerHandle | None = None
+        self._refused_hang_ups: set[str] = set()
         self._paused = False
         self._version = ""
         self._problem = say("not connected yet", code="server_not_yet")
@@ -285,6 +291,10 @@ class AsteriskServer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._hang_up_timer is not None:
+            self._hang_up_timer.cancel()
+            self._hang_up_timer = None
+        self._refused_hang_ups.clear()
         self._announcements.forget()
         if self._connected:
             self._connected = False
@@ -334,12 +344,18 @@ class AsteriskServer:
         return handed
 
     def call_agent(self, command: CallAgent) -> HandOver:
-        """Call an agent's phone into the agent's room."""
+        """Call an agent's phone into the agent's room; one that is there from before stays."""
         self._agent_legs += 1
         leg = mapping.agent_leg_id(command.agent, self._run_id, self._agent_legs)
         try:
+            dialed = mapping.dial_phone(self._server.agent_dial, command.phone)
+            if self._connected:
+                there = self._tracker.adopt(command.agent, dialed, self._now())
+                self._emit(there)
+                if there:
+                    return HandOver.HANDED_OVER
             action = actions.originate(
-                mapping.dial_phone(self._server.agent_dial, command.phone),
+                dialed,
                 context=mapping.CONTEXT_AGENT,
                 exten=command.agent,
                 channel_id=leg,
@@ -399,12 +415,12 @@ class AsteriskServer:
     def hang_up_monitor(self, command: HangUpMonitor) -> None:
         """End a supervisor's leg."""
         self._monitors.hang_up_asked(command.monitor)
-        self._send(actions.hangup(leg_of_monitor(command.monitor)))
+        self._end_channel(leg_of_monitor(command.monitor))
 
     def hang_up(self, command: HangUp) -> None:
         """Ask for the end of a customer's channel."""
         self._tracker.hang_up_asked(command.call)
-        self._send(actions.hangup(command.call))
+        self._end_channel(command.call)
 
     def follow(self, command: FollowCall) -> None:
         """Follow a channel that another process began."""
@@ -424,7 +440,7 @@ class AsteriskServer:
         """End an agent's leg, where there is one, and one that is to replace it."""
         for leg in self._tracker.legs_of(command.agent):
             self._tracker.hang_up_asked(leg)
-            self._send(actions.hangup(leg))
+            self._end_channel(leg)
 
     def connect_call(self, command: ConnectCall) -> None:
         """Move a customer into an agent's room."""
@@ -518,7 +534,7 @@ class AsteriskServer:
 
     def stop_announcement(self, command: StopAnnouncement) -> None:
         """Break an announcement off; one that is over is no error."""
-        self._send(actions.hangup(announcements.leg_of_announcement(command.recording)))
+        self._end_channel(announcements.leg_of_announcement(command.recording))
 
     def _recording_answered(self, command: Record, problem: str, *, certain: bool) -> None:
         self._deliver(
@@ -553,12 +569,32 @@ class AsteriskServer:
             return HandOver.NOT_CONNECTED
         return HandOver.HANDED_OVER
 
-    def _send(self, action: Action) -> None:
+    def _end_channel(self, uniqueid: str) -> None:
+        """Ask for a channel's end, again and again where Asterisk takes no action because it is shutting down."""
+
+        def answered(answer: Answer) -> None:
+            said = answer.message.get("Message", "") if answer.message is not None else ""
+            if answer.ok or _SHUTTING_DOWN not in said.lower():
+                return
+            self._refused_hang_ups.add(uniqueid)
+            if self._hang_up_timer is None:
+                loop = asyncio.get_running_loop()
+                self._hang_up_timer = loop.call_later(_HANG_UP_AGAIN_S, self._hang_up_again)
+
+        self._send(actions.hangup(uniqueid), answered)
+
+    def _hang_up_again(self) -> None:
+        self._hang_up_timer = None
+        refused, self._refused_hang_ups = self._refused_hang_ups, set()
+        for uniqueid in refused:
+            self._end_channel(uniqueid)
+
+    def _send(self, action: Action, answered: Callable[[Answer], None] | None = None) -> None:
         """Hand over an action whose effect comes as events; where it cannot be sent, a snapshot will come instead."""
         if self._actions is None or not self._actions.ready:
             return
         try:
-            self._actions.send(action)
+            self._actions.send(action, None, answered)
         except LocalProtocolError as error:
             _log.warning("action_not_sent", server=self.name, action=action.name, reason=str(error))
 
@@ -583,7 +619,7 @@ class AsteriskServer:
 
     def _emit(self, events: list[SwitchEvent]) -> None:
         for uniqueid in [*self._tracker.take_hang_ups(), *self._monitors.take_hang_ups()]:
-            self._send(actions.hangup(uniqueid))
+            self._end_channel(uniqueid)
         if events:
             self._deliver(events)
         deadline = self._tracker.next_deadline()

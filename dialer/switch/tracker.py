@@ -88,6 +88,8 @@ class Tracker:
         self._clock = RemoteClock()
         self._legs: dict[str, _Leg] = {}
         self._agent_legs: dict[AgentId, str] = {}
+        #: Legs in their agents' rooms that another process called, with the names of their channels.
+        self._others: dict[AgentId, tuple[str, str]] = {}
         self._waiting: dict[str, float] = {}
         self._gone: dict[str, float] = {}
         self._to_hang_up: list[str] = []
@@ -102,6 +104,23 @@ class Tracker:
         """An originate for an agent's phone has been handed over; a leg that they have stays until it is answered."""
         self._legs[leg] = _Leg(uniqueid=leg, agent=agent, replaces=self._agent_legs.get(agent, ""))
         self._agent_legs[agent] = leg
+
+    def adopt(self, agent: AgentId, dialed: str, now: float) -> list[SwitchEvent]:
+        """Take over the leg of an agent that another process called, so that nobody has to answer their phone twice.
+
+        One of another phone than is to be called (`dialed`) is hung up: they have changed desks.
+        """
+        if agent in self._agent_legs or agent not in self._others:
+            return []
+        uniqueid, channel = self._others.pop(agent)
+        if channel.rpartition("-")[0] != dialed:
+            self._to_hang_up.append(uniqueid)
+            return []
+        self._legs[uniqueid] = _Leg(
+            uniqueid=uniqueid, agent=agent, channel=channel, exists=True, answered=True, room=agent
+        )
+        self._agent_legs[agent] = uniqueid
+        return [AgentPhoneUp(at=now, agent=agent)]
 
     def hang_up_asked(self, uniqueid: str) -> None:
         """We have asked for the end of a channel."""
@@ -175,7 +194,7 @@ class Tracker:
         """
         self._clock = RemoteClock()
         self._gone = {key: at for key, at in self._gone.items() if at > now}
-        known, self._legs, self._agent_legs = self._legs, {}, {}
+        known, self._legs, self._agent_legs, self._others = self._legs, {}, {}, {}
         self._waiting.clear()
         missed: list[SwitchEvent] = []
         agents: set[AgentId] = set()
@@ -335,6 +354,7 @@ class Tracker:
         leg = self._legs.get(message.get("Uniqueid", ""))
         room = mapping.room_of(message)
         if leg is None or room is None:
+            self._see_other(message, room)
             return []
         at = self._at(message, now)
         if leg.agent is not None:
@@ -350,9 +370,22 @@ class Tracker:
 
     def _on_leave(self, message: Message) -> list[SwitchEvent]:
         leg = self._legs.get(message.get("Uniqueid", ""))
-        if leg is not None and leg.agent is None:
+        if leg is None:
+            self._miss_other(message)
+        elif leg.agent is None:
             leg.left_room = True
         return []
+
+    def _see_other(self, message: Message, room: AgentId | None) -> None:
+        uniqueid = message.get("Uniqueid", "")
+        if room is not None and mapping.agent_of_leg(uniqueid) == room:
+            self._others[room] = uniqueid, message.get("Channel", "")
+
+    def _miss_other(self, message: Message) -> None:
+        uniqueid = message.get("Uniqueid", "")
+        agent = mapping.agent_of_leg(uniqueid)
+        if agent is not None and self._others.get(agent, ("",))[0] == uniqueid:
+            del self._others[agent]
 
     def _on_hangup_request(self, message: Message) -> list[SwitchEvent]:
         leg = self._legs.get(message.get("Uniqueid", ""))
@@ -372,6 +405,7 @@ class Tracker:
         leg = self._legs.get(uniqueid)
         if leg is None:
             self._gone.pop(uniqueid, None)
+            self._miss_other(message)
             return []
         if leg.agent is not None:
             self._agent_went(leg.agent)

@@ -92,7 +92,8 @@ class Outlet:
         delay_s = 0.0
         while True:
             self._some.wait()
-            self._closing.wait(max(delay_s, self._linger_s))
+            # Nothing is gained by waiting for more than is sent together.
+            self._closing.wait(delay_s or (self._linger_s if len(self._waiting) < _AT_ONCE else 0.0))
             batch = self._next()
             if batch and self._sent(batch):
                 if delay_s:

@@ -113,6 +113,12 @@ BOARD = Board(
                     says="Within an hour: the database was away for too long.",
                     queries=one(f"increase(cadencia_pacing_journal_dropped_rows_total{{{AT}}}[1h])", "{{instance}}"),
                 ),
+                Panel(
+                    title="Steps of traces",
+                    says="A second: sent to the collector, or lost, since too many waited or it did not take them.",
+                    queries=one(f"sum by (outcome) (rate(cadencia_trace_spans_total{{{AT}}}[5m]))", "{{outcome}}"),
+                    unit=Unit.PER_SECOND,
+                ),
             ),
         ),
         (

@@ -10,6 +10,7 @@ import pytest
 from dialer.ami import Message
 from dialer.core.events import (
     AgentPhoneGone,
+    AgentPhoneUp,
     CallAnswered,
     CallHungUp,
     OriginateFailed,
@@ -294,6 +295,45 @@ async def test_an_error_for_an_originate_is_a_failure_that_never_rang(driver: st
         rig.call_agent("a1", "agent01")
         gone = await rig.wait(AgentPhoneGone, "a1")
         assert "Forbidden" in gone.reason
+
+
+async def test_a_hang_up_that_an_asterisk_about_to_stop_refuses_is_asked_for_until_it_is_taken(
+    driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialer.switch.server._HANG_UP_AGAIN_S", 0.02)
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        server.errors["Hangup"] = "Asterisk is shutting down"
+        rig.hang_up("n-1")
+        await rig.until(lambda: server.count("Hangup") >= 3, "more tries")
+        server.errors["Hangup"] = "No such channel"
+        tried = len(hang_ups(server))
+        await rig.until(lambda: len(hang_ups(server)) > tried, "one more try")
+        rig.hang_up("n-2")
+        await rig.until(lambda: hang_ups(server)[-1] == "n-2", "another hang-up")
+        assert hang_ups(server)[tried:] == ["n-1", "n-2"]
+
+
+def hang_ups(server: ScriptedServer) -> list[str | None]:
+    """Whose end was asked for."""
+    return [message.get("Channel") for message in server.actions if message.action == "Hangup"]
+
+
+async def test_a_phone_that_is_in_its_room_already_is_not_called_a_second_time(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        for agent in ("a1", "a2"):
+            leg = f"agent~{agent}~other-1"
+            server.event("ConfbridgeJoin", Uniqueid=leg, Conference=agent, Channel=f"PJSIP/desk-{agent}-0000000a")
+        rig.originate("n-1")
+        server.event("Newstate", Uniqueid="n-1", ChannelStateDesc="Up")
+        await rig.wait(CallAnswered, "n-1")  # and so what came before it has been read
+        assert rig.call_agent("a1", "desk-a1") is HandOver.HANDED_OVER
+        await rig.wait(AgentPhoneUp, "a1")
+        # The other has gone to another desk.
+        assert rig.call_agent("a2", "desk-a9") is HandOver.HANDED_OVER
+        await rig.until(lambda: server.count("Originate") == 2, "the call to the other desk")
+        assert hang_ups(server) == ["agent~a2~other-1"]
 
 
 async def test_what_an_originate_looks_like(driver: str) -> None:

@@ -70,6 +70,7 @@ PAGES: Final = (
     f"campaigns/{BARE}/lists",
     "lists/{list}",
     "agents",
+    "agents?name=agent&status=idle",
     "agents/agent01",
     "reports",
     "reports?by=agent&by=outcome&show=calls",

@@ -26,6 +26,7 @@ from dialer.console.routes import router
 from dialer.console.site import Console
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, RecordingId, ServerName
 from dialer.core.kept_recording import Keeping, StoredRecording
+from dialer.core.saying import Saying
 from dialer.core.tenants import named, tenant_of
 from dialer.queues.embedded import EmbeddedServer
 from dialer.settings import Api, Settings
@@ -160,7 +161,7 @@ class Site:
             payload=f'{{"name": "{secret}"}}',
             next_at=self.floor.now,
             state=DeliveryState.FAILED,
-            last_error=secret,
+            last_error=Saying(secret),
         )
         await Webhooks(self.node.database).add([given_up], self.floor.now)
         return {

@@ -12,6 +12,8 @@ from litestar.testing import TestClient
 
 from dialer.api.app import create_app
 from dialer.api.ports import BrokenRule, Role, RuleOverride
+from dialer.console.problems import said
+from dialer.console.texts import texts
 from dialer.core.campaign import Campaign
 from dialer.core.events import OptOutTold
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
@@ -19,6 +21,7 @@ from dialer.core.outcome import Outcome
 from dialer.core.saying import Saying
 from dialer.errors import QueueError
 from dialer.runtime.campaign_rules import BookedRules
+from dialer.runtime.compliance_view import override_of
 from dialer.settings import Settings
 from dialer.storage.audit import Audit
 from dialer.storage.database import Database
@@ -152,6 +155,15 @@ async def test_an_override_stands_in_audit_and_evidence(database: Database) -> N
     await rules.set_aside(campaign.id, broken, RuleOverride(by="Ana Ruiz", why="x", key="key-0"), NOW)
     (entry,) = (await audit.page()).items
     assert (entry.who, entry.what, entry.details["rule"]) == ("Ana Ruiz", "rule.overridden", broken.version)
+    # What the rule says, in any language; what the person typed, as they typed it.
+    row = override_of(entry)
+    assert (row.says, row.why, row.by, row.key) == (broken.says, "x", "Ana Ruiz", "key-0")
+    spoken = said(texts("es"), row.says, row.code, row.arguments)
+    assert spoken == said(texts("es"), broken.says, broken.code, broken.arguments)
+    assert spoken != broken.says
+    earlier = {name: value for name, value in entry.details.items() if name not in {"code", "arguments"}}
+    row = override_of(replace(entry, details=earlier))
+    assert said(texts("es"), row.says, row.code, row.arguments) == broken.says
     (link,) = [link async for link in evidence.find(EvidenceFilter(campaign=campaign.id))]
     assert (link.kind, link.at) == ("override", NOW)
     assert "Ana Ruiz" in link.facts

@@ -15,9 +15,9 @@ from dialer.campaigns import parse_campaign
 from dialer.core.campaign import ORDERS, Campaign, CampaignState
 from dialer.core.commands import PermitRequest
 from dialer.core.engine import Engine
-from dialer.core.events import CampaignConfigured, CampaignOrdered, HopperSeen
+from dialer.core.events import AgentSignedIn, CampaignConfigured, CampaignOrdered, HopperSeen
 from dialer.core.floor import Server
-from dialer.core.ids import CampaignId, NodeName, ServerName
+from dialer.core.ids import AgentId, CampaignId, NodeName, ServerName
 from dialer.core.outcome import Outcome
 from dialer.errors import StorageError
 from dialer.projections.live import LiveView
@@ -88,8 +88,15 @@ class One:
             outbox=outbox,
             now=now,
         )
+        #: Agents of other nodes, by Asterisk server.
+        self.elsewhere: dict[ServerName, int] = {}
         self.control = NodeControl(
-            dispatcher=self.dispatcher, live=self.live, dispositions=desk, now=now, campaigns=self.watch
+            dispatcher=self.dispatcher,
+            live=self.live,
+            dispositions=desk,
+            now=now,
+            campaigns=self.watch,
+            agents_elsewhere=lambda: self.elsewhere,
         )
 
     @property
@@ -152,6 +159,21 @@ async def test_made_at_one_and_ordered_at_the_other(database: Database, skew_s: 
         await second.order(CampaignState.PAUSED)
         await first.watch.look()
         assert first.state is CampaignState.PAUSED, "and whoever does not look is told"
+
+
+async def test_agents_go_where_other_nodes_have_few(database: Database) -> None:
+    one = One(database, "n1", servers=("pbx1", "pbx2"))
+    one.elsewhere = {ServerName("pbx1"): 7, ServerName("pbx2"): 5}
+    for agent, campaign in (("ann", "winter"), ("bea", "spring"), ("cleo", "winter"), ("dora", "summer")):
+        event = AgentSignedIn(at=one.clock.now(), agent=AgentId(agent), phone=agent, campaigns=(CampaignId(campaign),))
+        await one.control.submit(event)
+    one.dispatcher.close()
+    assert [(agent.id, agent.server) for agent in one.dispatcher.engine.floor.roster] == [
+        ("ann", "pbx2"),
+        ("bea", "pbx2"),
+        ("cleo", "pbx2"),
+        ("dora", "pbx1"),
+    ]
 
 
 async def test_a_draft_that_is_drained_elsewhere_is_draining(database: Database) -> None:

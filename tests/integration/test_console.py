@@ -22,9 +22,11 @@ from dialer.console import routes
 from dialer.console.series import EVERY_S
 from dialer.console.sessions import COOKIE, Sessions
 from dialer.console.site import Console
+from dialer.core.agent import AgentState
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.events import CampaignConfigured, CampaignOrdered
-from dialer.core.ids import CampaignId
+from dialer.core.ids import AgentId, CampaignId
+from dialer.core.notices import AgentChanged
 from dialer.errors import DialerError
 from dialer.settings import Settings
 from dialer.testing import FakeNode
@@ -64,6 +66,18 @@ class Visitor:
         for _ in range(times):
             self.node.clock.advance(EVERY_S)
             self.console.series.add(self.node.control.live().snapshot(self.node.clock.now()))
+
+    def agent_is(self, agent: str, state: AgentState) -> None:
+        """An agent has come, or is in another state."""
+        changed = AgentChanged(
+            at=self.node.clock.now(),
+            agent=AgentId(agent),
+            state=state,
+            previous=AgentState.CONNECTING,
+            previous_s=0.0,
+            campaigns=(CampaignId("winter"),),
+        )
+        self.node.control.live().apply(changed)
 
     async def add_campaign(self, name: str, state: CampaignState = CampaignState.DRAFT) -> None:
         campaign = Campaign(id=CampaignId(name))

@@ -6,6 +6,7 @@ Runs where Chromium is installed (Debian: the package chromium).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from dialer.core.agent import AgentState
 from dialer.core.campaign import CampaignState
 from dialer.core.events import CampaignOrdered
 from tests.integration.test_console import Visitor, serving
@@ -123,3 +125,56 @@ async def test_a_hostile_id_is_shown_and_not_run(screen: Screen) -> None:
     await page.get_by_role("button", name="Ask").click()
     await expect(page.locator(".bad").last).to_contain_text("<img src=x onerror=alert(1)>")
     assert await page.locator("img").count() == 0
+
+
+async def test_one_agent_of_many_is_found_by_typing_and_stays_so_while_the_table_moves(screen: Screen) -> None:
+    page = screen.page
+    for name in ("ann", "anna", "bob"):
+        screen.visitor.agent_is(name, AgentState.IDLE)
+    await screen.sign_in()
+    await page.get_by_role("link", name="Agents", exact=True).click()
+    rows = page.locator(".agents tbody tr")
+    await expect(rows).to_have_count(3)
+
+    field = page.get_by_role("searchbox", name="Name")
+    await field.press_sequentially("ANN")
+    await expect(rows).to_have_count(2)
+    await expect(field).to_be_focused()
+    await expect(page).to_have_url(re.compile("name=ANN"))
+
+    # What happens comes by itself, and does not bring back those that are not asked for.
+    screen.visitor.agent_is("hannah", AgentState.PAUSED)
+    screen.visitor.agent_is("carl", AgentState.IDLE)
+    await screen.tick()
+    await expect(rows).to_have_count(3)
+    await expect(page.get_by_text("3 of 5 agents")).to_be_visible()
+
+    # The choice stands in the address: a page that is loaded anew shows the same. The keyboard is enough.
+    await page.reload()
+    await expect(field).to_have_value("ANN")
+    await expect(rows).to_have_count(3)
+    await page.get_by_role("link", name="1 paused").press("Enter")
+    await expect(rows).to_have_count(1)
+    await expect(page.get_by_role("combobox", name="State")).to_have_value("paused")
+    screen.visitor.agent_is("hannah", AgentState.IDLE)
+    await screen.tick()
+    await expect(page.get_by_text("No agent is like that now.")).to_be_visible()
+    await page.get_by_role("link", name="Show everybody").press("Enter")
+    await expect(rows).to_have_count(5)
+
+
+async def test_without_a_script_agents_are_found_by_a_button(screen: Screen) -> None:
+    for name in ("ann", "bob"):
+        screen.visitor.agent_is(name, AgentState.IDLE)
+    await screen.sign_in()
+    browser = screen.page.context.browser
+    assert browser is not None
+    state = await screen.page.context.storage_state()
+    context = await browser.new_context(java_script_enabled=False, locale="en-GB", storage_state=state)
+    context.set_default_timeout(60_000)
+    page = await context.new_page()
+    await page.goto(f"{screen.visitor.url}/console/agents")
+    await page.get_by_role("searchbox", name="Name").fill("bo")
+    await page.get_by_role("button", name="Show").click()
+    await expect(page.locator(".agents tbody tr")).to_have_count(1)
+    await context.close()

@@ -78,8 +78,8 @@ async def test_a_failure_is_on_record_concludes_nothing_and_passes(
     assert (await rig.turn(after_s=30))["failed"] == 1
     rig.pull = usual
     source = await rig.source()
-    assert says in source.last_error
-    assert "600" not in source.last_error.replace("600 s", "")
+    assert says in source.last_error.says
+    assert "600" not in source.last_error.says.replace("600 s", "")
     assert (source.failures, source.next_at - rig.now) == (1, 5.0)
     crm.faults.clear()
     crm.calls.append(call(7))
@@ -136,7 +136,7 @@ async def test_pages_that_go_round_in_a_ring_end(crm: TwoFunctions, rig: CrmRig)
     crm.always = ring
     done = await rig.turn()
     assert (done["failed"], len(crm.asked("GET"))) == (1, 6)
-    assert "the same pages again and again" in (await rig.source()).last_error
+    assert "the same pages again and again" in (await rig.source()).last_error.says
     assert await rig.waiting() == 3
     crm.always, crm.calls = None, [call(0), call(1)]
     await rig.turn(after_s=5)
@@ -159,7 +159,7 @@ async def test_a_link_to_another_server_gets_no_key(crm: TwoFunctions, places: t
         ):
             crm.faults = [answers(200, json.dumps({"calls": [call(1)], "next": link}))] * 2
             await rig.turn(after_s=1_000)
-            error = (await rig.source()).last_error
+            error = (await rig.source()).last_error.says
             assert "another server" in error or "characters that no URL has" in error or "answered 404" in error, link
         assert not other.seen
 
@@ -173,7 +173,7 @@ async def test_a_crm_at_an_internal_address_is_refused_unless_it_is_allowed(
             rig.pull = replace(rig.pull, url=re.sub(r"//[^:]+:", f"//{host}:", crm.url))
             rig.settings = replace(rig.settings, outbound=Outbound())
             assert await rig.turn(after_s=60) == {"failed": 1}
-            assert "internal address" in (await rig.source()).last_error
+            assert "internal address" in (await rig.source()).last_error.says
         assert not crm.seen
         rig.settings = replace(rig.settings, outbound=Outbound(internal=("127.0.0.1",)))
         assert (await rig.turn(after_s=60))["accepted"] == 1
@@ -184,14 +184,14 @@ async def test_a_wrong_secret_is_told_without_it(crm: TwoFunctions, places: tupl
     crm.client_secret = "another"
     async with crm_rig(crm, "rest.toml", access, *places) as rig:
         assert await rig.turn() == {"failed": 1}
-        error = (await rig.source()).last_error
+        error = (await rig.source()).last_error.says
         assert error == "the server of tokens answered 401 (invalid_client): check crm.pull.access"
 
 
 async def test_no_campaign(crm: TwoFunctions, places: tuple[Any, ...]) -> None:
     async with crm_rig(crm, "rest.toml", KEY, *places, campaign="summer") as rig:
         assert await rig.turn() == {"failed": 1}
-        assert "cadencia campaign create summer" in (await rig.source()).last_error
+        assert "cadencia campaign create summer" in (await rig.source()).last_error.says
 
 
 BOMB = (
@@ -231,7 +231,7 @@ async def test_soap_that_is_made_to_do_harm(crm: TwoFunctions, places: tuple[Any
             crm.faults = [fault]
             began = time.perf_counter()
             assert await rig.turn(after_s=1_000) == {"failed": 1}
-            assert says in (await rig.source()).last_error
+            assert says in (await rig.source()).last_error.says
             assert time.perf_counter() - began < 5.0
 
 
@@ -247,7 +247,7 @@ async def test_a_fault_at_an_update_is_tried_again(crm: TwoFunctions, places: tu
         crm.faults = [no]
         assert (await rig.turn())["update_put_off"] == 1
         (waiting,) = await rig.updates(UpdateState.WAITING)
-        assert "does not say that it was done" in waiting.last_error
+        assert "does not say that it was done" in waiting.last_error.says
         assert (await rig.turn(after_s=6))["update_delivered"] == 1
 
 
@@ -263,7 +263,7 @@ async def test_a_fact_that_the_mapping_has_no_word_for_is_given_up_at_once(
         await rig.tell(ended("c-1", outcome="congestion"))
         assert (await rig.turn())["update_given_up"] == 1
         (failed,) = await rig.updates(UpdateState.FAILED)
-        assert "tables.status of the mapping has no 'congestion'" in failed.last_error
+        assert "tables.status of the mapping has no 'congestion'" in failed.last_error.says
 
 
 def test_what_is_no_result_and_no_row_is_nobodys() -> None:

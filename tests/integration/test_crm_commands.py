@@ -16,6 +16,7 @@ from dialer.api.app import create_app
 from dialer.api.ports import Role
 from dialer.api.server import ApiServer
 from dialer.cli.application import app
+from dialer.core.saying import Saying
 from dialer.projections.live import LiveView
 from dialer.projections.metrics import Metrics
 from dialer.queues.connection import AsyncRedis
@@ -140,7 +141,7 @@ async def test_what_was_given_up_is_listed_and_told_again(crm: TwoFunctions, rig
     await Webhooks(rig.database).add(
         [Delivery(id="d-1", url="https://crm.example/secret-token", type="t", payload="{}", next_at=0.0)], START
     )
-    await Webhooks(rig.database).failed("d-1", "the receiver answered 500", now=START, retry_at=None)
+    await Webhooks(rig.database).failed("d-1", Saying("the receiver answered 500"), now=START, retry_at=None)
 
     (update,) = await ask("deliveries", "list", "crm")
     assert (update["to"], update["contact"], update["last_error"]) == ("crm", "c-1", "the CRM answered 400")

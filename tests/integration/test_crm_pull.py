@@ -255,7 +255,7 @@ async def test_a_call_that_is_gone_at_its_update_is_withdrawn(crm: TwoFunctions,
     assert (await rig.turn())["update_withdrawn"] == 1
     assert [each["contact"] for each in await rig.removals()] == ["c-1"]
     (update,) = await rig.updates(UpdateState.WITHDRAWN)
-    assert str(status) in update.last_error
+    assert str(status) in update.last_error.says
 
 
 async def test_what_can_never_be_written_is_kept_and_can_be_replayed(crm: TwoFunctions, rig: CrmRig) -> None:
@@ -265,7 +265,7 @@ async def test_what_can_never_be_written_is_kept_and_can_be_replayed(crm: TwoFun
     crm.faults = [answers(422, '{"error": {"code": "E17", "message": "about +34600111222"}}')]
     assert (await rig.turn())["update_given_up"] == 1
     (failed,) = await rig.updates(UpdateState.FAILED)
-    assert failed.last_error == "the CRM answered 422 (E17)"
+    assert failed.last_error.says == "the CRM answered 422 (E17)"
     assert await CrmUpdates(rig.database).again([failed.id], rig.now) == 1
     assert (await rig.turn())["update_delivered"] == 1
     assert await CrmUpdates(rig.database).again(None, rig.now) == 0

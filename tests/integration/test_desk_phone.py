@@ -37,8 +37,30 @@ needs_browser = pytest.mark.skipif(
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+#: What Asterisk offers, as far as a browser looks at it; nothing is ever sent there.
+OFFER = "\r\n".join(
+    (
+        *("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"),
+        *("m=audio 9 UDP/TLS/RTP/SAVPF 0", "c=IN IP4 127.0.0.1", "a=rtpmap:0 PCMU/8000", "a=sendrecv", "a=rtcp-mux"),
+        *("a=ice-ufrag:abcd", "a=ice-pwd:abcdefghijklmnopqrstuvwx", "a=setup:actpass"),
+        "a=fingerprint:sha-256 " + ":".join(["AB"] * 32),
+        "",
+    )
+)
+#: Has a page keep its connections where a test finds them.
+KEEP_CONNECTIONS = """
+window.connections = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...given) {
+    super(...given);
+    window.connections.push(this);
+  }
+};
+"""
+
+
 class Registrar:
-    """What a browser's phone registers with: SIP over WebSocket, as far as REGISTER and OPTIONS."""
+    """What a browser's phone registers with: SIP over WebSocket, as far as REGISTER, OPTIONS and a call to it."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -49,6 +71,8 @@ class Registrar:
         #: Methods of what was asked while it said nothing; None: it answers.
         self.unanswered: list[str] | None = None
         self.sockets: set[web.WebSocketResponse] = set()
+        #: Calls to it that it has taken.
+        self.taken = 0
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=("sip",))
@@ -62,9 +86,30 @@ class Registrar:
             self.sockets.discard(socket)
         return socket
 
+    async def call(self) -> None:
+        """Call the one browser that is there."""
+        (socket,) = self.sockets
+        headers = (
+            *("Via: SIP/2.0/WS pbx.invalid;branch=z9hG4bKcall", "From: <sip:s@pbx.invalid>;tag=f", "Call-ID: call-1"),
+            *("To: <sip:web-ana@pbx.invalid>", "CSeq: 1 INVITE", "Contact: <sip:s@pbx.invalid>", "Max-Forwards: 70"),
+            *("Content-Type: application/sdp", f"Content-Length: {len(OFFER)}", "", OFFER),
+        )
+        await socket.send_str("\r\n".join(("INVITE sip:web-ana@pbx.invalid SIP/2.0", *headers)))
+
+    async def _answered(self, socket: web.WebSocketResponse, status: str, headers: dict[str, str]) -> None:
+        if headers["CSeq"] != "1 INVITE" or not status.startswith("SIP/2.0 200"):
+            return
+        copied = [f"{name}: {headers[name]}" for name in ("Via", "From", "To", "Call-ID")]
+        more = ["CSeq: 1 ACK", "Max-Forwards: 70", "Content-Length: 0", "", ""]
+        await socket.send_str("\r\n".join(["ACK sip:web-ana@pbx.invalid SIP/2.0", *copied, *more]))
+        self.taken += 1
+
     async def _answer(self, socket: web.WebSocketResponse, text: str) -> None:
         first, *lines = text.partition("\r\n\r\n")[0].split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines)
+        if first.startswith("SIP/2.0"):
+            await self._answered(socket, first, headers)
+            return
         if self.unanswered is not None:
             self.unanswered.append(first.partition(" ")[0])
             return
@@ -120,7 +165,7 @@ def site(served: Site, door: Registrar) -> Site:
     served.begin()
     door.registered.clear()
     door.refusals.clear()
-    door.unanswered = None
+    door.unanswered, door.taken = None, 0
     phones = served.node.phones
     phones.urls, phones.problem = {PBX: door.url}, ""
     phones.asked.clear()
@@ -157,11 +202,13 @@ async def test_an_agent_is_given_what_their_own_browser_registers_with(site: Sit
             "phone": "web-ana",
             "realm": "cadencia",
             "password": "password-1",
-            "ice": [{"urls": ["turn:turn.example"], "username": "u", "credential": "c"}],
+            "ice": [{"urls": ["turn:turn.example"], "username": "u", "credential": "credential-1"}],
             "relay_only": False,
         }
-        await browser.post("desk/phone", 200, anew="on", agent="bea", phone="web-bea", server="other")
+        wishes = {"anew": "on", "agent": "bea", "phone": "web-bea", "server": "other", "campaign": "winter"}
+        await browser.post("desk/phone", 200, **wishes)
         assert site.node.phones.asked == [(ANA, False), (ANA, True)]
+        assert list(site.node.phones.wished) == ["winter"]
         assert "password-" not in await browser.get("desk")
 
 
@@ -408,6 +455,42 @@ async def test_a_connection_that_says_nothing_is_given_up(chromium: Chromium, si
         before = len(door.registered)
         await until(lambda: len(door.registered) > before, "another registration")
         await phone_is(page, "ready")
+
+
+@needs_browser
+async def test_a_talk_that_lasts_has_new_names_for_turn_before_the_old_are_over(
+    chromium: Chromium, site: Site, door: Registrar
+) -> None:
+    async with desk_page(chromium, site, microphone=True) as page:
+        await page.add_init_script(KEEP_CONNECTIONS)
+        await page.clock.install()
+        await page.reload()
+        await page.wait_for_selector("#desk-sign-in button:enabled")
+        await page.get_by_role("button", name="Call my phone").click()
+        await until(lambda: site.events(AgentSignedIn), "the sign-in")
+        await door.call()
+        await until(lambda: door.taken, "the call to be taken")
+        await phone_is(page, "connected")
+
+        async def credentials() -> list[str]:
+            found: list[str] = await page.evaluate(
+                "connections.map((each) => each.getConfiguration().iceServers[0].credential)"
+            )
+            return found
+
+        assert (await credentials(), len(site.node.phones.asked)) == (["credential-1"], 1)
+        # Each holds for ten minutes.
+        await page.clock.fast_forward(300_000)
+        await page.clock.fast_forward(50_000)
+        assert await credentials() == ["credential-1"]
+        await page.clock.fast_forward(50_000)
+        await until(lambda: len(site.node.phones.asked) == 2, "another password, well before the first is over")
+
+        async def renewed() -> bool:
+            return await credentials() == ["credential-2"]
+
+        await until(renewed, "the talk's own connection to know the new names for TURN")
+        await phone_is(page, "connected")
 
 
 @needs_browser

@@ -51,7 +51,13 @@ async def fill(database: Database, number: int, *phones: Phone, written: str, id
     await Attempts(database).record([(one, None) for one in calls])
     at = {"at": NOW}
     updated = {"created_at": NOW, "updated_at": NOW}
-    waiting = {"state": "pending", "attempts": 0, "next_at": NOW, "last_error": f"refused: {name}"}
+    waiting = {
+        "state": "pending",
+        "attempts": 0,
+        "next_at": NOW,
+        "last_error": f"refused: {name}",
+        "error_told": f'{{"code": "x", "arguments": {{"problem": "{name}"}}}}',
+    }
     rows: list[tuple[Any, dict[str, Any]]] = [
         (tables.dispositions, {"call": calls[0].call, "code": "SALE", "notes": f"asked for {name}", **at}),
         (tables.dispositions, {"call": f"x{number}", "code": "SALE", "notes": f"gave {phones[0]} instead", **at}),

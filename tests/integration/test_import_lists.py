@@ -139,13 +139,13 @@ async def test_a_hopper_that_goes_away_fails_the_list_and_the_same_order_ends_it
         await importer(database, Hopper(fails_after=2)).run(order(path))
     known = await Lists(database).get("list-1")
     assert known is not None
-    assert (known.state, known.error) == (ListState.FAILED, "Redis is out of reach")
+    assert (known.state, known.error.says) == (ListState.FAILED, "Redis is out of reach")
     hopper = Hopper()
     result = await importer(database, hopper).run(order(path))
     assert result.counts.accepted == len(hopper.contacts) == 12_000
     known = await Lists(database).get("list-1")
     assert known is not None
-    assert (known.state, known.error) == (ListState.LOADED, "")
+    assert (known.state, known.error.says) == (ListState.LOADED, "")
 
 
 async def test_a_cancelled_import_is_noted_and_leaves_no_process_behind(database: Database, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ async def test_a_file_that_is_no_list_fails_with_what_to_do(database: Database, 
     known = await Lists(database).get("list-1")
     assert known is not None
     assert known.state is ListState.FAILED
-    assert "telefono" in known.error
+    assert "telefono" in known.error.says
     assert not hopper.contacts
 
 

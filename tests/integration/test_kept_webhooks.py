@@ -115,7 +115,7 @@ async def test_a_tenant_is_not_led_where_the_installation_may_go(
     assert receiver.requests == []
     (waiting,) = (await Webhooks(database).page_of("acme", DeliveryState.WAITING)).items
     assert waiting.url == made.id
-    assert "internal address" in waiting.last_error
+    assert "internal address" in waiting.last_error.says
 
 
 async def test_what_waits_goes_to_the_new_address_and_ends_with_the_webhook(

@@ -224,7 +224,7 @@ async def test_a_database_that_goes_away(database: Database, tried_again: bool, 
     kept = await ListChecks(database).get("l-1")
     assert kept is not None
     assert (kept.state, kept.counts) == (state, CheckCounts())
-    assert kept.error == ("" if tried_again else "the database is out of reach")
+    assert kept.error.says == ("" if tried_again else "the database is out of reach")
 
 
 async def test_an_empty_list_has_nothing_odd(database: Database, law: Law) -> None:

@@ -13,7 +13,7 @@ import pytest
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from dialer.core.agent import AgentState
-from dialer.core.ids import AgentId, CallId, CampaignId
+from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged
 from dialer.projections.live import LiveView
 from dialer.projections.metrics import Metrics
@@ -63,7 +63,7 @@ class One:
             now=self.clock.now,
         )
 
-    def seat(self, agent: AgentId, state: AgentState = AgentState.IDLE) -> None:
+    def seat(self, agent: AgentId, state: AgentState = AgentState.IDLE, server: ServerName | None = None) -> None:
         """An agent comes, or goes."""
         self.live.apply(
             AgentChanged(
@@ -73,6 +73,7 @@ class One:
                 previous=AgentState.CONNECTING,
                 previous_s=1.0,
                 campaigns=(WINTER,),
+                server=server,
             )
         )
 
@@ -126,6 +127,22 @@ async def test_who_has_heard_nobody_of_late_does_not_take_itself_for_alone(valke
     assert first.it.alone()
     first.clock.advance(6.0)
     assert not first.it.alone(), "Redis may be away, and others at work"
+
+
+async def test_they_know_how_many_agents_others_have_on_each_server(valkey: AsyncRedis) -> None:
+    first, second = One(valkey, "n1"), One(valkey, "n2")
+    one, two = ServerName("pbx1"), ServerName("pbx2")
+    for agent, server in (("ann", one), ("bea", one), ("cleo", two), ("dora", None)):
+        second.seat(AgentId(agent), server=server)
+    first.seat(AgentId("eva"), server=two)
+    await meet(first, second)
+    assert first.it.agents_by_server() == {one: 2, two: 1}
+    assert second.it.agents_by_server() == {two: 1}
+    second.seat(AgentId("bea"), AgentState.SIGNED_OUT, server=one)
+    await meet(first, second)
+    assert first.it.agents_by_server() == {one: 1, two: 1}
+    first.clock.advance(6.0)
+    assert not first.it.agents_by_server(), "whoever is not heard of has nobody"
 
 
 async def test_one_that_is_silent_is_dead_and_one_that_leaves_is_gone(valkey: AsyncRedis) -> None:

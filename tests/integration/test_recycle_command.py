@@ -18,6 +18,7 @@ from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId, ContactId
 from dialer.core.outcome import Outcome
 from dialer.core.recycling import Penetration, Reopened
+from dialer.core.saying import NOTHING
 from dialer.settings import Settings
 from dialer.testing import FakeNode
 
@@ -51,7 +52,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         accepted=9,
         rejected=0,
         reasons={},
-        error="",
+        error=NOTHING,
         started_at=1.0,
         finished_at=2.0,
     )

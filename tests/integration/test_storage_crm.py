@@ -8,6 +8,7 @@ import pytest
 
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId, Phone
+from dialer.core.saying import Saying
 from dialer.storage.contacts import Contacts
 from dialer.storage.crm_sources import CallState, CrmSources, KnownCall, LeaseLost
 from dialer.storage.crm_updates import CrmUpdates, StoredUpdate, UpdateState
@@ -76,9 +77,9 @@ async def test_pages_rounds_and_what_is_missing(database: Database) -> None:
     assert (stored.round, stored.place, stored.completed_at, stored.counts) == (4, "", 4.0, {"accepted": 6})
     await sources.version("crm", "a", "v2", 8.0)
     assert (await sources.known("crm", "a"))["a"].version == "v2"
-    await sources.failed("crm", "w", "x" * 9_000, next_at=50.0, now=9.0, restart=True, forget_cursor=True)
+    await sources.failed("crm", "w", Saying("x" * 9_000), next_at=50.0, now=9.0, restart=True, forget_cursor=True)
     (stored,) = await sources.all()
-    assert (len(stored.last_error), stored.failures, stored.next_at) == (500, 1, 50.0)
+    assert (len(stored.last_error.says), stored.failures, stored.next_at) == (500, 1, 50.0)
 
 
 def update(id: str, contact: str, position: int, next_at: float = 10.0) -> StoredUpdate:
@@ -103,8 +104,8 @@ async def test_updates_are_claimed_in_order_by_one(database: Database) -> None:
     assert await updates.claim("crm", 10.0, 9, 30.0) == []
     assert await updates.claim("other", 10.0, 9, 30.0) == []
     await updates.settle("u0", UpdateState.DELIVERED, 11.0)
-    await updates.failed("u1", "500", now=11.0, retry_at=60.0)
-    await updates.failed("u2", "422", now=11.0, retry_at=None)
+    await updates.failed("u1", Saying("500"), now=11.0, retry_at=60.0)
+    await updates.failed("u2", Saying("422"), now=11.0, retry_at=None)
     await updates.put_off(["u3"], 11.0, 11.0)
     # What is given up holds nothing back; what is tried again does.
     assert [each.id for each in await updates.claim("crm", 12.0, 9, 30.0)] == ["u4", "u6", "u3"]
@@ -112,7 +113,7 @@ async def test_updates_are_claimed_in_order_by_one(database: Database) -> None:
     assert (backlog.waiting, backlog.failed, backlog.oldest_at) == (10, 1, 1.0)
     assert await updates.again(["u2", "u0"], 13.0) == 1
     assert (await updates.page(UpdateState.FAILED)).items == []
-    await updates.failed("u0", "late", now=14.0, retry_at=20.0)
+    await updates.failed("u0", Saying("late"), now=14.0, retry_at=20.0)
     stored = await updates.get("u0")
     assert stored is not None
     assert stored.state is UpdateState.DELIVERED

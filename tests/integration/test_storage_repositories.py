@@ -10,6 +10,7 @@ from sqlalchemy import text
 from dialer.core.campaign import Campaign, CampaignState, MachineDetection, RetryRule
 from dialer.core.ids import AgentId, CallId, CampaignId, MessageId, Phone, TrunkName
 from dialer.core.outcome import Outcome
+from dialer.core.saying import NOTHING, Saying
 from dialer.errors import StorageError
 from dialer.storage.agents import Agents, StoredAgent
 from dialer.storage.audit import Audit, AuditEntry
@@ -75,11 +76,11 @@ async def test_list_from_start_to_end(database: Database) -> None:
     assert [row.row for row in (*page.items, *rest.items)] == [2, 5, 9]
     assert rest.next is None
     assert page.items[0].raw == ("x\ufffd" * 3_000)[:RAW_LIMIT]
-    await lists.finish("l1", ListState.FAILED, counts, now=12.0, error="the file ends in the middle of a row")
+    await lists.finish("l1", ListState.FAILED, counts, now=12.0, error=Saying("the file ends in the middle of a row"))
     stored = await lists.get("l1")
     assert stored is not None
     assert (stored.state, stored.counts, stored.name, stored.finished_at) == (ListState.FAILED, counts, "January", 12.0)
-    assert stored.error == "the file ends in the middle of a row"
+    assert str(stored.error) == "the file ends in the middle of a row"
     assert [each.id for each in await lists.of(WINTER.id)] == ["l1"]
     assert await lists.get("none") is None
 
@@ -161,21 +162,21 @@ async def test_delivery_is_claimed_by_one(database: Database) -> None:
 async def test_delivery_through_failures(database: Database) -> None:
     webhooks = Webhooks(database)
     await webhooks.add([_delivery(1)], now=1.0)
-    await webhooks.failed("d1", "503 " + "x" * 5_000, now=11.0, retry_at=60.0)
+    await webhooks.failed("d1", Saying("503 " + "x" * 5_000), now=11.0, retry_at=60.0)
     stored = await webhooks.get("d1")
     assert stored is not None
     assert (stored.state, stored.attempts, stored.next_at) == (DeliveryState.WAITING, 1, 60.0)
-    assert len(stored.last_error) == 500
-    await webhooks.failed("d1", "410", now=61.0, retry_at=None)
+    assert len(stored.last_error.says) == 500
+    await webhooks.failed("d1", Saying("410"), now=61.0, retry_at=None)
     assert await webhooks.claim(HOOK, now=1e9, limit=1, lease_s=1.0) == []
     assert await webhooks.again(["d1"], now=70.0) == 1
     (claimed,) = await webhooks.claim(HOOK, now=70.0, limit=1, lease_s=1.0)
     assert claimed.payload == '{"é": 1}'
     await webhooks.delivered("d1", now=71.0)
-    await webhooks.failed("d1", "late", now=72.0, retry_at=80.0)
+    await webhooks.failed("d1", Saying("late"), now=72.0, retry_at=80.0)
     stored = await webhooks.get("d1")
     assert stored is not None
-    assert (stored.state, stored.last_error) == (DeliveryState.DELIVERED, "")
+    assert (stored.state, stored.last_error) == (DeliveryState.DELIVERED, NOTHING)
     assert await webhooks.again(["d1"], now=73.0) == 0
     assert await webhooks.forget(before=71.0) == 0
     assert await webhooks.forget(before=72.0) == 1

@@ -110,7 +110,7 @@ class FakeDeliveries:
             state=state,
             attempts=9,
             next_at=1.0,
-            last_error="500",
+            last_error=say("the receiver answered 500", code="receiver_answered", status=500),
         )
         return [entry], "more"
 
@@ -121,7 +121,14 @@ class FakeDeliveries:
     async def crms(self) -> Sequence[CrmState]:
         return [
             CrmState(
-                name="suite", completed_at=None, next_at=1.0, failures=2, last_error="", waiting=3, failed=4, counts={}
+                name="suite",
+                completed_at=None,
+                next_at=1.0,
+                failures=2,
+                last_error=say("the CRM answered 503: too much at once", code="crm_too_much", status=503),
+                waiting=3,
+                failed=4,
+                counts={},
             )
         ]
 

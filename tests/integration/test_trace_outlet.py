@@ -133,6 +133,25 @@ def test_a_collector_that_comes_back_gets_what_comes_then() -> None:
         assert [each.place.span for each in there.spans] == [2]
 
 
+def test_as_many_are_sent_as_come() -> None:
+    """Twenty batches do not take twenty times the moment in which one gathers."""
+
+    class Taking:
+        def send(self, spans: Sequence[Span]) -> bool:
+            return bool(spans)
+
+        def close(self) -> None: ...
+
+    counted = Counted()
+    out = Outlet(Taking(), counted, linger_s=0.5)
+    before = time.monotonic()
+    for number in range(20 * 512):
+        out.put(span(number))
+    counted.wait("exported", 20 * 512)
+    assert time.monotonic() - before < 20 * 0.5 - 1.0
+    out.close(PATIENCE_S)
+
+
 def test_the_end_does_not_wait_for_a_collector_that_hangs() -> None:
     counted = Counted()
     with collector() as there:

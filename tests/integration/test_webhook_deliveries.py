@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from dialer.core.saying import Saying
 from dialer.crm.webhooks import RETRIES_S, WebhookFeed, check_webhook, delivery_id, headers_of, retry_at
 from dialer.errors import ConfigError
 from dialer.queues.streams import Message
@@ -171,10 +172,10 @@ async def test_a_refusal_is_noted_and_tried_again_later(
     key = delivery_id("1772377200001-0", receiver.url)
     delivery = await record.get(key)
     assert delivery is not None
-    assert (delivery.state, delivery.attempts, delivery.last_error) == (DeliveryState.WAITING, 1, error)
+    assert (delivery.state, delivery.attempts, delivery.last_error.says) == (DeliveryState.WAITING, 1, error)
     # Not due yet; when it is, the receiver gets the same request again, and has it.
     assert await deliver() == {}
-    await record.failed(key, error, now=0.0, retry_at=0.0)
+    await record.failed(key, Saying(error), now=0.0, retry_at=0.0)
     assert await deliver() == {"delivered": 1}
     assert receiver.requests[0][0]["idempotency-key"] == receiver.requests[1][0]["idempotency-key"]
 
@@ -192,7 +193,7 @@ async def test_a_receiver_that_is_not_there_or_never_answers_is_told_without_its
     for webhook in (nobody, slow):
         delivery = await Webhooks(database).get(delivery_id("1772377200001-0", webhook.url))
         assert delivery is not None
-        errors.append(delivery.last_error)
+        errors.append(delivery.last_error.says)
     assert "token" not in errors[0]
     assert errors[0].startswith("ClientConnectorError")
     assert errors[1] == "no answer within 0.2 s"
@@ -218,7 +219,7 @@ async def test_what_is_told_of_one_contact_comes_in_order_and_holds_back_nobody_
     receiver.requests.clear()
     receiver.refuse = None
     record = Webhooks(database)
-    await record.failed(delivery_id("1000-5", receiver.url), "before", now=0.0, retry_at=0.0)
+    await record.failed(delivery_id("1000-5", receiver.url), Saying("before"), now=0.0, retry_at=0.0)
     assert await deliver() == {"delivered": 8}
     assert [json.loads(body)["n"] for _, body in receiver.requests] == list(range(5, 20, 2))
 
@@ -252,10 +253,10 @@ async def test_an_internal_address_is_refused_unless_it_is_allowed(
     assert not receiver.requests
     record = Webhooks(database)
     (delivery,) = (await record.page(DeliveryState.WAITING)).items
-    assert "internal address" in delivery.last_error
+    assert "internal address" in delivery.last_error.says
     if "ffff" not in host:  # the receiver listens on IPv4 alone
         configure(webhook)
-        await record.failed(delivery.id, "before", now=0.0, retry_at=0.0)
+        await record.failed(delivery.id, Saying("before"), now=0.0, retry_at=0.0)
         assert await deliver() == {"delivered": 1}
 
 
@@ -279,7 +280,7 @@ async def test_what_was_given_up_is_taken_up_again(
     first = await record.page(DeliveryState.FAILED, limit=1)
     second = await record.page(DeliveryState.FAILED, limit=1, cursor=first.next)
     assert second.next is None
-    assert {first.items[0].last_error, second.items[0].last_error} == {"there is no such webhook any more"}
+    assert {first.items[0].last_error.says, second.items[0].last_error.says} == {"there is no such webhook any more"}
     configure(Webhook(url=receiver.url))
     assert await record.again([first.items[0].id, "nobody"], 0.0) == 1
     assert await deliver() == {"delivered": 1}
@@ -297,12 +298,12 @@ async def test_what_fails_for_days_is_given_up_and_kept(
     await feed(database, webhook).handle_results([result(1)])
     key = delivery_id("1772377200001-0", receiver.url)
     for _ in RETRIES_S:
-        await record.failed(key, "before", now=0.0, retry_at=0.0)
+        await record.failed(key, Saying("before"), now=0.0, retry_at=0.0)
     receiver.answers = [web.Response(status=503)]
     assert await deliver() == {"given_up": 1}
     delivery = await record.get(key)
     assert delivery is not None
-    assert (delivery.state, delivery.last_error) == (DeliveryState.FAILED, "the receiver answered 503")
+    assert (delivery.state, delivery.last_error.says) == (DeliveryState.FAILED, "the receiver answered 503")
     assert await deliver() == {}
 
 

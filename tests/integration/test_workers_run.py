@@ -146,7 +146,7 @@ async def test_a_file_that_is_no_list_is_not_tried_again(place: Place) -> None:
     known = await Lists(place.database).get("l-1")
     assert known is not None, said
     assert known.state is ListState.FAILED
-    assert "no column of telephone numbers" in known.error
+    assert "no column of telephone numbers" in known.error.says
     with Redis.from_url(place.url, protocol=2) as client:
         job = RqJob.fetch("import-l-1", connection=client, serializer=JSONSerializer)
         assert job.get_status() == "finished"

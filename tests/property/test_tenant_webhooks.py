@@ -93,3 +93,21 @@ async def test_what_is_no_result_of_ours_is_told_to_nobody() -> None:
     for data in (b"", b"\xff", b"[]", b'{"type": 1}', b'{"campaign": "acme--winter"}', b'{"type": "x", "agent": 7}'):
         await feed.handle_results([Message(id="1-0", data=data)])
     assert kept.deliveries == []
+
+
+@given(st.lists(st.sampled_from(["made", "gone", "told"]), max_size=12))
+async def test_one_is_told_what_happens_while_it_is_there(steps: list[str]) -> None:
+    """One feed, and webhooks that come and go between two results of the same second."""
+    kept = Kept([])
+    feed = WebhookFeed([], kept, lambda: None, lambda: 100.0, kept)
+    expected = []
+    for at, step in enumerate(steps):
+        if step == "made":
+            kept.webhooks = [*kept.webhooks, hook("acme", (), float(at), at)]
+        elif step == "gone":
+            kept.webhooks = kept.webhooks[1:]
+        else:
+            data = json.dumps({"type": "call.ended", "campaign": "acme--winter"}).encode()
+            await feed.handle_results([Message(id=f"{at}000-0", data=data)])
+            expected += [(f"{at}000-0", each.id) for each in kept.webhooks]
+    assert [(f"{int(each.position.partition('-')[0])}-0", each.url) for each in kept.deliveries] == expected

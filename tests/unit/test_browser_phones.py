@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from dialer.ami.messages import Message
 from dialer.api.phone_ports import PhoneAccess
 from dialer.console.answers import POLICY
 from dialer.console.desk_phone import policy
+from dialer.core.agent import AgentState
 from dialer.core.floor import Floor, Server
 from dialer.core.ids import AgentId, CampaignId, NodeName, ServerName
 from dialer.core.roster import Agent
@@ -61,20 +63,21 @@ class Rig:
             Asterisk(name="two", webrtc=Webrtc(url=URL, phone="{agent}-b", key_minutes=10.0), weight=2.0),
             Asterisk(name="plain"),
         )
-        self.floor = Floor(
-            node=NodeName("n1"), servers=[Server(name=ServerName(server.name)) for server in servers], trunks=[]
-        )
+        bears = [Server(name=ServerName(server.name), weight=server.weight) for server in servers]
+        self.floor = Floor(node=NodeName("n1"), servers=bears, trunks=[])
         for name in ("one", "two", "plain"):
             self.floor.servers[ServerName(name)].connected = True
-        self.phones = NodePhones(servers, self.keeper, self.floor, self.clock.now)
+        self.phones = NodePhones(servers, self.keeper, self.floor, self.clock.now, dict)
 
     def works(self, agent: str, server: str) -> None:
+        campaigns = (CampaignId("winter"),)
         self.floor.roster.add(
-            Agent(id=AgentId(agent), phone="x", server=ServerName(server), campaigns=(CampaignId("winter"),))
+            Agent(id=AgentId(agent), phone="x", server=ServerName(server), campaigns=campaigns, state=AgentState.IDLE)
         )
 
-    async def access(self, agent: AgentId = ANA, *, anew: bool = False) -> PhoneAccess:
-        found = await self.phones.access(agent, anew=anew)
+    async def access(self, agent: AgentId = ANA, *, anew: bool = False, campaigns: Sequence[str] = ()) -> PhoneAccess:
+        wished = [CampaignId(name) for name in campaigns]
+        found = await self.phones.access(agent, anew=anew, campaigns=wished)
         assert isinstance(found, PhoneAccess), found
         return found
 
@@ -121,7 +124,7 @@ async def test_the_phone_is_where_the_agent_works_else_where_most_room_is() -> N
     rig.works("ana", "one")
     assert (await rig.access()).server == "one"
     assert (await rig.access(LEO)).server == "two"  # nobody there yet, and twice the weight
-    for agent in ("p", "q", "r"):
+    for agent in ("p", "q", "r", "s"):
         rig.works(agent, "two")
     assert (await rig.access(AgentId("max"))).server == "one"
     rig.floor.servers[ServerName("one")].connected = False
@@ -130,18 +133,27 @@ async def test_the_phone_is_where_the_agent_works_else_where_most_room_is() -> N
     assert (await rig.access(AgentId("zoe"))).server == "two"
 
 
+async def test_the_phone_is_where_those_are_who_work_for_the_same() -> None:
+    rig = Rig()
+    for agent, server in (("p", "one"), ("q", "plain"), ("r", "plain")):
+        rig.works(agent, server)
+    assert (await rig.access(LEO, campaigns=["winter", "spring"])).server == "one"
+    assert (await rig.access(AgentId("max"), campaigns=["spring", "winter"])).server == "two"
+    assert (await rig.access(AgentId("eva"), campaigns=["\x00", "x" * 9_999])).server == "two"
+
+
 async def test_without_a_server_there_is_no_password() -> None:
     rig = Rig()
     for name in ("one", "two"):
         rig.floor.servers[ServerName(name)].connected = False
-    assert "connected" in str(await rig.phones.access(ANA, anew=False))
+    assert "connected" in str(await rig.phones.access(ANA, anew=False, campaigns=()))
     assert rig.keeper.written == []
 
 
 async def test_what_asterisk_did_not_write_down_is_given_to_nobody() -> None:
     rig = Rig()
     rig.keeper.problem = "the server did not confirm it"
-    assert await rig.phones.access(ANA, anew=False) == rig.keeper.problem
+    assert await rig.phones.access(ANA, anew=False, campaigns=()) == rig.keeper.problem
     rig.keeper.problem = ""
     assert (await rig.access()).password == rig.keeper.holds["two", "ana-b"]
 
@@ -151,7 +163,7 @@ async def test_ids_that_cannot_be_endpoints_have_no_phone(agent: str) -> None:
     rig = Rig()
     assert not rig.phones.offered(AgentId(agent))
     assert rig.phones.phone(AgentId(agent), ServerName("one")) == ""
-    assert isinstance(await rig.phones.access(AgentId(agent), anew=False), str)
+    assert isinstance(await rig.phones.access(AgentId(agent), anew=False, campaigns=()), str)
     assert rig.keeper.written == []
 
 
@@ -161,7 +173,7 @@ def test_which_phone_somebody_has() -> None:
     assert rig.phones.phone(ANA, ServerName("one")) == "web-ana"
     assert rig.phones.phone(ANA, ServerName("two")) == "ana-b"
     assert rig.phones.phone(ANA, ServerName("plain")) == rig.phones.phone(ANA, ServerName("none")) == ""
-    without = NodePhones((Asterisk(name="plain"),), rig.keeper, rig.floor, rig.clock.now)
+    without = NodePhones((Asterisk(name="plain"),), rig.keeper, rig.floor, rig.clock.now, dict)
     assert not without.offered(ANA)
 
 

@@ -8,7 +8,7 @@ from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.floor import Output, Server
+from dialer.core.floor import Output
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged
 from tests.engine_harness import CAMPAIGN, PBX, Harness
@@ -317,16 +317,6 @@ def test_what_strangers_ask_for_is_ignored(event: ev.PeopleEvent) -> None:
 
 
 # ---- several servers
-
-
-def test_agents_spread_over_the_servers_by_weight() -> None:
-    h = Harness(servers=("big", "small"))
-    h.engine.floor.servers[ServerName("big")].server = Server(name=ServerName("big"), weight=3.0)
-    h.start()
-    for number in range(8):
-        h.sign_in(f"agent{number}")
-    servers = [c.server for c in h.of(cmd.CallAgent)]
-    assert (servers.count(ServerName("big")), servers.count(ServerName("small"))) == (6, 2)
 
 
 def test_agents_are_not_sent_to_a_server_out_of_reach() -> None:

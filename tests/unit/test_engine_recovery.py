@@ -9,7 +9,7 @@ import pytest
 from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
-from dialer.core.agent_desk import RECALLS
+from dialer.core.agent_desk import PHONE_TIMEOUT_S, RECALLS, SHUT_DOWN_S
 from dialer.core.call import CallState
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.floor import Output
@@ -214,6 +214,27 @@ def test_a_phone_that_a_restarted_asterisk_does_not_find_is_called_until_it_is_t
     assert recalled_after_s(h) == math.inf, "and then it is given up"
 
 
+def test_a_phone_that_its_server_had_no_room_to_call_is_called_in_a_moment() -> None:
+    h = started()
+    h.feed(ev.AgentSignedIn(at=h.now, agent=AgentId("anna"), phone="a1", campaigns=(CAMPAIGN,)))
+    h.feed(ev.AgentPhoneGone(at=h.now, agent=AgentId("anna"), reason="no room", called=False))
+    assert h.agent_state("anna") == "lost"
+    assert recalled_after_s(h) == pytest.approx(1.0, abs=0.2)
+    h.feed(ev.AgentPhoneUp(at=h.now, agent=AgentId("anna")))
+    assert h.agent_state("anna") in {"idle", "reserved"}
+
+
+def test_who_signs_in_while_the_server_is_away_for_long_is_called_when_it_is_back() -> None:
+    h = started()
+    lose(h)
+    h.feed(ev.AgentSignedIn(at=h.now, agent=AgentId("anna"), phone="a1", campaigns=(CAMPAIGN,)))
+    h.advance(10 * PHONE_TIMEOUT_S)
+    assert h.agent_state("anna") == "connecting"
+    assert [c.agent for c in h.of(cmd.CallAgent, back(h))] == ["anna"]
+    h.advance(PHONE_TIMEOUT_S + 0.5)
+    assert h.agent_state("anna") == "lost", "this time it was called and did not answer"
+
+
 def test_a_phone_that_came_back_after_a_restart_and_is_laid_down_is_not_called_again() -> None:
     h = started("anna")
     lose(h)
@@ -248,6 +269,38 @@ def test_a_server_that_goes_again_meanwhile_has_the_phone_called_when_it_is_back
     lose(h)
     assert recalled_after_s(h) == math.inf
     assert [c.agent for c in h.of(cmd.CallAgent, back(h))] == ["anna"]
+
+
+@pytest.mark.parametrize("state", ["idle", "talking", "paused", "connecting"])
+@pytest.mark.parametrize(
+    ("before_s", "called"), [(0.0, ["anna"]), (SHUT_DOWN_S - 1.0, ["anna"]), (SHUT_DOWN_S + 1.0, [])]
+)
+def test_phones_that_an_asterisk_hangs_up_before_it_goes_are_called_when_it_is_back(
+    state: str, before_s: float, called: list[str]
+) -> None:
+    h = started(*([] if state == "connecting" else ["anna"]))
+    match state:
+        case "talking":
+            bring(h, h.calls()[0], CallState.CONNECTED)
+        case "paused":
+            h.feed(ev.AgentPauseAsked(at=h.now, agent=AgentId("anna"), code="lunch"))
+        case "connecting":
+            h.feed(ev.AgentSignedIn(at=h.now, agent=AgentId("anna"), phone="a1", campaigns=(CAMPAIGN,)))
+    unreachable(h)
+    assert recalled_after_s(h, most_s=before_s) == math.inf, "it may be their own doing"
+    lose(h)
+    assert [c.agent for c in h.of(cmd.CallAgent, back(h))] == called
+    if called:
+        h.feed(ev.AgentPhoneUp(at=h.now, agent=AgentId("anna")))
+        assert h.agent_state("anna") in ({"paused"} if state == "paused" else {"idle", "reserved"})
+
+
+def test_a_phone_that_we_laid_down_before_its_server_went_is_not_called() -> None:
+    h = started("anna")
+    h.feed(ev.AgentPageLeft(at=h.now, agent=AgentId("anna")))
+    unreachable(h)
+    lose(h)
+    assert not h.of(cmd.CallAgent, back(h))
 
 
 def test_an_agent_at_lunch_is_still_at_lunch_after_a_restart_of_asterisk() -> None:

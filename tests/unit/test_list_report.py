@@ -21,6 +21,7 @@ from dialer.cli.client import Api
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import CampaignId
 from dialer.core.list_terms import ListTerms
+from dialer.core.saying import NOTHING
 from dialer.settings import Settings
 from dialer.testing import FakeNode
 
@@ -41,7 +42,7 @@ def node(tmp_path: Path) -> FakeNode:
         accepted=2,
         rejected=1,
         reasons={"phone_not_valid": 1},
-        error="",
+        error=NOTHING,
         started_at=1_000.0,
         finished_at=1_001.0,
     )

@@ -61,6 +61,21 @@ async def test_what_was_not_handed_over_goes_back_and_never_started(floor: Runti
     floor.dispatcher.close()
 
 
+async def test_an_agent_whose_server_has_no_room_is_called_in_a_moment(floor: RuntimeFloor) -> None:
+    floor.work()
+    floor.switch.hand_over = HandOver.BACKPRESSURE
+    at = floor.clock.now()
+    floor.dispatcher.feed(ev.AgentSignedIn(at=at, agent=AgentId("anna"), phone="a1", campaigns=(CAMPAIGN,)))
+    agent = floor.engine.floor.roster.get(AgentId("anna"))
+    assert agent is not None
+    assert agent.state == "lost"
+    assert floor.engine.floor.timers.at(("agent-again", "anna")) == pytest.approx(at + 1.0)
+    floor.switch.hand_over = HandOver.HANDED_OVER
+    floor.dispatcher.feed(ev.AgentPhoneUp(at=at + 1.0, agent=AgentId("anna")))
+    assert agent.state == "idle"
+    floor.dispatcher.close()
+
+
 async def test_an_expired_permit_rings_nobodys_phone(floor: RuntimeFloor) -> None:
     floor.work("anna")
     floor.dispatcher.feed(granted(floor, valid_s=-0.001))

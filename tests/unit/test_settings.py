@@ -40,6 +40,19 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert settings.redis.url == "redis://a"
 
 
+@pytest.mark.parametrize(("name", "value"), [("node", "n7"), ("data_dir", "/srv/x"), ("default_region", "FR")])
+def test_what_stands_in_no_section_can_be_overridden(tmp_path: Path, name: str, value: str) -> None:
+    path = write(tmp_path, 'node = "a"\ndata_dir = "b"\ndefault_region = "DE"\n')
+    assert getattr(load(path, {f"CADENCIA_{name.upper()}": value}), name) == value
+    # What a shell has besides is no setting.
+    assert load(path, {"CADENCIA_CONFIG": "c", "CADENCIA_REQUIRE_LAB": "1"}) == load(path, {})
+
+
+def test_a_wrong_override_is_named() -> None:
+    with pytest.raises(ConfigError, match="default_region"):
+        load(None, {"CADENCIA_DEFAULT_REGION": "Spain"})
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

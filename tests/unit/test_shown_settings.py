@@ -109,7 +109,7 @@ def test_defaults_can_be_shown() -> None:
     [
         ("database is locked", "database is locked"),
         ("Key (name)=(Rosario Quiroga) already exists", "Key (name)=(…) already exists"),
-        ("no answer from pbx-madrid within 8 s", "no answer from pbx-madrid within 8 …"),
+        ("no answer from pbx-madrid within 8 s", "no answer from pbx-madrid within 8 s"),
         ("mail to rosario.quiroga@example.com refused", "mail to … refused"),
         ("call to 34600111222 failed", "call to … failed"),
     ],

@@ -371,6 +371,59 @@ def test_a_hang_up_before_the_channel_exists_is_asked_for_again() -> None:
     assert tracker.channel("c-2") == "c-2"
 
 
+THEIRS = "agent~a1~other-1"
+
+
+def joined_by_another(tracker: Tracker) -> None:
+    """Another process has called an agent's phone into their room."""
+    headers = {"Uniqueid": THEIRS, "Conference": "a1", "Channel": "PJSIP/101-0000000a"}
+    assert tracker.handle(message("ConfbridgeJoin", **headers), 1.0) == []
+
+
+def test_a_phone_that_another_process_called_into_its_room_is_taken_over() -> None:
+    tracker = new_tracker()
+    joined_by_another(tracker)
+    assert tracker.adopt(AgentId("a2"), "PJSIP/101", 2.0) == []
+    assert tracker.adopt(AgentId("a1"), "PJSIP/101", 2.0) == [AgentPhoneUp(at=2.0, agent=AgentId("a1"))]
+    assert tracker.leg_of(AgentId("a1")) == THEIRS
+    assert tracker.channel(THEIRS) == "PJSIP/101-0000000a"
+    assert tracker.adopt(AgentId("a1"), "PJSIP/101", 2.0) == [], "it is ours"
+    (gone,) = tracker.handle(message("Hangup", Uniqueid=THEIRS, Cause="16"), 3.0)
+    assert gone == AgentPhoneGone(at=3.0, agent=AgentId("a1"), reason="the phone was hung up")
+    assert len(tracker) == 0
+
+
+def test_a_phone_at_the_desk_that_an_agent_has_left_is_hung_up() -> None:
+    tracker = new_tracker()
+    joined_by_another(tracker)
+    assert tracker.adopt(AgentId("a1"), "PJSIP/102", 2.0) == []
+    assert tracker.take_hang_ups() == [THEIRS]
+    assert tracker.leg_of(AgentId("a1")) is None
+
+
+@pytest.mark.parametrize("event", ["ConfbridgeLeave", "Hangup", "snapshot", "ours"])
+def test_a_phone_that_is_no_more_in_its_room_is_not_taken_over(event: str) -> None:
+    tracker = new_tracker()
+    joined_by_another(tracker)
+    match event:
+        case "snapshot":
+            tracker.snapshot([], 2.0)
+        case "ours":
+            phone_up(tracker)
+        case _:
+            tracker.handle(message(event, Uniqueid="agent~a1~other-2", Conference="a1"), 2.0)
+            tracker.handle(message(event, Uniqueid=THEIRS, Conference="a1"), 2.0)
+    assert tracker.adopt(AgentId("a1"), "PJSIP/101", 3.0) == []
+    assert tracker.take_hang_ups() == []
+
+
+@pytest.mark.parametrize(("uniqueid", "room"), [("agent~a1~x-1", "a2"), ("n2-1", "a1"), ("agent~a1~x-1", "no room")])
+def test_who_is_in_a_room_that_is_not_theirs_is_no_agents_phone(uniqueid: str, room: str) -> None:
+    tracker = new_tracker()
+    tracker.handle(message("ConfbridgeJoin", Uniqueid=uniqueid, Conference=room, Channel="PJSIP/101-1"), 1.0)
+    assert tracker.adopt(AgentId("a1"), "PJSIP/101", 2.0) == []
+
+
 def row(uniqueid: str, **headers: str) -> Message:
     return message("CoreShowChannel", Uniqueid=uniqueid, Channel=f"PJSIP/{uniqueid}", **headers)
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dialer
+import workers
 from dialer.api.desk_ports import NotThen
 from dialer.api.errors import ApiError, on_input_error
 from dialer.campaigns import CampaignInput, coded, parse_campaign
@@ -40,10 +41,11 @@ _MAKERS = {
     "ApiError",
     "InputError",
     "say",
+    "CrmError",
     *("SwitchError", "QueueError", "GateNotReady", "StorageError", "StoreError"),
 }
 #: Arguments that are not arguments of the text.
-_OTHERS = {"error", "details", "headers", "word", "allowed", "code", "retryable"}
+_OTHERS = {"error", "details", "headers", "word", "allowed", "code", "retryable", "wait_s"}
 #: Codes that are put together out of a reason or a verdict, and codes that tables hold.
 _MADE = {
     *(f"law_{reason}" for reason in RefusalReason),
@@ -65,9 +67,15 @@ _GROUPS: dict[str, set[str]] = {
 }
 
 
+def sources() -> Iterator[Path]:
+    """The modules that say something."""
+    for package in (dialer, workers):
+        yield from Path(str(package.__file__)).parent.rglob("*.py")
+
+
 def raised() -> Iterator[tuple[str, set[str] | None]]:
     """Each code in the source, with its arguments where they can be read there."""
-    for path in Path(dialer.__file__).parent.rglob("*.py"):
+    for path in sources():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
@@ -82,7 +90,7 @@ def raised() -> Iterator[tuple[str, set[str] | None]]:
 
 def constants() -> set[str]:
     """Every text in the source."""
-    trees = (ast.parse(path.read_text("utf-8")) for path in Path(dialer.__file__).parent.rglob("*.py"))
+    trees = (ast.parse(path.read_text("utf-8")) for path in sources())
     return {
         node.value
         for tree in trees

@@ -23,6 +23,7 @@ from dialer.runtime.clock import Clock
 from dialer.settings import Settings
 from dialer.storage.contact_scan import ContactScan
 from dialer.storage.contacts import Contacts
+from dialer.storage.database import BULK_CACHE_MB
 from dialer.storage.lists import Lists
 from dialer.storage.opening import open_database
 from dialer.storage.suppressions import SuppressionStore
@@ -77,7 +78,7 @@ def import_list(
 
 async def _run(settings: Settings, order: ImportOrder) -> ImportProgress:
     clock = Clock()
-    database = open_database(settings)
+    database = open_database(settings, cache_mb=BULK_CACHE_MB)
     job = get_current_job()
     worker = NodeName(f"import-{job.id if job is not None else order.list_id}"[:64])
     try:

@@ -10,6 +10,7 @@ from typing import Final
 import aiohttp
 from rq import get_current_job
 
+from dialer.core.saying import NOTHING, Saying, say
 from dialer.crm.client import retry_after, words_of
 from dialer.crm.outbound import Destinations
 from dialer.crm.webhooks import headers_of, retry_at
@@ -158,7 +159,7 @@ class _Deliveries:
         error, asked_s = await post(session, webhook, delivery, began_at, more)
         now = self._clock.now()
         if self._traces is not None:
-            self._traces.tried(delivery, began_at, now, error)
+            self._traces.tried(delivery, began_at, now, error.says)
         if not error:
             await self._record.delivered(delivery.id, now)
             return "delivered"
@@ -172,8 +173,8 @@ class _Deliveries:
 
 async def post(
     session: aiohttp.ClientSession, webhook: Webhook, delivery: Delivery, now: float, more: Mapping[str, str]
-) -> tuple[str, float | None]:
-    """Make one request: what went wrong ("" where nothing did), and the seconds that the receiver asks to wait.
+) -> tuple[Saying, float | None]:
+    """Make one request: what went wrong (nothing where nothing did), and the seconds that the receiver asks to wait.
 
     `more`: further headers.
     """
@@ -186,10 +187,12 @@ async def post(
             allow_redirects=False,
         ) as answer:
             if 200 <= answer.status < 300:
-                return "", None
+                return NOTHING, None
             asked_s = retry_after(answer.headers.get("retry-after", ""), now)
-            return f"the receiver answered {answer.status}", asked_s
+            says = f"the receiver answered {answer.status}"
+            return say(says, code="receiver_answered", status=answer.status), asked_s
     except TimeoutError:
-        return f"no answer within {webhook.timeout_s:g} s", None
+        says = f"no answer within {webhook.timeout_s:g} s"
+        return say(says, code="no_answer_within", timeout_s=webhook.timeout_s), None
     except aiohttp.ClientError as error:
         return words_of(error), None

@@ -78,7 +78,9 @@
   let access = null;
   let renewAt = 0;
   const admit = async (anew) => {
-    const answer = await post("/console/desk/phone", anew ? { anew: "on" } : {});
+    // What they are about to work for: the phone goes where those are who work for the same.
+    const wishes = new FormData(form).getAll("campaign").map((name) => ["campaign", name]);
+    const answer = await post("/console/desk/phone", anew ? [["anew", "on"], ...wishes] : wishes);
     if (!answer.ok) throw new Error(await answer.text());
     access = await answer.json();
     renewAt = performance.now() + 600 * access.lasts_s;
