@@ -16,7 +16,9 @@ from dialer.core.commands import (
     CallAgent,
     CallMonitor,
     ChangeMonitor,
+    Comfort,
     ConnectCall,
+    EndComfort,
     FollowCall,
     HangUp,
     HangUpAgent,
@@ -51,6 +53,8 @@ SwitchCommand = (
     | Record
     | Announce
     | StopAnnouncement
+    | Comfort
+    | EndComfort
     | CallMonitor
     | ChangeMonitor
     | HangUpMonitor
@@ -191,6 +195,14 @@ class FakeSwitch:
         )
 
     def stop_announcement(self, command: StopAnnouncement) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
+    def comfort(self, command: Comfort) -> None:
+        """See `dialer.switch.port.Switch`."""
+        self._take(command)
+
+    def end_comfort(self, command: EndComfort) -> None:
         """See `dialer.switch.port.Switch`."""
         self._take(command)
 

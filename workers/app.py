@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 from urllib.parse import urlsplit
 
 import redis
@@ -26,6 +27,12 @@ from dialer.queues.sentinel import SCHEMES
 from dialer.runtime import logs
 from dialer.settings import Settings
 from workers.settings import load_settings
+
+#: RQ's scheduler is a process of its own, and ends where Redis goes away in the middle of its books. The worker starts
+#: it again when it looks after things, this often, but not while a job runs. RQ's own 600 s held results back as long.
+LOOK_EVERY_S: Final = 30
+#: An idle worker looks after nothing until its wait for a job is over: its time to live less this.
+_RQ_WAITS_LESS_S: Final = 15
 
 
 def run(settings: Settings | None = None, *, burst: bool = False, alone: bool = False) -> None:
@@ -60,6 +67,8 @@ def run(settings: Settings | None = None, *, burst: bool = False, alone: bool = 
         connection=client,
         name=f"{settings.node}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
         serializer=JSONSerializer,
+        maintenance_interval=LOOK_EVERY_S,
+        worker_ttl=LOOK_EVERY_S + _RQ_WAITS_LESS_S,
     )
     # The scheduler brings back jobs that are to be tried again later.
     worker.work(with_scheduler=True, burst=burst, logging_level=settings.log.level.upper())

@@ -162,7 +162,7 @@ class Node:
         self.missed: list[Callable[[], None]] = []
         #: Of each link, which one it is by now; None while it is down.
         self.links: dict[ServerName, int | None] = dict.fromkeys(SERVERS)
-        #: Handed over, and not in a list of channels since: hung up when they appear, as the tracker does.
+        #: Handed over, and not in a list of channels since: like the tracker, it ends them, and hears no more of them.
         self.gone: set[CallId] = set()
         self._boot = f"{name}-{boot:04d}-"
         self._calls = 0
@@ -244,6 +244,8 @@ class World:
         self.heap: list[tuple[float, int, Callable[[], Any]]] = []
         self.count = 0
         self.lines: dict[CallId, Line] = {}
+        #: When calls ended: for a moment only the carrier knows.
+        self.ended: dict[CallId, float] = {}
         self.rooms: dict[AgentId, ServerName] = {}
         self.dialed: list[tuple[CallId, ContactId, int]] = []
         self.withdrawn: set[ContactId] = set()
@@ -516,6 +518,7 @@ class World:
     ) -> None:
         if self.lines.get(line.call) is line:
             del self.lines[line.call]
+            self.ended[line.call] = self.now
             event = ev.CallHungUp(at=0, call=line.call, cause=cause, sip_code=sip_code, timed_out=timed_out, by=by)
             self._tell(line, event)
 
@@ -523,7 +526,8 @@ class World:
         if event.__class__ is ev.CallRinging and self.lines.get(line.call) is not line:
             return
         for name in sorted(line.nodes):
-            self._tell_node(self.nodes[name], line.server, event)
+            if line.call not in self.nodes[name].gone:
+                self._tell_node(self.nodes[name], line.server, event)
 
     def _tell_node(self, node: Node, server: ServerName, event: ev.AnyEvent) -> None:
         link = node.links[server]
@@ -564,6 +568,7 @@ class World:
         found = [line for line in self.lines.values() if line.server == server and line.there]
         for line in found:
             line.nodes.add(node.name)
+            node.gone.discard(line.call)
         calls = frozenset(line.call for line in found)
         node.gone |= {
             x.call for x in self.lines.values() if x.server == server and not x.there and node.name in x.nodes
@@ -627,7 +632,9 @@ class World:
             call
             for node in self.nodes.values()
             for call, known in node.engine.floor.calls.items()
-            if call not in before and known.started_at < self.now - HEALED_S
+            if call not in before
+            and known.started_at < self.now - HEALED_S
+            and self.ended.get(call, 0.0) < self.now - 1.0
         }:
             self.problems.append(f"calls that only an engine knows: {sorted(unreal)}")
 

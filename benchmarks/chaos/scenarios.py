@@ -469,6 +469,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "valkey_set_back": Scenario(
         says="Valkey comes back as it was some seconds ago", disturb=set_valkey_back, allowed=Allowed(memory_lost=True)
     ),
+    "valkey_set_back_under_two": Scenario(
+        says="Valkey comes back as it was some seconds ago, under two nodes",
+        disturb=set_valkey_back,
+        plan=_TWO,
+        allowed=Allowed(memory_lost=True),
+    ),
     "valkey_fails_over": Scenario(
         says="Valkey's master dies, and Sentinels promote its replica, under two nodes",
         disturb=fail_over,

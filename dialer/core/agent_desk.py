@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dialer.core.agent import AgentState, AgentStep
 from dialer.core.call import Call, CallState
-from dialer.core.commands import CallAgent, HangUpAgent
+from dialer.core.commands import CallAgent, Comfort, EndComfort, HangUpAgent
 from dialer.core.events import (
     AgentHungUp,
     AgentPageCame,
@@ -27,6 +27,7 @@ from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentAssigned, AgentChanged
 from dialer.core.placement import place_agent
 from dialer.core.roster import Agent
+from dialer.core.saying import NOTHING, Saying, say
 from pacing import Pacer
 
 #: A moment no later than this says again that somebody is about to be kept.
@@ -40,8 +41,12 @@ RECALL_MAX_S = 30.0
 #: An Asterisk that is shut down, or restarted by command, hangs up all phones and waits up to 15 s for their channels
 #: before it closes the connection.
 SHUT_DOWN_S = 20.0
-#: So long somebody who talks is kept for an agent whose page is being loaded anew. They hear nothing meanwhile.
+#: So long somebody who talks is kept for an agent whose page is being loaded anew. They hear a tone meanwhile.
 PAGE_TIMEOUT_S = 15.0
+
+_NO_ANSWER = say("phone did not answer", code="agent_phone_no_answer")
+_PAGE_CLOSED = say("their page was closed", code="agent_phone_page_closed")
+_PAGE_CLOSED_IN_TALK = say("their page was closed in a talk", code="agent_phone_page_closed_in_talk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +140,7 @@ class AgentDesk:
             return
         if agent.can(AgentStep.PAUSE):
             agent.pause_code = event.code
-            self._move(agent, AgentStep.PAUSE, reason=event.code)
+            self._move(agent, AgentStep.PAUSE, Saying(event.code))
         elif agent.state in {AgentState.CONNECTING, AgentState.LOST}:
             agent.wants_ready, agent.pause_code = False, event.code
         elif agent.state in {AgentState.RESERVED, AgentState.TALKING}:
@@ -175,6 +180,8 @@ class AgentDesk:
             self._floor.ignore("AgentPhoneUp", "agent is not signed in")
             return
         self._floor.servers[agent.server].rooms.add(agent.id)
+        if agent.call is not None and self._floor.timers.at(("agent-page", agent.id)) is not None:
+            self._floor.emit(EndComfort(call=agent.call, server=agent.server))
         for kind in ("agent-phone", "agent-page"):
             self._floor.timers.cancel((kind, agent.id))
         self._phone_is_up(agent)
@@ -187,7 +194,7 @@ class AgentDesk:
         if agent is not None and agent.can(AgentStep.PHONE_GONE):
             if not event.called:
                 agent.recalls = agent.recalls or 1
-            self.lose(agent, event.reason)
+            self.lose(agent, Saying(event.reason, event.code, event.arguments))
             agent.phone_went_at = self._floor.now
 
     def call_phone(self, agent: Agent) -> None:
@@ -203,7 +210,7 @@ class AgentDesk:
         agent = self._floor.roster.get(agent_id)
         # Of a server that is away nobody has been asked for it: it is called when that is back.
         if agent is not None and agent.state is AgentState.CONNECTING and self._floor.connected(agent.server):
-            self._lay_down(agent, "phone did not answer")
+            self._lay_down(agent, _NO_ANSWER)
 
     def page_left(self, event: AgentPageLeft) -> None:
         """Keep who they talk with until the page may be back; without a talk nobody is given to them."""
@@ -212,8 +219,10 @@ class AgentDesk:
             return
         if agent.state is AgentState.TALKING:
             self._floor.timers.set(("agent-page", agent.id), self._floor.now + PAGE_TIMEOUT_S)
+            if agent.call is not None:
+                self._floor.emit(Comfort(call=agent.call, server=agent.server))
         elif agent.can(AgentStep.PHONE_GONE) and agent.state is not AgentState.CONNECTING:
-            self._lay_down(agent, "their page was closed")
+            self._lay_down(agent, _PAGE_CLOSED)
 
     def page_came(self, event: AgentPageCame) -> None:
         """Call their phone into their room; the leg that keeps it from before goes when the new one is there."""
@@ -231,9 +240,9 @@ class AgentDesk:
         """It was closed for good: nobody is kept any longer."""
         agent = self._floor.roster.get(agent_id)
         if agent is not None:
-            self._lay_down(agent, "their page was closed in a talk")
+            self._lay_down(agent, _PAGE_CLOSED_IN_TALK)
 
-    def lose(self, agent: Agent, reason: str) -> None:
+    def lose(self, agent: Agent, why: Saying) -> None:
         """Their phone is gone: no calls until they sign in again."""
         if agent.can(AgentStep.PHONE_GONE):
             connecting = agent.state is AgentState.CONNECTING
@@ -245,7 +254,7 @@ class AgentDesk:
             call, agent.call, agent.phone_went_at = agent.call, None, None
             self._floor.timers.cancel(("agent-phone", agent.id))
             self._floor.timers.cancel(("agent-page", agent.id))
-            self._move(agent, AgentStep.PHONE_GONE, reason=reason)
+            self._move(agent, AgentStep.PHONE_GONE, why)
             self._callers.on_hold_lost(agent)
             if call is not None:
                 self._callers.on_left(call)
@@ -339,7 +348,7 @@ class AgentDesk:
         self._move(agent, AgentStep.TALK_ENDED)
         if self._floor.timers.at(("agent-page", agent.id)) is not None:
             # Nobody is given to a leg without sound; the page has itself called when it is back.
-            self._lay_down(agent, "their page was closed in a talk")
+            self._lay_down(agent, _PAGE_CLOSED_IN_TALK)
         elif agent.disposed or agent.sign_out_asked:
             self._after_call(agent)
         elif wrapup_limit_s is not None:
@@ -398,9 +407,9 @@ class AgentDesk:
             self._floor.ignore(event, "agent is not signed in")
         return found
 
-    def _lay_down(self, agent: Agent, reason: str) -> None:
+    def _lay_down(self, agent: Agent, why: Saying) -> None:
         self._floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
-        self.lose(agent, reason)
+        self.lose(agent, why)
 
     def _phone_is_up(self, agent: Agent) -> None:
         agent.recalls = 0
@@ -413,7 +422,7 @@ class AgentDesk:
             self._floor.timers.cancel(("agent-phone", agent.id))
             if not agent.wants_ready:
                 agent.pause_code = agent.pause_code or "sign-in"
-            self._move(agent, step, reason="" if agent.wants_ready else agent.pause_code)
+            self._move(agent, step, NOTHING if agent.wants_ready else Saying(agent.pause_code))
 
     def _talk_of(self, agent: Agent) -> Call | None:
         """A talk in this agent's room that began under an earlier process and still goes on."""
@@ -443,7 +452,7 @@ class AgentDesk:
             self._sign_out(agent)
         elif agent.pause_asked is not None:
             agent.pause_code, agent.pause_asked = agent.pause_asked, None
-            self._move(agent, AgentStep.PAUSE, reason=agent.pause_code)
+            self._move(agent, AgentStep.PAUSE, Saying(agent.pause_code))
         elif agent.can(AgentStep.READY):
             self._move(agent, AgentStep.READY)
 
@@ -458,7 +467,7 @@ class AgentDesk:
         floor.servers[agent.server].rooms.discard(agent.id)
         floor.roster.remove(agent.id)
 
-    def _move(self, agent: Agent, step: AgentStep, reason: str = "") -> None:
+    def _move(self, agent: Agent, step: AgentStep, why: Saying = NOTHING) -> None:
         floor = self._floor
         since = agent.since
         previous = agent.take(step, floor.now)
@@ -475,7 +484,9 @@ class AgentDesk:
                 previous=previous,
                 previous_s=max(0.0, floor.now - since) if previous is not AgentState.SIGNED_OUT else 0.0,
                 campaigns=agent.campaigns,
-                reason=reason,
+                reason=why.says,
+                code=why.code,
+                arguments=why.arguments,
                 call=agent.call,
                 server=agent.server,
             )

@@ -129,6 +129,8 @@ class Call:
     machine_sampled: bool = False
     #: Found by recovery: the events before are not known.
     recovered: bool = False
+    #: A list of channels lacks it, or where it is is not known: nobody counts on it, and it may ring all the same.
+    missing: bool = False
 
     @property
     def id(self) -> CallId:

@@ -43,6 +43,7 @@ from dialer.core.outcome import Outcome
 from dialer.core.retry import needs_agent, retry_at
 from dialer.core.ringing import outer_limit_s, rings_for_s, silent_for_s
 from dialer.core.roster import Agent
+from dialer.core.saying import say
 from dialer.core.screen_pop import screen_pop
 from dialer.core.segment import segment_of
 from dialer.core.spending import Amount
@@ -62,6 +63,11 @@ HANG_UP_AGAIN_LATER_S = 3.0
 HANG_UP_GIVEN_UP_S = 60.0
 #: A call that was ended because it had rung long enough, and of whose end no word comes, is given up after this.
 RING_MARGIN_S = 5.0
+#: So long the channel may still come to be of a call that a list of channels lacks: its originate waits in Asterisk's
+#: own queue, for a second or so, or in what the network brings late.
+MISSING_S = 5.0
+
+_NOT_MOVED = say("customer could not be moved to the agent", code="agent_phone_not_in_room")
 
 #: What the pacer is told of an end without a live person.
 _PACED_OUTCOME = {
@@ -392,7 +398,7 @@ class CallDesk:
         call.agent = None
         if agent is not None and agent.call == call.id:
             floor.emit(HangUpAgent(agent=agent.id, server=agent.server))
-            self.agents.lose(agent, "customer could not be moved to the agent")
+            self.agents.lose(agent, _NOT_MOVED)
             if agent.state is AgentState.LOST:  # and not gone home, as they had asked to
                 self.agents.reconnect(agent)
         self._wait_or_give(call)
@@ -448,6 +454,38 @@ class CallDesk:
             outcome = Outcome.ABANDONED
         self._end(call, outcome, reason, HungUpBy.NETWORK)
 
+    def missing(self, call: Call, reason: str) -> None:
+        """Nobody has its channel, which may still come to be: until then its contact and number stay taken."""
+        if not call.missing:
+            call.missing = True
+            # Should it be there after all, then nobody is given to it.
+            call.hang_up_reason = call.hang_up_reason or reason
+            self._tell_end(call, Outcome.LOST)
+        self._floor.timers.set(("missing", call.id), self._floor.now + MISSING_S)
+
+    def missing_over(self, call_id: CallId) -> None:
+        """Its channel has had its time."""
+        floor = self._floor
+        call = floor.calls.get(call_id)
+        if call is None:
+            return
+        if call.server not in floor.servers:
+            # It may be on one of those that are away, but no longer than Asterisk itself lets a phone ring.
+            certain_at = call.started_at + outer_limit_s(call.campaign.ring_timeout_s)
+            if floor.now < certain_at and not all(floor.connected(name) for name in floor.servers):
+                floor.timers.set(("missing", call.id), floor.now + MISSING_S)
+            else:
+                self.lost(call, call.hang_up_reason)
+        elif floor.connected(call.server):  # otherwise the reconnection will tell
+            self._hang_up(call)
+            if call.state is CallState.DIALING:
+                self.lost(call, call.hang_up_reason)
+
+    def found(self, call: Call) -> None:
+        """A later list has it. Nobody knows how far it has come: end it rather than let somebody listen to nothing."""
+        self._floor.timers.cancel(("missing", call.id))
+        self.cancel(call, "left over by an earlier process")
+
     def agent_left(self, call_id: CallId) -> None:
         """An agent's phone went while a customer was being moved to it: the customer waits on."""
         call = self._floor.calls.get(call_id)
@@ -483,7 +521,11 @@ class CallDesk:
         """Somebody has picked up a call of this node that we had given up: nobody will ever talk to them."""
         floor = self._floor
         if node_of(call_id) == floor.node:
-            floor.emit(*(HangUp(call=call_id, server=name) for name in floor.servers if floor.connected(name)))
+            self._hang_up_anywhere(call_id)
+
+    def _hang_up_anywhere(self, call_id: CallId) -> None:
+        floor = self._floor
+        floor.emit(*(HangUp(call=call_id, server=name) for name in floor.servers if floor.connected(name)))
 
     def _take(self, call: Call, step: CallStep, event: str) -> bool:
         if call.can(step):
@@ -494,7 +536,10 @@ class CallDesk:
 
     def _hang_up(self, call: Call) -> None:
         floor = self._floor
-        floor.emit(HangUp(call=call.id, server=call.server))
+        if call.server in floor.servers:
+            floor.emit(HangUp(call=call.id, server=call.server))
+        else:
+            self._hang_up_anywhere(call.id)
         if call.hang_up_asked_at is None and floor.connected(call.server):
             call.hang_up_asked_at = floor.now
         asked_for_s = floor.now - (call.hang_up_asked_at or floor.now)
@@ -569,7 +614,7 @@ class CallDesk:
         self._stop_waiting(call)
         if outcome is Outcome.ABANDONED and was_answered:
             self._tell_abandoned(call)
-        elif not (connected or told_machine or was_abandoned):
+        elif not (connected or told_machine or was_abandoned or call.missing):
             self._tell_end(call, outcome)
         self._forget(call)
         floor.spending.settle(call.id, cost_of(call, floor.now))
@@ -630,7 +675,7 @@ class CallDesk:
                 run.unanswered[call.server] -= 1
         if call.trunk is not None:
             floor.trunks.release(call.server, call.trunk)
-        for kind in ("ring", "detection", "abandon", "join", "message", "hang-up"):
+        for kind in ("ring", "detection", "abandon", "join", "message", "hang-up", "missing"):
             floor.timers.cancel((kind, call.id))
         call.take(CallStep.END)
         floor.calls.pop(call.id, None)

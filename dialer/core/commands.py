@@ -228,6 +228,22 @@ class StopAnnouncement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comfort:
+    """Let a customer, and nobody else, hear that they are not forgotten; it ends by itself with their call, or soon."""
+
+    call: CallId
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndComfort:
+    """They are talked with again."""
+
+    call: CallId
+    server: ServerName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallMonitor:
     """Call a supervisor's phone and let it hear an agent's leg, unheard; `MonitorPhoneUp` says that it does."""
 
@@ -277,6 +293,8 @@ AnyCommand = (
     | Record
     | Announce
     | StopAnnouncement
+    | Comfort
+    | EndComfort
     | CallMonitor
     | ChangeMonitor
     | HangUpMonitor

@@ -229,6 +229,8 @@ class Engine:
                 self._calls.hang_up_again(CallId(name))
             case "message":
                 self._calls.message_over(CallId(name))
+            case "missing":
+                self._calls.missing_over(CallId(name))
             case "recording":
                 self.recordings.start_over(CallId(name))
             case "monitor":

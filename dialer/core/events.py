@@ -170,7 +170,10 @@ class AgentPhoneGone(Event):
     """An agent's phone hung up, or could not be reached."""
 
     agent: AgentId
+    #: For people, and the same for a catalogue.
     reason: str
+    code: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
     #: Whether it was there, or was called; it was not where its server had no room for one more request.
     called: bool = True
 

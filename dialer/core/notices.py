@@ -176,8 +176,10 @@ class AgentChanged(Notice):
     previous: AgentState
     previous_s: float
     campaigns: tuple[CampaignId, ...]
-    #: Pause code, or why the phone was lost.
+    #: Pause code, or why the phone was lost: that also for a catalogue.
     reason: str = ""
+    code: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
     call: CallId | None = None
     server: ServerName | None = None
 

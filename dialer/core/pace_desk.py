@@ -69,6 +69,8 @@ class PaceDesk:
         run.pacers = Pacers(event, self._history(run.answered))
         for call_id in sorted(run.calls):
             call = floor.calls[call_id]
+            if call.missing:
+                continue
             if call.unanswered or call.state is CallState.WAITING:
                 run.pacers[call.server].call_started(call.started_at or floor.now, call_id)
             if call.state is CallState.WAITING:

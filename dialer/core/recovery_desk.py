@@ -2,6 +2,7 @@
 
 While a server is out of reach its calls go on without us. When it is back it tells which channels exist, and that is
 the truth: calls of ours without a channel have ended, channels of this node without a call are ghosts and hung up.
+A call of which nothing has been heard may not have begun when the list was made; it is given a moment.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from dialer.core.floor import Floor
 from dialer.core.ids import ServerName, node_of
 from dialer.core.notices import ServerChanged
 from dialer.core.permit import Permit
+from dialer.core.saying import say
+
+_ENDED_MEANWHILE = "ended while the switch was out of reach"
+_LEFT_OVER = "left over by an earlier process"
+_GONE_MEANWHILE = say("phone was gone when the switch came back", code="agent_phone_gone_meanwhile")
 
 
 class RecoveryDesk:
@@ -56,14 +62,18 @@ class RecoveryDesk:
             return
         state.connected, state.rooms = True, set(event.agents)
         floor.emit(ServerChanged(at=event.at, server=event.server, connected=True))
+        for call in [c for c in floor.calls.values() if c.server not in floor.servers and c.id in event.calls]:
+            self._place(call, event.server)
         for call in [c for c in floor.calls.values() if c.server == event.server]:
             if call.state is CallState.RESERVED:
                 continue
             if call.id not in event.calls:
-                self._calls.lost(call, "ended while the switch was out of reach")
-            elif call.recovered and call.state is not CallState.CONNECTED:
-                # Nobody knows how far it came: end it rather than let somebody listen to nothing.
-                self._calls.cancel(call, "left over by an earlier process")
+                if call.state is CallState.DIALING and not call.recovered:
+                    self._calls.missing(call, _ENDED_MEANWHILE)
+                else:
+                    self._calls.lost(call, _ENDED_MEANWHILE)
+            elif call.missing or (call.recovered and call.state is not CallState.CONNECTED):
+                self._calls.found(call)
             else:
                 self._calls.server_is_back(call)
         for call_id in sorted(event.calls):
@@ -76,7 +86,7 @@ class RecoveryDesk:
                 agent.recalls = 0
                 self._agents.reconnect(agent)
             elif agent.can(AgentStep.PHONE_GONE):
-                self._agents.lose(agent, "phone was gone when the switch came back")
+                self._agents.lose(agent, _GONE_MEANWHILE)
                 if agent.state is AgentState.LOST:  # and not gone home, as they had asked to
                     self._agents.reconnect(agent)
             self._agents.tell_pacer(agent)
@@ -121,17 +131,28 @@ class RecoveryDesk:
         server = floor.servers.get(call.server)
         if server is None:
             # It was reserved, and perhaps handed over, but to whom was not written down any more.
-            for state in floor.servers.values():
-                if state.connected:
-                    floor.emit(HangUp(call=call.id, server=state.server.name))
-            self._calls.lost(call, "left over by an earlier process")
+            self._calls.missing(call, _LEFT_OVER)
+            self._calls.cancel(call, _LEFT_OVER)
             return
-        call.trunk = floor.trunks.adopt(call.server)
-        call.rate = floor.trunks.rate(call.server, call.trunk, event.phone)
+        self._take_line(call)
         if server.connected:
             # The list of channels is older than this call's recovery, and nobody here has heard of its channel.
             floor.emit(FollowCall(call=call.id, server=call.server))
             if not talking:
-                self._calls.cancel(call, "left over by an earlier process")
+                self._calls.cancel(call, _LEFT_OVER)
             if call.unanswered:
                 floor.timers.set(("ring", call.id), floor.now)
+
+    def _place(self, call: Call, server: ServerName) -> None:
+        """A call of which nobody knew where it is has been found."""
+        run = self._floor.run_of(call)
+        if run is not None and call.id in run.calls and call.unanswered:
+            run.unanswered[call.server] -= 1
+            run.unanswered[server] += 1
+        call.server = server
+        self._take_line(call)
+
+    def _take_line(self, call: Call) -> None:
+        trunks = self._floor.trunks
+        call.trunk = trunks.adopt(call.server)
+        call.rate = trunks.rate(call.server, call.trunk, call.permit.phone)

@@ -10,6 +10,7 @@ from dialer.core.caller_ids import CallerIdStanding
 from dialer.core.campaign import CampaignState
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged, CallStarted
+from dialer.core.saying import NOTHING, Saying, plain
 from dialer.projections.abandonment import Abandonment
 from dialer.projections.live_rows import (
     AbandonmentRow,
@@ -71,13 +72,13 @@ class CallEntry:
 class AgentEntry:
     """One agent."""
 
-    __slots__ = ("call", "calls", "campaigns", "reason", "seconds", "server", "since", "state", "state_name")
+    __slots__ = ("call", "calls", "campaigns", "seconds", "server", "since", "state", "state_name", "why")
 
     def __init__(self) -> None:
         self.state = AgentState.SIGNED_OUT
         self.state_name = AgentState.SIGNED_OUT.value
         self.since = 0.0
-        self.reason = ""
+        self.why = NOTHING
         self.campaigns: tuple[CampaignId, ...] = ()
         self.call: CallId | None = None
         self.server: ServerName | None = None
@@ -94,7 +95,7 @@ class AgentEntry:
         if notice.state is AgentState.TALKING and notice.previous is not AgentState.TALKING:
             self.calls += 1
         self.state, self.state_name = notice.state, notice.state.value
-        self.since, self.reason = notice.at, notice.reason
+        self.since, self.why = notice.at, Saying(notice.reason, notice.code, notice.arguments)
         self.campaigns, self.call = notice.campaigns, notice.call
         self.server = notice.server if notice.server is not None else self.server
 
@@ -104,7 +105,9 @@ class AgentEntry:
             id=id,
             state=self.state_name,
             since=self.since,
-            reason=self.reason,
+            reason=self.why.says,
+            code=self.why.code,
+            arguments=plain(self.why.arguments),
             campaigns=self.campaigns,
             call=self.call,
             server=self.server,

@@ -113,6 +113,9 @@ class AgentRow(Struct, frozen=True, kw_only=True):
     idle_s_today: float
     #: Where they are at home; empty: at the node that tells.
     node: str = ""
+    #: Why the phone was lost, for a catalogue.
+    code: str = ""
+    arguments: dict[str, object] = {}
 
 
 class OfferRow(Struct, frozen=True, kw_only=True):

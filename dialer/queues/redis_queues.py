@@ -52,6 +52,11 @@ _DRAIN_AT_ONCE: Final = 500
 #: A contact whose only free numbers are being called by others is put off by so much.
 _NUMBER_LIVE_S: Final = 30.0
 _BLOCK_S: Final = 1.0
+#: Shuts the gate of a server whose record is that of ARGV[1]; not one that another node has opened meanwhile.
+_SHUT: Final = """
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
+return redis.call('HDEL', KEYS[1], 'generation')
+"""
 #: Contacts that one step of another priority looks at: bounds how long other clients wait.
 _RANK_AT_ONCE: Final = 500
 _OFFERED: Final = {
@@ -149,6 +154,11 @@ class RedisQueues:
         """The highest fencing token that was seen; kept in SQL, it tells a stale server."""
         return self._highest_token
 
+    @property
+    def generation(self) -> str:
+        """Which loading of the record this node has last seen: of all nodes the same one; empty: none yet."""
+        return self._generation
+
     def heard_of(self, token: int) -> None:
         """Another node was given permits up to this token: a server that knows of fewer is stale, whoever asks it."""
         self._highest_token = max(self._highest_token, token)
@@ -169,19 +179,27 @@ class RedisQueues:
             if await self._ghosts("look"):
                 # Another node has opened it; of our own calls it remembers some that are over.
                 return False
-            if not await self._open(identity, mode="known"):
+            if not await self._open(identity, mode="known", back=identity.generation == self._generation):
                 return False
         return True
 
     async def rebuild(self, pages: AsyncRecords) -> None:
         """See the port. `Record.counts["fencing_token"]` is the highest token that the record knows."""
         with redis_errors():
+            identity = await check_server(self._client, self.keys, self._highest_token)
+            back = identity.generation == self._generation
+            if identity.generation and not identity.holds_record:
+                # Before it can run scripts. One that was set back does not know of calls that have begun since, takes
+                # their ends for repeated ones and answers that all is well; and other nodes might dial from it.
+                await self._command("EVAL", _SHUT, 1, self.keys["gate"], identity.generation)
             await self._load_scripts()
             # First of all: the record puts back into the hopper whom nobody is calling.
             await self._ghosts("drop")
+            # Whichever node opens it, it knows of our calls by then.
+            await self._relive(back=back)
             highest = await load_record(self._client, self._scripts, pages)
             self._highest_token = max(self._highest_token, highest)
-            await self._open(await check_server(self._client, self.keys, 0), mode="loaded")
+            await self._open(await check_server(self._client, self.keys, 0), mode="loaded", back=back)
 
     async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
         """See the port.
@@ -473,10 +491,16 @@ class RedisQueues:
                     assert_never(write)
         async with self._write_lock:
             # Until the answer is here: whether these are over is not known.
-            self._ending.update(ended := [call for write in writes if (call := _ends(write)) is not None])
+            ends = [_ends(write) for write in writes]
+            in_doubt = set(self._ending)
+            self._ending.update(call for call in ends if call is not None)
             with redis_errors():
-                raise_first(await self._writes.run_all(commands))
-            self._ending.difference_update(ended)
+                replies = await self._writes.run_all(commands)
+                refused = {call for call, reply in zip(ends, replies, strict=True) if isinstance(reply, Exception)}
+                # These are not, unless an earlier try was.
+                self._ending.difference_update(refused - in_doubt)
+                raise_first(replies)
+            self._ending.difference_update(ends)
         for write in writes:
             match write:
                 case MarkLive() if write.call in self._outstanding:
@@ -723,17 +747,20 @@ class RedisQueues:
             self._under_way(call)
         return ("\n".join(sorted(self._made)), *self._outstanding, *self._doubtful)
 
-    async def _open(self, identity: ServerIdentity, *, mode: str) -> bool:
-        """Tell the server of our calls under way, then mark it as the holder of the record."""
+    async def _relive(self, *, back: bool) -> None:
+        """Tell the server of our calls under way; `back`: it was loaded as the one that we knew."""
         for call in tuple(self._reserved):
             self._under_way(call)
         # A server that came back with all it had knows of their ends, if those had reached it.
-        back = identity.generation == self._generation
         told = [each for call, each in self._outstanding.items() if not (back and call in self._ending)]
         if told:
             args = [part for each in told for part in each.args()]
             for i in range(0, len(args), 14 * 200):
                 await self._run("relive", self._owner, *args[i : i + 14 * 200])
+
+    async def _open(self, identity: ServerIdentity, *, mode: str, back: bool) -> bool:
+        """Tell the server of our calls under way, then mark it as the holder of the record."""
+        await self._relive(back=back)
         generation = identity.generation if mode == "known" else f"{identity.run_id}:{secrets.token_hex(4)}"
         if not await self._run("open", generation, identity.run_id, self._highest_token, mode, LAYOUT):
             return False

@@ -67,6 +67,7 @@ def neighbours(node: Node, boot: str) -> Neighbours:
         room_for=cluster.agents_per_node,
         policy=cluster.sign_in,
         now=node.clock.now,
+        generation=lambda: node.queues.generation,
     )
 
 

@@ -28,6 +28,7 @@ from dialer.core.events import (
 )
 from dialer.core.floor import Output
 from dialer.core.ids import CampaignId
+from dialer.core.saying import say
 from dialer.queues import results
 from dialer.queues.port import Finish, LiveState, MarkLive, Publish, Release, Write
 from dialer.runtime.outbox import Outbox
@@ -168,6 +169,10 @@ class Dispatcher:
                     self._switch.announce(output)
                 case cmd.StopAnnouncement():
                     self._switch.stop_announcement(output)
+                case cmd.Comfort():
+                    self._switch.comfort(output)
+                case cmd.EndComfort():
+                    self._switch.end_comfort(output)
                 case cmd.AddDoNotCall():
                     self._object(output)
                 case cmd.CallAgent():
@@ -221,8 +226,9 @@ class Dispatcher:
 
     def _call_agent(self, command: cmd.CallAgent) -> None:
         if self._switch.call_agent(command) is HandOver.BACKPRESSURE:
-            says = "the server has no room for one more request"
-            self._events.append(AgentPhoneGone(at=self._now(), agent=command.agent, reason=says, called=False))
+            why = say("the server has no room for one more request", code="agent_phone_no_room")
+            gone = AgentPhoneGone(at=self._now(), agent=command.agent, reason=why.says, code=why.code, called=False)
+            self._events.append(gone)
 
     def _request(self, command: cmd.PermitRequest) -> None:
         if self._outbox.full or self._permit_requests.full():

@@ -46,6 +46,8 @@ CONTEXTS = (
     "cadencia-goodbye",
     "cadencia-announcer",
     "cadencia-announce",
+    "cadencia-comforter",
+    "cadencia-comfort",
 )
 #: Below this nothing was ever tried; 22 is what this version was tested with.
 _OLDEST = 18

@@ -39,6 +39,8 @@ _CLAIM_S: Final = 15.0
 #: Nobody waits long to say good-bye.
 _LEAVE_S: Final = 1.0
 _MOST_SAID: Final = 100
+#: How often it is asked whether all have told what they know.
+_ASKED_EVERY_S: Final = 0.1
 #: An answer that took longer says too little about clocks.
 _QUICK_S: Final = 0.5
 _STRANGER: Final = "stranger"
@@ -75,6 +77,9 @@ class Neighbour(Struct, frozen=True, kw_only=True):
     machine: str = ""
     #: By how much its clock is ahead of the shared one; None: that is not known, or as above.
     clock_ahead_s: float | None = None
+    #: With which generation of Redis' memory (`dialer.queues.redis_queues.RedisQueues.generation`) it works, and so
+    #: knows what would be lost with it; empty: with none, or all that it knew is told.
+    knows: str = ""
 
     @property
     def run(self) -> str:
@@ -118,6 +123,7 @@ class Neighbours:
         room_for: agents that this node takes while another has room.
         policy: where agents sign in to.
         now: the clock.
+        generation: tells which generation of Redis' memory this node works with; empty: none yet.
     """
 
     def __init__(
@@ -134,6 +140,7 @@ class Neighbours:
         room_for: int,
         policy: Policy,
         now: Callable[[], float],
+        generation: Callable[[], str] = str,
     ) -> None:
         self.node: Final = node
         self.boot: Final = boot
@@ -146,11 +153,16 @@ class Neighbours:
         self._room_for = room_for
         self._policy: Final[Policy] = policy
         self._now = now
+        self._generation = generation
         #: What is to be added to this node's clock to have that of all.
         self._ahead_s = 0.0
         #: The same the other way round, as exactly as it is known; None: not yet.
         self._clock_ahead_s: float | None = None
         self._known: dict[str, Neighbour] = {}
+        #: The same, also where a Redis that lost its memory knows of them no more.
+        self._lately: dict[str, Neighbour] = {}
+        #: The generation that was lost last, once all that is known of it here is told.
+        self._told = ""
         #: When it was last heard who there is, by the shared clock.
         self._heard_at = -math.inf
         self._pictures: dict[str, Picture] = {}
@@ -254,6 +266,25 @@ class Neighbours:
             got: bytes = await redis.eval(_CLAIM, 1, key, wanted.run, stale, int(_CLAIM_S * 1_000))
         return None if got.decode() == mine.run else self._running(got, others) or wanted
 
+    async def all_have_told(self, within_s: float) -> bool:
+        """Where Redis has lost its memory: say that what this node knew is told, and wait for the others that live.
+
+        False: one of them has not told within that time.
+
+        Raises:
+            QueueError: Redis is out of reach.
+        """
+        self._told = lost = self._generation()
+        give_up_at = asyncio.get_running_loop().time() + within_s
+        while lost:
+            await self.beat()
+            if all(one.knows != lost for one in self._lately.values()):
+                break
+            if asyncio.get_running_loop().time() >= give_up_at:
+                return False
+            await asyncio.sleep(_ASKED_EVERY_S)
+        return True
+
     # ---- life
 
     async def run(self) -> None:
@@ -324,6 +355,7 @@ class Neighbours:
         if gone:
             await self._redis.hdel(self._keys["neighbours"], *gone)
         self._known = known
+        self._lately = {name: one for name, one in (self._lately | known).items() if one.until > now}
         self._heard_at = now
         self._pictures = await self._look(list(known.values()))
         self._homes = {
@@ -369,6 +401,7 @@ class Neighbours:
             room_for=self._room_for,
             machine=socket.gethostname(),
             clock_ahead_s=self._clock_ahead_s,
+            knows="" if (knows := self._generation()) == self._told else knows,
         )
 
     def _claim_key(self, agent: AgentId) -> str:

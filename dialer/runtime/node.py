@@ -576,6 +576,9 @@ class Node:
                     await consumer.recorded()
         except TimeoutError as error:
             raise StorageError("what was read from the streams is not in the database yet") from error
+        # Another node's calls of the last moments may be nowhere but there.
+        if not await self.neighbours.all_have_told(_SETTLE_S):
+            _log.warning("another node has not told of its last calls: they may be made again")
         yield Record(counts={HIGHEST_TOKEN: self._token + _TOKEN_MARGIN})
         now = self.clock.now()
         campaigns = [run.campaign for run in self.dispatcher.engine.floor.campaigns.values()]

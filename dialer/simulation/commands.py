@@ -11,7 +11,7 @@ from dialer.ami import Message
 from dialer.simulation.channels import Channel, EventClass
 from dialer.simulation.faults import Faults
 from dialer.simulation.records import OriginateRequest
-from dialer.simulation.switchboard import ANNOUNCER, Switchboard
+from dialer.simulation.switchboard import LOCAL, Switchboard
 
 ASTERISK_VERSION: Final = "22.10.1"
 _CALLER: Final = re.compile(r'\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^<"]*?))\s*<(?P<number>[^>]*)>\s*')
@@ -33,6 +33,7 @@ _MODULES: Final = frozenset(
         "func_channel",
         "func_logic",
         "func_strings",
+        "func_timeout",
         "pbx_config",
         "res_pjsip",
         "res_pjsip_session",
@@ -137,11 +138,11 @@ class Commands:
         number, at, trunk = address.partition("@")
         caller_number, caller_name = _caller(_value(message, "CallerID"))
         is_async = _value(message, "Async").lower() in {"true", "yes", "on", "1", "y", "t"}
-        local = f"{technology}/{trunk}" == ANNOUNCER
+        local = (nobody := f"{technology}/{trunk}") in LOCAL
         endpoint = trunk if at else number
         return OriginateRequest(
             channel=channel,
-            endpoint=ANNOUNCER if local else endpoint if technology.upper() == "PJSIP" else f"{technology}/",
+            endpoint=nobody if local else endpoint if technology.upper() == "PJSIP" else f"{technology}/",
             number=number,
             is_agent=not at or local,
             context=context,

@@ -28,10 +28,13 @@ from dialer.simulation.tape import Tape
 from dialer.simulation.world import Fate, Reaction, World, between, place_of
 
 #: Contexts of the dialplan; those for whom the extension names a room or a sound take any that begins like a name.
-_START: Final = frozenset({"cadencia-wait", "cadencia-amd", "cadencia-goodbye"})
+_START: Final = frozenset({"cadencia-wait", "cadencia-amd", "cadencia-goodbye", "cadencia-comfort"})
 _NAMED: Final = frozenset({"cadencia-agent", "cadencia-connect", "cadencia-message", "cadencia-announce"})
 #: The channel that speaks in a room; of its two halves there is only the one that plays the sound.
 ANNOUNCER: Final = "Local/cadencia-announcer/n"
+#: The one at a customer's ear, likewise.
+COMFORTER: Final = "Local/cadencia-comforter/n"
+LOCAL: Final = frozenset({ANNOUNCER, COMFORTER})
 #: Extensions of cadencia-monitor, and the options with which each of them spies.
 _MODES: Final = {"listen": "quESX", "whisper": "quwESX", "barge": ""}
 #: Who comes into a room by which context.
@@ -50,6 +53,7 @@ KEY_AFTER_S: Final = 3.0
 OPT_OUT_WAIT_S: Final = 5.0
 GOODBYE_S: Final = 1.5
 ANNOUNCEMENT_S: Final = 1.2
+COMFORT_S: Final = 20.0
 
 #: Q.850 cause, SIP status and DialStatus of the ways in which a carrier refuses.
 _REFUSALS: Final = {
@@ -113,6 +117,8 @@ class Switchboard:
         self._trunks = trunks
         self._phones = phones
         self._by_uniqueid: dict[str, Channel] = {}
+        #: Those at the ear of a customer, by the customer's Uniqueid.
+        self._comforters: dict[str, Channel] = {}
         self._waiting: Room | None = None
         self._timers: list[tuple[float, int, int, Channel, Step]] = []
         self._sequence = itertools.count()
@@ -167,8 +173,8 @@ class Switchboard:
 
     def originate(self, request: OriginateRequest, now: float) -> CallRecord | None:
         """Begin a call; whatever comes of it comes as events."""
-        if request.endpoint == ANNOUNCER:
-            self._announce(request, now)
+        if request.endpoint in LOCAL:
+            self._call_nobody(request, now)
             return None
         attempt = 0
         if not request.is_agent:
@@ -303,6 +309,7 @@ class Switchboard:
             self._write_down(channel, None, None, "crash")
         self.channels.clear()
         self._by_uniqueid.clear()
+        self._comforters.clear()
         self.rooms.clear()
         self._waiting = None
         self._tell.forget_devices()
@@ -455,13 +462,13 @@ class Switchboard:
             self._join(channel, channel.exten, now)
         self._respond_late(channel)
 
-    def _announce(self, request: OriginateRequest, now: float) -> None:
+    def _call_nobody(self, request: OriginateRequest, now: float) -> None:
         """A Local channel: nobody is called, and it is there at once."""
         serial = next(self._serial)
         channel = Channel(
-            name=f"Local/{request.number}@cadencia-announcer-{serial:08x};1",
+            name=f"Local/{request.number}@{request.endpoint.split('/')[1]}-{serial:08x};1",
             uniqueid=request.channel_id or f"{self._tell.system_name}-{int(self._clock())}.{serial}",
-            endpoint=ANNOUNCER,
+            endpoint=request.endpoint,
             dial_string=request.number,
             destination=request.channel,
             action_id=request.action_id,
@@ -479,7 +486,8 @@ class Switchboard:
         self._after(channel, now + _SETUP_S[1], self._speak)
 
     def _speak(self, channel: Channel, now: float) -> None:
-        if not self._has_agent(channel.dial_string) or channel.uniqueid in self._by_uniqueid:
+        comforts = channel.endpoint == COMFORTER
+        if not (comforts or self._has_agent(channel.dial_string)) or channel.uniqueid in self._by_uniqueid:
             self._fail(channel, now)
             return
         self.channels[channel.name] = channel
@@ -488,6 +496,9 @@ class Switchboard:
         channel.change(state=ChannelState.UP, phase=Phase.ANNOUNCING, answered_at=now)
         self._tell.channel("Newstate", channel)
         self._tell.response(channel, 4)
+        if comforts:
+            self._comfort(channel, now)
+            return
         channel.change(application="Playback", application_data=f"cadencia/{channel.exten}")
         self._tell.extension(channel, channel.block)
         self._after(channel, now + ANNOUNCEMENT_S, self._spoken)
@@ -497,6 +508,20 @@ class Switchboard:
         heard = _NAME.fullmatch(channel.exten) is not None and self._has_agent(channel.dial_string)
         recording = channel.variables.get("CADENCIA_RECORDING", "")
         self._tell.user(channel, "CadenciaAnnounced", ("Recording", recording), ("Played", "yes" if heard else "no"))
+        self._end(channel, 16, now, by="dialplan")
+
+    def _comfort(self, channel: Channel, now: float) -> None:
+        """It is at the ear of a customer as long as they are there, and not for ever."""
+        customer = channel.variables.get("CADENCIA_COMFORTED", "")
+        if customer not in self._by_uniqueid:
+            self._end(channel, 16, now, by="dialplan")
+            return
+        self._comforters[customer] = channel
+        channel.change(application="Playback", application_data="cadencia/comfort")
+        self._tell.extension(channel, channel.block)
+        self._after(channel, now + COMFORT_S, self._comforted)
+
+    def _comforted(self, channel: Channel, now: float) -> None:
         self._end(channel, 16, now, by="dialplan")
 
     def _monitor(self, channel: Channel, now: float) -> None:
@@ -727,6 +752,10 @@ class Switchboard:
                 self._finish(spy, 16, "dialplan")
 
     def _finish(self, channel: Channel, cause: int, by: str) -> None:
+        if channel.endpoint == COMFORTER:
+            self._comforters.pop(channel.variables.get("CADENCIA_COMFORTED", ""), None)
+        elif (comforter := self._comforters.get(channel.uniqueid)) is not None:
+            self._finish(comforter, 16, "dialplan")
         self._spy_no_more(channel)
         self._tell.channel("SoftHangupRequest", channel, f"Cause: {cause}\r\n")
         if channel.phase is Phase.LISTENING:
@@ -766,7 +795,7 @@ class Switchboard:
         self._end_tape(channel)
         self.channels.pop(channel.name, None)
         self._by_uniqueid.pop(channel.uniqueid, None)
-        if channel.endpoint != ANNOUNCER:
+        if channel.endpoint not in LOCAL:
             self._tell.device(
                 channel,
                 ringing=-1 if channel.state is ChannelState.RINGING else 0,

@@ -11,7 +11,9 @@ from dialer.core.commands import (
     CallAgent,
     CallMonitor,
     ChangeMonitor,
+    Comfort,
     ConnectCall,
+    EndComfort,
     FollowCall,
     HangUp,
     HangUpAgent,
@@ -141,6 +143,18 @@ class AsteriskSwitch:
         server = self._servers.get(command.server)
         if server is not None:
             server.stop_announcement(command)
+
+    def comfort(self, command: Comfort) -> None:
+        """Let a customer, and nobody else, hear that they are not forgotten."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.comfort(command)
+
+    def end_comfort(self, command: EndComfort) -> None:
+        """They are talked with again; where they heard nothing, nothing happens."""
+        server = self._servers.get(command.server)
+        if server is not None:
+            server.end_comfort(command)
 
     async def set_phone_key(self, server: ServerName, phone: str, key: str, realm: str) -> str:
         """Let a browser's phone register with this password and no other from now on; why not, or nothing."""

@@ -10,6 +10,7 @@ from dialer.core.events import Verdict
 from dialer.core.ids import AgentId, CallId, valid_name
 from dialer.errors import LocalProtocolError
 from dialer.switch.announcements import is_announcement
+from dialer.switch.comforts import is_comfort
 from dialer.switch.monitor_legs import monitor_of_leg
 from dialer.switch.phone_keys import is_phone_key
 
@@ -58,7 +59,7 @@ def call_of(uniqueid: str) -> CallId | None:
     if _CALL.fullmatch(uniqueid) is None or _ASTERISKS_OWN.fullmatch(uniqueid) or uniqueid.endswith((";1", ";2")):
         return None
     ours = agent_of_leg(uniqueid) is not None or monitor_of_leg(uniqueid) is not None or is_phone_key(uniqueid)
-    return None if ours or is_announcement(uniqueid) else CallId(uniqueid)
+    return None if ours or is_announcement(uniqueid) or is_comfort(uniqueid) else CallId(uniqueid)
 
 
 def room_of(message: Message) -> AgentId | None:

@@ -17,7 +17,9 @@ from dialer.core.commands import (
     CallAgent,
     CallMonitor,
     ChangeMonitor,
+    Comfort,
     ConnectCall,
+    EndComfort,
     FollowCall,
     HangUp,
     HangUpAgent,
@@ -112,6 +114,12 @@ class Switch(Protocol):
 
     def stop_announcement(self, command: StopAnnouncement) -> None:
         """Break an announcement off, where it is still going on."""
+
+    def comfort(self, command: Comfort) -> None:
+        """Let a customer, and nobody else, hear that they are not forgotten; nothing follows."""
+
+    def end_comfort(self, command: EndComfort) -> None:
+        """They are talked with again; where they heard nothing, nothing happens."""
 
     def status(self) -> Mapping[ServerName, ServerStatus]:
         """How each server is doing."""

@@ -24,7 +24,9 @@ from dialer.core.commands import (
     CallAgent,
     CallMonitor,
     ChangeMonitor,
+    Comfort,
     ConnectCall,
+    EndComfort,
     FollowCall,
     HangUp,
     HangUpAgent,
@@ -36,7 +38,6 @@ from dialer.core.commands import (
     StopAnnouncement,
 )
 from dialer.core.events import (
-    AgentPhoneGone,
     MonitorPhoneGone,
     RecordingAnnounced,
     RecordingAnswered,
@@ -49,13 +50,13 @@ from dialer.core.recording import RecordingOrder, valid_recording_id
 from dialer.core.saying import NOTHING, Saying, of_error, say
 from dialer.errors import LocalProtocolError, SwitchError
 from dialer.settings import Ami, Asterisk
-from dialer.switch import announcements, mapping, native, pyst2, recordings
+from dialer.switch import announcements, comforts, mapping, native, pyst2, recordings
 from dialer.switch.backoff import Backoff
 from dialer.switch.link import Answer, Link
 from dialer.switch.monitor_legs import MonitorLegs, leg_of_monitor
 from dialer.switch.phone_keys import PhoneKeys
 from dialer.switch.port import HandOver, ServerStatus
-from dialer.switch.tracker import Tracker
+from dialer.switch.tracker import Tracker, phone_gone
 
 _log = structlog.get_logger(__name__)
 
@@ -110,6 +111,7 @@ class AsteriskServer:
         self._tracker = Tracker(self.name)
         self._monitors = MonitorLegs()
         self._announcements = announcements.Announcements()
+        self._comforts = comforts.Comforts()
         self._backoff = Backoff(shortest_s=ami.reconnect_min_s, longest_s=ami.reconnect_max_s, random=random)
         # Legs of agents must not be mistaken for those of an earlier process of ours.
         self._run_id = f"{random.getrandbits(48):012x}"
@@ -296,6 +298,7 @@ class AsteriskServer:
             self._hang_up_timer = None
         self._refused_hang_ups.clear()
         self._announcements.forget()
+        self._comforts.forget()
         if self._connected:
             self._connected = False
             _log.warning("asterisk_lost", server=self.name, reason=self._problem.says)
@@ -363,7 +366,8 @@ class AsteriskServer:
             )
         except LocalProtocolError as error:
             # Not the server's fault: this phone's name cannot be dialed, now or later.
-            self._deliver([AgentPhoneGone(at=self._now(), agent=command.agent, reason=f"cannot be dialed: {error}")])
+            why = say(f"cannot be dialed: {error}", code="agent_phone_undialable", problem=str(error))
+            self._deliver([phone_gone(self._now(), command.agent, why)])
             return HandOver.NOT_CONNECTED
         handed = self._hand_over(action, leg)
         if handed is HandOver.HANDED_OVER:
@@ -536,6 +540,33 @@ class AsteriskServer:
         """Break an announcement off; one that is over is no error."""
         self._end_channel(announcements.leg_of_announcement(command.recording))
 
+    def comfort(self, command: Comfort) -> None:
+        """Let a customer hear that they are not forgotten."""
+        leg = comforts.leg_of_comfort(command.call)
+
+        def answered(answer: Answer) -> None:
+            if answer.message is not None and not answer.ok:
+                self._comforts.failed(leg)
+                _log.warning("comfort_refused", server=self.name, reason=answer.message.get("Message", "refused"))
+
+        link = self._actions
+        if not self._connected or link is None or not link.ready:
+            return
+        try:
+            link.send(comforts.action_for(command), leg, answered)
+        except LocalProtocolError as error:
+            _log.warning("action_not_sent", server=self.name, action="Originate", reason=str(error))
+        else:
+            self._comforts.began(command.call)
+
+    def end_comfort(self, command: EndComfort) -> None:
+        """They are talked with again."""
+        self._hang_up_comfort(self._comforts.ended(command.call))
+
+    def _hang_up_comfort(self, leg: str | None) -> None:
+        if leg is not None:
+            self._end_channel(leg)
+
     def _recording_answered(self, command: Record, problem: str, *, certain: bool) -> None:
         self._deliver(
             [
@@ -605,6 +636,7 @@ class AsteriskServer:
         if self._connected:
             now = self._now()
             self._phone_keys.handle(message)
+            self._hang_up_comfort(self._comforts.handle(message))
             self._emit(
                 [
                     *self._tracker.handle(message, now),

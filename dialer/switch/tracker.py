@@ -41,6 +41,7 @@ from dialer.core.events import (
 )
 from dialer.core.ids import AgentId, CallId, RecordingId, ServerName
 from dialer.core.recording import RecordingOrder, valid_recording_id
+from dialer.core.saying import Saying, say
 from dialer.switch import mapping
 from dialer.switch.remote_clock import RemoteClock
 
@@ -48,6 +49,11 @@ from dialer.switch.remote_clock import RemoteClock
 GRACE_S: Final = 0.5
 #: How long a channel may still appear that a snapshot did not have: originates wait in Asterisk's own queue.
 GHOST_S: Final = 120.0
+
+_NOT_IN_ROOM: Final = say("the phone was not in its room", code="agent_phone_not_in_room")
+_BY_US: Final = say("hung up by the dialer", code="agent_phone_by_us")
+_LAID_DOWN: Final = say("the phone was hung up", code="agent_phone_laid_down")
+_NOT_CALLED: Final = say("the phone could not be called", code="agent_phone_could_not")
 
 
 @dataclass(slots=True)
@@ -346,7 +352,7 @@ class Tracker:
                     return []
                 self._to_hang_up.append(current)
                 self._forget(self._legs[current])
-                return [AgentPhoneGone(at=at, agent=agent, reason="the phone was not in its room")]
+                return [phone_gone(at, agent, _NOT_IN_ROOM)]
             case _:
                 return []
 
@@ -465,7 +471,7 @@ class Tracker:
                 # Nobody hears the one before, either.
                 self._agent_went(leg.agent)
             # The end of a leg that another has replaced is nobody's business.
-            return [AgentPhoneGone(at=at, agent=leg.agent, reason=_why_gone(leg))] if current else []
+            return [phone_gone(at, leg.agent, _why_gone(leg))] if current else []
         call = CallId(leg.uniqueid)
         if leg.failed and not leg.exists:
             return [OriginateFailed(at=at, call=call, reason=leg.failed)]
@@ -497,11 +503,19 @@ class Tracker:
         return True
 
 
-def _why_gone(leg: _Leg) -> str:
+def phone_gone(at: float, agent: AgentId, why: Saying) -> AgentPhoneGone:
+    """The phone of an agent is gone, for this reason."""
+    return AgentPhoneGone(at=at, agent=agent, reason=why.says, code=why.code, arguments=why.arguments)
+
+
+def _why_gone(leg: _Leg) -> Saying:
     if leg.asked:
-        return "hung up by the dialer"
+        return _BY_US
     if leg.answered:
-        return "the phone was hung up"
+        return _LAID_DOWN
+    if leg.hung and leg.cause_text:
+        says = f"the phone did not answer ({leg.cause_text})"
+        return say(says, code="agent_phone_did_not_answer", cause=leg.cause_text)
     if leg.hung:
-        return f"the phone did not answer ({leg.cause_text or 'no cause given'})"
-    return leg.failed or "the phone could not be called"
+        return say("the phone did not answer", code="agent_phone_no_answer")
+    return say(leg.failed, code="agent_phone_not_called", problem=leg.failed) if leg.failed else _NOT_CALLED

@@ -26,6 +26,7 @@ from dialer.runtime.node_client import HEADER, NodeClient
 from dialer.runtime.node_seals import Seal, Ticket
 from dialer.testing import ManualClock
 from tests.integration.test_api_tls import certificate
+from tests.patience import PATIENCE_S
 
 KEY = b"k" * 32
 KEYS = Keys()
@@ -49,6 +50,7 @@ class One:
         self.clock = ManualClock(1_800_000_000.0 + ahead_s)
         self.live = LiveView()
         self.metrics = Metrics(name)
+        self.generation = "first"
         self.it = Neighbours(
             node=name,
             boot=boot,
@@ -61,6 +63,7 @@ class One:
             room_for=100,
             policy=policy,
             now=self.clock.now,
+            generation=lambda: self.generation,
         )
 
     def seat(self, agent: AgentId, state: AgentState = AgentState.IDLE, server: ServerName | None = None) -> None:
@@ -161,6 +164,30 @@ async def test_one_that_is_silent_is_dead_and_one_that_leaves_is_gone(valkey: As
     await second.it.beat()
     await first.it.beat()
     assert first.it.others() == {}
+
+
+async def test_a_record_is_read_when_all_have_told_what_they_knew(valkey: AsyncRedis) -> None:
+    """Redis has lost its memory: what each of them was acknowledged last is in none but their own."""
+    first, second, new = One(valkey, "n1"), One(valkey, "n2"), One(valkey, "n3")
+    new.generation = ""
+    await meet(first, second, new)
+    await valkey.delete(KEYS["neighbours"])
+    assert await new.it.all_have_told(0.0), "it knew nothing"
+    assert not await first.it.all_have_told(0.0), "the other is not forgotten with the rest"
+    waits = asyncio.create_task(first.it.all_have_told(PATIENCE_S))
+    assert await second.it.all_have_told(PATIENCE_S), "the first one has told"
+    assert await waits
+    first.generation = second.generation = "second"
+    await meet(first, second)
+    assert not await first.it.all_have_told(0.0), "of the next loss nobody has told anything"
+
+
+async def test_nobody_waits_for_what_a_dead_node_knew(valkey: AsyncRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dialer.runtime.neighbours._HOLDS_S", 1.0)
+    first, second = One(valkey, "n1"), One(valkey, "n2")
+    await meet(first, second)
+    assert set(first.it.others()) == {"n2"}
+    assert await first.it.all_have_told(PATIENCE_S)
 
 
 async def test_nobody_believes_who_has_not_the_key(valkey: AsyncRedis) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -23,6 +24,19 @@ async def opened(server: EmbeddedServer, name: str = "n1") -> RedisQueues:
     if not await node.prepare():
         await node.rebuild(Pages())
     return node
+
+
+async def dumped(client: AsyncRedis) -> dict[Any, Any]:
+    """Everything that the server knows."""
+    return {key: await client.dump(key) for key in await client.keys("cadencia:*")}
+
+
+async def set_back(client: AsyncRedis, old: dict[Any, Any]) -> None:
+    """The server comes back as it was when `old` was dumped, and without scripts."""
+    await client.flushall()
+    for key, value in old.items():
+        await client.restore(key, 0, value)
+    await client.script_flush()
 
 
 async def test_redis_restarts_with_aof(own_valkey: EmbeddedServer) -> None:
@@ -244,12 +258,10 @@ async def test_a_redis_that_was_set_back_forgets_calls_that_have_ended(own_valke
     first, second = (await Caller(node)(2)).granted.permits
     await node.write([MarkLive(call=first.call, state=LiveState.DIALING, at=NOW)])
     client = connect(own_valkey.url)
-    old: Any = {key: await client.dump(key) for key in await client.keys("cadencia:*")}
+    old = await dumped(client)
     await node.write([finish(first, retry_at=NOW + 1), finish(second)])
     assert await client.hlen("cadencia:live") == 0
-    await client.flushall()
-    for key, dumped in old.items():
-        await client.restore(key, 0, dumped)
+    await set_back(client, old)
     await client.hset("cadencia:gate", "generation", "")
     assert not await node.prepare()
     record = Record(contacts=[(contact(1), 1, NOW + 1)], finished=[(WINTER, contact(2).id)])
@@ -267,16 +279,56 @@ async def test_another_node_of_a_redis_that_was_set_back_loads_the_record_too(ow
     await one.offer([contact(1), contact(2)])
     (permit,) = (await Caller(two, "two")(1)).granted.permits
     client = connect(own_valkey.url)
-    old: Any = {key: await client.dump(key) for key in await client.keys("cadencia:*")}
+    old = await dumped(client)
     await two.write([finish(permit)])
-    await client.flushall()
-    for key, dumped in old.items():
-        await client.restore(key, 0, dumped)
+    await set_back(client, old)
     await one.rebuild(Pages(Record(finished=[(WINTER, permit.contact)])))
     assert not await two.prepare(), "it remembers a call of ours that is over"
     await two.rebuild(Pages(Record(finished=[(WINTER, permit.contact)])))
     assert (await two.depth(WINTER)).live == 0
     assert await two.prepare()
+    await client.aclose()
+    for closing in (one, two):
+        await closing.close()
+
+
+async def test_calls_that_end_while_a_redis_that_was_set_back_is_loaded_are_not_lost(
+    own_valkey: EmbeddedServer,
+) -> None:
+    """It has forgotten when they began, and takes their ends for repeated ones: they are kept until it is loaded."""
+    one, two = await opened(own_valkey, "n1"), await opened(own_valkey, "n2")
+    await one.offer([contact(1), contact(2), contact(3)])
+    client = connect(own_valkey.url)
+    old = await dumped(client)
+    (first,) = (await Caller(one, "one-k")(1)).granted.permits
+    (second,) = (await Caller(two, "two-k")(1)).granted.permits
+    await two.write([MarkLive(call=second.call, state=LiveState.DIALING, at=NOW)])
+    two.heard_of(second.fencing_token)
+    one.heard_of(second.fencing_token)
+    await set_back(client, old)
+    assert not await one.prepare()
+    waiting = Record(contacts=[(contact(n), 0, None) for n in (1, 2, 3)])
+
+    async def page_by_page() -> AsyncIterator[Record]:
+        # The other node has not noticed anything, and scripts are there again.
+        with pytest.raises(GateNotReady):
+            await Caller(two, "two-m")(1)
+        with pytest.raises(GateNotReady):
+            await two.write([finish(second, retry_at=NOW + 60)])
+        with pytest.raises(GateNotReady):
+            await one.write([finish(first)])
+        assert not await two.prepare()
+        await two.rebuild(Pages(waiting))
+        yield waiting
+
+    await one.rebuild(page_by_page())
+    assert (await one.depth(WINTER)).live == 2
+    assert await two.prepare()
+    assert granted(await Caller(two, "two-n")(3)) == ["c3"], "the others are under way for all that Redis knows"
+    await one.write([finish(first)])
+    await two.write([finish(second, retry_at=NOW + 60)])
+    assert await client.xlen("cadencia:attempts") == 2
+    assert granted(await Caller(one, "one-n")(3, now=NOW + 61)) == ["c2"]
     await client.aclose()
     for closing in (one, two):
         await closing.close()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
+import time
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -195,12 +197,34 @@ async def put(client: object, entries: Sequence[dict[str, str]], key: str) -> No
         await client.xadd(key, {"data": json.dumps(entry)})  # type: ignore[attr-defined]  # a client of redis-py
 
 
+async def told(process: asyncio.subprocess.Process, words: bytes) -> bytes:
+    """The next line that the worker writes with these words in it."""
+    assert process.stdout is not None
+    while words not in (line := await process.stdout.readline()):
+        assert line, "the worker ended before it wrote that"
+    return line
+
+
+async def stop(process: asyncio.subprocess.Process) -> None:
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+    assert process.returncode == 0
+
+
 async def test_a_worker_stops_when_it_is_asked_to(place: Place) -> None:
     process = await place.work("from workers.app import main; main()")
-    assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
-        while b"istening on" not in (line := await process.stdout.readline()):
-            assert line, "the worker ended before it began"
-        process.send_signal(signal.SIGTERM)
-        await process.communicate()
-    assert process.returncode == 0
+        await told(process, b"istening on")
+        await stop(process)
+
+
+async def test_a_job_for_later_runs_though_the_scheduler_has_died(place: Place) -> None:
+    process = await place.work("import workers.app as app; app.LOOK_EVERY_S = 1; app.main()")
+    async with asyncio.timeout(PATIENCE_S):
+        begun = re.search(rb"started with PID (\d+)", await told(process, b"Scheduler for"))
+        assert begun is not None
+        os.kill(int(begun[1]), signal.SIGKILL)
+        with Redis.from_url(place.url, protocol=2) as client:
+            jobs.wake_at(client, time.time())
+        await told(process, b"Job OK")
+        await stop(process)

@@ -97,7 +97,7 @@ def check_pictures(h: Harness) -> None:
         assert {name: told[name] for name in ("idle", "talking", "wrapup", "leaving")} == {
             name: agents[name] for name in ("idle", "talking", "wrapup", "leaving")
         }, f"agents on {server}"
-        states = [call.state for call in core.calls.values() if call.server == server]
+        states = [call.state for call in core.calls.values() if call.server == server and not call.missing]
         waiting = sum(state is CallState.WAITING for state in states)
         ringing = sum(state in {CallState.DIALING, CallState.RINGING} for state in states)
         assert (told["in_flight"], told["waiting"]) == (ringing, waiting), f"calls on {server}"

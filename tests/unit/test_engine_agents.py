@@ -144,13 +144,17 @@ def page_came(h: Harness) -> list[Output]:
 def test_a_talk_goes_on_when_the_page_is_loaded_anew() -> None:
     h = in_state("talking")
     (call,) = h.calls()
-    assert page_left(h) == []
-    h.advance(3)
+    (begun,) = page_left(h)
+    assert begun == cmd.Comfort(call=call, server=PBX), "they are not left in silence"
+    assert not h.of(cmd.EndComfort, h.advance(3))
     (again,) = h.of(cmd.CallAgent, page_came(h))
     assert (again.agent, again.server) == (ANNA, PBX)
     # it asks until it has a leg, and is called once
     assert not h.of(cmd.CallAgent, page_came(h))
-    h.feed(ev.AgentPhoneUp(at=h.now, agent=ANNA))
+    up = h.feed(ev.AgentPhoneUp(at=h.now, agent=ANNA))
+    assert h.of(cmd.EndComfort, up) == [cmd.EndComfort(call=call, server=PBX)]
+    # a phone that is called anew for another reason takes nothing from anybody's ear
+    assert not h.of(cmd.EndComfort, h.feed(ev.AgentPhoneUp(at=h.now, agent=ANNA)))
     assert not h.of(cmd.HangUpAgent, h.advance(60))
     assert h.agent_state("anna") == "talking"
     assert not h.ended()
@@ -192,8 +196,10 @@ def test_nobody_is_given_to_a_leg_without_sound() -> None:
 @pytest.mark.parametrize("state", STATES)
 def test_a_page_that_goes_takes_the_phone_with_it_but_from_a_talk(state: str) -> None:
     h = in_state(state)
-    gone = h.of(cmd.HangUpAgent, page_left(h))
+    outputs = page_left(h)
+    gone = h.of(cmd.HangUpAgent, outputs)
     assert bool(gone) == (state in {"idle", "reserved", "wrapup", "paused"})
+    assert len(h.of(cmd.Comfort, outputs)) == (state == "talking"), "nobody else hears anything"
     assert h.agent_state("anna") == ("lost" if gone else state)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +12,12 @@ from dialer.core import events as ev
 from dialer.core import notices as ntc
 from dialer.core.agent_desk import PHONE_TIMEOUT_S, RECALLS, SHUT_DOWN_S
 from dialer.core.call import CallState
+from dialer.core.call_desk import MISSING_S
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.floor import Output
-from dialer.core.ids import AgentId, CallId, ContactId, Phone, ServerName
+from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone, ServerName
 from dialer.core.outcome import Outcome
+from dialer.core.ringing import outer_limit_s
 from tests.engine_harness import CAMPAIGN, PBX, Harness
 
 OLD = CallId("n1-before-0000000007")
@@ -75,7 +78,6 @@ def bring(h: Harness, call: CallId, state: CallState) -> None:
 @pytest.mark.parametrize(
     ("state", "outcome"),
     [
-        (CallState.DIALING, Outcome.LOST),
         (CallState.RINGING, Outcome.LOST),
         (CallState.WAITING, Outcome.LOST),
         (CallState.CONNECTED, Outcome.CONNECTED),
@@ -104,6 +106,77 @@ def test_a_call_whose_channel_is_still_there_goes_on(state: CallState) -> None:
     back(h, calls=(call,), agents=("anna",))
     assert h.engine.floor.calls[call].state is state
     assert not h.ended()
+
+
+def missing(h: Harness) -> CallId:
+    """A call that was handed over in the moment in which the server went, and is not in its list of channels."""
+    (call,) = h.calls()
+    lose(h)
+    back(h, agents=("anna",))
+    return call
+
+
+def test_an_originate_that_asterisk_has_not_begun_keeps_its_contact_and_number_for_a_moment() -> None:
+    h = started("anna")
+    call = missing(h)
+    h.advance(MISSING_S - 0.1)
+    assert call in h.calls()
+    assert call not in h.ended()
+    out = h.advance(0.2)
+    assert h.ended()[call].attempt.outcome is Outcome.LOST
+    assert [c.call for c in h.of(cmd.HangUp, out)] == [call], "in case it began just now"
+    assert call not in h.calls()
+
+
+def test_nobody_is_kept_for_a_call_that_has_perhaps_not_begun() -> None:
+    h = started("anna")
+    call = missing(h)
+    h.advance(1.0)
+    others = [other for other in h.calls() if other != call]
+    assert others, "the pacer counts on it no more"
+    h.feed(ev.CampaignConfigured(at=h.now, campaign=replace(h.campaign, method="ratio", ratio=1.0)))
+    h.advance(1.0)
+    assert [other for other in h.calls() if other != call] == others, "the new pacer counts on the others alone"
+    h.answer(others[0])
+    h.join(others[0])
+    assert call in h.calls()
+    h.advance(MISSING_S)
+    assert call in h.ended()
+
+
+def test_a_call_that_has_perhaps_not_begun_and_is_withdrawn_is_not_tried_again() -> None:
+    h = started("anna")
+    call = missing(h)
+    h.feed(ev.CallPurged(at=h.now, call=call, kind="removal", ref=MessageId("m1"), reason="paid"))
+    (told,) = h.of(cmd.ReportPurge)
+    assert told.effect == "cancelled"
+    h.advance(MISSING_S)
+    ended = h.ended()[call]
+    assert ended.attempt.outcome is Outcome.LOST
+    assert ended.retry_at is None
+
+
+def test_a_call_that_begins_after_a_list_without_it_is_ended_and_given_to_nobody() -> None:
+    h = started("anna")
+    call = missing(h)
+    lose(h)
+    assert [c.call for c in h.of(cmd.HangUp, back(h, calls=(call,), agents=("anna",)))] == [call]
+    h.advance(MISSING_S + 1.0)
+    assert call not in h.ended(), "it is there, and its end will be told"
+    assert not [c for c in h.of(cmd.ConnectCall, h.answer(call)) if c.call == call]
+    h.hang_up(call, by=ev.HungUpBy.DIALER)
+    assert h.ended()[call].attempt.outcome is Outcome.CANCELLED
+
+
+def test_a_call_that_has_perhaps_not_begun_is_not_given_up_while_its_server_is_away_again() -> None:
+    h = started("anna")
+    call = missing(h)
+    lose(h)
+    h.advance(3 * MISSING_S)
+    assert call in h.calls()
+    back(h, agents=("anna",))
+    h.advance(MISSING_S + 0.1)
+    assert h.ended()[call].attempt.outcome is Outcome.LOST
 
 
 def test_a_call_that_the_gate_has_just_permitted_is_no_business_of_a_list_of_channels() -> None:
@@ -312,6 +385,7 @@ def test_an_agent_at_lunch_is_still_at_lunch_after_a_restart_of_asterisk() -> No
     h.feed(ev.AgentPhoneUp(at=h.now, agent=AgentId("anna")))
     changed = [n for n in h.of(ntc.AgentChanged) if n.agent == "anna"][-1]
     assert (changed.state.value, changed.reason) == ("paused", "lunch")
+    h.advance(MISSING_S)
     assert call in h.ended()
 
 
@@ -433,8 +507,40 @@ def test_a_call_that_may_be_on_any_server_is_ended_on_all() -> None:
     h = Harness(servers=("a", "b", "c"))
     h.start()
     h.feed(ev.ServerLost(at=h.now, server=ServerName("b"), reason="x"))
-    out = recovered(h, server=None)
+    out = recovered(h, server=None, started_at=h.now)
     assert {c.server for c in h.of(cmd.HangUp, out)} == {"a", "c"}
+    h.feed(ev.CallPurged(at=h.now, call=OLD, kind="removal", ref=MessageId("m1"), reason="paid"))
+    h.advance(2 * MISSING_S)
+    assert OLD in h.calls(), "it may be on the one that is away"
+    assert {c.server for c in h.of(cmd.HangUp)} == {"a", "c"}
+    h.feed(ev.ServerConnected(at=h.now, server=ServerName("b"), calls=frozenset(), agents=frozenset()))
+    h.advance(MISSING_S + 0.1)
+    assert h.ended()[OLD].attempt.outcome is Outcome.LOST
+
+
+def test_a_call_of_which_nobody_knows_where_it_is_is_ended_where_it_is_found() -> None:
+    h = Harness(servers=("a", "b"))
+    h.feed(ev.CampaignConfigured(at=h.now, campaign=h.campaign, state=CampaignState.RUNNING))
+    recovered(h, server=None, started_at=h.now)
+    b = ServerName("b")
+    out = h.feed(ev.ServerConnected(at=h.now, server=b, calls=frozenset({OLD}), agents=frozenset()))
+    assert [(c.call, c.server) for c in h.of(cmd.HangUp, out)] == [(OLD, b)]
+    assert sum(h.engine.floor.trunks.channels().values()) == 1
+    h.advance(MISSING_S + 1.0)
+    assert OLD in h.calls()
+    h.hang_up(OLD, by=ev.HungUpBy.DIALER)
+    assert (h.ended()[OLD].attempt.outcome, h.ended()[OLD].attempt.server) == (Outcome.LOST, b)
+    assert not any(h.engine.floor.trunks.channels().values())
+    assert not +h.engine.floor.campaigns[CAMPAIGN].unanswered
+
+
+def test_a_call_on_a_server_that_never_comes_back_is_given_up_when_its_phone_rings_no_more() -> None:
+    h = Harness(servers=("a", "b"))
+    h.feed(ev.ServerConnected(at=h.now, server=ServerName("a"), calls=frozenset(), agents=frozenset()))
+    recovered(h, server=None, started_at=h.now)
+    h.advance(outer_limit_s(Campaign(id=CAMPAIGN).ring_timeout_s) - 1.0)
+    assert OLD in h.calls()
+    h.advance(MISSING_S + 1.0)
     assert h.ended()[OLD].attempt.outcome is Outcome.LOST
 
 

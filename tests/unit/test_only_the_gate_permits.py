@@ -31,7 +31,11 @@ COMMANDERS = {"dialer/core/call_start.py"}
 ACTION_MAKERS = {"dialer/ami/actions.py"}
 ACTION_USERS = {"dialer/switch/server.py": {"originate", "call_agent", "call_monitor"}}
 #: Those who send a Local channel through our dialplan, which rings nobody.
-LOCAL_USERS = {"dialer/switch/announcements.py": {"action_for"}, "dialer/switch/phone_keys.py": {"ask"}}
+LOCAL_USERS = {
+    "dialer/switch/announcements.py": {"action_for"},
+    "dialer/switch/comforts.py": {"action_for"},
+    "dialer/switch/phone_keys.py": {"ask"},
+}
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,11 @@ def test_phones_of_ours_are_dialed_as_the_settings_say_and_by_no_trunk() -> None
     for method in ast.walk(ast.parse(source)):
         if isinstance(method, ast.FunctionDef) and method.name in {"call_agent", "call_monitor"}:
             [asked] = [one for one in ast.walk(method) if isinstance(one, ast.Call) and named(one.func) == "originate"]
-            assert ast.unparse(asked.args[0]).startswith("mapping.dial_phone(self._server.agent_dial, command.")
+            named_first = {
+                ast.unparse(one.targets[0]): one.value for one in ast.walk(method) if isinstance(one, ast.Assign)
+            }
+            dialed = ast.unparse(named_first.get(ast.unparse(asked.args[0]), asked.args[0]))
+            assert dialed.startswith("mapping.dial_phone(self._server.agent_dial, command.")
 
 
 def test_the_switch_looks_at_the_permit_before_it_rings() -> None:

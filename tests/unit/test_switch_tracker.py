@@ -265,7 +265,9 @@ def test_a_phone_that_goes_is_told_once_with_the_reason() -> None:
     assert tracker.leg_of(AgentId("a1")) == "agent~a1~r-1"
     hangup = message("Hangup", Uniqueid="agent~a1~r-1", Cause="16")
     (gone,) = tracker.handle(hangup, 2.0)
-    assert gone == AgentPhoneGone(at=2.0, agent=AgentId("a1"), reason="the phone was hung up")
+    assert gone == AgentPhoneGone(
+        at=2.0, agent=AgentId("a1"), reason="the phone was hung up", code="agent_phone_laid_down"
+    )
     assert tracker.handle(hangup, 2.0) == []
     assert tracker.leg_of(AgentId("a1")) is None
 
@@ -340,7 +342,9 @@ def test_a_room_without_its_agent() -> None:
     phone_up(tracker)
     item = message("UserEvent", UserEvent="CadenciaNoAgent", Call="c-1", Room="a1")
     assert tracker.handle(item, 2.0) == [
-        AgentPhoneGone(at=2.0, agent=AgentId("a1"), reason="the phone was not in its room")
+        AgentPhoneGone(
+            at=2.0, agent=AgentId("a1"), reason="the phone was not in its room", code="agent_phone_not_in_room"
+        )
     ]
     assert tracker.take_hang_ups() == ["agent~a1~r-1"]
     assert tracker.handle(item, 2.0) == []
@@ -389,7 +393,9 @@ def test_a_phone_that_another_process_called_into_its_room_is_taken_over() -> No
     assert tracker.channel(THEIRS) == "PJSIP/101-0000000a"
     assert tracker.adopt(AgentId("a1"), "PJSIP/101", 2.0) == [], "it is ours"
     (gone,) = tracker.handle(message("Hangup", Uniqueid=THEIRS, Cause="16"), 3.0)
-    assert gone == AgentPhoneGone(at=3.0, agent=AgentId("a1"), reason="the phone was hung up")
+    assert gone == AgentPhoneGone(
+        at=3.0, agent=AgentId("a1"), reason="the phone was hung up", code="agent_phone_laid_down"
+    )
     assert len(tracker) == 0
 
 
