@@ -312,12 +312,16 @@ async def test_a_node_whose_gate_is_shut_is_not_dead(floor: RuntimeFloor) -> Non
     assert floor.queues in floor.server.heartbeats
 
 
-async def test_calls_of_a_dead_process_are_taken_over(floor: RuntimeFloor) -> None:
+async def test_calls_of_a_dead_process_are_taken_over(floor: RuntimeFloor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dialer.core.call_desk.MISSING_S", 0.02)
     await ready(floor)
     dead = MemoryQueues(floor.server, node=NodeName("n2"))
     async with dead.reserve(CAMPAIGN, [CallId("n2-boot-0000000001")], floor.clock.now()) as reservation:
         assert len(reservation.granted.permits) == 1
     floor.server.heartbeats[dead] = floor.clock.now() - 1
+    await eventually(lambda: CallId("n2-boot-0000000001") in floor.engine.floor.calls)
+    assert not [r for r in floor.server.results if r["type"] == "call.ended"], "no server has told its channels yet"
+    floor.work()
     await eventually(lambda: any(r["type"] == "call.ended" for r in floor.server.results))
     (ended,) = [r for r in floor.server.results if r["type"] == "call.ended"]
     assert (ended["call"], ended["outcome"]) == ("n2-boot-0000000001", "lost")
