@@ -9,9 +9,10 @@ from typing import Final, Protocol
 
 from dialer.ami import Message
 from dialer.simulation.channels import Channel, EventClass
+from dialer.simulation.dialplan import LOCAL
 from dialer.simulation.faults import Faults
 from dialer.simulation.records import OriginateRequest
-from dialer.simulation.switchboard import LOCAL, Switchboard
+from dialer.simulation.switchboard import Switchboard
 
 ASTERISK_VERSION: Final = "22.10.1"
 _CALLER: Final = re.compile(r'\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^<"]*?))\s*<(?P<number>[^>]*)>\s*')

@@ -13,7 +13,6 @@ import contextlib
 import heapq
 import itertools
 import math
-import re
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -21,48 +20,30 @@ from pathlib import Path
 from typing import Final
 
 from dialer.simulation.channels import Channel, ChannelState, EventClass, Phase, Room, spy_block
+from dialer.simulation.dialplan import (
+    ANNOUNCEMENT_S,
+    COMFORT_S,
+    COMFORTER,
+    FIRST,
+    GOODBYE_S,
+    KEY_AFTER_S,
+    LOCAL,
+    MODES,
+    NAME,
+    NAMED,
+    OPT_OUT_WAIT_S,
+    PROFILES,
+    REFUSALS,
+    START,
+    UNNAMED,
+    WAIT_LIMIT_S,
+)
 from dialer.simulation.event_writer import EventWriter, Publish
 from dialer.simulation.faults import Faults
 from dialer.simulation.records import CallRecord, Counts, OriginateRequest
 from dialer.simulation.tape import Tape
 from dialer.simulation.world import Fate, Reaction, World, between, place_of
 
-#: Contexts of the dialplan; those for whom the extension names a room or a sound take any that begins like a name.
-_START: Final = frozenset({"cadencia-wait", "cadencia-amd", "cadencia-goodbye", "cadencia-comfort"})
-_NAMED: Final = frozenset({"cadencia-agent", "cadencia-connect", "cadencia-message", "cadencia-announce"})
-#: The channel that speaks in a room; of its two halves there is only the one that plays the sound.
-ANNOUNCER: Final = "Local/cadencia-announcer/n"
-#: The one at a customer's ear, likewise.
-COMFORTER: Final = "Local/cadencia-comforter/n"
-LOCAL: Final = frozenset({ANNOUNCER, COMFORTER})
-#: Extensions of cadencia-monitor, and the options with which each of them spies.
-_MODES: Final = {"listen": "quESX", "whisper": "quwESX", "barge": ""}
-#: Who comes into a room by which context.
-_PROFILES: Final = {
-    "cadencia-agent": "cadencia_agent",
-    "cadencia-connect": "cadencia_customer",
-    "cadencia-monitor": "cadencia_supervisor",
-}
-_FIRST: Final = re.compile(r"[0-9A-Za-z_]", re.ASCII)
-_UNNAMED: Final = re.compile(r"[^0-9A-Za-z_-]", re.ASCII)
-_NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
-#: BridgeWait(…S(10)) of the dialplan: nobody is left on a silent line.
-WAIT_LIMIT_S: Final = 10.0
-#: Of cadencia-message: for how long after it the key still counts, and how long somebody who pressed it waits.
-KEY_AFTER_S: Final = 3.0
-OPT_OUT_WAIT_S: Final = 5.0
-GOODBYE_S: Final = 1.5
-ANNOUNCEMENT_S: Final = 1.2
-COMFORT_S: Final = 20.0
-
-#: Q.850 cause, SIP status and DialStatus of the ways in which a carrier refuses.
-_REFUSALS: Final = {
-    Reaction.BUSY: (17, 486, "BUSY"),
-    Reaction.REJECTED: (21, 603, "NOANSWER"),
-    Reaction.UNAVAILABLE: (19, 480, "NOANSWER"),
-    Reaction.INVALID: (1, 404, "NOANSWER"),
-    Reaction.CONGESTION: (34, 503, "CONGESTION"),
-}
 _PHONE: Final = Fate(reaction=Reaction.PERSON, rings=False)
 _NO_PHONE: Final = Fate(reaction=Reaction.SILENT, rings=False)
 #: From the action to the channel (0.5 to 2 ms measured), and from the answer or a Redirect to the dialplan's step.
@@ -161,11 +142,11 @@ class Switchboard:
 
     def knows(self, context: str, exten: str) -> bool:
         """Whether the dialplan has this extension."""
-        if context in _START:
+        if context in START:
             return exten == "s"
         if context == "cadencia-monitor":
-            return exten in _MODES
-        return context in _NAMED and _FIRST.match(exten) is not None
+            return exten in MODES
+        return context in NAMED and FIRST.match(exten) is not None
 
     def find(self, name: str) -> Channel | None:
         """The channel with this name or Uniqueid."""
@@ -395,7 +376,7 @@ class Switchboard:
         self._remove(channel, 19, 480, "dialer")
 
     def _refuse(self, channel: Channel) -> None:
-        cause, sip_code, status = _REFUSALS.get(channel.fate.reaction, (19, 480, "NOANSWER"))
+        cause, sip_code, status = REFUSALS.get(channel.fate.reaction, (19, 480, "NOANSWER"))
         steps: list[Callable[[], None]] = [
             lambda: self._tell.channel("HangupRequest", channel, f"Cause: {cause}\r\nTechCause: {sip_code}\r\n"),
             lambda: self._tell.dial_end(channel, status),
@@ -435,7 +416,7 @@ class Switchboard:
         """Begin the extension in which the channel stands, as config/asterisk/extensions.conf says."""
         self._leave_room(channel)
         self._spy_no_more(channel)
-        named = channel.context in _NAMED and _NAME.fullmatch(channel.exten) is not None
+        named = channel.context in NAMED and NAME.fullmatch(channel.exten) is not None
         if not self.knows(channel.context, channel.exten):
             self._end(channel, 16, now, by="dialplan")
         elif channel.context == "cadencia-amd":
@@ -505,7 +486,7 @@ class Switchboard:
 
     def _spoken(self, channel: Channel, now: float) -> None:
         channel.change(phase=Phase.ANSWERED)
-        heard = _NAME.fullmatch(channel.exten) is not None and self._has_agent(channel.dial_string)
+        heard = NAME.fullmatch(channel.exten) is not None and self._has_agent(channel.dial_string)
         recording = channel.variables.get("CADENCIA_RECORDING", "")
         self._tell.user(channel, "CadenciaAnnounced", ("Recording", recording), ("Played", "yes" if heard else "no"))
         self._end(channel, 16, now, by="dialplan")
@@ -539,7 +520,7 @@ class Switchboard:
         elif spied is None:
             self._end(channel, 16, now, by="dialplan")
         else:
-            data = f"{spied.uniqueid},{_MODES[mode]}"
+            data = f"{spied.uniqueid},{MODES[mode]}"
             channel.change(phase=Phase.SPYING, application="ChanSpy", application_data=data, spied=spied)
             channel.epoch += 1
             self._tell.extension(channel, channel.block)
@@ -649,7 +630,7 @@ class Switchboard:
         self._end(channel, 16, now, by="dialplan")
 
     def _played(self, channel: Channel, now: float) -> None:
-        good = _NAME.fullmatch(channel.exten) is not None
+        good = NAME.fullmatch(channel.exten) is not None
         if channel.record is not None:
             channel.record.message_played = good
         channel.change(priority=19, phase=Phase.ANSWERED)
@@ -669,21 +650,21 @@ class Switchboard:
             channel,
             "CadenciaMessage",
             ("Played", "yes" if played else "no"),
-            ("Sound", channel.exten if _NAME.fullmatch(channel.exten) else ""),
+            ("Sound", channel.exten if NAME.fullmatch(channel.exten) else ""),
             ("Default", "yes" if default else "no"),
         )
 
     def _record(self, channel: Channel) -> None:
         recording = channel.variables.pop("CADENCIA_RECORD", "")
         if recording:
-            self.start_recording(channel, f"cadencia/{_UNNAMED.sub('', recording)}.wav")
+            self.start_recording(channel, f"cadencia/{UNNAMED.sub('', recording)}.wav")
             self._tell.user(channel, "CadenciaRecording", ("Recording", recording))
 
     def _join(self, channel: Channel, name: str, now: float) -> None:
         channel.change(
             phase=Phase.IN_ROOM,
             application="ConfBridge",
-            application_data=f"{name},cadencia_bridge,{_PROFILES[channel.context]}",
+            application_data=f"{name},cadencia_bridge,{PROFILES[channel.context]}",
             priority=3,
         )
         self._tell.extension(channel, channel.block)

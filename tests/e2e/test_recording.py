@@ -22,7 +22,7 @@ from dialer.queues.embedded import EmbeddedServer
 from dialer.recordings.store import open_store
 from dialer.runtime.clock import Clock
 from dialer.settings import Recordings as RecordingSettings
-from dialer.simulation.switchboard import ANNOUNCEMENT_S
+from dialer.simulation.dialplan import ANNOUNCEMENT_S
 from dialer.simulation.world import World
 from dialer.storage.audit import Audit
 from dialer.storage.database import Database

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dialer.simulation.dialplan import GOODBYE_S, KEY_AFTER_S, OPT_OUT_WAIT_S
 from dialer.simulation.profiles import FAST
-from dialer.simulation.switchboard import GOODBYE_S, KEY_AFTER_S, OPT_OUT_WAIT_S
 from tests.exchange_bench import Bench, person
 
 MESSAGE_S = 0.1  # of the profile FAST

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dialer.simulation.channels import ChannelState
+from dialer.simulation.dialplan import WAIT_LIMIT_S
 from dialer.simulation.records import OriginateRequest
-from dialer.simulation.switchboard import WAIT_LIMIT_S
 from dialer.simulation.world import Detection, Fate, Reaction
 from tests.exchange_bench import EPOCH, NUMBER, Bench, person
 
