@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, case, delete, select, update
 
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import CampaignId
@@ -15,6 +16,9 @@ from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once, upsert
 from dialer.storage.tables import campaigns
 from dialer.storage.tenants import of_tenant
+
+#: By how much a version is later than one of a clock that is ahead: a few steps of a double at today's date.
+_NEXT_S: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +65,13 @@ class Campaigns:
     async def set_state(
         self, campaign: CampaignId, state: CampaignState, now: float, *, only_from: CampaignState | None = None
     ) -> bool:
-        """Note where a campaign stands; False where there is none, or none that stands at `only_from`."""
-        statement = update(campaigns).where(campaigns.c.id == campaign).values(state=state.value, updated_at=now)
+        """Note where a campaign stands; False where there is none, or none that stands at `only_from`.
+
+        Written twice, it is another version each time: nobody may take for seen what came in between.
+        """
+        before = campaigns.c.updated_at
+        at = case((before < now, now), else_=before + _NEXT_S)
+        statement = update(campaigns).where(campaigns.c.id == campaign).values(state=state.value, updated_at=at)
         if only_from is not None:
             statement = statement.where(campaigns.c.state == only_from.value)
         async with self._database.write() as connection:

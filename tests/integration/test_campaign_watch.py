@@ -241,6 +241,19 @@ async def test_the_end_of_a_drain_does_not_undo_a_start(database: Database, monk
         assert only.dispatcher.engine.floor.campaigns[WINTER].state is CampaignState.RUNNING
 
 
+async def test_a_state_written_twice_hides_nothing_that_came_in_between(database: Database) -> None:
+    """Whether a write got through may be unknown; done again, it must not look like the version before the change."""
+    async with nodes(database, 0.0, 0.0) as (first, second):
+        await create(first)
+        record, at = Campaigns(database), first.clock.now()
+        assert await record.set_state(WINTER, CampaignState.RUNNING, at)
+        await second.watch.look()
+        await first.change(44.0)
+        assert await record.set_state(WINTER, CampaignState.RUNNING, at)
+        await second.watch.look()
+        assert second.settings.ring_timeout_s == 44.0
+
+
 async def test_without_the_database_an_order_of_ones_own_goes_before_the_record(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +302,9 @@ async def test_whatever_is_asked_of_whom_all_come_to_the_same(
         for node in made:
             await node.watch.look()
         await until(lambda: not any(node.keeper._drained for node in made), "the end of every drain")
+        for node in made:
+            # Whoever was writing the end of its drain has left what it read meanwhile to the next look.
+            await node.watch.look()
         stored = await Campaigns(database).get(WINTER)
         assert stored is not None
         assert {node.settings.ring_timeout_s for node in made} == {stored.campaign.ring_timeout_s}
