@@ -23,6 +23,7 @@ from typing import Any, Final
 from benchmarks.chaos.rig import Plan, Site
 from benchmarks.processes import wait_for
 from dialer.crm.webhooks import delivery_id
+from dialer.queues.result_keys import result_key
 
 #: How long a single result may take: three failures, each followed by its delay, beside the work of a queue.
 _PATIENCE_S: Final = 1_800.0
@@ -135,7 +136,7 @@ class _Stream:
         for entry, fields in rows:
             data = fields[b"data"]
             self._last = f"({entry.decode()}"
-            self.results[delivery_id(entry.decode(), self._site.crm.url)] = hashlib.sha256(data).digest()
+            self.results[delivery_id(result_key(data), self._site.crm.url)] = hashlib.sha256(data).digest()
             result = json.loads(data)
             self._ended += result["type"] == "call.ended"
             if result["type"] == "call.started":

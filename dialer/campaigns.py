@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from dialer.compliance.own_hours import MAX_WINDOWS, read_own_hours
 from dialer.compliance.rules import Basis, Party, Purpose
 from dialer.core.caller_ids import CallerId
 from dialer.core.campaign import (
@@ -218,6 +219,13 @@ class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         frozenset[Basis], Meta(description="What it claims that lifts a rule; kept with every call that rests on it")
     ] = frozenset()
     seller: Annotated[str, Meta(max_length=64, pattern=_TEXT_PATTERN)] = _DEFAULT.seller
+    hours: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=MAX_WINDOWS,
+            description="When it calls, by the clock of the person called: mon-fri 10:00-14:00. Empty: as law allows",
+        ),
+    ] = _DEFAULT.hours
 
 
 class CampaignInput(CampaignSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -385,6 +393,7 @@ def campaign_of(given: CampaignInput) -> Campaign:
         jurisdictions=given.jurisdictions,
         bases=frozenset(basis.value for basis in given.bases),
         seller=given.seller,
+        hours=read_own_hours(given.hours) if given.hours else (),
     )
 
 
@@ -457,6 +466,7 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
         "jurisdictions": list(campaign.jurisdictions),
         "bases": sorted(campaign.bases),
         "seller": campaign.seller,
+        "hours": list(campaign.hours),
     }
 
 

@@ -99,7 +99,8 @@ class Asterisk(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     secret: str = ""
     auth: Literal["md5", "plain"] = "md5"
     tls: Tls = field(default_factory=Tls)
-    #: Share of the calls and agents that it gets.
+    #: How much it bears, compared with the others: so many more agents of one campaign come together on it, and who is
+    #: the first of theirs goes where fewest are for it. Calls follow their agents.
     weight: Annotated[float, Meta(gt=0)] = 1.0
     trunks: tuple[Trunk, ...] = ()
     #: Dial string of an agent's phone, with {phone}.

@@ -11,10 +11,17 @@ from playwright.async_api import BrowserContext, Page
 _AXE: Final = resources.files("axe_playwright_python") / "axe.min.js"
 #: What counts: somebody cannot read or use it.
 _GRAVE: Final = ("serious", "critical")
-_RUN: Final = """async (grave) => {
+#: The rules that another theme or language can break; all others are about what a page is made of.
+_OF_LOOKS: Final = {
+    "runOnly": [
+        *("color-contrast", "link-in-text-block", "html-has-lang", "html-lang-valid", "valid-lang", "document-title"),
+        *("label", "link-name", "button-name", "image-alt", "aria-valid-attr-value", "select-name"),
+    ]
+}
+_RUN: Final = """async ([grave, only]) => {
   // Colours that are on their way from one theme to the other are neither.
   await Promise.all(document.getAnimations().map((each) => each.finished.catch(() => null)));
-  const found = await axe.run(document, { resultTypes: ["violations"] });
+  const found = await axe.run(document, { resultTypes: ["violations"], ...only });
   return found.violations
     .filter((each) => grave.includes(each.impact))
     .map((each) =>
@@ -53,7 +60,13 @@ async def watch(context: BrowserContext) -> None:
 
 async def violations(page: Page) -> list[str]:
     """What axe finds on a page that is serious or critical."""
-    found: list[str] = await page.evaluate(_RUN, _GRAVE)
+    found: list[str] = await page.evaluate(_RUN, [_GRAVE, {}])
+    return found
+
+
+async def violations_of_a_look(page: Page) -> list[str]:
+    """The same, as far as another theme and another language can make it differ."""
+    found: list[str] = await page.evaluate(_RUN, [_GRAVE, _OF_LOOKS])
     return found
 
 

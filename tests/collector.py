@@ -13,6 +13,7 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from dialer.tracing.places import Place
+from tests.patience import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ def collector() -> Iterator[Collector]:
             made.headers.append({name.lower(): value for name, value in self.headers.items()})
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
-            made.answers.wait(30)
+            made.answers.wait(PATIENCE_S)
             if made.status == 200:
                 made.bodies.append(body)
             try:
@@ -90,7 +91,7 @@ def collector() -> Iterator[Collector]:
     finally:
         made.answers.set()
         server.shutdown()
-        thread.join(10)
+        thread.join(PATIENCE_S)
         server.server_close()
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import text
 
 from dialer.storage.database import Database
 from dialer.storage.schema import upgrade
+from tests.patience import PATIENCE_S
 
 BOTH: Final = [
     pytest.param("sqlite", id="sqlite"),
@@ -153,8 +154,9 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def outage(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """The database refuses everybody: on PostgreSQL all are thrown out, on SQLite another process holds the file."""
     if database.path is not None:
-        holder = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)
-        holder.execute("BEGIN EXCLUSIVE")
+        holder = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False, timeout=PATIENCE_S)
+        # Away from the loop: whoever writes at this moment needs it to come to an end.
+        await asyncio.to_thread(holder.execute, "BEGIN EXCLUSIVE")
         try:
             yield
         finally:

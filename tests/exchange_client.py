@@ -10,8 +10,7 @@ from typing import Self
 
 from dialer.ami import Action, Decoder, Message, encode_action
 from dialer.ami.actions import originate
-
-DEADLINE_S = 5.0
+from tests.patience import PATIENCE_S
 
 
 class RawClient:
@@ -106,7 +105,7 @@ class RawClient:
         await self.action(action, action_id=f"o-{leg}")
         return await self.event("ConfbridgeJoin", Uniqueid=leg)
 
-    async def wait(self, wanted: Callable[[Message], bool], timeout_s: float = DEADLINE_S) -> Message:
+    async def wait(self, wanted: Callable[[Message], bool], timeout_s: float = PATIENCE_S) -> Message:
         """The first message, received already or to come, for which `wanted` is true."""
         seen = 0
         async with asyncio.timeout(timeout_s):
@@ -119,7 +118,7 @@ class RawClient:
                 self._news.clear()
                 await self._news.wait()
 
-    async def event(self, name: str, timeout_s: float = DEADLINE_S, **headers: str) -> Message:
+    async def event(self, name: str, timeout_s: float = PATIENCE_S, **headers: str) -> Message:
         """The first event of this name with these headers (underscores stand for hyphens)."""
         wanted = {key.replace("_", "-"): value for key, value in headers.items()}
         return await self.wait(

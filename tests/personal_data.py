@@ -39,7 +39,9 @@ def _columns(nothing: str = "", *, person: str = "", staff: str = "", hash: str 
 #: By table and column, all that can hold text.
 PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
     {
-        "action_firings": _columns("rule campaign action call state", person="contact why details problem"),
+        "action_firings": _columns(
+            "rule campaign action call state", person="contact why details problem why_told problem_told"
+        ),
         "agent_time": _columns("campaign state call reason", staff="agent"),
         "agents": _columns("skills", staff="id name phone"),
         "api_keys": _columns("id role hash tenant replaced_by", staff="name"),
@@ -64,7 +66,7 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
             "kind reference campaign facts salt personal_digest hash", person="contact phone personal"
         ),
         "evidence_head": _columns("hash"),
-        "gate_marks": _columns("name run_id"),
+        "gate_marks": _columns("name run_id results_generation"),
         "list_checks": _columns("list state counts error error_told"),
         "list_warnings": _columns("list kind", person="contact phone message"),
         "lists": _columns("id campaign name source state reasons error error_told filter"),

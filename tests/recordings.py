@@ -34,6 +34,22 @@ def length_s(path: Path) -> float:
         return file.getnframes() / file.getframerate()
 
 
+def silences(path: Path) -> list[tuple[float, float]]:
+    """Where a WAV file has nothing at all for a tenth of a second and more: begins and ends."""
+    with wave.open(str(path), "rb") as file:
+        rate = file.getframerate()
+        samples = array("h", file.readframes(file.getnframes()))
+    found, begin = [], None
+    for place, sample in enumerate([*samples, 1]):
+        if sample == 0 and begin is None:
+            begin = place
+        elif sample != 0 and begin is not None:
+            if place - begin >= rate / 10:
+                found.append((begin / rate, place / rate))
+            begin = None
+    return found
+
+
 def mover(
     database: Database,
     store: RecordingStore,

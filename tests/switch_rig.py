@@ -178,11 +178,16 @@ class ScriptedServer:
         self.port = 0
         self._event_writers: list[asyncio.StreamWriter] = []
         self._writers: set[asyncio.StreamWriter] = set()
+        self._stalled: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        #: What the operating system takes in for it while it does not read; None: as much as it likes.
+        self.takes_in_bytes: int | None = None
 
     async def __aenter__(self) -> ScriptedServer:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.takes_in_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.takes_in_bytes)
         sock.bind(("127.0.0.1", self.port))
         self._server = await asyncio.start_server(self._serve, sock=sock)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -214,6 +219,22 @@ class ScriptedServer:
             else:
                 writer.transport.abort()
         self._event_writers.clear()
+
+    def stall(self) -> None:
+        """Read nothing more from the connections that there are."""
+        self._stalled = set(self._writers)
+        for writer in self._stalled:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # it reads as well
+
+    def go_on(self) -> None:
+        """Read what has come meanwhile, and on."""
+        for writer in self._stalled & self._writers:
+            writer.transport.resume_reading()  # type: ignore[attr-defined]
+
+    @property
+    def stalled_are_over(self) -> bool:
+        """Whether the connections that were stalled have been read to their ends."""
+        return not self._stalled & self._writers
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1

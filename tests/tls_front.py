@@ -1,4 +1,7 @@
-"""TLS before a server that speaks none: for whoever begins with it. Servers among themselves pass as they are."""
+"""TLS before a server that speaks none: for whoever begins with it, or asks for it as PostgreSQL's clients do.
+
+Servers among themselves pass as they are.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ from typing import Final
 
 #: How a TLS connection begins (RFC 8446, 5.1: a record of the type handshake).
 _HANDSHAKE: Final = b"\x16"
+#: What a client of PostgreSQL asks before (SSLRequest), and the answer that it may begin.
+_ASKED: Final = bytes.fromhex("0000000804d2162f")
+_BEGIN: Final = b"S"
 
 
 class TlsFront:
-    """Listens on one port of this machine, and passes everything on to another. Use as an async context."""
+    """Listens on a port of this machine, and passes everything on to another or to a unix socket. An async context."""
 
-    def __init__(self, port: int, behind: int, chain: str, key: str) -> None:
+    def __init__(self, port: int, behind: int | str, chain: str, key: str) -> None:
         self._port = port
         self._behind = behind
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -52,6 +58,11 @@ class TlsFront:
             accepted, _ = await loop.sock_accept(self._listener)
             self._start(self._serve(accepted))
 
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._behind, str):
+            return await asyncio.open_unix_connection(self._behind)
+        return await asyncio.open_connection("127.0.0.1", self._behind)
+
     async def _serve(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
@@ -64,6 +75,10 @@ class TlsFront:
         finally:
             loop.remove_reader(accepted)
         secure = accepted.recv(1, socket.MSG_PEEK) == _HANDSHAKE
+        if accepted.recv(len(_ASKED), socket.MSG_PEEK) == _ASKED:
+            accepted.recv(len(_ASKED))
+            accepted.send(_BEGIN)
+            secure = True
         self.with_tls += secure
         self.without += not secure
         reader = asyncio.StreamReader()
@@ -76,7 +91,7 @@ class TlsFront:
                     lambda: protocol, accepted, ssl=self._context if secure else None
                 )
                 writers.append(asyncio.StreamWriter(transport, protocol, reader, loop))
-                behind, on = await asyncio.open_connection("127.0.0.1", self._behind)
+                behind, on = await self._open()
                 writers.append(on)
                 ways = [asyncio.ensure_future(_pass(reader, on)), asyncio.ensure_future(_pass(behind, writers[0]))]
                 try:

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import redis
+import structlog
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.exceptions import NoSuchJobError
@@ -27,6 +28,8 @@ from dialer.queues.sentinel import SCHEMES
 from dialer.runtime import logs
 from dialer.settings import Settings
 from workers.settings import load_settings
+
+_log: Final = structlog.get_logger(__name__)
 
 #: RQ's scheduler is a process of its own, and ends where Redis goes away in the middle of its books. The worker starts
 #: it again when it looks after things, this often, but not while a job runs. RQ's own 600 s held results back as long.
@@ -70,8 +73,11 @@ def run(settings: Settings | None = None, *, burst: bool = False, alone: bool = 
         maintenance_interval=LOOK_EVERY_S,
         worker_ttl=LOOK_EVERY_S + _RQ_WAITS_LESS_S,
     )
+    _log.info("worker is up", name=worker.name)
+    # What RQ tells of itself, seven lines in half a minute without work, is for whoever looks for a fault.
+    level = "WARNING" if settings.log.level == "info" else settings.log.level.upper()
     # The scheduler brings back jobs that are to be tried again later.
-    worker.work(with_scheduler=True, burst=burst, logging_level=settings.log.level.upper())
+    worker.work(with_scheduler=True, burst=burst, logging_level=level)
 
 
 def take_over(client: redis.Redis, queues: Sequence[Queue]) -> None:

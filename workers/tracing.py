@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
+from redis.exceptions import RedisError
+from rq import get_current_job
 
 from dialer.intake.importer import ContactStore
+from dialer.runtime.worker_figures import add_spans
 from dialer.settings import Settings
 from dialer.storage.contact_rows import ContactRow
 from dialer.storage.database import Database
 from dialer.tracing.arrivals import ListArrivals
-from dialer.tracing.outlet import EXPORTED
+from dialer.tracing.outlet import EXPORTED, FAILED
 from dialer.tracing.site import TracingSite
 
 _log = structlog.get_logger(__name__)
@@ -24,7 +27,7 @@ _log = structlog.get_logger(__name__)
 async def tracing(
     settings: Settings, database: Database, now: Callable[[], float]
 ) -> AsyncIterator[TracingSite | None]:
-    """The traces of one job: sent when it ends, and what is lost of them is logged; None: nothing is traced.
+    """The traces of one job: sent when it ends, what is lost of them is logged and counted; None: nothing is traced.
 
     Raises:
         ConfigError: the packages for it are missing.
@@ -41,9 +44,23 @@ async def tracing(
     finally:
         if site is not None:
             await site.close()
-            lost = counts.total() - counts[EXPORTED] + len(site.outlet)
+            # What a collector that hangs keeps waiting ends with the process.
+            counts[FAILED] += len(site.outlet)
+            lost = counts.total() - counts[EXPORTED]
             if lost:
                 _log.warning("steps of a job are missing in traces", lost=lost, sent=counts[EXPORTED])
+            _tell(+counts)
+
+
+def _tell(counts: Mapping[str, int]) -> None:
+    """Have the nodes export it: this process is gone before anybody asks it."""
+    job = get_current_job()
+    if job is None or not counts:
+        return
+    try:
+        add_spans(job.connection, counts)
+    except (RedisError, OSError) as error:
+        _log.warning("steps of traces are not counted", error=str(error) or type(error).__name__)
 
 
 class TracedContacts:

@@ -458,7 +458,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "valkey_killed": Scenario(says="Valkey is killed and comes back, three times", disturb=kill_valkey, plan=_TOLD),
     "valkey_emptied": Scenario(
-        says="Valkey comes back with nothing", disturb=empty_valkey, allowed=Allowed(memory_lost=True)
+        says="Valkey comes back with nothing", disturb=empty_valkey, plan=_TOLD, allowed=Allowed(memory_lost=True)
     ),
     "valkey_emptied_under_two": Scenario(
         says="Valkey comes back with nothing, under two nodes",
@@ -467,7 +467,10 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         allowed=Allowed(memory_lost=True),
     ),
     "valkey_set_back": Scenario(
-        says="Valkey comes back as it was some seconds ago", disturb=set_valkey_back, allowed=Allowed(memory_lost=True)
+        says="Valkey comes back as it was some seconds ago",
+        disturb=set_valkey_back,
+        plan=_TOLD,
+        allowed=Allowed(memory_lost=True),
     ),
     "valkey_set_back_under_two": Scenario(
         says="Valkey comes back as it was some seconds ago, under two nodes",

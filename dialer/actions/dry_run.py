@@ -53,7 +53,7 @@ class DryRun:
                 tally.contacts += 1
                 tally.campaigns[past.campaign] = tally.campaigns.get(past.campaign, 0) + 1
                 if len(tally.examples) < _EXAMPLES:
-                    tally.examples.append((past.campaign, past.contact, found.why))
+                    tally.examples.append((past.campaign, past.contact, found.why.says))
             # A contact that is moved away is called no more here; what follows in this history would not have been.
             if any(rule.then.move_to is not None and rule.name in fired for rule in self.rules.rules):
                 return

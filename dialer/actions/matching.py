@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from dialer.actions.rules import CallAgain, Rule, Weekday
 from dialer.core.ids import CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
+from dialer.core.saying import NOTHING, Saying, say
 
 _DAY_S: Final = 86_400.0
 _KEPT: Final = frozenset({"sale", "promise"})
@@ -44,10 +45,10 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """A rule that holds, and in words why."""
+    """A rule that holds, and why."""
 
     rule: Rule
-    why: str
+    why: Saying
 
 
 def matching(rules: Sequence[Rule], past: Past, fired: Collection[str]) -> list[Fired]:
@@ -62,47 +63,63 @@ def matching(rules: Sequence[Rule], past: Past, fired: Collection[str]) -> list[
     return found
 
 
-def holds(rule: Rule, past: Past) -> str:
-    """Why the conditions of a rule hold, for people; empty where they do not."""
+def holds(rule: Rule, past: Past) -> Saying:
+    """Why the conditions of a rule hold; nothing where they do not."""
     when, calls = rule.when, past.calls
     if not calls:
-        return ""
-    reasons: list[str] = []
+        return NOTHING
+    reasons: list[Saying] = []
     if when.failed_contacts is not None:
         failed = sum(_failed(call) for call in calls)
         if failed < when.failed_contacts:
-            return ""
-        reasons.append(f"{failed} contacts came to nothing" if failed > 1 else "a contact came to nothing")
+            return NOTHING
+        if failed > 1:
+            reasons.append(say(f"{failed} contacts came to nothing", code="fired_failed", failed=failed))
+        else:
+            reasons.append(say("a contact came to nothing", code="fired_failed_once"))
     if when.outcomes:
         times = when.outcome_times or 1
         last = calls[-times:]
         if len(last) < times or any(call.outcome not in when.outcomes for call in last):
-            return ""
-        ended = _list([call.outcome.value for call in last])
-        reasons.append(f"the last {times} calls ended {ended}" if times > 1 else f"the last call ended {ended}")
+            return NOTHING
+        ended = _distinct([call.outcome.value for call in last])
+        if times > 1:
+            says = f"the last {times} calls ended {', '.join(ended)}"
+            reasons.append(say(says, code="fired_outcomes", times=times, outcomes=ended))
+        else:
+            reasons.append(say(f"the last call ended {', '.join(ended)}", code="fired_outcome", outcomes=ended))
     if when.categories:
         times = when.category_times or 1
         coded = sorted((call for call in calls if call.coded_at is not None), key=lambda call: call.coded_at or 0.0)
         last = coded[-times:]
         if len(last) < times or any(call.category not in when.categories for call in last):
-            return ""
-        given = _list([call.category or "" for call in last])
-        reasons.append(f"the last {times} codes are of {given}" if times > 1 else f"the last code is of {given}")
+            return NOTHING
+        given = _distinct([call.category or "" for call in last])
+        if times > 1:
+            says = f"the last {times} codes are of {', '.join(given)}"
+            reasons.append(say(says, code="fired_codes", times=times, categories=given))
+        else:
+            reasons.append(say(f"the last code is of {', '.join(given)}", code="fired_code", categories=given))
     if when.sale is not None:
         latest = calls[-1]
         if latest.coded_at is None or latest.is_sale != when.sale:
-            return ""
-        reasons.append("the last call is a sale" if when.sale else "the last call is no sale")
+            return NOTHING
+        if when.sale:
+            reasons.append(say("the last call is a sale", code="fired_sale"))
+        else:
+            reasons.append(say("the last call is no sale", code="fired_no_sale"))
     if when.attempts is not None:
         if len(calls) < when.attempts:
-            return ""
-        reasons.append(f"{len(calls)} calls were made")
+            return NOTHING
+        reasons.append(say(f"{len(calls)} calls were made", code="fired_attempts", calls=len(calls)))
     if when.days_since_first is not None:
         days = (calls[-1].ended_at - calls[0].started_at) / _DAY_S
         if days < when.days_since_first:
-            return ""
-        reasons.append(f"the first call was {days:.1f} days before")
-    return "; ".join(reasons)
+            return NOTHING
+        reasons.append(say(f"the first call was {days:.1f} days before", code="fired_days", days=round(days, 1)))
+    if len(reasons) == 1:
+        return reasons[0]
+    return say("; ".join(map(str, reasons)), code="fired_because", reasons=reasons)
 
 
 def call_again_at(wish: CallAgain, last_at: float, now: float, zone: ZoneInfo) -> float:
@@ -127,5 +144,5 @@ def _failed(call: PastCall) -> bool:
     return reached and not call.is_sale and call.category not in _KEPT
 
 
-def _list(words: Sequence[str]) -> str:
-    return ", ".join(dict.fromkeys(words))
+def _distinct(words: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(words))

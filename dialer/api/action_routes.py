@@ -161,10 +161,10 @@ def _firing(one: Firing) -> FiringOut:
         contact=one.contact,
         call=one.call,
         action=one.action,
-        why=one.why,
+        why=one.why.says,
         details=dict(one.details),
         state=one.state.value,
-        problem=one.problem,
+        problem=one.problem.says,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from dialer.compliance.evidence import Head, Link, Verification
+from dialer.compliance.machine_error import Counted
 from dialer.core.attempt import Attempt
 from dialer.core.ids import CallId, CampaignId, ContactId, Phone
 
@@ -120,10 +121,16 @@ class Compliance(Protocol):
     async def consent(self, campaign: CampaignId, contact: ContactId, now: float) -> ConsentRow | None:
         """What is on record of a contact's consent; None: there is no such contact."""
 
-    async def lost(
-        self, campaign: CampaignId, since: float, until: float, before: tuple[float, CallId] | None, limit: int
+    async def counted(
+        self,
+        campaign: CampaignId,
+        figure: Counted,
+        since: float,
+        until: float,
+        before: tuple[float, CallId] | None,
+        limit: int,
     ) -> Sequence[Attempt]:
-        """Up to `limit` calls that count as abandoned, the latest first, those that ended earlier than `before`."""
+        """Up to `limit` calls that a figure counts, the latest first, those that ended earlier than `before`."""
 
     async def head(self) -> Head:
         """Where the chain of evidence ends."""

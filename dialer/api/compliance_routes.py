@@ -27,6 +27,7 @@ from dialer.api.requests import Cursor, Limit, Phones, Ports, cursor_from, curso
 from dialer.api.rows import rfc3339
 from dialer.compliance.evidence import GENESIS, Head, Link
 from dialer.compliance.evidence_export import csv_header, csv_line, ndjson_line
+from dialer.compliance.machine_error import Counted
 from dialer.core.attempt import Attempt
 from dialer.core.ids import CallId, CampaignId, ContactId, valid_contact_id, valid_name
 from dialer.errors import InputError
@@ -170,7 +171,7 @@ async def list_lost(
     """The calls that a figure of `/reports/abandonment` counts as abandoned, one by one."""
     begin, end = moment(since, "since") or 0.0, moment(until, "until")
     known = (await known_campaign(ports, campaign)).campaign.id
-    items, following = await lost_page(ports, known, begin, end, cursor, limit)
+    items, following = await counted_page(ports, known, Counted.ABANDONED, begin, end, cursor, limit)
     return LostPage(items=items, next_cursor=following)
 
 
@@ -243,16 +244,22 @@ async def consent_of(ports: ApiPorts, campaign: str, contact: str) -> ConsentRow
     return found
 
 
-async def lost_page(
-    ports: ApiPorts, campaign: CampaignId, since: float, until: float | None, cursor: str | None, limit: int
+async def counted_page(
+    ports: ApiPorts,
+    campaign: CampaignId,
+    figure: Counted,
+    since: float,
+    until: float | None,
+    cursor: str | None,
+    limit: int,
 ) -> tuple[list[LostRow], str | None]:
-    """One page of calls that count as abandoned, and the cursor of the next."""
+    """One page of the calls that a figure counts, and the cursor of the next."""
     end = ports.clock.now() if until is None else until
     if since >= end:
         raise InputError("since: must be before until")
     before = cursor_from(cursor)
     last = None if before is None else (before[0], CallId(before[1]))
-    found = list(await port(ports).lost(campaign, since, end, last, limit + 1))
+    found = list(await port(ports).counted(campaign, figure, since, end, last, limit + 1))
     shown = found[:limit]
     following = cursor_to(shown[-1].ended_at, shown[-1].call) if len(found) > limit else None
     return [_lost(attempt) for attempt in shown], following

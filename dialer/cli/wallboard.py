@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -9,8 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dialer.cli.screen import percent
+from dialer.console.alarms import alarms_in
+from dialer.console.texts import DEFAULT, texts
 from dialer.projections.live_rows import AgentRow, CampaignRow, LiveSnapshot, PaceRow
 
+#: Agents on one screen.
+_MOST_AGENTS: Final = 60
 _AGENT_STYLE = {
     "idle": "green",
     "reserved": "cyan",
@@ -26,9 +34,8 @@ def wallboard(view: LiveSnapshot, title: str, footer: str = "") -> RenderableTyp
     """Everything on one screen."""
     parts: list[RenderableType] = [_campaign(row) for row in view.campaigns]
     parts.append(_agents(view))
-    if any(not server.connected for server in view.servers):
-        lost = ", ".join(f"{s.id}: {s.reason}" for s in view.servers if not s.connected)
-        parts.append(Text(f"Asterisk out of reach: {lost}", style="bold red"))
+    said = texts(DEFAULT)
+    parts += (Text(said(f"alarm.{alarm.name}", **alarm.values), style="bold red") for alarm in alarms_in(view))
     if footer:
         parts.append(Text(footer, style="dim"))
     return Panel(Group(*parts), title=title, title_align="left", border_style="blue")
@@ -38,28 +45,26 @@ def _campaign(row: CampaignRow) -> RenderableType:
     head = Text.assemble((row.id, "bold"), "  ", (row.state, "green" if row.state == "running" else "yellow"))
     pace = Text(row.pace.explanation if row.pace else "no decision yet", style="italic")
     seen = _pace(row.pace) if row.pace else Text()
-    grid = Table.grid(padding=(0, 3))
-    for _ in range(6):
-        grid.add_column()
     today, lost = row.today, row.abandonment
-    grid.add_row(
+    wait = "–" if row.agent_wait_s is None else f"{row.agent_wait_s:,.0f} s"
+    figures = [
         _figure("dialed", f"{today.started:,}"),
         _figure("answered", f"{today.answered:,}"),
         _figure("connected", f"{today.connected:,}", "cyan"),
         _figure("abandoned", f"{today.abandoned:,}", "red" if lost.day_ratio > lost.max_ratio else "green"),
         _figure("abandonment", f"{percent(lost.day_ratio)} of {percent(lost.max_ratio)}"),
         _figure("occupancy", percent(row.occupancy), "bold"),
-    )
-    grid.add_row(
         _figure("dialing", str(row.calls.get("dialing", 0))),
         _figure("ringing", str(row.calls.get("ringing", 0))),
         _figure("talking", str(row.calls.get("connected", 0)), "cyan"),
         _figure("waiting", _waiting(row), "red" if row.pace and row.pace.waiting else ""),
+        _figure("agents wait", wait),
         _figure("contacts ready", f"{row.hopper.ready:,}"),
         _figure("for later", f"{row.hopper.later:,}"),
-    )
+        _figure("penetration", percent(row.penetration)),
+    ]
     outcomes = "  ".join(f"{name} {count:,}" for name, count in sorted(today.outcomes.items(), key=lambda i: -i[1]))
-    return Group(head, pace, seen, grid, Text(outcomes, style="dim"), Text())
+    return Group(head, pace, seen, _columns(figures), Text(outcomes, style="dim"), Text())
 
 
 def _waiting(row: CampaignRow) -> str:
@@ -87,18 +92,17 @@ def _figure(name: str, value: str, style: str = "") -> Text:
 def _agents(view: LiveSnapshot) -> RenderableType:
     if not view.agents:
         return Text("No agent is signed in.", style="yellow")
-    grid = Table.grid(padding=(0, 1), expand=True)
-    columns = 5
-    for _ in range(columns):
-        grid.add_column(no_wrap=True)
-    cells = [_agent(agent, view.at) for agent in view.agents[:60]]
-    for start in range(0, len(cells), columns):
-        grid.add_row(*cells[start : start + columns])
+    cells = [_agent(agent, view.at) for agent in view.agents[:_MOST_AGENTS]]
     busy = sum(agent.state in {"talking", "wrapup"} for agent in view.agents)
     head = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(1, len(view.agents)), completed=busy, width=40)
     head.add_row(Text(f"Agents: {busy} of {len(view.agents)} busy"), bar)
-    return Group(head, grid)
+    return Group(head, _columns(cells))
+
+
+def _columns(cells: Sequence[Text]) -> Columns:
+    """As many beside each other as the terminal is wide."""
+    return Columns(cells, padding=(0, 3), equal=True)
 
 
 def _agent(agent: AgentRow, now: float) -> Text:

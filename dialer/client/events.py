@@ -8,6 +8,9 @@ from typing import Any
 
 from dialer.client import wire
 
+#: A call comes to each of these once at most.
+_ONCE = frozenset({"call.started", "call.answered", "call.connected", "call.abandoned", "call.ended"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -17,6 +20,16 @@ class Event:
     id: str
     name: str
     data: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """By which a result is known: one that is told again has another id, and the key that it had."""
+        kind, call = self.data.get("type", ""), self.data.get("call", "")
+        if call and kind in _ONCE:
+            return f"{kind}/{call}"
+        if call and kind == "call.disposed":
+            return f"{kind}/{call}/{self.data.get('at', '')}"
+        return f"{kind}/{json.dumps(self.data, sort_keys=True)}"
 
 
 class EventReader:

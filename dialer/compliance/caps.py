@@ -17,6 +17,7 @@ from typing import Final
 
 from dialer.compliance.calendar import civil, day_start, zone_of
 from dialer.compliance.rules import Basis, CapRule, CooldownRule, KeyPart, Span
+from dialer.core.attempt import Attempt
 from dialer.core.outcome import Outcome
 
 
@@ -44,6 +45,11 @@ class Facts(IntFlag):
 
 
 OUTCOME_FACTS: Final[Mapping[Outcome, Facts]] = {outcome: Facts[outcome.name] for outcome in Outcome}
+
+
+def facts_of(attempt: Attempt) -> Facts:
+    """What caps may ask about an attempt that has ended; nothing, where it does not count as one."""
+    return OUTCOME_FACTS[attempt.outcome] if attempt.counts else Facts(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

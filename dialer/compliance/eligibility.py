@@ -38,6 +38,8 @@ class RefusalReason(StrEnum):
     HOURS = "hours"
     #: The contact has hours of its own for this number.
     PHONE_HOURS = "phone_hours"
+    #: The campaign has hours of its own.
+    CAMPAIGN_HOURS = "campaign_hours"
     ATTEMPT_CAP = "attempt_cap"
     COOLDOWN = "cooldown"
 
@@ -56,13 +58,15 @@ class Terms:
     #: What it claims; kept with every verdict that rests on it.
     bases: frozenset[Basis] = frozenset()
     channel: str = VOICE
+    #: Its own hours, as `dialer.compliance.own_hours` has them; empty: it has none.
+    hours: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one rule, or the lack of one, said."""
 
-    #: place, consent, hours, phone_hours or caps.
+    #: place, consent, hours, campaign_hours, phone_hours or caps.
     step: str
     ok: bool
     #: For people.
@@ -160,10 +164,16 @@ class Eligibility:
         bases: frozenset[Basis] = frozenset(),
         own_hours: tuple[str, ...] = (),
     ) -> CallingHours:
-        """The calling hours of somebody at `where`, for the calls of `terms`, at a number with hours of its own."""
+        """When somebody at `where` may be called: as the law, the hours of `terms` and those of their number allow."""
+        hours = self.lawful(where, terms, bases)
+        for own in filter(None, (terms.hours, own_hours)):
+            hours = self._narrowed(hours, own, where.zones)
+        return hours
+
+    def lawful(self, where: Whereabouts, terms: Terms, bases: frozenset[Basis] = frozenset()) -> CallingHours:
+        """The calling hours of the law alone for somebody at `where`."""
         seats = self.seats(where, terms)
-        law = self._hours(seats, len(where.seats), where.zones, terms.purpose, terms.party, terms.bases | bases)
-        return self._narrowed(law, own_hours, where.zones) if own_hours else law
+        return self._hours(seats, len(where.seats), where.zones, terms.purpose, terms.party, terms.bases | bases)
 
     def seats(self, where: Whereabouts, terms: Terms) -> tuple[Seat, ...]:
         """The jurisdictions that apply, that of the number first."""
@@ -243,8 +253,9 @@ class _Case:
         findings += [Finding(step="place", ok=True, says=note) for note in self.where.notes]
         consent_findings, consent, consent_retry = self._consent()
         findings += consent_findings
-        findings += self._hours(self.desk.hours(self.where, self.terms, self.bases))
-        findings += self._own_hours()
+        findings += self._hours(self.desk.lawful(self.where, self.terms, self.bases))
+        findings += self._own_hours("campaign_hours", "hours of the campaign", self.terms.hours)
+        findings += self._own_hours("phone_hours", "own hours of the number", self.own_hours)
         hours = self.desk.hours(self.where, self.terms, self.bases, self.own_hours)
         caps = self._caps(self.now)
         findings += self._cap_findings(caps)
@@ -277,6 +288,8 @@ class _Case:
                 return RefusalReason.CONSENT
             case "hours":
                 return RefusalReason.HOURS
+            case "campaign_hours":
+                return RefusalReason.CAMPAIGN_HOURS
             case "phone_hours":
                 return RefusalReason.PHONE_HOURS
             case _:
@@ -338,16 +351,16 @@ class _Case:
         found.sort(key=lambda one: -(one.retry_at if one.retry_at is not None else math.inf))
         return found
 
-    def _own_hours(self) -> list[Finding]:
-        """What the number's own hours say, by the clock that keeps it closed for longest."""
-        if not self.own_hours:
+    def _own_hours(self, step: str, whose: str, hours: tuple[str, ...]) -> list[Finding]:
+        """What hours beside those of the law say, by the clock that keeps them closed for longest."""
+        if not hours:
             return []
-        own, ring_s = CallingHours(own_timetables(self.own_hours, self.where.zones)), self.terms.ring_timeout_s
+        own, ring_s = CallingHours(own_timetables(hours, self.where.zones)), self.terms.ring_timeout_s
         closed = own.reasons(self.now, ring_s)
         why = "" if not closed else wording.own_hours_closed(closed[0][2], closed[0][0].zone.key)
-        says = f"{why}own hours of the number: {'; '.join(self.own_hours)}"
+        says = f"{why}{whose}: {'; '.join(hours)}"
         retry_at = own.opening(self.now, ring_s).at if closed else None
-        return [Finding(step="phone_hours", ok=not closed, says=says, retry_at=retry_at)]
+        return [Finding(step=step, ok=not closed, says=says, retry_at=retry_at)]
 
     def _cap_rules(self, at: float) -> list[CapRule | CooldownRule]:
         return [*self._in_force(CapRule, at), *self._in_force(CooldownRule, at)]

@@ -270,7 +270,7 @@ def calling_hours(
 
 @lru_cache(maxsize=1_024)
 def own_timetables(hours: tuple[str, ...], zones: tuple[str, ...]) -> tuple[Timetable, ...]:
-    """A number's own hours (`dialer.compliance.own_hours`), by each clock that may be the person's."""
+    """A campaign's or a number's own hours (`dialer.compliance.own_hours`), by each clock that may be the person's."""
     rule = HoursRule(
         id="own_hours",
         jurisdiction="",

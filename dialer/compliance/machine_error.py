@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 #: Two-sided 95 %.
@@ -55,6 +56,15 @@ def share(found: int, of: int, z: float = Z_95) -> Estimate:
     low = 0.0 if found == 0 else max(0.0, centre - half)
     high = 1.0 if found == of else min(1.0, centre + half)
     return Estimate(low=low, high=high, value=p)
+
+
+class Counted(StrEnum):
+    """The figures of `AnswerCounts` whose calls can be asked for one by one."""
+
+    ABANDONED = "abandoned"
+    LIVE_ANSWERS = "live_answers"
+    HUNG_UP_AS_MACHINE = "hung_up_as_machine"
+    JUDGED = "judged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

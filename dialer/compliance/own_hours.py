@@ -1,4 +1,4 @@
-"""Hours that a contact has for one of its numbers: an office that is open until three, a mobile in the evening.
+"""Hours of a campaign, and those that a contact has for one of its numbers: an office open until three, a mobile later.
 
 They are written as ``mon-fri 09:00-17:00``, or without days for all of them, in the called person's civil time, and
 only take from what the law leaves open: where the person may be in several zones, the window must be open in each.
@@ -49,23 +49,27 @@ def own_week(hours: tuple[str, ...]) -> Week:
 
 def _week(texts: Sequence[str]) -> Week:
     if not texts:
-        raise InputError("hours is empty: leave it out where the number has none of its own")
+        raise InputError("hours is empty: leave it out where there are none", code="hours_empty")
     if len(texts) > MAX_WINDOWS:
-        raise InputError(f"hours has {len(texts)} windows; at most {MAX_WINDOWS}")
+        raise InputError(f"hours has {len(texts)} windows; at most {MAX_WINDOWS}", code="too_long", bound=MAX_WINDOWS)
     windows: list[list[str]] = [[] for _ in DAYS]
     for text in texts:
         # Without accents: sáb, mié.
         parts = unicodedata.normalize("NFKD", text.strip().casefold()[:_MAX_TEXT])
         found = _WINDOW.fullmatch("".join(char for char in parts if not unicodedata.combining(char)))
         if found is None or len(text) > _MAX_TEXT:
-            raise InputError(f"hours: {text[:_MAX_TEXT]!r} is no window; write it as mon-fri 09:00-17:00")
+            raise InputError(
+                f"hours: {text[:_MAX_TEXT]!r} is no window; write it as mon-fri 09:00-17:00",
+                code="not_hours",
+                window=text[:_MAX_TEXT],
+            )
         window = f"{found['from']:0>5}-{found['to']:0>5}"
         for day in _days_of(found["days"], text):
             windows[day].append(window)
     try:
         return tuple(parse_windows(day) for day in windows)
     except ConfigError as error:
-        raise InputError(f"hours: {error}") from error
+        raise InputError(f"hours: {error}", code="hours_wrong", problem=str(error)) from error
 
 
 def _days_of(days: str | None, text: str) -> set[int]:
@@ -76,7 +80,11 @@ def _days_of(days: str | None, text: str) -> set[int]:
         first, dash, last = part.partition("-")
         start, end = _DAYS.get(first), _DAYS.get(last if dash else first)
         if start is None or end is None or start > end:
-            raise InputError(f"hours: {text!r} names no day; write mon, mon-fri or mon,wed before the time")
+            raise InputError(
+                f"hours: {text!r} names no day; write mon, mon-fri or mon,wed before the time",
+                code="not_hours",
+                window=text,
+            )
         found.update(range(start, end + 1))
     return found
 

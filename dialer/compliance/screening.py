@@ -355,6 +355,7 @@ def terms_of(campaign: Campaign) -> Terms:
         ring_timeout_s=silent_for_s(campaign.ring_timeout_s) + rings_for_s(campaign.ring_timeout_s),
         seller=campaign.seller,
         bases=frozenset(Basis(basis) for basis in campaign.bases),
+        hours=campaign.hours,
     )
 
 

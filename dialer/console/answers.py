@@ -24,6 +24,7 @@ POLICY: Final = (
 )
 #: Longest text that a field takes, unless its page says otherwise.
 MAX_FIELD: Final = 300
+_VISIT: Final = "console_visit"
 #: Campaigns that a field suggests.
 MOST_NAMES: Final = 500
 
@@ -54,7 +55,25 @@ async def campaign_names(console: Console) -> list[str]:
 
 def navigates(request: PageRequest) -> bool:
     """Whether a browser shows the answer as a page: a link or a form, and not a script's request."""
-    return request.headers.get("sec-fetch-mode") == "navigate"
+    mode = request.headers.get("sec-fetch-mode", "")
+    # Browsers leave it out where a site is reached without TLS, but then say what they can show.
+    return mode == "navigate" if mode else "text/html" in request.headers.get("accept", "") and not by_htmx(request)
+
+
+def by_htmx(request: PageRequest) -> bool:
+    """Whether a live part, or a form that is checked while it is typed, asks."""
+    return "hx-request" in request.headers
+
+
+def keep_visit(request: PageRequest, visit: Visit | None) -> None:
+    """Keep whose request it is for pages that ask for no visit."""
+    request.state[_VISIT] = visit
+
+
+def kept_visit(request: PageRequest) -> Visit | None:
+    """Whose request it is; None: nobody's, as far as is known."""
+    found: Visit | None = request.state.get(_VISIT)
+    return found
 
 
 def to(path: str, cookies: list[Cookie] | None = None) -> Response[str]:

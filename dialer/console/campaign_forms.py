@@ -73,6 +73,8 @@ class Kind(StrEnum):
     SEVERAL = "several"
     #: Separated by commas or blanks.
     WORDS = "words"
+    #: One a line.
+    LINES = "lines"
     JSON = "json"
     ROWS = "rows"
     RETRIES = "retries"
@@ -158,6 +160,7 @@ _NAMED_SECTIONS: Final = (
             _one("trunks", Kind.WORDS),
         ),
     ),
+    Section(name="schedule", fields=(_one("hours", Kind.LINES),)),
     Section(
         name="caller_ids",
         fields=(_one("caller_id", Kind.MAYBE), _one("caller_ids", Kind.ROWS)),
@@ -313,6 +316,8 @@ def _text(kind: Kind, value: Any) -> str:
             return _digits(Decimal(repr(value)))
         case Kind.WORDS:
             return ", ".join(value)
+        case Kind.LINES:
+            return "\n".join(value)
         case Kind.JSON:
             return json.dumps(value, ensure_ascii=False)
         case _:
@@ -458,6 +463,8 @@ def _read(one: Field, name: str, typed: Typed) -> Any:
             return _read_group(DETECTION_FIELDS, name, typed)
         case Kind.WORDS:
             return text.replace(",", " ").split()
+        case Kind.LINES:
+            return [line.strip() for line in text.replace(";", "\n").splitlines() if line.strip()]
         case Kind.MAYBE:
             return text.strip() or None
         case Kind.MAYBE_NUMBER | Kind.MAYBE_DURATION if not text.strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,12 +12,15 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 from msgspec import ValidationError, convert
+from msgspec.structs import astuple
 
+from dialer.api.audit import AUDITED
 from dialer.api.compliance_routes import (
     EvidenceInput,
+    LostRow,
     consent_of,
+    counted_page,
     exported,
-    lost_page,
     port,
     rules_of,
     verified,
@@ -27,7 +31,7 @@ from dialer.api.ports import ApiPorts, DoNotCallEntry, StoredCampaign
 from dialer.api.purge_routes import DoNotCallInput, entry_message, number_of
 from dialer.api.requests import NodeSettings, Phones, cursor_pair, cursor_to, known_campaign
 from dialer.campaigns import refused
-from dialer.compliance.machine_error import AnswerCounts
+from dialer.compliance.machine_error import AnswerCounts, Counted
 from dialer.console.answers import FORM, MAX_FIELD, Manager, PageRequest, Site, Staff, page
 from dialer.console.problems import told
 from dialer.console.site import Console
@@ -35,10 +39,12 @@ from dialer.console.visit import Visit, check_csrf
 from dialer.core.campaign import AbandonmentWindow, Campaign
 from dialer.core.ids import Phone
 from dialer.errors import InputError
+from dialer.intake.downloads import csv_lines
 from dialer.projections.legal_windows import begin_of, legal_windows
 from dialer.settings import Settings
 
 _ON_A_PAGE: Final = 100
+_IN_A_PIECE: Final = 1_000
 _MOST_CAMPAIGNS: Final = 500
 #: Where entries of this page say that they come from.
 _SOURCE: Final = "console"
@@ -61,6 +67,11 @@ class WindowRow:
     def ratio(self) -> float | None:
         """Abandoned calls per live answer."""
         return self.abandoned / self.live_answers if self.live_answers else None
+
+    @property
+    def of_record(self) -> dict[Counted, int]:
+        """What the record has of each figure, as far as it was read."""
+        return {} if self.record is None else {each: int(getattr(self.record, each)) for each in Counted}
 
     @property
     def within(self) -> bool:
@@ -91,23 +102,19 @@ async def abandonment(console: Site, staff: Staff, settings: NodeSettings) -> Re
 
 
 @get("/compliance/abandonment/{campaign:str}/{window:str}")
-async def lost_calls(
+async def counted_calls(
     console: Site,
     staff: Staff,
     settings: NodeSettings,
     campaign: FromPath[str],
     window: FromPath[str],
+    figure: FromQuery[str] = Counted.ABANDONED.value,
     cursor: FromQuery[str | None] = None,
 ) -> Response[str]:
-    """The calls that a figure counts as abandoned."""
-    ports, now = console.ports, console.ports.clock.now()
-    known = (await known_campaign(ports, campaign)).campaign
-    if window not in set(known.abandonment_windows):
-        raise ApiError(
-            404, f"campaign {campaign!r} is held to no window {window[:20]!r}", code="no_window", campaign=campaign
-        )
-    [row] = [one for one in await _windows(ports, [known], settings, now) if one.window == window]
-    items, following = await lost_page(ports, known.id, row.since, None, cursor, _ON_A_PAGE)
+    """The calls behind a figure of abandonment."""
+    ports = console.ports
+    row, which = await _figure(ports, settings, campaign, window, figure)
+    items, following = await counted_page(ports, row.campaign.id, which, row.since, None, cursor, _ON_A_PAGE)
     return page(
         console,
         "compliance_calls",
@@ -115,9 +122,55 @@ async def lost_calls(
         visit=staff,
         tab="abandonment",
         row=row,
+        figure=which.value,
+        figures=[each.value for each in Counted],
         items=items,
         following=following,
     )
+
+
+@get("/compliance/abandonment/{campaign:str}/{window:str}/calls.csv", opt={AUDITED: True})
+async def counted_calls_csv(
+    console: Site,
+    staff: Staff,
+    settings: NodeSettings,
+    campaign: FromPath[str],
+    window: FromPath[str],
+    figure: FromQuery[str] = Counted.ABANDONED.value,
+) -> Stream:
+    """The same as CSV, all of them, cell by cell harmless in a spreadsheet."""
+    row, which = await _figure(console.ports, settings, campaign, window, figure)
+    name = f"{which.value}-{row.campaign.id}-{row.window.value}.csv"
+    return Stream(
+        _lines(console.ports, row, which),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
+
+
+async def _figure(
+    ports: ApiPorts, settings: Settings, campaign: str, window: str, figure: str
+) -> tuple[WindowRow, Counted]:
+    known = (await known_campaign(ports, campaign)).campaign
+    if window not in set(known.abandonment_windows):
+        raise ApiError(
+            404, f"campaign {campaign!r} is held to no window {window[:20]!r}", code="no_window", campaign=campaign
+        )
+    if figure not in set(Counted):
+        raise ApiError(404, f"there is no figure {figure[:20]!r}", code="no_figure", figure=figure[:20])
+    [row] = [one for one in await _windows(ports, [known], settings, ports.clock.now()) if one.window == window]
+    return row, Counted(figure)
+
+
+async def _lines(ports: ApiPorts, row: WindowRow, figure: Counted) -> AsyncIterator[bytes]:
+    # The mark in front lets Excel read UTF-8.
+    yield b"\xef\xbb\xbf" + csv_lines([LostRow.__struct_fields__]).encode()
+    until, cursor = ports.clock.now(), None
+    while True:
+        items, cursor = await counted_page(ports, row.campaign.id, figure, row.since, until, cursor, _IN_A_PIECE)
+        yield csv_lines([["" if cell is None else str(cell) for cell in astuple(one)] for one in items]).encode()
+        if cursor is None:
+            return
 
 
 async def _campaigns(ports: ApiPorts) -> list[StoredCampaign]:
@@ -346,7 +399,8 @@ def _read(given: dict[str, str], kind: Any) -> Any:
 
 HANDLERS: Final = (
     abandonment,
-    lost_calls,
+    counted_calls,
+    counted_calls_csv,
     do_not_call,
     search,
     change_list,

@@ -205,6 +205,16 @@ def _told(entry: Entry) -> bool:
     return entry.kind is not Happening.CONTACT
 
 
+def _in_words(entry: Entry, name: str, value: str, texts: Texts, numbers: bool) -> str:
+    if name == "outcome":
+        return texts.word("outcome", value)
+    if name == "reason" and entry.kind is Happening.REFUSAL:
+        return texts.word("gate", value)
+    if name == "scope" and value == "*":
+        return texts("history.everywhere")
+    return seen(texts.word(f"detail_value.{name}", value), whole=numbers)
+
+
 def _line(entry: Entry, texts: Texts, numbers: bool) -> HistoryLine:
     details = entry.details
     says = []
@@ -212,7 +222,7 @@ def _line(entry: Entry, texts: Texts, numbers: bool) -> HistoryLine:
         value = details.get(name)
         if value is None or isinstance(value, bool):
             continue
-        says.append(texts.word("outcome", str(value)) if name == "outcome" else seen(str(value), whole=numbers))
+        says.append(_in_words(entry, name, str(value), texts, numbers))
     for name in _SECONDS:
         value = details.get(name)
         if isinstance(value, int | float):

@@ -46,6 +46,9 @@ def pace_words(row: CampaignRow, texts: Texts) -> str:
     key = f"pace.because.{row.pace.limit}"
     if texts.language == "en" or not texts.has(key):
         return row.pace.explanation
+    # Of no call the chance is 0: what is said is what one more would risk.
+    if row.pace.dial == 0 and texts.has(f"{key}_none"):
+        key = f"{key}_none"
     calls = texts("pace.calls.none" if row.pace.dial == 0 else "pace.calls.one" if row.pace.dial == 1 else
                   "pace.calls.many", count=row.pace.dial)  # fmt: skip
     return calls + texts(
@@ -65,6 +68,14 @@ def by_state(agents: tuple[AgentRow, ...]) -> list[AgentRow]:
 def agents_by_state(agents: tuple[AgentRow, ...]) -> Mapping[str, int]:
     """How many there are in each state."""
     return Counter(agent.state for agent in agents)
+
+
+def since_by_state(agents: tuple[AgentRow, ...]) -> Mapping[str, float]:
+    """Since when the agent is in each state who has been there longest."""
+    since: dict[str, float] = {}
+    for agent in agents:
+        since[agent.state] = min(agent.since, since.get(agent.state, agent.since))
+    return since
 
 
 def span(seconds: float) -> str:
@@ -97,6 +108,7 @@ class Pages:
             pace_words=pace_words,
             by_state=by_state,
             agents_by_state=agents_by_state,
+            since_by_state=since_by_state,
             places=places,
             said=said,
             words=words,

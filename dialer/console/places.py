@@ -44,6 +44,26 @@ HOME: Final[Mapping[Role, str]] = {
 }
 
 
+#: Longest address that is kept over a sign-in.
+_MOST: Final = 1_000
+_DESK: Final = "/console/desk"
+#: For everybody.
+_ACCOUNT: Final = "/console/account"
+
+
+def ours(address: str) -> bool:
+    """Whether this is the address of a page here, and can be nothing else: no other site, and no second header."""
+    fit = len(address) <= _MOST and address.isascii() and address.isprintable() and not set(address) & set(" \\#")
+    return fit and address.startswith("/console/") and not address.startswith("/console/login")
+
+
+def begins(role: Role, asked: str) -> str:
+    """Where somebody goes on who has signed in: to the page that they had asked for, or where their role begins."""
+    if not ours(asked) or (asked.startswith(_DESK) != (role is Role.AGENT) and not asked.startswith(_ACCOUNT)):
+        return HOME[role]
+    return asked
+
+
 def places(key: ApiKey) -> list[Place]:
     """What somebody finds in the navigation: what is for their role and, for a tenant, not the installation's."""
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from dialer.console.report_view import GROUPS, is_number, report_view
 from dialer.console.site import Console
 from dialer.core.outcome import Outcome
 from dialer.errors import InputError
-from dialer.reporting.order import Dimension, RawOrder, parse_order
+from dialer.reporting.order import Dimension, RawOrder, parse_order, zone_named
 from dialer.reporting.report import FORMS, Report
 
 _MAX_TEXT: Final = 200
@@ -41,10 +42,11 @@ async def report_page(
 ) -> Response[str]:
     """The form, and under it what came of calls."""
     raw = _raw(by, since, until, timezone, campaign, list_id, agent, outcome)
-    problem, view = "", None
+    problem, view, period = "", None, ""
     try:
         report = await _make(console, raw)
         view = await asyncio.to_thread(report_view, report, show, plot, staff.texts)
+        period = _period(report, console.ports.reports)
     except InputError as error:
         problem = told(staff.texts, error)
     asked = {
@@ -60,6 +62,7 @@ async def report_page(
         status=200 if not problem else 422,
         visit=staff,
         view=view,
+        period=period,
         problem=problem,
         asked=asked,
         chosen=chosen,
@@ -105,6 +108,14 @@ async def _make(console: Console, raw: RawOrder) -> Report:
     if made is None:
         raise ApiError(503, "this node keeps no record that reports could be made of")
     return await made.make(parse_order(raw, console.ports.clock.now(), made.default_zone))
+
+
+def _period(report: Report, made: Reports | None) -> str:
+    """What the report is of, for whoever has it on paper: ``2026-03-01 00:00 – 2026-04-01 00:00 (Europe/Madrid)``."""
+    order = report.order
+    zone = order.timezone or (made.default_zone if made is not None else "UTC")
+    since, until = (datetime.fromtimestamp(at, zone_named(zone)) for at in (order.since, order.until))
+    return f"{since:%Y-%m-%d %H:%M} – {until:%Y-%m-%d %H:%M} ({zone})"
 
 
 def _raw(

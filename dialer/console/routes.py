@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from typing import Final, NamedTuple
+from urllib.parse import urlencode
 
 from litestar import Response, Router, get
 from litestar.config.compression import CompressionConfig
 from litestar.di import NamedDependency, Provide
+from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.compression import CompressionMiddleware
 from litestar.params import FromPath, SkipValidation
 
-from dialer.api.errors import ApiError
+from dialer.api.errors import ApiError, on_unexpected
 from dialer.api.ports import ApiKey
 from dialer.console import (
     account_pages,
@@ -35,12 +37,23 @@ from dialer.console import (
     webhook_pages,
     whatif,
 )
-from dialer.console.answers import POLICY, PageRequest, Site, Visitor, navigates, page, to
-from dialer.console.places import MANAGERS, STAFF
-from dialer.console.problems import told
+from dialer.console.answers import (
+    POLICY,
+    PageRequest,
+    Site,
+    Visitor,
+    by_htmx,
+    keep_visit,
+    kept_visit,
+    navigates,
+    page,
+    to,
+)
+from dialer.console.places import MANAGERS, STAFF, ours
+from dialer.console.problems import Told, told
 from dialer.console.site import Console
 from dialer.console.visit import NotSignedIn, Visit, allowed, language
-from dialer.errors import DialerError, RetryableError
+from dialer.errors import DialerError, InputError, RetryableError
 
 #: Of every page.
 HEADERS: Final = {
@@ -106,12 +119,20 @@ class Caller(NamedTuple):
 Called = NamedDependency[SkipValidation[Caller]]
 
 
-def _to_login(request: PageRequest, error: NotSignedIn) -> Response[str]:
-    if not navigates(request) and (
-        request.url.path.startswith(("/console/stream/", "/console/series")) or request.method != "GET"
-    ):
+def _to_login(console: Console, request: PageRequest) -> Response[str]:
+    path = request.url.path
+    asks = by_htmx(request) or path.startswith(("/console/stream/", "/console/series"))
+    if not navigates(request) and (asks or "sec-fetch-mode" in request.headers or request.method != "GET"):
         return Response("", status_code=401)
-    return to("/console/login", [])
+    query = request.scope["query_string"].decode("ascii", "replace")
+    then = request.scope["raw_path"].decode("ascii", "replace") + (f"?{query}" if query else "")
+    if request.method != "GET" or then == "/console/" or not ours(then):
+        return to("/console/login")
+    login = f"/console/login?{urlencode({'then': then})}"
+    if request.headers.get("sec-fetch-site") == "cross-site":
+        # A link in a mail or a CRM: the cookie does not come along from there, but it does from a page of ours.
+        return page(console, "onward", language(request), login=login)
+    return to(login)
 
 
 def router(console: Console) -> Router:
@@ -126,6 +147,7 @@ def router(console: Console) -> Router:
         except DialerError as error:
             problem = error
         found, request.scope["auth"] = request.scope["auth"], before
+        keep_visit(request, visit)
         return Caller(visit, problem, found)
 
     async def give(caller: Called) -> Console:
@@ -144,13 +166,25 @@ def router(console: Console) -> Router:
     async def manager(visit: Visitor) -> Visit:
         return allowed(visit, MANAGERS)
 
-    def problem(request: PageRequest, error: ApiError | RetryableError) -> Response[str]:
-        status = error.status if isinstance(error, ApiError) else 503
+    def problem(request: PageRequest, error: ApiError | InputError | RetryableError) -> Response[str]:
+        status = error.status if isinstance(error, ApiError) else 422 if isinstance(error, InputError) else 503
         if request.method != "GET" and not navigates(request):  # a script's, which shows the words
             words = told(language(request), error)
             return Response(words, status_code=status, media_type="text/plain; charset=utf-8")
         texts = language(request)
-        return page(console, "problem", texts, status=status, problem=told(texts, error))
+        visit = kept_visit(request)
+        return page(console, "problem", texts, status=status, visit=visit, problem=told(texts, error))
+
+    def nobody(request: PageRequest, error: NotSignedIn) -> Response[str]:
+        return _to_login(console, request)
+
+    def unreadable(request: PageRequest, error: HTTPException) -> Response[str]:
+        # What the web framework could not make sense of: a parameter, or a body that is no form.
+        return problem(request, Told(error.status_code, language(request)("problem.unreadable")))
+
+    def broken(request: PageRequest, error: Exception) -> Response[str]:
+        on_unexpected(request, error)
+        return problem(request, Told(500, language(request)("problem.ours")))
 
     return Router(
         "/console",
@@ -163,7 +197,14 @@ def router(console: Console) -> Router:
             "manager": Provide(manager),
         },
         middleware=[DefineMiddleware(CompressionMiddleware, config=_GZIP)],
-        exception_handlers={NotSignedIn: _to_login, ApiError: problem, RetryableError: problem},
+        exception_handlers={
+            NotSignedIn: nobody,
+            ApiError: problem,
+            InputError: problem,
+            RetryableError: problem,
+            HTTPException: unreadable,
+            Exception: broken,
+        },
         response_headers=HEADERS,
         include_in_schema=False,
     )

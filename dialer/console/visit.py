@@ -90,8 +90,8 @@ class Door:
             return True
         return True
 
-    async def sign_in(self, request: Request[Any, Any, Any], key: str, address: str) -> tuple[str, str]:
-        """A cookie for whoever has this key, and the address of the page that they begin with.
+    async def sign_in(self, request: Request[Any, Any, Any], key: str, address: str) -> tuple[str, Role]:
+        """A cookie for whoever has this key, and their role.
 
         Raises:
             ApiError: 401 where it is not valid, 403 where its role has no business here, 429 after too many wrong ones.
@@ -100,11 +100,11 @@ class Door:
         request.scope["auth"] = found
         if found is None or found.role not in ROLES or (found.role is Role.AGENT and found.agent is None):
             raise ApiError(403, "this key has no business in the console")
-        return self.sessions.begin(key), HOME[found.role]
+        return self.sessions.begin(key), found.role
 
     async def sign_in_user(
         self, request: Request[Any, Any, Any], name: str, password: str, code: str, address: str
-    ) -> tuple[str, str]:
+    ) -> tuple[str, Role]:
         """The same for a user.
 
         Raises:
@@ -117,7 +117,7 @@ class Door:
         request.scope["auth"] = principal(user)
         if user.role not in ROLES:
             raise ApiError(403, "this role has no business in the console")
-        return self.sessions.begin_user(user.name, user.version), HOME[user.role]
+        return self.sessions.begin_user(user.name, user.version), user.role
 
     async def _holder(self, session: Session) -> ApiKey | None:
         if session.digest:

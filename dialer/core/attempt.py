@@ -31,6 +31,7 @@ class Attempt:
     campaign: CampaignId
     contact: ContactId
     phone: Phone
+    #: From 1; 0: a server that was about to stop refused it, nobody was dialed, and it counts for nothing.
     attempt_number: int
     outcome: Outcome
     #: What ended it, in a word or two: a SIP status, "removed", "ring time-out", ….
@@ -70,6 +71,11 @@ class Attempt:
     verdict: str = ""
     #: Who wanted this very call; None: the pace of its campaign, or an appointment. For the evidence alone.
     decision: Decision | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it was an attempt at the contact."""
+        return self.attempt_number > 0
 
     @property
     def talk_s(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dialer.core.agent import AgentState
@@ -139,7 +140,8 @@ class CallDesk:
         """Asterisk refused before a channel existed."""
         call = self._known(event.call, "OriginateFailed")
         if call is not None:
-            self._end(call, Outcome.FAILED, event.reason, HungUpBy.DIALER)
+            counts = not (event.stopping and call.state is CallState.DIALING)
+            self._end(call, Outcome.FAILED, event.reason, HungUpBy.DIALER, counts=counts)
 
     def rang(self, event: CallRinging) -> None:
         """The callee's phone rings: its time begins, and begins anew where there was only early media before."""
@@ -602,7 +604,15 @@ class CallDesk:
             run.waiting.remove(call.id)
 
     def _end(
-        self, call: Call, outcome: Outcome, reason: str, by: HungUpBy, *, cause: int = 0, sip_code: int | None = None
+        self,
+        call: Call,
+        outcome: Outcome,
+        reason: str,
+        by: HungUpBy,
+        *,
+        cause: int = 0,
+        sip_code: int | None = None,
+        counts: bool = True,
     ) -> None:
         floor = self._floor
         told_machine = call.state is CallState.MACHINE
@@ -610,6 +620,8 @@ class CallDesk:
         was_answered = call.state in {CallState.ANSWERED, CallState.WAITING}
         connected = call.state is CallState.CONNECTED
         attempt = attempt_of(call, outcome, reason, by, floor.now, cause=cause, sip_code=sip_code)
+        if not counts:
+            attempt = replace(attempt, attempt_number=0)
         agent = floor.roster.get(call.agent) if call.agent is not None else None
         self._stop_waiting(call)
         if outcome is Outcome.ABANDONED and was_answered:
@@ -618,8 +630,11 @@ class CallDesk:
             self._tell_end(call, outcome)
         self._forget(call)
         floor.spending.settle(call.id, cost_of(call, floor.now))
-        floor.trunks.ended(call.server, call.trunk, outcome, floor.now)
-        floor.caller_ids.call_ended(call.campaign.pool, call.caller_id, outcome, floor.now)
+        if counts:
+            floor.trunks.ended(call.server, call.trunk, outcome, floor.now)
+            floor.caller_ids.call_ended(call.campaign.pool, call.caller_id, outcome, floor.now)
+        else:
+            floor.caller_ids.not_started(call.caller_id, floor.now)
         again_at = None
         if not (call.purged or call.lent):
             again_at = retry_at(call.campaign, attempt, call.permit, call.promised_until)
@@ -628,7 +643,7 @@ class CallDesk:
                 attempt=attempt,
                 fencing_token=call.permit.fencing_token,
                 retry_at=again_at,
-                needs_agent=again_at is not None and needs_agent(call.campaign, outcome),
+                needs_agent=again_at is not None and counts and needs_agent(call.campaign, outcome),
             ),
             CallEnded(at=floor.now, attempt=attempt, retry_at=again_at),
         )

@@ -198,6 +198,8 @@ class Campaign:
     bases: frozenset[str] = frozenset()
     #: The company on whose behalf is called, where caps count by it.
     seller: str = ""
+    #: When it calls, by the clock of the person called (`dialer.compliance.own_hours`); empty: when the law lets it.
+    hours: tuple[str, ...] = ()
 
     @property
     def pool(self) -> tuple[CallerId, ...]:

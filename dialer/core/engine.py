@@ -187,6 +187,8 @@ class Engine:
                 self._recovery.server_connected(event)
             case ev.ServerLost():
                 self._recovery.server_lost(event)
+            case ev.ServerTakesCalls():
+                self._recovery.takes_calls(event)
             case ev.CallRecovered():
                 self._recovery.recovered(event)
             case ev.RecordingAsked():

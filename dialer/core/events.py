@@ -73,6 +73,14 @@ class ServerLost(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTakesCalls(Event):
+    """Whether an Asterisk server takes new calls: one that is about to stop does not, and those that it has go on."""
+
+    server: ServerName
+    takes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginateHandedOver(Event):
     """An originate is with the AMI connection since `at`; from now on the call counts as started."""
 
@@ -156,6 +164,8 @@ class OriginateFailed(Event):
 
     call: CallId
     reason: str
+    #: By a server that is about to stop, and so nobody's fault: as if the contact had not been tried.
+    stopping: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -581,6 +591,7 @@ class RecordingFound(Event):
 SwitchEvent = (
     ServerConnected
     | ServerLost
+    | ServerTakesCalls
     | OriginateHandedOver
     | OriginateNotSent
     | CallRinging

@@ -15,7 +15,7 @@ from dialer.core.call import Call, CallState
 from dialer.core.call_desk import CallDesk
 from dialer.core.campaign import Campaign
 from dialer.core.commands import FollowCall, HangUp
-from dialer.core.events import AgentPhoneUp, CallRecovered, ServerConnected, ServerLost
+from dialer.core.events import AgentPhoneUp, CallRecovered, ServerConnected, ServerLost, ServerTakesCalls
 from dialer.core.floor import Floor
 from dialer.core.ids import ServerName, node_of
 from dialer.core.notices import ServerChanged
@@ -61,6 +61,7 @@ class RecoveryDesk:
             floor.ignore("ServerConnected", "no such server")
             return
         state.connected, state.rooms = True, set(event.agents)
+        floor.trunks.open(event.server)
         floor.emit(ServerChanged(at=event.at, server=event.server, connected=True))
         for call in [c for c in floor.calls.values() if c.server not in floor.servers and c.id in event.calls]:
             self._place(call, event.server)
@@ -91,6 +92,13 @@ class RecoveryDesk:
                     self._agents.reconnect(agent)
             self._agents.tell_pacer(agent)
         self._calls.give_to_idle(event.server)
+
+    def takes_calls(self, event: ServerTakesCalls) -> None:
+        """Start no calls on a server that is about to stop, or start them again where that was called off."""
+        if event.takes:
+            self._floor.trunks.open(event.server)
+        else:
+            self._floor.trunks.shut(event.server)
 
     def recovered(self, event: CallRecovered) -> None:
         """Take over a call of an earlier process; its server's channels will tell whether it still exists."""

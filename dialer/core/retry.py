@@ -10,6 +10,8 @@ from dialer.core.permit import Permit
 
 #: Their phone may have rung: as after a busy line.
 CANCELLED_AGAIN_S = 15 * 60.0
+#: Whom a server that is about to stop refused to dial is called over another one, or once it has thought better of it.
+REFUSED_AGAIN_S = 5.0
 #: Another number of the same person is called this long after the one before: time to call back, or to hang up.
 OTHER_PHONE_S = 60.0
 
@@ -34,12 +36,16 @@ def retry_at(campaign: Campaign, attempt: Attempt, permit: Permit, promised_unti
     be called, attempts are counted by number: a round is over once all that have some left were called as often, and
     when none has, the contact is done, but for what was promised.
 
+    What does not count as an attempt (`Attempt.counts`) is made up for soon, whatever the rules say.
+
     Args:
         campaign: its rules.
         attempt: the attempt that has ended.
         permit: of this attempt; says how many numbers the contact has, and its time zone where the CRM gave one.
         promised_until: a call was promised, and attempts that begin by then are made however many there have been.
     """
+    if not attempt.counts:
+        return attempt.ended_at + REFUSED_AGAIN_S
     number, phones = attempt.attempt_number, max(1, permit.phones)
     round_over, rounds, untried = number % phones == 0, (number - 1) // phones, number < phones
     if any(one.terms is not None for one in permit.numbers):

@@ -158,6 +158,15 @@ class Trunks:
         self._trunks: dict[ServerName, dict[TrunkName, Trunk]] = {}
         for limit in limits:
             self._trunks.setdefault(limit.server, {})[limit.name] = Trunk(limit)
+        self._shut: set[ServerName] = set()
+
+    def shut(self, server: ServerName) -> None:
+        """No call is started on this server, over whichever trunk, until `open`: it is about to stop."""
+        self._shut.add(server)
+
+    def open(self, server: ServerName) -> None:
+        """It takes calls, as all do from the beginning."""
+        self._shut.discard(server)
 
     def available(self, servers: Iterable[ServerName], preferred: Sequence[TrunkName], now: float) -> int:
         """Calls that may be started at `now` over these servers."""
@@ -231,7 +240,7 @@ class Trunks:
         return {(s, t): trunk.channels for s, trunks in self._trunks.items() for t, trunk in trunks.items()}
 
     def _usable(self, server: ServerName, preferred: Sequence[TrunkName]) -> list[Trunk]:
-        trunks = self._trunks.get(server, {})
+        trunks = self._trunks.get(server, {}) if server not in self._shut else {}
         if not preferred:
             return list(trunks.values())
         return [trunks[name] for name in preferred if name in trunks]

@@ -310,7 +310,12 @@ class CallEnded(_OfCall, kw_only=True, tag_field="type", tag="call.ended"):
     """Every started call has exactly one."""
 
     outcome: Annotated[str, Meta(description="connected, abandoned, busy, no_answer, machine, …")]
-    attempt: Annotated[int, Meta(ge=0, description="Of this contact, from 1; 0 where that is not known")]
+    attempt: Annotated[
+        int,
+        Meta(
+            ge=0, description="Of this contact, from 1; 0: nobody was dialed, and it does not count, or it is not known"
+        ),
+    ]
     started_at: Moment
     duration_s: Seconds
     agent: Agent | UnsetType = UNSET

@@ -8,11 +8,12 @@ when the CRM has said so. Results of contacts that did not come from the CRM are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from dialer.crm.mapping import CrmMapping
 from dialer.crm.updates import ToldResult, told, update_key
+from dialer.queues.result_keys import result_key
 from dialer.queues.streams import Message
 from dialer.settings import CrmPull
 from dialer.storage.crm_sources import KnownCall
@@ -25,6 +26,9 @@ class UpdateStore(Protocol):
 
     async def add(self, batch: Sequence[StoredUpdate], now: float) -> None:
         """Keep updates to be written; one whose id is known is left as it is."""
+
+    async def known(self, ids: Collection[str]) -> set[str]:
+        """Which of these are kept already."""
 
 
 class CallStore(Protocol):
@@ -75,7 +79,17 @@ class UpdateFeed:
             if not mine:
                 continue
             known = await self._calls.known(pull.name, [result.contact for _, result in mine])
-            due = [_update(pull, message, result, self._now()) for message, result in mine if result.contact in known]
+            its = [(message, result) for message, result in mine if result.contact in known]
+            due = [_update(pull, message, result, self._now()) for message, result in its]
+            # Handed out before, perhaps to an earlier version, which went by the place in the stream.
+            former = {
+                update_key(pull.name, result, result_key(message.data)): update_key(pull.name, result, message.id)
+                for message, result in its
+                if message.deliveries > 1
+            }
+            if former:
+                kept = await self._updates.known(former.values())
+                due = [each for each in due if former.get(each.id) not in kept]
             if due:
                 await self._updates.add(due, self._now())
                 self._wake(pull)
@@ -83,7 +97,7 @@ class UpdateFeed:
 
 def _update(pull: CrmPull, message: Message, result: ToldResult, now: float) -> StoredUpdate:
     return StoredUpdate(
-        id=update_key(pull.name, result, message.id),
+        id=update_key(pull.name, result, result_key(message.data)),
         source=pull.name,
         contact=result.contact,
         type=result.type,

@@ -26,26 +26,29 @@ class ToldResult(msgspec.Struct):
     campaign: str = ""
     contact: str = ""
     call: str = ""
+    #: 0: nobody was dialed, and it does not count.
+    attempt: int | None = None
 
 
 _TOLD: Final = msgspec.json.Decoder(ToldResult)
 
 
 def told(data: bytes) -> ToldResult | None:
-    """Whose a result is; None where it is no result of a call."""
+    """Whose a result is; None where it is no result of a call, or of one in which nobody was dialed."""
     try:
         found = _TOLD.decode(data)
     except (msgspec.DecodeError, UnicodeError):
         return None
-    return found if found.contact and found.call else None
+    return found if found.contact and found.call and found.attempt != 0 else None
 
 
-def update_key(source: str, result: ToldResult, entry: str) -> str:
+def update_key(source: str, result: ToldResult, key: str) -> str:
     """The idempotency key of an update: the same for the same result, however often it is told.
 
-    A call ends once; it can be disposed of more than once, and each time is an update of its own.
+    A call ends once; it can be disposed of more than once, and each time is an update of its own, told from the others
+    by the result's `key` (`dialer.queues.result_keys.result_key`).
     """
-    parts = (source, result.type, result.call, "" if result.type == "call.ended" else entry)
+    parts = (source, result.type, result.call, "" if result.type == "call.ended" else key)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 

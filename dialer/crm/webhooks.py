@@ -1,9 +1,10 @@
 """Results to webhooks: from the stream into the record of deliveries, and a word to the workers who make them.
 
-    cadencia:results ─ group "webhooks" ─► deliveries in SQL (id = place in the stream and address) ─► job for RQ
+    cadencia:results ─ group "webhooks" ─► deliveries in SQL (id = key of the result, and address) ─► job for RQ
 
 The record stands between: a result is acknowledged when its deliveries are in SQL, and a delivery is done when the
-receiver has answered 2xx, so that nothing is lost whoever dies. The receiver may get one twice and knows it by its id.
+receiver has answered 2xx, so that nothing is lost whoever dies. The receiver may get one twice and knows it by its id;
+a result that is told again on the stream is the delivery that it was (docs/adr/0017).
 What is told of one contact is told in its order: the next waits until the one before is delivered, or given up.
 The requests are those of Standard Webhooks 1.0 (standardwebhooks.com), for which most languages have a library.
 """
@@ -16,13 +17,15 @@ import binascii
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Final, Protocol
 
 import msgspec
 
 from dialer.core.tenants import INSTALLATION, concerns
 from dialer.errors import ConfigError, QueueError
+from dialer.queues.result_keys import result_key
 from dialer.queues.streams import Message
 from dialer.settings import Webhook
 from dialer.storage.do_not_call import position_of
@@ -32,6 +35,7 @@ from dialer.storage.webhooks import Delivery
 #: Seconds until the next try, after the first, second, … has failed; after the last (three days) it is given up.
 RETRIES_S: Final = (5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 64_800, 64_800, 64_800)
 _PREFIX: Final = "whsec_"
+_CLOCKS_AGREE_S: Final = 60.0
 
 
 class DeliveryStore(Protocol):
@@ -39,6 +43,9 @@ class DeliveryStore(Protocol):
 
     async def add(self, batch: Sequence[Delivery], now: float) -> None:
         """Keep deliveries to be made; one whose id is known is left as it is."""
+
+    async def known(self, ids: Collection[str]) -> set[str]:
+        """Which of these are kept already."""
 
 
 class WebhookSource(Protocol):
@@ -50,6 +57,7 @@ class WebhookSource(Protocol):
 
 class _Typed(msgspec.Struct):
     type: str
+    at: str = ""
     campaign: str = ""
     contact: str = ""
     agent: str = ""
@@ -100,7 +108,17 @@ class WebhookFeed:
         kept = () if self._source is None else await self._source.all()
         if not self._webhooks and not kept:
             return
-        due = [delivery for message in messages for delivery in self._deliveries_of(message, kept, now)]
+        due: list[Delivery] = []
+        former: dict[str, str] = {}
+        for message in messages:
+            found = self._deliveries_of(message, kept, now)
+            due += found
+            if message.deliveries > 1:
+                # Perhaps it was handed to an earlier version first, which had its own ids for what it noted.
+                former |= {each.id: former_id(message.id, each.url) for each in found}
+        if former:
+            known = await self._deliveries.known(former.values())
+            due = [each for each in due if former.get(each.id) not in known]
         if due:
             await self._deliveries.add(due, now)
             self._wake()
@@ -126,10 +144,12 @@ class WebhookFeed:
             if (not webhook.types or typed.type in webhook.types)
             and (webhook.tenant == INSTALLATION or concerns(webhook.tenant, whose))
             and moment_of(message.id) >= webhook.created_at
+            and not _long_before(typed.at, webhook.created_at)
         ]
+        key = result_key(message.data)
         return [
             Delivery(
-                id=delivery_id(message.id, receiver),
+                id=delivery_id(key, receiver),
                 url=receiver,
                 type=typed.type,
                 payload=payload,
@@ -146,9 +166,29 @@ def moment_of(entry: str) -> float:
     return int(entry.partition("-")[0]) / 1_000.0
 
 
-def delivery_id(entry: str, receiver: str) -> str:
-    """The same for the same result and receiver, whenever it is made."""
-    return f"{entry}.{hashlib.sha256(receiver.encode()).hexdigest()[:12]}"
+def delivery_id(key: str, receiver: str) -> str:
+    """The same for the same result (`dialer.queues.result_keys.result_key`) and receiver, whenever it is made."""
+    return f"{_digest(key)[:24]}.{_digest(receiver)[:12]}"
+
+
+def former_id(entry: str, receiver: str) -> str:
+    """The id of a delivery from before results had keys: by the place in the stream."""
+    return f"{entry}.{_digest(receiver)[:12]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _long_before(told_at: str, moment: float) -> bool:
+    """Whether something happened before a moment, by more than the clocks of two nodes differ.
+
+    What is told again has a new place in the stream, and is as old as it was.
+    """
+    try:
+        return datetime.fromisoformat(told_at).timestamp() < moment - _CLOCKS_AGREE_S
+    except ValueError:
+        return False
 
 
 def check_webhook(webhook: Webhook) -> None:

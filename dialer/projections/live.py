@@ -139,6 +139,11 @@ class LiveView:
         entry = self._campaign(campaign)
         entry.ready, entry.later = ready, later
 
+    def penetration(self, campaign: CampaignId, *, loaded: int, called: int) -> None:
+        """How many contacts a campaign has, and how many of them were called at least once."""
+        entry = self._campaign(campaign)
+        entry.loaded, entry.called = loaded, called
+
     def caller_ids(self, campaign: CampaignId, standing: Sequence[CallerIdStanding]) -> None:
         """How the numbers of a campaign stand, looked up every now and then."""
         self._campaign(campaign).caller_ids = tuple(standing)
@@ -151,10 +156,10 @@ class LiveView:
         calls: defaultdict[CampaignId, Counter[str]] = defaultdict(Counter)
         for call in self._calls.values():
             calls[call.campaign][call.stage] += 1
-        agents: defaultdict[CampaignId, Counter[str]] = defaultdict(Counter)
+        agents: defaultdict[CampaignId, list[AgentEntry]] = defaultdict(list)
         for agent in self._agents.values():
             for campaign in agent.campaigns:
-                agents[campaign][agent.state_name] += 1
+                agents[campaign].append(agent)
         rows = tuple(
             self._campaign_row(id, entry, calls[id], agents[id], now) for id, entry in sorted(self._campaigns.items())
         )
@@ -176,7 +181,7 @@ class LiveView:
             return None
         self._begin_day(now)
         calls = Counter(call.stage for call in self._calls.values() if call.campaign == campaign)
-        agents = Counter(agent.state_name for agent in self._agents.values() if campaign in agent.campaigns)
+        agents = [agent for agent in self._agents.values() if campaign in agent.campaigns]
         return self._campaign_row(campaign, entry, calls, agents, now)
 
     def campaign_state(self, campaign: CampaignId) -> CampaignState | None:
@@ -229,13 +234,18 @@ class LiveView:
     # ---- inside
 
     def _campaign_row(
-        self, id: CampaignId, entry: CampaignEntry, calls: Counter[str], agents: Counter[str], now: float
+        self, id: CampaignId, entry: CampaignEntry, calls: Counter[str], agents: Sequence[AgentEntry], now: float
     ) -> CampaignRow:
+        since: dict[str, float] = {}
+        for agent in agents:
+            since[agent.state_name] = min(agent.since, since.get(agent.state_name, agent.since))
         return entry.row(
             id,
             now=now,
             calls=dict(calls),
-            agents=dict(agents),
+            agents=dict(Counter(agent.state_name for agent in agents)),
+            agents_since=since,
+            idle_s=self._occupancy.idle_s(id, now),
             day=self.abandonment.day(id, now),
             legal=self.abandonment.legal(id, now),
             occupancy=self._occupancy.recent(id, now),
@@ -267,7 +277,9 @@ class LiveView:
         match notice:
             case CallStarted():
                 self._calls[notice.call] = CallEntry(notice)
-                self._campaign(notice.campaign).started += 1
+                entry = self._campaign(notice.campaign)
+                entry.started += 1
+                entry.called += notice.attempt_number == 1
             case CallRang():
                 self._stage(notice.call, CallStage.RINGING, notice.at)
             case CallWasAnswered():
@@ -278,7 +290,9 @@ class LiveView:
                 if call is not None:
                     call.answered = True
             case CallConnected():
-                self._campaign(notice.campaign).connected += 1
+                entry = self._campaign(notice.campaign)
+                entry.connected += 1
+                entry.talks.add(notice.at, 1)
                 call = self._stage(notice.call, CallStage.CONNECTED, notice.at)
                 if call is not None:
                     call.agent = notice.agent

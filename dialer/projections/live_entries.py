@@ -125,9 +125,11 @@ class CampaignEntry:
     __slots__ = (
         "abandoned",
         "answered",
+        "called",
         "caller_ids",
         "connected",
         "later",
+        "loaded",
         "max_abandonment",
         "outcomes",
         "pace",
@@ -136,6 +138,7 @@ class CampaignEntry:
         "refused",
         "started",
         "state",
+        "talks",
     )
 
     def __init__(self) -> None:
@@ -148,6 +151,11 @@ class CampaignEntry:
         self.caller_ids: tuple[CallerIdStanding, ...] = ()
         #: Calls that came to something, and of them those picked up, over an hour.
         self.rates = RollingSums(bucket_s=60.0, buckets=60, columns=2)
+        #: Talks that began, over an hour.
+        self.talks = RollingSums(bucket_s=60.0, buckets=60, columns=1)
+        #: Contacts that it has, and of them those called at least once: as last looked up, with first calls since.
+        self.loaded = 0
+        self.called = 0
         self.begin_day()
 
     def begin_day(self) -> None:
@@ -182,6 +190,8 @@ class CampaignEntry:
         now: float,
         calls: dict[str, int],
         agents: dict[str, int],
+        agents_since: dict[str, float],
+        idle_s: float,
         day: Abandonment,
         legal: Abandonment,
         occupancy: float | None,
@@ -189,6 +199,7 @@ class CampaignEntry:
     ) -> CampaignRow:
         """As it is given out at `now`."""
         resolved, picked_up = self.rates.totals(now)
+        (talks,) = self.talks.totals(now)
         return CampaignRow(
             id=id,
             state=self.state.value,
@@ -218,4 +229,7 @@ class CampaignEntry:
             occupancy_hour=occupancy_hour,
             refused=self.refused,
             caller_ids=dict(Counter(one.state.value for one in self.caller_ids)),
+            agents_since=agents_since,
+            agent_wait_s=idle_s / talks if talks else None,
+            penetration=min(1.0, self.called / self.loaded) if self.loaded else None,
         )

@@ -93,6 +93,12 @@ class CampaignRow(Struct, frozen=True, kw_only=True):
     refused: dict[str, int]
     #: The numbers that its calls show, by state; empty where they show none.
     caller_ids: dict[str, int] = field(default_factory=dict)
+    #: By state, since when the agent is in it who has been there longest.
+    agents_since: dict[str, float] = field(default_factory=dict)
+    #: Seconds that agents waited for each talk of the last hour; None where there was none.
+    agent_wait_s: float | None = None
+    #: Share of its contacts that were called at least once; None: not known yet.
+    penetration: float | None = None
 
 
 class AgentRow(Struct, frozen=True, kw_only=True):

@@ -87,6 +87,12 @@ def merged_campaign(rows: Sequence[CampaignRow]) -> CampaignRow:
         occupancy_hour=_weighed((row.occupancy_hour, sum(row.agents.values())) for row in rows),
         refused=_sum(row.refused for row in rows),
         caller_ids=first.caller_ids,
+        agents_since={
+            state: min(row.agents_since[state] for row in rows if state in row.agents_since)
+            for state in {state for row in rows for state in row.agents_since}
+        },
+        agent_wait_s=_weighed((row.agent_wait_s, row.today.connected) for row in rows),
+        penetration=next((row.penetration for row in rows if row.penetration is not None), None),
     )
 
 

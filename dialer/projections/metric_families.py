@@ -406,6 +406,12 @@ class NodeFamilies:
             ("outcome",),
             registry=r,
         )
+        self.worker_trace_spans: Final = Counter(
+            "cadencia_worker_trace_spans",
+            "Steps of traces of all workers, by what became of them; every node says the same.",
+            ("outcome",),
+            registry=r,
+        )
         self.webhooks: Final = Counter(
             "cadencia_webhook_deliveries", "Webhook deliveries by outcome.", ("outcome",), registry=r
         )

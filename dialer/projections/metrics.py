@@ -75,6 +75,7 @@ class Metrics:
         self._by_campaign: Final[dict[CampaignId, _CampaignChildren]] = {}
         self._reasons: Final[set[str]] = set()
         self._connected_before: Final[set[ServerName]] = set()
+        self._worker_spans: Mapping[str, int] | None = None
         self._agent_time: Final = {state: self._node.agent_time.labels(state.value) for state in AgentState}
         # A counter that begins with its first event hides that event: nothing increased before it.
         for family, outcomes in (
@@ -82,6 +83,7 @@ class Metrics:
             (self._node.do_not_call, ("applied", "removed", "cancelled", "too_late")),
             (self._node.webhooks, ("delivered", "failed")),
             (self._node.trace_spans, ("exported", "overflow", "failed")),
+            (self._node.worker_trace_spans, ("exported", "overflow", "failed")),
             (self._recordings.begun, ("started", "failed")),
             (self._recordings.settled, ("stored", "missing")),
             (self._cluster.handed_on, ("answered", "unreachable", "unanswered", "no_address", "home_unknown")),
@@ -182,11 +184,17 @@ class Metrics:
         """For how long the database has not taken what happens; 0 where it does."""
         self._node.record_behind.set(max(0.0, seconds))
 
-    def workers(self, count: int, jobs: Mapping[str, int]) -> None:
-        """How many workers there are, and how many of their jobs in each state."""
+    def workers(self, count: int, jobs: Mapping[str, int], spans: Mapping[str, int]) -> None:
+        """How many workers there are, how many of their jobs in each state, and steps of traces by outcome so far."""
         self._node.workers.set(count)
         for state, number in jobs.items():
             self._node.worker_jobs.labels(state).set(number)
+        # What was before this node is nobody's increase. A sum that is lower is another one, which began at nothing.
+        before = spans if self._worker_spans is None else self._worker_spans
+        for outcome, number in spans.items():
+            since = number - before.get(outcome, 0)
+            self._node.worker_trace_spans.labels(self._known_reason(outcome)).inc(number if since < 0 else since)
+        self._worker_spans = dict(spans)
 
     def do_not_call_registry(self, name: str, *, entries: int, age_s: float | None, usable: bool) -> None:
         """How a registry of the settings is; `age_s` None: no version of it is in force."""

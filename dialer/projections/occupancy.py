@@ -80,6 +80,15 @@ class OccupancyTracker:
         floor.write_down(now)
         return _ratio(floor.hour.totals(now))
 
+    def idle_s(self, campaign: CampaignId, now: float) -> float:
+        """Seconds that its agents have been idle in the last hour, all together."""
+        floor = self._floors.get(campaign)
+        if floor is None:
+            return 0.0
+        floor.write_down(now)
+        _, idle_ms = floor.hour.totals(now)
+        return idle_ms / 1_000
+
     def forget(self, campaign: CampaignId) -> None:
         """Drop a campaign that exists no more."""
         self._floors.pop(campaign, None)

@@ -15,7 +15,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from dialer.compliance.caps import OUTCOME_FACTS, Blocked, Facts, blocked_by
+from dialer.compliance.caps import Blocked, Facts, blocked_by, facts_of
 from dialer.compliance.rules import CapRule
 from dialer.core.attempt import Attempt
 from dialer.core.contact import Contact
@@ -623,7 +623,7 @@ class MemoryQueues:
             server.later[key[0]][key[1]] = retry_at
 
     def _settle(self, attempt: Attempt, live: Live | None) -> None:
-        server, facts = self._server, OUTCOME_FACTS[attempt.outcome]
+        server, facts = self._server, facts_of(attempt)
         entered: list[LedgerName] = [(BY_NUMBER, (str(attempt.phone),))] if BY_NUMBER in server.kept else []
         if live is not None:
             for name in live.ledgers:

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, assert_never
 
 from redis import exceptions
 
-from dialer.compliance.caps import OUTCOME_FACTS, Facts
+from dialer.compliance.caps import Facts, facts_of
 from dialer.compliance.ledger import entry_of
 from dialer.core.contact import Contact
 from dialer.core.events import CallPurged, CallRecovered, PermitsGranted, Refusals
@@ -43,20 +43,16 @@ from dialer.queues.port import (
     Write,
 )
 from dialer.queues.rebuild import load_record
+from dialer.queues.recent_results import RecentResults
 from dialer.queues.results import call_ended
 from dialer.queues.scripts import Scripts
-from dialer.queues.server_check import LAYOUT, ServerIdentity, check_server
+from dialer.queues.server_check import LAYOUT, Company, ServerIdentity, check_server, shut
 
 #: Entries of each stream that one run of the gate drains; with more waiting it reserves nobody.
 _DRAIN_AT_ONCE: Final = 500
 #: A contact whose only free numbers are being called by others is put off by so much.
 _NUMBER_LIVE_S: Final = 30.0
 _BLOCK_S: Final = 1.0
-#: Shuts the gate of a server whose record is that of ARGV[1]; not one that another node has opened meanwhile.
-_SHUT: Final = """
-if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
-return redis.call('HDEL', KEYS[1], 'generation')
-"""
 #: Contacts that one step of another priority looks at: bounds how long other clients wait.
 _RANK_AT_ONCE: Final = 500
 _OFFERED: Final = {
@@ -126,6 +122,7 @@ class RedisQueues:
         self._writes = PausingConnection(client, self.keys["turn"])
         self._write_lock = asyncio.Lock()
         self._generation = ""
+        self._company = Company(node)
         self._inbox_seen = ""
         #: Calls under way; those that no more is known of than when they were reserved are kept as they came.
         self._outstanding: dict[CallId, wire.Outstanding] = {}
@@ -136,6 +133,7 @@ class RedisQueues:
         self._ending: set[CallId] = set()
         #: Beginnings of the ids of calls that were reserved here, up to their number.
         self._made: set[str] = set()
+        self.recent_results = RecentResults()
         #: An answer to `recover` never came: the server may have given us calls that we have not heard of.
         self._recovering = False
 
@@ -172,7 +170,7 @@ class RedisQueues:
         with redis_errors():
             if self._strict:
                 await self._check_pause()
-            identity = await check_server(self._client, self.keys, self._highest_token)
+            identity = await self._identity()
             if not identity.holds_record:
                 return False
             await self._load_scripts()
@@ -186,12 +184,12 @@ class RedisQueues:
     async def rebuild(self, pages: AsyncRecords) -> None:
         """See the port. `Record.counts["fencing_token"]` is the highest token that the record knows."""
         with redis_errors():
-            identity = await check_server(self._client, self.keys, self._highest_token)
+            identity = await self._identity()
             back = identity.generation == self._generation
             if identity.generation and not identity.holds_record:
                 # Before it can run scripts. One that was set back does not know of calls that have begun since, takes
                 # their ends for repeated ones and answers that all is well; and other nodes might dial from it.
-                await self._command("EVAL", _SHUT, 1, self.keys["gate"], identity.generation)
+                await shut(self._client, self.keys, identity.generation)
             await self._load_scripts()
             # First of all: the record puts back into the hopper whom nobody is calling.
             await self._ghosts("drop")
@@ -199,7 +197,7 @@ class RedisQueues:
             await self._relive(back=back)
             highest = await load_record(self._client, self._scripts, pages)
             self._highest_token = max(self._highest_token, highest)
-            await self._open(await check_server(self._client, self.keys, 0), mode="loaded", back=back)
+            await self._open(await self._identity(), mode="loaded", back=back)
 
     async def offer(self, contacts: Sequence[Contact]) -> list[Offered]:
         """See the port.
@@ -471,10 +469,13 @@ class RedisQueues:
         if not writes:
             return
         commands: list[tuple[Any, ...]] = []
+        told: list[bytes | None] = []
         for write in writes:
+            result: bytes | None = None
             match write:
                 case Publish():
-                    commands.append(("EVALSHA", self._scripts["publish"], 0, self._keep_ms, to_json(write.result)))
+                    result = to_json(write.result)
+                    commands.append(("EVALSHA", self._scripts["publish"], 0, self._keep_ms, result))
                 case MarkLive():
                     known = self._under_way(write.call)
                     made = ("",) if known is None else known.reservation(self._owner)
@@ -482,13 +483,15 @@ class RedisQueues:
                     mark = (write.call, str(write.state), *moment, *made)
                     commands.append(("EVALSHA", self._scripts["mark"], 0, *mark))
                 case Finish():
-                    commands.append(("EVALSHA", self._scripts["finish"], 0, *self._finish_args(write)))
+                    result = to_json(call_ended(write.attempt, write.retry_at))
+                    commands.append(("EVALSHA", self._scripts["finish"], 0, *self._finish_args(write, result)))
                 case Release():
                     commands.append(("EVALSHA", self._scripts["release"], 0, *self._release_args(write)))
                 case Refuse():
                     commands.append(("EVALSHA", self._scripts["refuse"], 0, *self._refuse_args(write)))
                 case _:
                     assert_never(write)
+            told.append(result)
         async with self._write_lock:
             # Until the answer is here: whether these are over is not known.
             ends = [_ends(write) for write in writes]
@@ -496,6 +499,7 @@ class RedisQueues:
             self._ending.update(call for call in ends if call is not None)
             with redis_errors():
                 replies = await self._writes.run_all(commands)
+                self._note_told(told, replies)
                 refused = {call for call, reply in zip(ends, replies, strict=True) if isinstance(reply, Exception)}
                 # These are not, unless an earlier try was.
                 self._ending.difference_update(refused - in_doubt)
@@ -511,6 +515,13 @@ class RedisQueues:
                     self._forget(write.permit.call)
                 case _:
                     pass
+
+    def _note_told(self, told: Sequence[bytes | None], replies: Sequence[Any]) -> None:
+        """Remember what the server has now; an end that was told before, or is another node's to tell, is not ours."""
+        now = asyncio.get_running_loop().time()
+        for result, reply in zip(told, replies, strict=True):
+            if result is not None and reply != 0 and not isinstance(reply, Exception):
+                self.recent_results.note(result, now)
 
     def _under_way(self, call: CallId) -> wire.Outstanding | None:
         fresh = self._reserved.pop(call, None)
@@ -568,7 +579,7 @@ class RedisQueues:
             )
         )
 
-    def _finish_args(self, finish: Finish) -> tuple[Any, ...]:
+    def _finish_args(self, finish: Finish, result: bytes) -> tuple[Any, ...]:
         attempt = finish.attempt
         known = self._known(attempt.call)
         entry = JournalEntry(
@@ -587,10 +598,10 @@ class RedisQueues:
             attempt.attempt_number,
             wire.optional(finish.retry_at),
             encode_entry(entry),
-            to_json(call_ended(attempt, finish.retry_at)),
+            result,
             self._keep_ms,
             *(("", "") if known is None else (wire.number(known[0]), known[1])),
-            *entry_of(attempt.started_at, OUTCOME_FACTS[attempt.outcome], attempt.ended_at),
+            *entry_of(attempt.started_at, facts_of(attempt), attempt.ended_at),
             wire.number(attempt.ended_at),
             "1" if finish.needs_agent else "",
         )
@@ -665,6 +676,7 @@ class RedisQueues:
             pipeline.zadd(self.keys["nodes"], {self._owner: now + ttl_s})
             pipeline.zremrangebyscore(self.keys["nodes"], "-inf", now - 86_400)
             await pipeline.execute()
+            await self._company.look(self._client, self.keys, now)
 
     async def _follow_master(self) -> None:
         """Leave a server that another one has replaced: it may go on answering, and hears of no removal any more."""
@@ -733,6 +745,9 @@ class RedisQueues:
         for script in self._scripts.all():
             pipeline.execute_command("SCRIPT", "LOAD", script.text)
         await pipeline.execute()
+
+    async def _identity(self) -> ServerIdentity:
+        return await check_server(self._client, self.keys, self._highest_token, self._company)
 
     async def _ghosts(self, do: str) -> int:
         """How many calls of this node the server takes for under way that are not; "drop": no longer.

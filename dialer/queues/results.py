@@ -24,6 +24,7 @@ from dialer.core.notices import (
     OfferClosed,
     RecordingChanged,
 )
+from dialer.core.outcome import Outcome
 
 Result = dict[str, object]
 
@@ -108,8 +109,8 @@ def notice_result(notice: Told) -> Result:
                 by=notice.by,
             )
         case CallWasDisposed():
-            return _result(
-                "call.disposed",
+            meaning = notice.meaning
+            return call_disposed(
                 notice.at,
                 campaign=notice.campaign,
                 contact=notice.contact,
@@ -118,9 +119,9 @@ def notice_result(notice: Told) -> Result:
                 agent=notice.agent,
                 ref=notice.ref,
                 code=notice.code,
-                category=None if notice.meaning is None else notice.meaning.category.value,
-                is_sale=None if notice.meaning is None else notice.meaning.is_sale,
-                is_contact=None if notice.meaning is None else notice.meaning.is_contact,
+                category=None if meaning is None else meaning.category.value,
+                is_sale=None if meaning is None else meaning.is_sale,
+                is_contact=None if meaning is None else meaning.is_contact,
                 amount=notice.amount,
                 currency=None if notice.amount is None else notice.currency,
                 notes=notice.notes,
@@ -143,6 +144,45 @@ def notice_result(notice: Told) -> Result:
             )
         case _:
             assert_never(notice)
+
+
+def call_disposed(
+    at: float,
+    *,
+    campaign: CampaignId,
+    contact: ContactId,
+    phone: Phone,
+    call: CallId,
+    agent: AgentId | None,
+    ref: MessageId | None,
+    code: str,
+    category: str | None,
+    is_sale: bool | None,
+    is_contact: bool | None,
+    amount: str | None,
+    currency: str | None,
+    notes: str,
+    by: str,
+) -> Result:
+    """A call was closed with a code, which meant this."""
+    return _result(
+        "call.disposed",
+        at,
+        campaign=campaign,
+        contact=contact,
+        phone=phone,
+        call=call,
+        agent=agent,
+        ref=ref,
+        code=code,
+        category=category,
+        is_sale=is_sale,
+        is_contact=is_contact,
+        amount=amount,
+        currency=currency,
+        notes=notes,
+        by=by,
+    )
 
 
 def screen_popped(notice: CallConnected) -> Result:
@@ -218,6 +258,34 @@ def call_ended(attempt: Attempt, retry_at: float | None = None) -> Result:
         hung_up_by=attempt.hung_up_by,
         retry_at=None if retry_at is None else rfc3339(retry_at),
     )
+
+
+def told_of(attempt: Attempt, retry_at: float | None = None) -> list[Result]:
+    """What was told of a call that has ended, from its record, in its order.
+
+    What the record does not have is left out (the page that the agent's screen opened), and of somebody who was
+    abandoned the moment is that of the end.
+    """
+
+    def moment(kind: str, at: float, **values: object) -> Result:
+        return _result(
+            kind,
+            at,
+            campaign=attempt.campaign,
+            contact=attempt.contact,
+            phone=attempt.phone,
+            call=attempt.call,
+            **values,
+        )
+
+    told = [moment("call.started", attempt.started_at)]
+    if attempt.answered_at is not None:
+        told.append(moment("call.answered", attempt.answered_at, ring_s=attempt.answered_at - attempt.started_at))
+    if attempt.connected_at is not None:
+        told.append(moment("call.connected", attempt.connected_at, agent=attempt.agent, wait_s=attempt.wait_s))
+    elif attempt.outcome is Outcome.ABANDONED:
+        told.append(moment("call.abandoned", attempt.ended_at, wait_s=attempt.wait_s))
+    return [*told, call_ended(attempt, retry_at)]
 
 
 def purge_result(command: ReportPurge, at: float) -> Result:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from dialer.core.ids import CallId, CampaignId, ContactId, Phone
+from dialer.core.saying import Saying
 
 #: Entries of each kind that are read, the latest ones: far more than a lawful number of calls.
 MOST: Final = 1_000
@@ -44,6 +45,8 @@ class Entry:
     call: CallId | None = None
     #: What there is to say about it, in JSON's own types; empty values are left out.
     details: Mapping[str, object] = field(default_factory=dict)
+    #: Details that are sentences, for whoever has a catalogue.
+    sayings: Mapping[str, Saying] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

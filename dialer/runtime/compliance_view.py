@@ -10,6 +10,7 @@ from dialer.api.compliance_ports import ConsentRow, EvidenceQuery, JurisdictionR
 from dialer.compliance.consent import Unusable, read_consent
 from dialer.compliance.evidence import GENESIS, Head, Link, Verification
 from dialer.compliance.jurisdiction import Jurisdiction
+from dialer.compliance.machine_error import Counted
 from dialer.compliance.rule_words import demanded
 from dialer.compliance.rules import KIND_OF
 from dialer.compliance.screening import Screening
@@ -24,9 +25,9 @@ from dialer.runtime.rules_aside import OVERRIDDEN
 from dialer.storage.audit import Audit, AuditEntry
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
+from dialer.storage.counted_calls import counted_calls
 from dialer.storage.database import Database
 from dialer.storage.evidence import EvidenceFilter, EvidenceStore
-from dialer.storage.lost_people import lost_people
 
 
 class ComplianceView:
@@ -128,11 +129,17 @@ class ComplianceView:
 
     # ---- the record
 
-    async def lost(
-        self, campaign: CampaignId, since: float, until: float, before: tuple[float, CallId] | None, limit: int
+    async def counted(
+        self,
+        campaign: CampaignId,
+        figure: Counted,
+        since: float,
+        until: float,
+        before: tuple[float, CallId] | None,
+        limit: int,
     ) -> Sequence[Attempt]:
-        """Calls that count as abandoned."""
-        return await lost_people(self._database, campaign, since, until, before=before, limit=limit)
+        """The calls behind a figure of abandonment."""
+        return await counted_calls(self._database, campaign, figure, since, until, before=before, limit=limit)
 
     async def head(self) -> Head:
         """Where the chain of evidence ends."""

@@ -24,8 +24,10 @@ from dialer.actions.rules import RuleSet, Then
 from dialer.core.contact import Contact
 from dialer.core.ids import CallId, CampaignId, ContactId
 from dialer.core.notices import AnyNotice, CallEnded, CallWasDisposed
+from dialer.core.saying import of_error, say
 from dialer.errors import InputError, QueueError, StorageError
 from dialer.intake.desk import verdict_on
+from dialer.intake.record import RejectReason
 from dialer.queues.port import Offered, Publish, Write
 from dialer.queues.results import action_requested, rfc3339
 from dialer.reporting.order import zone_named
@@ -48,6 +50,12 @@ _AT_ONCE: Final = 200
 _LOOK_BACK_S: Final = 3_600.0
 #: A firing without an end that is younger may be another node's, at work.
 _OTHERS_S: Final = 60.0
+#: Why the intake does not take a contact, as codes for a catalogue.
+_NOT_TAKEN: Final[Mapping[RejectReason, str]] = {
+    RejectReason.REMOVED: "contact_removed",
+    RejectReason.FINISHED: "contact_finished",
+    RejectReason.DO_NOT_CALL: "all_listed",
+}
 #: Field of a contact that says which rule moved it, and from where.
 MOVED_FIELD: Final = "moved"
 
@@ -228,7 +236,8 @@ class NextActions:
         for firing in left:
             then = rules.get(firing.rule)
             if then is None or then.kind != firing.action:
-                await self._firings.ended(firing, FiringState.REFUSED, "the rule is no longer in force")
+                gone = say("the rule is no longer in force", code="rule_not_in_force")
+                await self._firings.ended(firing, FiringState.REFUSED, gone)
             else:
                 await self._carry_out(firing, then)
         return len(left)
@@ -277,7 +286,7 @@ class NextActions:
             else:
                 await self._change(firing, then)
         except InputError as refused:
-            await self._firings.ended(firing, FiringState.REFUSED, str(refused))
+            await self._firings.ended(firing, FiringState.REFUSED, of_error(refused))
         else:
             await self._firings.ended(firing, FiringState.DONE)
             _log.info("next action", rule=firing.rule, action=firing.action, campaign=firing.campaign)
@@ -294,18 +303,18 @@ class NextActions:
             rule=firing.rule,
             action=str(firing.details.get("what", "")),
             template=str(firing.details.get("template", "")),
-            reason=firing.why,
+            reason=firing.why.says,
         )
         await self._results.write([Publish(result=result)])
 
     async def _change(self, firing: Firing, then: Then) -> None:
         stored = await self._contacts.get(firing.campaign, firing.contact)
         if stored is None:
-            raise InputError("the contact is not on record any more")
+            raise InputError("the contact is not on record any more", code="contact_gone")
         if then.move_to is not None and await self._is_moved(firing, CampaignId(then.move_to)):
             return  # by a process that died before it could say so
         if stored.state is ContactState.REMOVED:
-            raise InputError("the contact was removed; a removal is final")
+            raise InputError("the contact was removed; a removal is final", code="contact_removed")
         if then.move_to is not None:
             await self._move(firing, stored.contact, CampaignId(then.move_to), then.priority)
         elif then.call_again is not None:
@@ -328,7 +337,7 @@ class NextActions:
 
     async def _move(self, firing: Firing, contact: Contact, target: CampaignId, priority: int | None) -> None:
         if await self._campaigns.get(target) is None:
-            raise InputError(f"there is no campaign {target!r} to move it to")
+            raise InputError(f"there is no campaign {target!r} to move it to", code="no_campaign", campaign=target)
         fields = {name: value for name, value in contact.fields.items() if name != "callback"}
         moved = msgspec.structs.replace(
             contact,
@@ -362,7 +371,8 @@ class NextActions:
         (offered,) = await self._desk.take([contact], self._now())
         verdict = verdict_on(contact, offered)
         if verdict.reason is not None:
-            raise InputError(f"{verdict.reason}: the contact {verdict.problem}")
+            says = f"{verdict.reason}: the contact {verdict.problem}"
+            raise InputError(says, code=_NOT_TAKEN.get(verdict.reason, ""))
 
     async def _zone_of(self, contact: Contact) -> ZoneInfo:
         """The contact's own, else the campaign's, else the node's."""

@@ -89,6 +89,7 @@ from dialer.runtime.record_keeper import RecordKeeper
 from dialer.runtime.recording_figures import RecordingCounts
 from dialer.runtime.recordings import RecordingKeeper, node_recordings
 from dialer.runtime.report_clock import ReportClock
+from dialer.runtime.results_again import results_again
 from dialer.runtime.rules_aside import RulesAside
 from dialer.runtime.spending import destinations_of, spend_keeper, spending_of, trunk_limits
 from dialer.runtime.supervision import MonitorAudit
@@ -342,6 +343,7 @@ class Node:
         start("browsers' phones", self.phones.run())
         start("penetration", keep_penetration(self, Recycling(self.database)))
         start("results", results_feed.follow(self.redis, self.keys["results"], self.results))
+        start("results again", results_again(self).run(self.gatekeeper.wait_open))
         self._start_streams()
         self._start_actions()
         start("switch", self._run_switch())

@@ -99,6 +99,7 @@ async def keep_penetration(node: Node, record: Recycling) -> None:
                     continue
                 called, loaded = sum(each.called for each in found), sum(each.contacts for each in found)
                 node.metrics.list_progress(campaign, loaded=loaded, called=called)
+                node.live.penetration(campaign, loaded=loaded, called=called)
                 if loaded:
                     due_at[campaign] = now + _PENETRATION_EVERY_S
         await asyncio.sleep(_PENETRATION_LOOK_S)

@@ -12,9 +12,11 @@ from sqlalchemy import ColumnElement, Row, Select, and_, exists, or_, select, tu
 from dialer.actions.matching import Past, PastCall
 from dialer.core.ids import CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
+from dialer.core.saying import NOTHING, Saying
 from dialer.storage.cursors import Page, decode_cursor, encode_cursor
 from dialer.storage.database import Database
 from dialer.storage.inserts import insert_once
+from dialer.storage.sayings import from_record, on_record
 from dialer.storage.tables import action_firings, attempts, campaigns, dispositions
 
 #: Calls of one contact that rules look at, the latest ones.
@@ -46,12 +48,11 @@ class Firing:
     action: str
     #: The last call before.
     call: CallId | None
-    #: In words.
-    why: str
+    why: Saying
     #: What was to be done: target, priority, moment, ….
     details: Mapping[str, object] = field(default_factory=dict)
     state: FiringState = FiringState.PENDING
-    problem: str = ""
+    problem: Saying = NOTHING
 
 
 class Firings:
@@ -62,6 +63,8 @@ class Firings:
 
     async def add(self, firing: Firing) -> bool:
         """Put one on record before it is done; False where this rule has fired for this contact already."""
+        why, why_told = on_record(firing.why)
+        problem, problem_told = on_record(firing.problem)
         statement = insert_once(self._database.dialect, action_firings).values(
             rule=firing.rule,
             campaign=firing.campaign,
@@ -69,21 +72,24 @@ class Firings:
             at=firing.at,
             action=firing.action,
             call=firing.call,
-            why=firing.why,
+            why=why,
+            why_told=why_told,
             details=dict(firing.details),
             state=firing.state.value,
-            problem=firing.problem,
+            problem=problem,
+            problem_told=problem_told,
         )
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
-    async def ended(self, firing: Firing, state: FiringState, problem: str = "") -> None:
+    async def ended(self, firing: Firing, state: FiringState, problem: Saying = NOTHING) -> None:
         """It was done, or cannot be."""
         column = action_firings.c
+        says, told = on_record(problem)
         statement = (
             update(action_firings)
             .where(column.rule == firing.rule, column.campaign == firing.campaign, column.contact == firing.contact)
-            .values(state=state.value, problem=problem)
+            .values(state=state.value, problem=says, problem_told=told)
         )
         async with self._database.write() as connection:
             await connection.execute(statement)
@@ -248,8 +254,8 @@ def _firing(row: Row[Any]) -> Firing:
         at=row.at,
         action=row.action,
         call=None if row.call is None else CallId(row.call),
-        why=row.why,
+        why=from_record(row.why, row.why_told),
         details=row.details,
         state=FiringState(row.state),
-        problem=row.problem,
+        problem=from_record(row.problem, row.problem_told),
     )

@@ -189,6 +189,7 @@ class Attempts:
                 column.campaign.in_(select(campaigns.c.id)),
                 column.ended_at >= since,
                 column.caller_id.is_not(None),
+                column.attempt_number > 0,
             )
             .group_by(column.caller_id)
         )

@@ -69,8 +69,9 @@ async def _of_campaign(
         .select_from(
             attempts.outerjoin(contacts, and_(contacts.c.campaign == made.campaign, contacts.c.id == made.contact))
         )
-        # Of people who were erased it is not known whom a call counts for, and they are not called again.
-        .where(made.campaign == campaign, made.phone != "")
+        # Of people who were erased it is not known whom a call counts for, and they are not called again. What does not
+        # count as an attempt (`Attempt.counts`) does not count for caps either.
+        .where(made.campaign == campaign, made.phone != "", made.attempt_number > 0)
         .order_by(made.ended_at, made.call)
         .limit(limit)
     )

@@ -26,7 +26,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from msgspec import Struct
 from sqlalchemy import inspect, text
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import Connection
 
 from dialer.errors import ConfigError, StorageError
 from dialer.storage.database import Database, Dialect
@@ -77,7 +77,7 @@ async def backup(url: str, target: Path, now: float) -> Manifest:
             if database.path is not None:
                 await asyncio.to_thread(_copy_sqlite, database.path, content)
             else:
-                await asyncio.to_thread(_run_postgres, database.engine.url, "pg_dump", _DUMP, content)
+                await asyncio.to_thread(_run_postgres, database, "pg_dump", _DUMP, content)
             manifest = Manifest(
                 at=now,
                 cadencia=package_version("cadencia"),
@@ -267,8 +267,8 @@ WHERE datname = current_database() AND application_name = 'cadencia' AND pid <> 
 _LOAD: Final = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
 
 
-def _run_postgres(url: URL, program: str, options: Sequence[str], out: Path) -> None:
-    """One of PostgreSQL's programs on this database, its output into a file; the password goes by its environment.
+def _run_postgres(database: Database, program: str, options: Sequence[str], out: Path) -> None:
+    """One of PostgreSQL's programs on a database, its output into a file; the password goes by its environment.
 
     Raises:
         ConfigError: the program is not installed.
@@ -277,6 +277,7 @@ def _run_postgres(url: URL, program: str, options: Sequence[str], out: Path) -> 
     found = shutil.which(program)
     if found is None:
         raise ConfigError(f"{program} is not installed: it is in PostgreSQL's client package, of the server's version")
+    url = database.engine.url
     host = url.query.get("host", url.host)
     command = [found, *options, f"--dbname={url.database}"]
     command += [f"--host={host}"] if host else []
@@ -287,6 +288,8 @@ def _run_postgres(url: URL, program: str, options: Sequence[str], out: Path) -> 
         environ["PGPASSWORD"] = str(url.password)
     if url.query.get("ssl"):
         environ["PGSSLMODE"] = str(url.query["ssl"])
+    if authorities := database.authorities or os.environ.get("PGSSLROOTCERT"):
+        environ["PGSSLROOTCERT"] = authorities
     _call(command, environ, out)
 
 
@@ -318,7 +321,7 @@ async def _put_postgres(database: Database, content: Path) -> None:
     before = content.with_suffix(".before.sql")
     before.write_text("".join(f"{drop};\n" for drop in drops), encoding="utf-8")
     files = (f"--file={before}", f"--file={script}")
-    await asyncio.to_thread(_run_postgres, database.engine.url, "psql", (*_LOAD, *files), said)
+    await asyncio.to_thread(_run_postgres, database, "psql", (*_LOAD, *files), said)
 
 
 async def _has_tables(database: Database) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,8 +35,14 @@ _POSTGRES_OPTIONS: Final = {
     "port": "port",
     "sslmode": "ssl",
     "ssl": "ssl",
+    "sslrootcert": "sslrootcert",
     "prepared_statement_cache_size": "prepared_statement_cache_size",
 }
+#: Ways of `sslmode` that look at certificates where there is somebody to vouch for them, as libpq does, and the others.
+_TLS_CHECKED: Final = ("require", "verify-ca", "verify-full")
+_TLS_UNCHECKED: Final = ("disable", "allow", "prefer")
+#: As `sslrootcert`: the authorities of the operating system.
+_SYSTEM: Final = "system"
 _WRITES: Final = "cadencia_writes"
 #: A statement that was given up goes on to its end, such as waiting for another process's lock.
 _THREAD_ENDS_WITHIN_S: Final = 10.0
@@ -68,9 +75,28 @@ def driver_url(url: str) -> URL:
             if unknown:
                 raise ConfigError(f"database.url has an option that is not known: {', '.join(unknown)}")
             query = {_POSTGRES_OPTIONS[key]: value for key, value in parsed.query.items()}
+            mode = query.get("ssl", "prefer")
+            if mode not in (*_TLS_CHECKED, *_TLS_UNCHECKED):
+                raise ConfigError(f"database.url: sslmode must be {', '.join(_TLS_UNCHECKED + _TLS_CHECKED)}")
+            if query.get("sslrootcert") and mode not in _TLS_CHECKED:
+                raise ConfigError(f"database.url: with sslrootcert sslmode must be {', '.join(_TLS_CHECKED)}")
             return parsed.set(drivername="postgresql+asyncpg", query=query)
         case other:
             raise ConfigError(f"database.url names {other!r}, which is not supported; it must be {_FORMS}")
+
+
+def _vouched_for(mode: object, authorities: str) -> ssl.SSLContext:
+    """TLS with a server for whom these authorities vouch: by its name as well, where the mode says so.
+
+    Raises:
+        ConfigError: the file of authorities cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=None if authorities == _SYSTEM else authorities)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"database.url: sslrootcert {authorities!r} cannot be used: {error}") from error
+    context.check_hostname = mode == "verify-full"
+    return context
 
 
 class Database:
@@ -103,6 +129,8 @@ class Database:
         self.where: str = target.set(drivername=self.dialect).render_as_string(hide_password=True)
         #: The SQLite file; None for a server.
         self.path: Path | None = Path(target.database or "") if self.dialect == "sqlite" else None
+        #: File of those who vouch for the server's certificate, or "system"; empty: as libpq has it without one.
+        self.authorities: str = str(target.query.get("sslrootcert", ""))
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": busy_timeout_s}
         self._threads: WeakSet[Thread] = WeakSet()
         self._busy_timeout_s = busy_timeout_s
@@ -117,6 +145,9 @@ class Database:
                 "command_timeout": 120.0,
                 "server_settings": {"application_name": "cadencia"},
             }
+            if self.authorities:
+                options["connect_args"]["ssl"] = _vouched_for(target.query.get("ssl"), self.authorities)
+                target = target.difference_update_query(["sslrootcert"])
         self.seal = seal
         #: The value of JSON text from a column that was read as text.
         self.load_json: Callable[[str], Any] = from_json if seal is None else seal.load

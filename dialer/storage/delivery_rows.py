@@ -83,6 +83,12 @@ class DeliveryRows(Generic[T]):
         async with self._database.write() as connection:
             await connection.execute(insert_once(self._database.dialect, self._table), rows)
 
+    async def known(self, ids: Collection[str]) -> set[str]:
+        """Which of these are kept already."""
+        column = self._table.c
+        async with self._database.read() as connection:
+            return set((await connection.execute(select(column.id).where(column.id.in_(list(ids))))).scalars())
+
     async def claim(self, to: str, now: float, limit: int, lease_s: float) -> list[T]:
         """Up to `limit` for `to` that are due, the longest due first; nobody else gets them for `lease_s`.
 
@@ -158,21 +164,23 @@ class DeliveryRows(Generic[T]):
         limit: int = 100,
         only: ColumnElement[bool] | None = None,
     ) -> Page[T]:
-        """Those in a state, in the order of their ids, as far as `only` says.
+        """Those in a state, the longest settled or due first, as far as `only` says.
 
         Raises:
             InputError: the cursor is none of ours.
         """
         column = self._table.c
-        statement = select(self._table).where(column.state == state.value).order_by(column.id).limit(limit + 1)
+        statement = (
+            select(self._table).where(column.state == state.value).order_by(column.next_at, column.id).limit(limit + 1)
+        )
         if only is not None:
             statement = statement.where(only)
         if cursor is not None:
-            statement = statement.where(column.id > decode_cursor(cursor, tuple[str])[0])
+            statement = statement.where(tuple_(column.next_at, column.id) > decode_cursor(cursor, tuple[float, str]))
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
         items = [self._read(row) for row in rows[:limit]]
-        return Page(items=items, next=encode_cursor((items[-1].id,)) if len(rows) > limit else None)
+        return Page(items=items, next=encode_cursor((items[-1].next_at, items[-1].id)) if len(rows) > limit else None)
 
     async def _tried(self, row_id: str, state: str, now: float, next_at: float, error: Saying) -> None:
         column = self._table.c

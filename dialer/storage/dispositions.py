@@ -69,7 +69,7 @@ class Dispositions:
             .order_by(dispositions.c.at.desc(), dispositions.c.id.desc())
         )
         async with self._database.read() as connection:
-            return [_disposition(row) for row in (await connection.execute(statement)).all()]
+            return [disposition_of(row) for row in (await connection.execute(statement)).all()]
 
     async def latest(self, calls: Sequence[CallId]) -> dict[CallId, Disposition]:
         """The one that counts, for each of up to 1,000 calls that has any."""
@@ -78,10 +78,11 @@ class Dispositions:
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
-        return {CallId(row.call): _disposition(row) for row in rows}
+        return {CallId(row.call): disposition_of(row) for row in rows}
 
 
-def _disposition(row: Row[Any]) -> Disposition:
+def disposition_of(row: Row[Any]) -> Disposition:
+    """The disposition of a row of the table."""
     return Disposition(
         call=CallId(row.call),
         code=row.code,

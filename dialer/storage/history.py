@@ -15,6 +15,7 @@ from dialer.reporting.history import MOST, Entry, Happening, History, Subject
 from dialer.storage.contacts import stored_contact
 from dialer.storage.database import Database
 from dialer.storage.removals import ALL
+from dialer.storage.sayings import from_record
 from dialer.storage.tables import (
     action_firings,
     attempts,
@@ -168,7 +169,7 @@ def _kept(details: Mapping[str, object]) -> dict[str, object]:
 def _attempt(row: Row[Any]) -> Iterator[Entry]:
     where: dict[str, Any] = {"campaign": row.campaign, "contact": row.contact, "call": row.call}
     details = {
-        "attempt": row.attempt_number,
+        "attempt": row.attempt_number or None,
         "phone": row.phone,
         "caller_id": row.caller_id,
         "outcome": row.outcome,
@@ -271,6 +272,10 @@ def _action(row: Row[Any]) -> Entry:
         contact=ContactId(row.contact),
         call=None if row.call is None else CallId(row.call),
         details=_kept({**details, **row.details}),
+        sayings={
+            "why": from_record(row.why, row.why_told),
+            "problem": from_record(row.problem, row.problem_told),
+        },
     )
 
 

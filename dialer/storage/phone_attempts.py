@@ -33,7 +33,7 @@ async def attempts_by_number(
     column = attempts.c
     statement = (
         select(column.campaign, column.contact, column.phone)
-        .where(tuple_(column.campaign, column.contact).in_(called))
+        .where(tuple_(column.campaign, column.contact).in_(called), column.attempt_number > 0)
         # The latest first. A sum, so that the campaign's attempts are not read by time (`dialer.storage.recycling`).
         .order_by((column.ended_at + 0.0).desc())
     )

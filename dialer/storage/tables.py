@@ -504,6 +504,9 @@ gate_marks: Final = Table(
     Column("generation", BigInteger, nullable=False),
     Column("fencing_token", BigInteger, nullable=False),
     Column("updated_at", Double, nullable=False),
+    #: Until when (unix seconds) results have been read by all groups, and of which loading of Redis.
+    Column("results_generation", StorableText),
+    Column("results_read_until", Double),
 )
 
 audit: Final = Table(
@@ -590,6 +593,8 @@ action_firings: Final = Table(
     Column("details", JSON, nullable=False),
     Column("state", StorableText, nullable=False),
     Column("problem", StorableText, nullable=False),
+    Column("why_told", StorableText, nullable=False, server_default=text("''")),
+    Column("problem_told", StorableText, nullable=False, server_default=text("''")),
     Index(None, "campaign", "contact"),
     Index(None, "at"),
     Index(None, "state"),

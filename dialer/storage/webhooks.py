@@ -83,7 +83,7 @@ class Webhooks(DeliveryRows[Delivery]):
     async def page_of(
         self, tenant: str, state: DeliveryState, *, cursor: str | None = None, limit: int = 100
     ) -> Page[Delivery]:
-        """Those to webhooks of a tenant in a state, in the order of their ids; see `page`."""
+        """Those to webhooks of a tenant in a state; see `page`."""
         return await self.page(state, cursor=cursor, limit=limit, only=of_tenant(webhook_deliveries.c.url, tenant))
 
     async def again_of(self, tenant: str, delivery_ids: Sequence[str] | None, now: float) -> int:

@@ -39,14 +39,14 @@ class AsteriskSwitch:
         """A switch not connected yet; `run` does that.
 
         Args:
-            settings: its ``asterisk`` and ``ami`` parts are used.
+            settings: its ``asterisk`` and ``ami`` parts and the node's name are used.
             now: unix seconds of the one clock.
             random: for the jitter of reconnects, and to tell this run's channels from an earlier one's.
         """
         self._stream = EventStream(self._flow)
         self._servers = {
             ServerName(server.name): AsteriskServer(
-                server, settings.ami, deliver=self._stream.put, now=now, random=random
+                server, settings.ami, deliver=self._stream.put, now=now, random=random, node=settings.node
             )
             for server in settings.asterisk
         }

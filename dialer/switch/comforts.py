@@ -66,6 +66,14 @@ class Comforts:
     def __len__(self) -> int:
         return len(self._seen)
 
+    def goes_on(self, call: CallId) -> bool:
+        """Whether it is at their ear already, or on its way: another one might begin behind the end of this."""
+        leg = leg_of_comfort(call)
+        if leg not in self._seen:
+            return False
+        self._over.discard(leg)
+        return True
+
     def began(self, call: CallId) -> None:
         """The action is on its way."""
         leg = leg_of_comfort(call)
@@ -79,6 +87,7 @@ class Comforts:
             self._over.add(leg)
             return None
         # Nothing is known of one from before the connection was lost, which may be there.
+        self._seen.pop(leg, None)
         return leg
 
     def forget(self) -> None:
@@ -90,6 +99,12 @@ class Comforts:
         """There is no such channel, or no more."""
         self._seen.pop(leg, None)
         self._over.discard(leg)
+
+    def refused(self, leg: str) -> str | None:
+        """The action was refused, which it is while one of before is there; the channel to hang up now, if any."""
+        over = leg in self._over
+        self.failed(leg)
+        return leg if over else None
 
     def handle(self, message: Message) -> str | None:
         """The channel that has to be hung up now, if there is one: it was over before it began."""

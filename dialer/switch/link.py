@@ -33,6 +33,8 @@ from dialer.settings import Ami, Asterisk
 
 #: Connecting and log-in together; the far end's own limit for a log-in is 10 to 30 s.
 LOGIN_TIMEOUT_S = 10.0
+#: In what Asterisk answers to each and every action, a log-in too, once it has been told to stop.
+_STOPPING = "shutting down"
 
 
 class Wire(Protocol):
@@ -66,6 +68,12 @@ class Answer:
     def ok(self) -> bool:
         """Whether Asterisk did, or began to do, what was asked for."""
         return self.message is not None and self.message.response in {"Success", "Follows", "Goodbye"}
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was refused, and nothing done, because Asterisk is about to stop."""
+        said = self.message.get("Message", "") if self.message is not None and not self.ok else ""
+        return _STOPPING in said.lower()
 
 
 class Link:
@@ -306,6 +314,9 @@ class Link:
 
     def _refusal(self, reason: str) -> SwitchError:
         user = self._server.username
+        if _STOPPING in reason.lower():
+            says = f"{self._where()} is about to stop and takes no calls; those that it has go on"
+            return SwitchError(says, code="server_stopping", server=self._server.name)
         return SwitchError(
             f"{self._where()} refused the log-in of user {user!r}: {reason}. Compare secret and permit in section "
             f"[{user}] of its manager.conf with the settings of this server",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -33,7 +34,7 @@ KEY_VARIABLE: Final = "CADENCIA_OPT_OUT"
 NODE_VARIABLE: Final = "CADENCIA_FOLLOWED_BY"
 
 #: A tilde is in no name of ours, so that no call id can look like the leg of an agent.
-_AGENT_LEG: Final = re.compile(r"agent~([A-Za-z0-9_-]{1,64})~[A-Za-z0-9-]{1,40}", re.ASCII)
+_AGENT_LEG: Final = re.compile(r"agent~([A-Za-z0-9_-]{1,64})~([A-Za-z0-9-]{1,40})", re.ASCII)
 #: Asterisk's own: ``[systemname-]epoch.count``; halves of a Local channel end in ``;1`` and ``;2``.
 _ASTERISKS_OWN: Final = re.compile(r"(?:.*-)?[0-9]{9,12}\.[0-9]+(?:;[12])?", re.ASCII)
 _CALL: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
@@ -46,6 +47,17 @@ _VERDICTS: Final = {"HUMAN": Verdict.HUMAN, "MACHINE": Verdict.MACHINE, "NOTSURE
 def agent_leg_id(agent: AgentId, run: str, number: int) -> str:
     """Uniqueid of one leg of an agent; `run` tells this process from earlier ones, whose legs may still be there."""
     return f"agent~{agent}~{run}-{number}"
+
+
+def runs_of(node: str) -> str:
+    """How the names of all runs of a node begin: by them its legs are told from those of other nodes."""
+    return hashlib.sha256(node.encode()).hexdigest()[:8]
+
+
+def is_of_runs(uniqueid: str, runs: str) -> bool:
+    """Whether a leg of an agent was called by one of these runs (`runs_of`)."""
+    match = _AGENT_LEG.fullmatch(uniqueid)
+    return match is not None and match[2].startswith(runs)
 
 
 def agent_of_leg(uniqueid: str) -> AgentId | None:

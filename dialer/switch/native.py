@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
-from typing import Any, cast
+import struct
+from typing import Any, Final, Protocol, cast
 
 from dialer.errors import SwitchError
 from dialer.settings import Asterisk
@@ -12,6 +15,22 @@ from dialer.switch.link import LOGIN_TIMEOUT_S, Link
 
 #: So much at once is a flood, which comes in large pieces anyhow: read on.
 _FLOOD_BYTES = 32_768
+#: SO_LINGER: on, for no time at all.
+_NOT_AT_ALL: Final = struct.pack("ii", 1, 0)
+
+
+class _Socket(Protocol):
+    def setsockopt(self, level: int, name: int, value: bytes, /) -> None: ...
+
+
+def drop_unsent(sock: _Socket) -> None:
+    """Have the operating system throw away, when this is closed, what it has not sent by then.
+
+    Else it goes on trying for a quarter of an hour, and an originate that was given up when the network broke would
+    still ring a phone once the network is whole again.
+    """
+    with contextlib.suppress(OSError):  # the peer was faster: there is nobody who could be sent anything
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOT_AT_ALL)
 
 
 class _Protocol(asyncio.Protocol):
@@ -58,6 +77,9 @@ class _TransportWire:
 
     def close(self) -> None:
         self.wake()
+        # One that is closing has no socket any more that is certain to be its own.
+        if not self._transport.is_closing():
+            drop_unsent(self._transport.get_extra_info("socket"))
         self._transport.abort()
 
     def rest(self, seconds: float) -> None:

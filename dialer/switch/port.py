@@ -41,6 +41,8 @@ class HandOver(StrEnum):
     NOT_CONNECTED = "not_connected"
     #: The connection has more bytes waiting than a person's call may wait behind.
     BACKPRESSURE = "backpressure"
+    #: The server is about to stop.
+    STOPPING = "stopping"
     PERMIT_EXPIRED = "permit_expired"
 
 

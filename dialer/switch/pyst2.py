@@ -29,7 +29,7 @@ from dialer.ami.messages import Message
 from dialer.errors import RemoteProtocolError, SwitchError
 from dialer.settings import Asterisk
 from dialer.switch.link import LOGIN_TIMEOUT_S, Link
-from dialer.switch.native import unreachable
+from dialer.switch.native import drop_unsent, unreachable
 
 with warnings.catch_warnings():
     # Its invalid escape sequences warn where it is compiled for the first time.
@@ -210,6 +210,7 @@ class _Pyst2Wire:
 
     def break_off(self) -> None:
         # Wakes the reading thread, which closes the file. (Closing it here would wait for the thread's lock on it.)
+        drop_unsent(self._sock)
         with contextlib.suppress(OSError):  # the peer may have been faster
             self._sock.shutdown(socket.SHUT_RDWR)
 

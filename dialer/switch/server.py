@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from random import Random
 
 import structlog
@@ -39,9 +40,11 @@ from dialer.core.commands import (
 )
 from dialer.core.events import (
     MonitorPhoneGone,
+    OriginateFailed,
     RecordingAnnounced,
     RecordingAnswered,
     ServerLost,
+    ServerTakesCalls,
     SwitchEvent,
 )
 from dialer.core.ids import ServerName, valid_name
@@ -78,7 +81,8 @@ _LOG_OFF_S = 2.0
 #: A hang-up that was refused because Asterisk is shutting down is asked for again after so long: the shutting down may
 #: take hours, or be called off, and who was to be hung up would be in their room for ever.
 _HANG_UP_AGAIN_S = 2.0
-_SHUTTING_DOWN = "shutting down"
+#: … and whether it was called off is asked for as often.
+_STAYS_AGAIN_S = 2.0
 
 
 class AsteriskServer:
@@ -92,6 +96,7 @@ class AsteriskServer:
         deliver: Callable[[Iterable[SwitchEvent]], None],
         now: Callable[[], float],
         random: Random,
+        node: str,
     ) -> None:
         """A server not connected yet; `run` does that.
 
@@ -101,6 +106,7 @@ class AsteriskServer:
             deliver: gets its events, in order.
             now: unix seconds.
             random: for the jitter of reconnects.
+            node: whose connection this is.
         """
         self.name = ServerName(server.name)
         self._server = server
@@ -108,13 +114,14 @@ class AsteriskServer:
         self._deliver = deliver
         self._now = now
         self._trunks = {trunk.name: trunk for trunk in server.trunks}
-        self._tracker = Tracker(self.name)
+        runs = mapping.runs_of(node)
+        self._tracker = Tracker(self.name, runs)
         self._monitors = MonitorLegs()
         self._announcements = announcements.Announcements()
         self._comforts = comforts.Comforts()
         self._backoff = Backoff(shortest_s=ami.reconnect_min_s, longest_s=ami.reconnect_max_s, random=random)
         # Legs of agents must not be mistaken for those of an earlier process of ours.
-        self._run_id = f"{random.getrandbits(48):012x}"
+        self._run_id = f"{runs}{random.getrandbits(48):012x}"
         self._phone_keys = PhoneKeys(self._run_id)
         self._agent_legs = 0
         self._actions: Link | None = None
@@ -124,6 +131,8 @@ class AsteriskServer:
         self._timer: asyncio.TimerHandle | None = None
         self._hang_up_timer: asyncio.TimerHandle | None = None
         self._refused_hang_ups: set[str] = set()
+        self._stays_timer: asyncio.TimerHandle | None = None
+        self._stopping = False
         self._paused = False
         self._version = ""
         self._problem = say("not connected yet", code="server_not_yet")
@@ -297,6 +306,7 @@ class AsteriskServer:
             self._hang_up_timer.cancel()
             self._hang_up_timer = None
         self._refused_hang_ups.clear()
+        self._stays()
         self._announcements.forget()
         self._comforts.forget()
         if self._connected:
@@ -323,6 +333,8 @@ class AsteriskServer:
             return HandOver.NOT_CONNECTED
         if not permit.valid(now):
             return HandOver.PERMIT_EXPIRED
+        if self._stopping:
+            return HandOver.STOPPING
         variables = {"CADENCIA_CALL": str(permit.call)}
         if command.machine_detection:
             variables["CADENCIA_AMD"] = command.machine_detection
@@ -542,11 +554,13 @@ class AsteriskServer:
 
     def comfort(self, command: Comfort) -> None:
         """Let a customer hear that they are not forgotten."""
+        if self._comforts.goes_on(command.call):
+            return
         leg = comforts.leg_of_comfort(command.call)
 
         def answered(answer: Answer) -> None:
             if answer.message is not None and not answer.ok:
-                self._comforts.failed(leg)
+                self._hang_up_comfort(self._comforts.refused(leg))
                 _log.warning("comfort_refused", server=self.name, reason=answer.message.get("Message", "refused"))
 
         link = self._actions
@@ -591,7 +605,9 @@ class AsteriskServer:
         def answered(answer: Answer) -> None:
             # Only a plain refusal says that no phone rings. Without an answer nobody knows: channels will tell.
             if answer.message is not None and not answer.ok:
-                self._emit(self._tracker.refused(uniqueid, answer.message.get("Message", "refused"), self._now()))
+                self._heed(answer)
+                refused = self._tracker.refused(uniqueid, answer.message.get("Message", "refused"), self._now())
+                self._emit([self._excused(event) for event in refused] if answer.stopping else refused)
 
         try:
             link.send(action, uniqueid, answered)
@@ -601,12 +617,12 @@ class AsteriskServer:
         return HandOver.HANDED_OVER
 
     def _end_channel(self, uniqueid: str) -> None:
-        """Ask for a channel's end, again and again where Asterisk takes no action because it is shutting down."""
+        """Ask for a channel's end, again and again where Asterisk takes no action because it is about to stop."""
 
         def answered(answer: Answer) -> None:
-            said = answer.message.get("Message", "") if answer.message is not None else ""
-            if answer.ok or _SHUTTING_DOWN not in said.lower():
+            if not answer.stopping:
                 return
+            self._heed(answer)
             self._refused_hang_ups.add(uniqueid)
             if self._hang_up_timer is None:
                 loop = asyncio.get_running_loop()
@@ -619,6 +635,38 @@ class AsteriskServer:
         refused, self._refused_hang_ups = self._refused_hang_ups, set()
         for uniqueid in refused:
             self._end_channel(uniqueid)
+
+    def _heed(self, answer: Answer) -> None:
+        """Offer no calls to a server that is about to stop, until it says otherwise or is gone."""
+        if not answer.stopping or self._stopping or not self._connected:
+            return
+        self._stopping = True
+        says = f"Asterisk server {self.name!r} is about to stop and takes no calls; those that it has go on"
+        self._set_problem(say(says, code="server_stopping", server=self.name))
+        self._deliver([ServerTakesCalls(at=self._now(), server=self.name, takes=False)])
+        self._ask_whether_it_stays()
+
+    @staticmethod
+    def _excused(event: SwitchEvent) -> SwitchEvent:
+        # Only what was refused in so many words has certainly not been dialed, and may be tried as if nothing had been.
+        return replace(event, stopping=True) if isinstance(event, OriginateFailed) else event
+
+    def _ask_whether_it_stays(self) -> None:
+        def answered(answer: Answer) -> None:
+            if answer.ok and self._stopping:
+                self._stays()
+                self._problem = NOTHING
+                _log.info("asterisk_takes_calls_again", server=self.name)
+                self._deliver([ServerTakesCalls(at=self._now(), server=self.name, takes=True)])
+
+        self._stays_timer = asyncio.get_running_loop().call_later(_STAYS_AGAIN_S, self._ask_whether_it_stays)
+        self._send(actions.ping(), answered)
+
+    def _stays(self) -> None:
+        self._stopping = False
+        if self._stays_timer is not None:
+            self._stays_timer.cancel()
+            self._stays_timer = None
 
     def _send(self, action: Action, answered: Callable[[Answer], None] | None = None) -> None:
         """Hand over an action whose effect comes as events; where it cannot be sent, a snapshot will come instead."""

@@ -87,10 +87,16 @@ class _Leg:
 
 
 class Tracker:
-    """Follows the channels of one server."""
+    """Follows the channels of one server.
 
-    def __init__(self, server: ServerName) -> None:
+    Args:
+        server: its name.
+        runs: how the names of this node's runs begin (`mapping.runs_of`); empty: there is no other node.
+    """
+
+    def __init__(self, server: ServerName, runs: str = "") -> None:
         self._server = server
+        self._runs = runs
         self._clock = RemoteClock()
         self._legs: dict[str, _Leg] = {}
         self._agent_legs: dict[AgentId, str] = {}
@@ -216,8 +222,9 @@ class Tracker:
                         uniqueid=uniqueid, agent=agent, channel=row.get("Channel", ""), exists=True, answered=True
                     )
                     self._agent_legs[agent] = uniqueid
-                else:
-                    # Half way to its room, or a second one: the engine calls phones that are not there anew.
+                elif mapping.is_of_runs(uniqueid, self._runs):
+                    # Half way to its room, or a second one: the engine calls phones that are not there anew. What
+                    # another node has called is its own: there it is waited for.
                     self._to_hang_up.append(uniqueid)
                 continue
             call = mapping.call_of(uniqueid)

@@ -116,7 +116,13 @@ BOARD = Board(
                 Panel(
                     title="Steps of traces",
                     says="A second: sent to the collector, or lost, since too many waited or it did not take them.",
-                    queries=one(f"sum by (outcome) (rate(cadencia_trace_spans_total{{{AT}}}[5m]))", "{{outcome}}"),
+                    queries=(
+                        *one(f"sum by (outcome) (rate(cadencia_trace_spans_total{{{AT}}}[5m]))", "{{outcome}}"),
+                        *one(
+                            f"max by (outcome) (rate(cadencia_worker_trace_spans_total{{{AT}}}[5m]))",
+                            "{{outcome}} (workers)",
+                        ),
+                    ),
                     unit=Unit.PER_SECOND,
                 ),
             ),

@@ -8,16 +8,19 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 Message = dict[str, str]
+
+#: What must come is waited for so long: longer than a busy machine needs.
+PATIENCE_S: Final = 30.0
 
 
 class Ami:
     """One logged-in connection. Messages are kept in `seen` in the order in which they came."""
 
     def __init__(self, port: int, user: str, secret: str, *, events: bool = True, host: str = "127.0.0.1") -> None:
-        self._socket = socket.create_connection((host, port), timeout=5)
+        self._socket = socket.create_connection((host, port), timeout=PATIENCE_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._pending = b""
         self._counter = 0
@@ -56,7 +59,7 @@ class Ami:
         action_id = self.send(action, variables=variables, **headers)
         return self.wait(lambda it: "Response" in it and it.get("ActionID") == action_id and "Event" not in it)
 
-    def wait(self, wanted: Callable[[Message], bool], *, seconds: float = 10.0, since: int = 0) -> Message:
+    def wait(self, wanted: Callable[[Message], bool], *, seconds: float = PATIENCE_S, since: int = 0) -> Message:
         """The first message from position `since` on that is wanted; TimeoutError with the last events otherwise."""
         deadline = time.monotonic() + seconds
         position = since
@@ -71,7 +74,7 @@ class Ami:
                 raise TimeoutError(f"not seen within {seconds:g} s; last: {tail}")
             self._read(left)
 
-    def event(self, name: str, *, seconds: float = 10.0, since: int = 0, **headers: str) -> Message:
+    def event(self, name: str, *, seconds: float = PATIENCE_S, since: int = 0, **headers: str) -> Message:
         """The first event of a name whose headers have these values."""
 
         def wanted(message: Message) -> bool:

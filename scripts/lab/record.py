@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from . import plan
-from .ami import Ami, Message
+from .ami import PATIENCE_S, Ami, Message
 from .install import Say
 from .layout import LabError, Layout
 from .plan import PERSONAS, Kind, Persona
@@ -79,7 +79,7 @@ class Session:
             variables={"CADENCIA_CALL": call} | ({"CADENCIA_AMD": amd} if amd else {}),
         )
 
-    def answered(self, call: str, *, seconds: float = 15.0) -> Message:
+    def answered(self, call: str, *, seconds: float = PATIENCE_S) -> Message:
         return self.events.event("Newstate", Uniqueid=call, ChannelStateDesc="Up", seconds=seconds)
 
     def redirect(self, call: str, context: str, exten: str) -> Message:
@@ -89,7 +89,7 @@ class Session:
     def hang_up(self, call: str) -> Message:
         return self.actions.action("Hangup", Channel=call, Cause=16)
 
-    def ended(self, call: str, *, seconds: float = 15.0) -> Message:
+    def ended(self, call: str, *, seconds: float = PATIENCE_S) -> Message:
         return self.events.event("Hangup", Uniqueid=call, seconds=seconds)
 
     def offer_key(self, call: str, key: str) -> Message:

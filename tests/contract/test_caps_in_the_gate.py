@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,6 +101,19 @@ async def test_a_number_is_called_no_more_often_than_allowed(world: World) -> No
     assert entry.at == pytest.approx(NOW + 120, abs=0.5)
     said = {"rule": hourly(2).version, "country": hourly(2).jurisdiction, "count": 2, "until": NOW + HOUR}
     assert entry.evidence == {"rules": [said]}
+
+
+async def test_what_does_not_count_as_an_attempt_does_not_count_for_a_cap(world: World) -> None:
+    """Neither by number nor by person, and what was reserved for it is free again."""
+    node = await world.node("n1")
+    await node.offer([contact(1)])
+    call, caps = Caller(node), law(hourly(1), hourly(1, key=PERSON))
+    for k in range(3):
+        (permit,) = (await call(now=NOW + k * 100, caps=caps)).granted.permits
+        done = finish(permit, at=NOW + k * 100, outcome=Outcome.FAILED, retry_at=NOW + k * 100 + 50)
+        await node.write([replace(done, attempt=replace(done.attempt, attempt_number=0))])
+    assert await call_and_end(call, caps, NOW + 300) == ["c1"]
+    assert refused(await call(now=NOW + 400, caps=caps)) == {"attempt_cap": 1}
 
 
 async def test_calls_of_other_campaigns_and_without_a_law_count_for_the_number(world: World) -> None:

@@ -101,7 +101,7 @@ async def site(world: World, node: str = "n1") -> AsyncIterator[Site]:
         tasks.start("outbox", made.outbox.run())
         await asyncio.wait_for(made.gatekeeper.wait_open(), PATIENCE_S)
         yield made
-        await made.outbox.flush(5.0)
+        await made.outbox.flush(PATIENCE_S)
         made.dispatcher.close()
 
 

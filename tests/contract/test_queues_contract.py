@@ -131,6 +131,20 @@ async def test_retry_rotates_the_numbers_and_counts_attempts(world: World) -> No
     assert seen == [(phone(11), 1), (phone(12), 2), (phone(11), 3)]
 
 
+async def test_what_does_not_count_as_an_attempt_leaves_the_next_one_its_number(world: World) -> None:
+    node = await world.node("n1")
+    await node.offer([contact(1)])
+    call, numbers = Caller(node), []
+    for k, counts in enumerate((True, False, False, True)):
+        (permit,) = (await call(now=NOW + k * 100)).granted.permits
+        numbers.append(permit.attempt_number)
+        done = finish(permit, retry_at=NOW + k * 100 + 50, outcome=Outcome.FAILED)
+        made = done.attempt if counts else replace(done.attempt, attempt_number=0)
+        await node.write([replace(done, attempt=made)])
+    assert numbers == [1, 2, 2, 2]
+    assert [entry.attempt.counts for entry in await world.journal()] == [True, False, False, True]
+
+
 async def test_finish_is_done_once(world: World) -> None:
     node = await world.node("n1")
     await node.offer([contact(1)])
@@ -238,6 +252,8 @@ async def test_repeated_removal_is_applied_again_not_unknown(world: World) -> No
         ("removals", b"[1]", "JSON"),
         ("removals", b'"text"', "JSON"),
         ("removals", b'{"id": "\xff"}', "UTF-8"),
+        ("removals", b'{"id": "bad-1", "campaign": "*", "contact": "\\ud800"}', "JSON"),
+        ("dnc", b'{"op": "add", "phone": "+34600000001", "reason": "\\udc00"}', "JSON"),
         ("removals", b'{"x": "' + b"y" * 70_000 + b'"}', "64 KiB"),
         ("removals", {"contact": "c1"}, "campaign"),
         ("removals", {"campaign": "a b", "contact": "c1"}, "campaign"),

@@ -17,6 +17,7 @@ from dialer.simulation import switchboard
 from dialer.switch.comforts import Comforts, action_for, is_comfort, leg_of_comfort
 from dialer.switch.mapping import call_of
 from tests.contract.test_switch_announcements import CALL, PHONE, exchange_of, talk
+from tests.patience import PATIENCE_S
 from tests.switch_rig import SERVER, running, settings_for
 
 BEGIN, END = Comfort(call=CALL, server=SERVER), EndComfort(call=CALL, server=SERVER)
@@ -24,13 +25,14 @@ LEG = leg_of_comfort(CALL)
 
 
 @pytest.mark.parametrize("driver", ["native", "pyst2"])
-async def test_it_lasts_until_it_is_ended_or_the_call_is(driver: str) -> None:
+async def test_it_lasts_until_it_is_ended_or_the_call_is(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switchboard, "COMFORT_S", 10 * PATIENCE_S)
     async with exchange_of() as exchange, running(settings_for(driver, exchange.port)) as rig:
         board = exchange.switchboard
         await talk(rig)
 
         def begun() -> bool:
-            # Asked again: while the answer to the one before has not been read, nothing is sent.
+            # Asked again, as by a page that is loaded anew twice: whoever hears it hears it until one end.
             rig.switch.comfort(BEGIN)
             return board.find(LEG) is not None
 
@@ -86,6 +88,31 @@ def test_an_end_finds_the_channel_or_waits_for_it() -> None:
     assert comforts.ended(CALL) == LEG
     comforts.began(CALL)
     comforts.failed(LEG)
+    assert len(comforts) == 0
+
+
+def test_what_is_at_their_ear_is_not_asked_for_again() -> None:
+    comforts = Comforts()
+    assert not comforts.goes_on(CALL)
+    comforts.began(CALL)
+    assert comforts.goes_on(CALL)
+    assert comforts.ended(CALL) is None
+    assert comforts.goes_on(CALL), "it has not begun, and goes on after all"
+    assert comforts.refused(LEG) is None
+    comforts.began(CALL)
+    comforts.failed(LEG)
+    assert comforts.ended(CALL) == LEG
+    assert not comforts.goes_on(CALL), "what follows an end is another one"
+
+
+def test_an_end_that_comes_between_a_repeat_and_its_refusal_is_not_forgotten() -> None:
+    """The second is refused because the first is there, of which the other connection has not told yet."""
+    comforts = Comforts()
+    comforts.began(CALL)
+    comforts.began(CALL)
+    assert comforts.ended(CALL) is None
+    assert comforts.refused(LEG) == LEG
+    assert comforts.refused(LEG) is None
     assert len(comforts) == 0
 
 

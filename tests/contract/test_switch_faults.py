@@ -16,8 +16,10 @@ from dialer.core.events import (
     OriginateFailed,
     ServerConnected,
     ServerLost,
+    ServerTakesCalls,
 )
 from dialer.settings import Tls
+from dialer.switch import mapping
 from dialer.switch.port import HandOver
 from tests.switch_rig import ScriptedServer, running, settings_for
 
@@ -314,6 +316,47 @@ async def test_a_hang_up_that_an_asterisk_about_to_stop_refuses_is_asked_for_unt
         assert hang_ups(server)[tried:] == ["n-1", "n-2"]
 
 
+async def test_an_asterisk_about_to_stop_is_offered_no_calls_until_that_is_called_off(
+    driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialer.switch.server._STAYS_AGAIN_S", 0.02)
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        server.errors = dict.fromkeys(("Originate", "Ping"), "Asterisk is shutting down")
+        assert rig.originate("n-1") is HandOver.HANDED_OVER
+        assert rig.originate("n-2") is HandOver.HANDED_OVER
+        assert [(await rig.wait(OriginateFailed, call)).stopping for call in ("n-1", "n-2")] == [True, True]
+        told = [type(event) for event in rig.events if isinstance(event, ServerTakesCalls | OriginateFailed)]
+        assert told == [ServerTakesCalls, OriginateFailed, OriginateFailed]
+        assert rig.originate("n-3") is HandOver.STOPPING
+        await rig.until(lambda: server.count("Ping") >= 3, "more questions")
+        assert (rig.status.connected, rig.status.code) == (True, "server_stopping")
+        assert "about to stop" in rig.status.problem
+        server.errors.clear()
+        assert (await rig.wait(ServerTakesCalls, count=2)).takes
+        assert rig.status.problem == ""
+        assert rig.originate("n-4") is HandOver.HANDED_OVER
+        await rig.until(lambda: server.count("Originate") == 3, "the next call")
+        assert rig.of(ServerLost) == []
+
+
+async def test_an_asterisk_that_stops_after_all_takes_calls_when_it_is_back(driver: str) -> None:
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        server.errors = dict.fromkeys(("Originate", "Ping", "Challenge"), "Asterisk is shutting down")
+        rig.originate("n-1")
+        await rig.wait(ServerTakesCalls)
+        server.cut()
+        await rig.wait(ServerLost)
+        # It lets nobody in meanwhile, and that is no matter of passwords, after which one would ask seldom.
+        await rig.until(lambda: rig.status.code == "server_stopping" and rig.status.reconnects >= 3, "more tries")
+        assert "secret" not in rig.status.problem
+        server.errors.clear()
+        await rig.wait(ServerConnected, count=2)
+        assert rig.originate("n-2") is HandOver.HANDED_OVER
+        assert len(rig.of(ServerTakesCalls)) == 1
+
+
 def hang_ups(server: ScriptedServer) -> list[str | None]:
     """Whose end was asked for."""
     return [message.get("Channel") for message in server.actions if message.action == "Hangup"]
@@ -334,6 +377,19 @@ async def test_a_phone_that_is_in_its_room_already_is_not_called_a_second_time(d
         assert rig.call_agent("a2", "desk-a9") is HandOver.HANDED_OVER
         await rig.until(lambda: server.count("Originate") == 2, "the call to the other desk")
         assert hang_ups(server) == ["agent~a2~other-1"]
+
+
+async def test_a_node_that_comes_back_leaves_another_nodes_agent_on_the_way_to_their_room(driver: str) -> None:
+    other = f"agent~a1~{mapping.runs_of('node2')}0-1"
+    before = f"agent~a2~{mapping.runs_of('node1')}0-1"  # of this node, before it was started anew
+    async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
+        await rig.wait(ServerConnected)
+        ringing = ("ChannelStateDesc", "Ringing")
+        server.rows = [[("Channel", f"PJSIP/{leg}"), ("Uniqueid", leg), ringing] for leg in (other, before)]
+        server.cut()
+        await rig.wait(ServerConnected, count=2)
+        await rig.until(lambda: hang_ups(server) != [], "a hang-up")
+        assert hang_ups(server) == [before]
 
 
 async def test_what_an_originate_looks_like(driver: str) -> None:
@@ -393,8 +449,12 @@ async def test_a_name_that_is_lost_with_its_connection_takes_the_other_connectio
         assert isinstance(rig.events[1], ServerLost)
 
 
-async def test_an_engine_that_lags_stops_the_reading_and_nothing_is_lost(driver: str) -> None:
-    options = {"ping_every_s": 0.05, "action_timeout_s": 0.1}
+async def test_an_engine_that_lags_stops_the_reading_and_nothing_is_lost(
+    driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"ping_every_s": 0.5, "action_timeout_s": 2.0}
+    loop, ahead_s = asyncio.get_running_loop(), 0.0
+    clock = loop.time
     async with ScriptedServer() as server, running(settings_for(driver, server.port, ami=options)) as rig:
         await rig.wait(ServerConnected)
         rig.originate("n-1")
@@ -405,7 +465,11 @@ async def test_an_engine_that_lags_stops_the_reading_and_nothing_is_lost(driver:
         server.event("Newchannel", Uniqueid="n-1")
         await asyncio.sleep(0.05)
         server.event("Newstate", Uniqueid="n-1", ChannelStateDesc="Up")
-        await asyncio.sleep(0.4)  # longer than a silence that would count as the server's end
+        # Longer than a silence that would count as the server's end, by a clock that goes faster than the machine.
+        monkeypatch.setattr(loop, "time", lambda: clock() + ahead_s)
+        while ahead_s < 6.0:
+            ahead_s += 0.2
+            await asyncio.sleep(0.02)
         assert [type(event) for event in rig.events] == [ServerConnected]
         rig.switch._flow(True)
         await rig.wait(CallAnswered, "n-1")

@@ -44,7 +44,8 @@ FLAGS: Final = (
     "--host-resolver-rules=MAP *.example 127.0.0.1",
 )
 CAMPAIGN: Final = CampaignId("winter")
-PATIENCE_MS: Final = 30_000
+PATIENCE_MS: Final = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 
 #: What the tests with it need.
 MARKS: Final = [

@@ -15,11 +15,12 @@ from typing import Any
 
 from redis import Redis
 
+from tests.e2e.warm import Warm
 from tests.patience import PATIENCE_S
 
 CADENCIA = (sys.executable, "-m", "dialer.cli")
-#: Generous: a busy machine must not fail a test that is right.
 _MARK = "CADENCIA_TEST_RUN"
+_warm = Warm()
 
 
 def wait_for(ask: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
@@ -89,7 +90,7 @@ class Program:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    def end(self, number: int, timeout_s: float) -> int:
+    def end(self, number: int, timeout_s: float = PATIENCE_S) -> int:
         """Send a signal; its exit code, or a failure where it has not ended in time."""
         self.signal(number)
         return self.ended(timeout_s)
@@ -105,7 +106,7 @@ class Program:
         """Processes that it started, itself included, with their command lines; ended ones do not count."""
         return {pid: command for pid, command in _processes() if self._is_ours(pid)}
 
-    def gone(self, timeout_s: float) -> None:
+    def gone(self, timeout_s: float = PATIENCE_S) -> None:
         """Fail where any process of its family is still there after a while."""
         deadline = time.monotonic() + timeout_s
         while left := self.family():
@@ -135,17 +136,14 @@ class Program:
 
 
 def run(*arguments: str, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Finished:
-    """`cadencia …` to its end."""
-    done = subprocess.run(
-        [*CADENCIA, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env={**_clean_environment(), **(environ or {})},
-        timeout=60,
+    """`cadencia …` to its end, in a process of its own (`tests.e2e.warm`)."""
+    code, output, complaints = _warm.run(
+        arguments,
+        environ={**_clean_environment(), **(environ or {})},
+        cwd=cwd or Path.cwd(),
+        timeout_s=2 * PATIENCE_S,
     )
-    return Finished(arguments, done.returncode, done.stdout, done.stderr)
+    return Finished(arguments, code, output, complaints)
 
 
 class Finished:

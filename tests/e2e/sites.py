@@ -19,6 +19,7 @@ from dialer.simulation.exchange import Exchange
 from dialer.simulation.records import CallRecord
 from dialer.simulation.world import World
 from tests.e2e.programs import Finished, OutsideClient, Program, run, wait_for
+from tests.patience import PATIENCE_S
 
 SECRET = "sesame"
 T = TypeVar("T")
@@ -34,13 +35,13 @@ class ExchangeThread:
 
     def __enter__(self) -> ExchangeThread:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.exchange.start(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.exchange.start(), self._loop).result(PATIENCE_S)
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.exchange.stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.exchange.stop(), self._loop).result(PATIENCE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         self._loop.close()
 
     def ask(self, question: Callable[[Exchange], T]) -> T:
@@ -49,7 +50,7 @@ class ExchangeThread:
         async def asked() -> T:
             return question(self.exchange)
 
-        return asyncio.run_coroutine_threadsafe(asked(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(asked(), self._loop).result(PATIENCE_S)
 
     def customers(self) -> set[str]:
         """Ids of the customers' channels that exist."""
@@ -204,7 +205,7 @@ def listener(greeting: bytes) -> Iterator[int]:
             yield server.getsockname()[1]
         finally:
             over.set()
-            thread.join(5)
+            thread.join(PATIENCE_S)
 
 
 def free_port() -> int:

@@ -12,18 +12,20 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
+from benchmarks.chaos.proxy import FaultyProxy
 from dialer.campaigns import parse_campaign
 from dialer.core.events import AgentSignedIn, CampaignConfigured
 from dialer.core.ids import AgentId, CampaignId
 from dialer.queues.embedded import EmbeddedServer
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.keys import Keys
-from tests.e2e.floor import Floor, floor, person, phone
+from tests.e2e.floor import Floor, floor, person, phone, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -41,8 +43,8 @@ pytestmark = [
 
 SPRING = CampaignId("spring")
 HOSTILE = "<img src=x onerror=alert(1)>"
-#: Answers that are expected: a form that is wrong, changed meanwhile, or sent without a session.
-_EXPECTED = ("401", "409", "422")
+#: Answers that are expected: a form that is wrong, changed meanwhile, or sent without a session; and a lost network.
+_EXPECTED = ("401", "403", "409", "422", "net::ERR_", "htmx:sse:error")
 
 
 class Office:
@@ -225,3 +227,127 @@ async def test_a_session_that_ends_in_mid_form_takes_nothing_with_it(office: Off
     await expect(page.locator("#name")).to_have_value("Typed after")
     await expect(page.get_by_text("is here again")).to_have_count(0)
     await page.close()
+
+
+async def test_a_form_of_a_few_fields_is_there_again_after_signing_in_and_holds_no_secret(office: Office) -> None:
+    page = await office.open("compliance/dnc")
+    await page.locator("#add-phone").fill("+34600999000")
+    await page.locator("#add-reason").fill(HOSTILE)
+    await page.locator("#add-by").fill("Ana")
+    await office.context.clear_cookies()
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await page.wait_for_url("**/console/login")
+    await page.locator("#key").fill("a wrong one")
+    await page.locator("#key").press("Enter")
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await office.sign_in(page)
+    await page.wait_for_url("**/console/compliance/dnc")
+    await expect(page.get_by_text("is here again")).to_be_visible()
+    for field, typed in (("#add-phone", "+34600999000"), ("#add-reason", HOSTILE), ("#add-by", "Ana")):
+        await expect(page.locator(field)).to_have_value(typed)
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await expect(page.get_by_text("from now on no call is started to it")).to_be_visible()
+    await page.goto(f"{office.site.node.api_url}/console/compliance/dnc")
+    await expect(page.locator("#add-reason")).to_have_value("")  # what was taken does not come back
+
+    for field, typed in (("#add-phone", "+34600999001"), ("#add-reason", "said so"), ("#add-by", "Ana")):
+        await page.locator(field).fill(typed)
+    # As after another sign-in in another tab.
+    await page.evaluate("document.querySelectorAll('main [name=csrf]').forEach((each) => (each.value = 'another'))")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await expect(page.get_by_text("out of date")).to_be_visible()
+    await page.go_back()
+    await expect(page.locator("#add-reason")).to_have_value("said so")
+
+    await page.goto(f"{office.site.node.api_url}/console/system/users")
+    await page.locator("#name").fill("late")
+    await page.locator("#password").fill("violet teapot orbit")
+    await office.context.clear_cookies()
+    await page.get_by_role("button", name="Create").click()
+    await page.wait_for_url("**/console/login")
+    assert "violet" not in await page.evaluate("JSON.stringify(sessionStorage)")
+    await office.sign_in(page)
+    await page.wait_for_url("**/console/system/users")
+    await expect(page.locator("#name")).to_have_value("late")
+    await expect(page.locator("#password")).to_have_value("")
+    await page.close()
+
+
+async def test_a_report_is_found_again_by_its_address_saved_and_printed(office: Office, tmp_path: Path) -> None:
+    await office.context.clear_cookies()
+    asked = "reports?by=outcome&campaign=spring&show=calls"  # as somebody was sent it
+    page = await office.open(asked)
+    await office.sign_in(page)
+    await page.wait_for_url(f"**/console/{asked}")
+    await expect(page.locator("#campaign")).to_have_value("spring")
+    mail = await office.page()
+    await mail.goto(f"data:text/html,<a href='{page.url.replace('&', '&amp;')}'>the report</a>")
+    await mail.get_by_role("link").press("Enter")  # the cookie does not come along from another site
+    await expect(mail.locator("#campaign")).to_have_value("spring")
+    await mail.close()
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="CSV").press("Enter")
+    kept = tmp_path / "report.csv"
+    await (await download.value).save_as(kept)
+    assert {"outcome", "attempts"} <= set(next(csv.reader([kept.read_text("utf-8-sig").splitlines()[0]])))
+
+    await page.evaluate("window.print = () => (window.printed = true)")
+    await page.get_by_role("button", name="Print").press("Enter")
+    assert await page.evaluate("window.printed")
+    await page.emulate_media(media="print", color_scheme="dark")
+    await expect(page.locator("form.asks")).to_be_hidden()
+    if await page.locator(".asked").count():  # it says on paper what it is of
+        await expect(page.locator(".asked")).to_contain_text("spring")
+    assert await page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(26, 32, 39)"
+    await page.close()
+
+
+async def test_a_stream_that_is_lost_is_told_and_goes_on_by_itself(office: Office) -> None:
+    url = urlsplit(office.site.node.api_url)
+    assert url.hostname is not None
+    assert url.port is not None
+    page = await office.page()
+    with FaultyProxy(url.hostname, url.port) as network:
+        await page.goto(f"http://{url.hostname}:{network.port}/console/")
+        await expect(page.locator("main h2").first).to_be_visible()
+        await until(lambda: network.accepted > 0, "a connection")
+        network.refuse()
+        await expect(page.get_by_text("The connection is lost")).to_be_visible()
+        await office.make("meanwhile")
+        network.accept()
+        await expect(page.locator("#campaign-meanwhile")).to_be_visible()
+        await expect(page.get_by_text("The connection is lost")).to_be_hidden()
+        await page.close()
+
+
+async def test_a_browser_that_closes_half_way_through_a_million_rows_loads_none_of_them(
+    office: Office, tmp_path: Path
+) -> None:
+    await office.make("million")
+    path = tmp_path / "million.csv"
+    path.write_bytes(b"id,phone\n" + b"crm-1,+34600111222\n" * 1_000_000)
+    lists = "campaigns/million/lists"
+    page = await office.open(lists)
+    wire = await office.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2_000_000}
+    await wire.send("Network.emulateNetworkConditions", slow)
+    await page.locator("#file").set_input_files(path)
+    await page.get_by_role("button", name="Upload").press("Enter")
+    await page.wait_for_function("() => document.getElementById('upload-progress').value > 0.05")
+    await page.close()
+
+    async def failed() -> bool:
+        answer = await office.context.request.get(f"{office.site.node.api_url}/console/{lists}")
+        return "list-failed" in await answer.text()
+
+    await until(failed, "the list is told as failed")
+    page = await office.open(lists)
+    await page.get_by_role("link", name="million.csv").press("Enter")
+    await expect(page.get_by_text("the upload broke off")).to_be_visible()
+    assert not halves(office.site.folder), "half a file stays nowhere"
+    await page.close()
+
+
+def halves(folder: Path) -> list[Path]:
+    """Files of lists that lie about."""
+    return list(folder.rglob("*.csv"))

@@ -34,8 +34,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, exchange: ExchangeThread) -> 
     folder = tmp_path_factory.mktemp("commands")
     made = Site(folder, settings_file(folder, ami_port=exchange.exchange.port))
     try:
-        made.start()
+        program = made.start()
         yield made
+        # A clean end, whatever the tests have left.
+        assert program.end(signal.SIGTERM) == 0, program.complaints
+        program.gone()
+        assert "Traceback" not in program.complaints
     finally:
         made.clear_away()
 
@@ -305,11 +309,6 @@ def test_doctor_a_port_that_speaks_something_else(tmp_path: Path) -> None:
         doctor(tmp_path, "asterisk pbx", str(port), ami_port=port)
 
 
-def test_doctor_a_port_that_says_nothing(tmp_path: Path) -> None:
-    with listener(b"") as port:
-        doctor(tmp_path, "asterisk pbx", ami_port=port)
-
-
 def test_doctor_nobody_listens(tmp_path: Path) -> None:
     port = free_port()
     doctor(tmp_path, "asterisk pbx", str(port), "Asterisk up", ami_port=port)
@@ -373,11 +372,3 @@ def test_settings_that_are_wrong_name_the_setting(tmp_path: Path) -> None:
     ):
         config.write_text(wrong)
         run("serve", "--config", str(config)).failed(1, *words)
-
-
-def test_the_node_ends_at_a_signal(site: Site) -> None:
-    # the last of this module: a clean end whatever the tests before have left
-    (program,) = site.programs
-    assert program.end(signal.SIGTERM, timeout_s=15.0) == 0, program.complaints
-    program.gone(timeout_s=2.0)
-    assert "Traceback" not in program.complaints

@@ -20,7 +20,8 @@ from dialer.core.events import CampaignConfigured
 from dialer.queues.embedded import EmbeddedServer
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.keys import Keys
-from tests.accessibility import out_of_reach, too_wide, violations, watch
+from tests.accessibility import out_of_reach, too_wide, violations, violations_of_a_look, watch
+from tests.console_pages import left_out
 from tests.e2e.floor import CAMPAIGN, Floor, floor, person
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -42,6 +43,8 @@ pytestmark = [
 LOOKS: Final = (("light", "en-GB", 1_280), ("dark", "es-ES", 820))
 #: Neither theme nor language changes where the keyboard gets to: once is enough.
 WALKED: Final = {"light": (out_of_reach,), "dark": ()}
+#: Nor does either change what a page is made of.
+AXE: Final = {"light": violations, "dark": violations_of_a_look}
 RIGHT_TO_LEFT: Final = "\u202eشركة"
 HOSTILE: Final = "<script>alert(1)</script>" + RIGHT_TO_LEFT
 #: No blank at which a line could break.
@@ -56,6 +59,7 @@ SETTINGS: Final = {
     "recording": "on_demand",
     "filter": "debt >= 0",
 }
+WINDOW: Final = "24_hours"
 #: Of managers, who see everything; `{list}` is one that was uploaded.
 PAGES: Final = (
     "",
@@ -80,19 +84,27 @@ PAGES: Final = (
     f"history?contact=crm-1&campaign={CAMPAIGN}",
     "history?contact=nobody",
     "compliance",
-    f"compliance/abandonment/{CAMPAIGN}/24_hours",
+    f"compliance/abandonment/{CAMPAIGN}/{WINDOW}",
+    f"compliance/abandonment/{CAMPAIGN}/{WINDOW}?figure=live_answers",
     "compliance/dnc",
     "compliance/rules",
+    "compliance/rules?name=POLICY",
     "compliance/evidence",
     "system",
     "system/doctor",
     "system/deliveries",
+    "system/deliveries?kind=crm&status=waiting",
     "system/users",
     "system/keys",
+    "system/webhooks",
     "system/audit",
     "account",
     "campaigns/nowhere",
 )
+
+
+#: Those of others: of agents, of whoever is nobody yet.
+ELSEWHERE: Final = ("desk", "login")
 
 
 class Everybody:
@@ -191,6 +203,10 @@ async def problems_of(page: Page, name: str, *checks: Callable[[Page], Awaitable
     return [f"{name}: {problem}" for check in checks for problem in await check(page)]
 
 
+async def test_no_page_is_left_out(tmp_path: Path) -> None:
+    assert left_out(tmp_path, (*PAGES, *ELSEWHERE)) == []
+
+
 async def test_every_page_of_a_manager(everybody: Everybody) -> None:
     problems: list[str] = []
     for theme, locale, width in LOOKS:
@@ -199,7 +215,7 @@ async def test_every_page_of_a_manager(everybody: Everybody) -> None:
         for path in PAGES:
             page = await everybody.open(context, path)
             assert await page.locator("html").get_attribute("lang") == locale[:2]
-            problems += await problems_of(page, f"{theme} {path}", violations, too_wide, *WALKED[theme])
+            problems += await problems_of(page, f"{theme} {path}", AXE[theme], too_wide, *WALKED[theme])
         await context.close()
     assert not problems, "\n".join(problems)
 

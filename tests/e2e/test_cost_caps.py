@@ -55,5 +55,5 @@ async def test_a_campaign_stops_at_its_cap_and_stays_stopped_without_the_memory_
     async with floor(tmp_path, own_valkey, trunk=trunk, more=more) as site:
         await site.sign_in(6)
         await until(lambda: limit(site) == "cost_cap", "the reason after the loss and the restart")
-        await asyncio.sleep(1.0)  # what must not happen has no event
+        await asyncio.sleep(0.5)  # what must not happen has no event
         assert site.notices.started == []

@@ -143,7 +143,9 @@ def test_every_panel_of_every_board_and_no_alarm_in_a_demo(prometheus: Prometheu
                 shown += [(board.stem, title)] if data else []
             elif not data:
                 empty.append((board.stem, title, expr))
-    assert empty == []
+    # A single scrape that a busy machine has missed hides everything until the next one.
+    for stem, title, expr in empty:
+        wait_for(partial(prometheus.query, expr), f"{title} of {stem}: {expr}")
     assert shown == []
     wait_for(lambda: prometheus.query("cadencia_gate_open == 1"), "an open gate")
     assert prometheus.query('ALERTS{alertstate="firing"}') == []

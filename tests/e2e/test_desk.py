@@ -248,4 +248,6 @@ async def test_a_number_is_called_by_click_and_put_on_the_list(desk: Desk) -> No
     await expect(page.locator("#desk-told")).to_contain_text("do-not-call list")
     await page.get_by_role("button", name="End my work").click()
     await desk.state("Signed out")
-    await expect(page.get_by_role("button", name="Call my phone")).to_be_visible()
+    # Whichever test comes next finds them at work.
+    await page.get_by_role("button", name="Call my phone").click()
+    await desk.state("Ready")

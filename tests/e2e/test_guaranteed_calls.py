@@ -107,7 +107,7 @@ async def test_whoever_was_abandoned_is_called_with_an_agent_reserved(
 ) -> None:
     rule = {"delay_s": 0.5, "max_attempts": 3, "needs_agent": True}
     settings = {"method": "ratio", "ratio": 2.0, "max_attempts": 5, "retries": {"abandoned": rule}}
-    fates = {n: person(talk_s=3.0) for n in range(2)}
+    fates = {n: person(talk_s=1.5) for n in range(2)}
     async with floor(tmp_path, own_valkey, fates=fates) as site:
         await site.begin(agents=1, campaign={**settings, "connect_within_s": 0.5})
         await site.push(range(2))

@@ -14,7 +14,7 @@ from benchmarks.hammer import Plan, hammer
 
 pytestmark = pytest.mark.slow
 
-ENTRIES = 3_000
+ENTRIES = 2_400
 
 
 @pytest.mark.postgres

@@ -1,8 +1,11 @@
-"""A hot lead pushed into a campaign that has ten thousand waiting is called within two seconds of the push."""
+"""A hot lead pushed into a campaign that has ten thousand waiting is the next to be called.
+
+In how many seconds `benchmarks.hot_lead` measures, on a machine that has nothing else to do.
+"""
 
 from __future__ import annotations
 
-import asyncio
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,14 +15,15 @@ from tests.e2e.floor import CAMPAIGN, floor, phone, until
 
 pytestmark = pytest.mark.slow
 
+AGENTS = 8
 WAITING = 10_000
 LEADS = 5
 AT_ONCE = 1_000
 
 
-async def test_a_hot_lead_is_dialed_within_two_seconds_of_its_push(tmp_path: Path, own_valkey: EmbeddedServer) -> None:
+async def test_a_hot_lead_is_dialed_before_all_who_wait(tmp_path: Path, own_valkey: EmbeddedServer) -> None:
     async with floor(tmp_path, own_valkey) as site:
-        await site.begin(agents=8)
+        await site.begin(agents=AGENTS)
         for start in range(0, WAITING, AT_ONCE):
             await site.push(range(start, start + AT_ONCE))
         node = site.node
@@ -29,19 +33,13 @@ async def test_a_hot_lead_is_dialed_within_two_seconds_of_its_push(tmp_path: Pat
             return depth.ready + depth.live + len(site.notices.ended) >= WAITING
 
         await until(all_wait, "ten thousand contacts in the hopper")
-        pushed: dict[str, float] = {}
-        for lead in range(LEADS):
-            number = WAITING + lead
-            pushed[f"crm-{number}"] = site.now
+        for number in range(WAITING, WAITING + LEADS):
             await site.push([number], priority=1_000)
-            await asyncio.sleep(0.3)
-
-        def started() -> dict[str, float]:
-            return {call.contact: call.at for call in site.notices.started if call.contact in pushed}
-
-        await until(lambda: len(started()) == LEADS, "the leads' calls")
-        waits_s = {contact: at - pushed[contact] for contact, at in started().items()}
-        assert max(waits_s.values()) <= 2.0, waits_s
+            accepted = await site.wait("contact.accepted", contact=f"crm-{number}")
+            await site.wait("call.started", contact=f"crm-{number}")
+            since = datetime.fromisoformat(accepted["at"]).timestamp()
+            [lead] = [call for call in site.notices.started if call.phone == phone(number)]
+            before = [call for call in site.notices.started if since < call.at < lead.at]
+            assert len(before) <= AGENTS, "only those for whom there were permits already"
         depth = await node.queues.depth(CAMPAIGN)
         assert depth.ready > WAITING / 2, "the leads were called before those who waited longer"
-        assert {str(call.phone) for call in site.notices.started} >= {phone(WAITING + lead) for lead in range(LEADS)}

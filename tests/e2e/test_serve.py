@@ -66,7 +66,7 @@ def sign_in(site: Site) -> None:
 
 def finish(site: Site) -> None:
     """The rest of the list."""
-    wait_for(lambda: site.ended() >= CONTACTS + 2, f"the whole list called, {site.live()}", timeout_s=60)
+    wait_for(lambda: site.ended() >= CONTACTS + 2, f"the whole list called, {site.live()}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
@@ -83,13 +83,13 @@ def test_every_call_has_one_end_over_a_restart(tmp_path: Path, number: signal.Si
         live = exchange.customers()
         assert {talk["call"], ring["call"]} <= live
         if number is signal.SIGTERM:
-            assert first.end(number, timeout_s=15.0) == 0, first.complaints
+            assert first.end(number) == 0, first.complaints
             # what rang has been hung up, the talk goes on
             assert ring["call"] not in exchange.customers()
         else:
             first.signal(number)
             first.ended()
-        first.gone(timeout_s=5.0)
+        first.gone()
         assert talk["call"] in exchange.customers(), "talks go on without the dialer"
 
         answered = [row[0] for row in site.sql("SELECT outcome FROM attempts")]
@@ -112,8 +112,8 @@ def test_every_call_has_one_end_over_a_restart(tmp_path: Path, number: signal.Si
         # nobody was called for a second attempt: those whose fate is not known wait for theirs
         contacts = site.sql("SELECT contact, count(*) FROM attempts GROUP BY contact HAVING count(*) > 1")
         assert contacts == []
-        assert second.end(signal.SIGTERM, timeout_s=15.0) == 0, second.complaints
-        second.gone(timeout_s=2.0)
+        assert second.end(signal.SIGTERM) == 0, second.complaints
+        second.gone()
         assert "Traceback" not in second.complaints
         if number is signal.SIGTERM:
             # after a kill the worker beside the node may say how it lost its Redis
@@ -133,21 +133,21 @@ def test_an_import_goes_on_after_a_restart(tmp_path: Path, number: signal.Signal
         wait_for(lambda: 0 < site.api.get(path)["read"] < rows, "some rows read")
         first.signal(number)
         first.ended()
-        first.gone(timeout_s=5.0)
+        first.gone()
         second = site.start()
-        wait_for(lambda: site.api.get(path)["state"] != "running", f"the rest, {site.api.get(path)}", timeout_s=60)
+        wait_for(lambda: site.api.get(path)["state"] != "running", f"the rest, {site.api.get(path)}")
         done = site.api.get(path)
         assert (done["state"], done["read"], done["accepted"]) == ("done", rows, rows), str(done)
         assert site.sql("SELECT count(*) FROM contacts") == [(rows,)]
-        assert second.end(signal.SIGTERM, timeout_s=15.0) == 0, second.complaints
+        assert second.end(signal.SIGTERM) == 0, second.complaints
 
 
 def test_a_second_node_on_the_same_folder_says_so(tmp_path: Path) -> None:
     with running(tmp_path) as (site, _):
         first = site.start()
         site.cadencia("serve").failed(1, "another process", "data_dir")
-        assert first.end(signal.SIGINT, timeout_s=15.0) == 0
-        first.gone(timeout_s=2.0)
+        assert first.end(signal.SIGINT) == 0
+        first.gone()
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

@@ -70,12 +70,17 @@ class Pair:
 
     async def meet(self) -> None:
         """Wait until each knows of the other what it says now."""
-        for site in (self.first, self.second):
-            await site.node.neighbours.beat()
-        for site in (self.first, self.second):
-            await site.node.neighbours.beat()
-        for site, other in ((self.first, self.second), (self.second, self.first)):
-            assert set(site.node.neighbours.pictures()) == {other.settings.node}
+
+        async def met() -> bool:
+            for _ in range(2):
+                for site in (self.first, self.second):
+                    await site.node.neighbours.beat()
+            return all(
+                set(site.node.neighbours.pictures()) == {other.settings.node}
+                for site, other in ((self.first, self.second), (self.second, self.first))
+            )
+
+        await until(met, "each knows of the other")
 
 
 @asynccontextmanager

@@ -331,13 +331,11 @@ async def test_small_answers_do_not_wait_for_acknowledgements(tmp_path: Path) ->
 
 
 async def test_a_stopped_server_does_not_wait_for_listeners(tmp_path: Path) -> None:
-    loop = asyncio.get_running_loop()
-    async with running(tmp_path) as api:
-        response = await api.http.get(f"{api.url}/api/v1/events", headers=CRM)
-        await response.content.readline()
-        began = loop.time()
-    response.close()
-    assert loop.time() - began < 5.0
+    async with asyncio.timeout(PATIENCE_S):
+        async with running(tmp_path) as api:
+            response = await api.http.get(f"{api.url}/api/v1/events", headers=CRM)
+            await response.content.readline()
+        response.close()
 
 
 async def test_metrics_with_a_key_and_open(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_call_is_purged_by_its_id_while_it_rings(
     session.dial(call, number)
     session.events.event("Newstate", Uniqueid=call, ChannelStateDesc="Ringing")
     assert session.hang_up(call)["Response"] == "Success"
-    ended = session.ended(call, seconds=2)
+    ended = session.ended(call)
     assert ended["Cause"] == "16"
     assert "TechCause" not in ended
     session.events.collect(0.2)

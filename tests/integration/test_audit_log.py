@@ -19,6 +19,7 @@ from dialer.settings import Settings
 from dialer.storage.audit_log import AuditLog
 from dialer.storage.database import Database
 from tests.databases import count, outage
+from tests.patience import PATIENCE_S
 from tests.record_values import eventually
 
 
@@ -78,7 +79,7 @@ async def test_what_was_noted_is_written_by_a_stop(database: Database) -> None:
     writer = AuditWriter(database)
     for number in range(1_234):
         writer.note(note(number))
-    assert await writer.flush(30.0)
+    assert await writer.flush(PATIENCE_S)
     assert len(writer) == 0
     assert await count(database, "audit_log") == 1_234
 
@@ -112,7 +113,7 @@ async def test_what_the_database_refuses_for_a_while_waits(database: Database, r
         for number in range(2, 6):  # the last two find no room, and go to the node's log
             writer.note(note(number))
         assert len(writer) == 3
-    assert await writer.flush(10.0)
+    assert await writer.flush(PATIENCE_S)
     assert [row.note.at for row in await writer.page(AuditQuery(), None, 10)] == [3.0, 2.0, 1.0]
 
 
@@ -183,7 +184,7 @@ async def test_a_node_cuts_once_a_day_and_says_so_in_the_log(sqlite_url: str) ->
             "audit_log.cut",
             {"rows": 1, "before": 35 * 86_400.0},
         )
-        assert await writer.flush(30.0)
+        assert await writer.flush(PATIENCE_S)
         kept = [row.note.at / 86_400.0 for row in await log.page(AuditQuery(), None, 10)]
         assert kept == [400.5, 36.0, 35.0]
     finally:

@@ -89,7 +89,7 @@ async def test_it_is_of_one_moment_while_others_write(database: Database, databa
                     text("INSERT INTO campaigns (id, settings, state, updated_at) VALUES (:id, '{}', 'draft', 1)"), id
                 )
                 await connection.execute(
-                    text("INSERT INTO gate_marks VALUES (:id, 'run', 1, 1, 1)"),
+                    text("INSERT INTO gate_marks VALUES (:id, 'run', 1, 1, 1, NULL, NULL)"),
                     id,
                 )
             written += 1

@@ -37,6 +37,7 @@ from dialer.storage.database import Database
 from dialer.testing import FakePurges, ManualClock
 from dialer.testing_switch import FakeSwitch
 from tests.e2e.floor import until
+from tests.patience import PATIENCE_S
 from tests.record_values import attempt
 
 WINTER = CampaignId("winter")
@@ -270,7 +271,7 @@ async def test_without_the_database_an_order_of_ones_own_goes_before_the_record(
         await only.watch.look()
         assert only.state is CampaignState.RUNNING, "the record is behind, and knows nothing better"
         monkeypatch.setattr(only.keeper._campaigns, "set_state", whole)
-        assert await only.keeper.flush(10.0)
+        assert await only.keeper.flush(PATIENCE_S)
         await only.watch.look()
         assert only.state is CampaignState.RUNNING
 
@@ -298,7 +299,7 @@ async def test_whatever_is_asked_of_whom_all_come_to_the_same(
             for node in made:
                 node.clock.advance(rng.random())
         for node in made:
-            assert await node.keeper.flush(5.0)
+            assert await node.keeper.flush(PATIENCE_S)
         for node in made:
             await node.watch.look()
         await until(lambda: not any(node.keeper._drained for node in made), "the end of every drain")

@@ -8,7 +8,9 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from html import escape
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
@@ -122,15 +124,71 @@ async def visitor(tmp_path: Path) -> AsyncIterator[Visitor]:
 # ---- who gets in
 
 
-@pytest.mark.parametrize("path", ["/console/", "/console/agents", "/console/campaigns/winter"])
-async def test_without_a_session_every_page_leads_to_the_form(visitor: Visitor, path: str) -> None:
-    async with visitor.http.get(visitor.url + path, allow_redirects=False) as answer:
-        assert (answer.status, answer.headers["location"]) == (303, "/console/login")
+async def test_without_a_session_every_page_leads_to_the_form_and_back(visitor: Visitor) -> None:
+    await visitor.add_campaign("winter")
+    for path in ("/console/", "/console/agents?name=%C3%B1&status=idle", "/console/campaigns/winter"):
+        visitor.http.cookie_jar.clear()
+        async with visitor.http.get(f"{visitor.url}{path}", allow_redirects=False) as answer:
+            assert answer.status == 303
+            where = answer.headers["location"]
+        kept = parse_qs(urlsplit(where).query).get("then", [""])[0]
+        assert (urlsplit(where).path, kept) == ("/console/login", path.removesuffix("/console/"))
+        assert f'name="then" value="{escape(kept)}"' in await visitor.page(where)
+        form = {"key": "wrong", "then": kept}
+        async with visitor.http.post(f"{visitor.url}/console/login", data=form) as answer:
+            assert f'name="then" value="{escape(kept)}"' in await answer.text(), "kept while somebody mistypes"
+        async with visitor.http.post(
+            f"{visitor.url}/console/login", data=form | {"key": "boss"}, allow_redirects=False
+        ) as answer:
+            assert (answer.status, answer.headers["location"]) == (303, path)
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "https://elsewhere.example/",
+        "//elsewhere.example/console/",
+        "/console\\elsewhere",
+        "/api/v1/agents",
+        "/console/login?then=/console/login",
+        "/console/a\r\nset-cookie: x=y",
+        "/console/desk",  # of another role
+        "/console/" + "x" * 2_000,
+    ],
+)
+async def test_nobody_is_led_away_by_an_address(visitor: Visitor, then: str) -> None:
+    await visitor.page("/console/login", params={"then": then})
+    async with visitor.http.post(
+        f"{visitor.url}/console/login", data={"key": "boss", "then": then}, allow_redirects=False
+    ) as answer:
+        assert (answer.status, answer.headers["location"]) == (303, "/console/")
+    async with visitor.http.get(
+        f"{visitor.url}/console/language/es", params={"then": then}, allow_redirects=False
+    ) as answer:
+        assert answer.headers["location"] in {"/console/", "/console/desk"}
 
 
 @pytest.mark.parametrize("path", ["/console/stream/wallboard", "/console/series", "/console/series/winter"])
 async def test_without_a_session_a_script_is_told_so(visitor: Visitor, path: str) -> None:
     await visitor.page(path, 401)
+    await visitor.page("/console/agents", 401, headers={"sec-fetch-mode": "cors"})
+    await visitor.page("/console/agents", 401, headers={"hx-request": "true", "accept": "text/html"})
+
+
+async def test_a_form_sent_without_tls_leads_to_the_door_as_well(visitor: Visitor) -> None:
+    """Browsers leave `Sec-Fetch-Mode` out where there is no TLS."""
+    async with visitor.http.post(
+        f"{visitor.url}/console/history", headers={"accept": "text/html,*/*;q=0.8"}, data={}, allow_redirects=False
+    ) as answer:
+        assert (answer.status, answer.headers["location"]) == (303, "/console/login")
+
+
+async def test_what_cannot_be_read_is_told_on_a_page(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    await visitor.sign_in()
+    assert "cannot be read" in await visitor.page(f"/console/reports?since={'x' * 300}", 400)
+    assert "cannot be read" in await visitor.page("/console/system/audit?before=soon", 400)
+    monkeypatch.setattr(visitor.node.campaigns, "page", None)
+    assert "own; its log has the details" in await visitor.page("/console/campaigns", 500)
 
 
 async def test_a_supervisors_key_opens_the_wallboard(visitor: Visitor) -> None:

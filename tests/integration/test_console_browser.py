@@ -21,6 +21,10 @@ from tests.integration.test_console import Visitor, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
+#: The machine may have better things to do.
+expect.set_options(timeout=60_000)
+
+
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CADENCIA_REQUIRE_BROWSER"),
     reason="needs Chromium (Debian: the package chromium)",

@@ -17,6 +17,7 @@ from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, Recor
 from dialer.core.kept_recording import Keeping, StoredRecording
 from dialer.core.outcome import Outcome
 from dialer.core.promise import Promise
+from dialer.core.saying import say
 from dialer.reporting.history import Happening, History, Subject
 from dialer.runtime.reports import Histories
 from dialer.settings import Settings
@@ -134,7 +135,7 @@ async def fill(database: Database) -> None:
             at=T + 9_400,
             action="move",
             call=CallId("call-2"),
-            why="3 contacts came to nothing",
+            why=say("3 contacts came to nothing", code="fired_failed", failed=3),
             details={"move_to": "loyalty"},
         )
     )

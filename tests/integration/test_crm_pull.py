@@ -210,6 +210,17 @@ async def test_the_result_of_a_call_is_written_once_with_its_key(crm: TwoFunctio
     assert await rig.turn() == {}
 
 
+async def test_a_code_that_is_told_again_is_no_second_update(crm: TwoFunctions, rig: CrmRig) -> None:
+    """Redis has lost it, and a node tells it once more: it stands in another place of the stream then."""
+    crm.calls = [call(1)]
+    await rig.turn()
+    code = disposed("c-1", "n-1-1")
+    await rig.tell(code)
+    rig.now += 5.0
+    await rig.tell(code, code | {"at": "2030-01-31T13:00:00.000000Z"})
+    assert len(await rig.updates(UpdateState.WAITING)) == 2
+
+
 async def test_an_answer_that_was_lost_is_no_second_update(crm: TwoFunctions, rig: CrmRig) -> None:
     crm.calls = [call(1)]
     await rig.turn()

@@ -29,7 +29,8 @@ from tests.integration.test_desk import Site, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ANA, PBX = AgentId("ana"), ServerName("pbx")
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CADENCIA_REQUIRE_BROWSER"),

@@ -140,6 +140,8 @@ async def fill(database: Database, number: int, *phones: Phone, written: str, id
                 "details": {"contact": name},
                 "state": "done",
                 "problem": name,
+                "why_told": name,
+                "problem_told": name,
                 **at,
             },
         ),

@@ -38,7 +38,7 @@ async def test_dropped_sessions_leave_the_calls(exchange: Exchange) -> None:
         await client.call(CUSTOMER, "call-1")
         await client.event("OriginateResponse")
         exchange.drop()
-        await asyncio.wait_for(asyncio.gather(client.closed.wait(), other.closed.wait()), 2.0)
+        await asyncio.wait_for(asyncio.gather(client.closed.wait(), other.closed.wait()), PATIENCE_S)
     async with RawClient(exchange.port) as again:
         await again.action(ami.core_show_channels())
         assert (await again.event("CoreShowChannel")).get("Uniqueid") == "call-1"
@@ -67,7 +67,7 @@ async def test_cut_in_the_middle_of_an_event(exchange: Exchange) -> None:
     async with RawClient(exchange.port) as client, RawClient(exchange.port, events="off") as other:
         exchange.cut()
         await other.call(CUSTOMER, "call-1")
-        await asyncio.wait_for(client.closed.wait(), 2.0)
+        await asyncio.wait_for(client.closed.wait(), PATIENCE_S)
         tail = bytes(client.received).rpartition(b"\r\n\r\n")[2]
         assert tail.startswith(b"Event: ")
     async with RawClient(exchange.port) as again:

@@ -16,6 +16,7 @@ from dialer.simulation.profiles import FAST
 from dialer.simulation.users import User, dialer_user, full_user
 from dialer.simulation.world import Fate, Reaction, World
 from tests.exchange_client import RawClient
+from tests.patience import PATIENCE_S
 
 CUSTOMER = "34600000001"
 RINGING = "34600000003"
@@ -91,14 +92,14 @@ async def test_wrong_credentials_are_refused_and_the_socket_closes(
     response = await client.action(ami.login(username, secret, events="on"))
     assert (response.response, text(response)) == ("Error", "Authentication failed")
     client.send(ami.ping())
-    await asyncio.wait_for(client.closed.wait(), 2.0)
+    await asyncio.wait_for(client.closed.wait(), PATIENCE_S)
     assert len(client.messages) == 1
     await client.close()
 
 
 async def test_who_does_not_log_in_is_put_out(exchange: Exchange) -> None:
     client = await RawClient(exchange.port).connect()
-    await asyncio.wait_for(client.closed.wait(), 2.0)
+    await asyncio.wait_for(client.closed.wait(), PATIENCE_S)
     assert client.received == b"Asterisk Call Manager/11.0.0\r\n"
     await client.close()
 
@@ -108,7 +109,7 @@ async def test_before_log_in_nothing_is_allowed_but_leaving(exchange: Exchange) 
     for action in (ami.ping(), ami.core_show_channels(), Action("NoSuchAction")):
         assert text(await client.action(action)) == "Permission denied"
     assert (await client.action(ami.logoff())).response == "Goodbye"
-    await asyncio.wait_for(client.closed.wait(), 2.0)
+    await asyncio.wait_for(client.closed.wait(), PATIENCE_S)
     await client.close()
 
 
@@ -344,12 +345,12 @@ async def test_hostile_bytes_close_that_session_alone(exchange: Exchange) -> Non
     async with RawClient(exchange.port) as good:
         bad = await RawClient(exchange.port).connect()
         bad.send_bytes(b"\x16\x03\x01\x02\x00 this is no action\r\n\r\n")
-        await asyncio.wait_for(bad.closed.wait(), 2.0)
+        await asyncio.wait_for(bad.closed.wait(), PATIENCE_S)
         assert (await good.action(ami.ping())).get("Ping") == "Pong"
         await bad.close()
         endless = await RawClient(exchange.port).connect()
         endless.send_bytes(b"Action: Ping\r\nX: " + b"a" * 200_000)
-        await asyncio.wait_for(endless.closed.wait(), 2.0)
+        await asyncio.wait_for(endless.closed.wait(), PATIENCE_S)
         assert (await good.action(ami.ping())).get("Ping") == "Pong"
         await endless.close()
 

@@ -93,7 +93,7 @@ async def test_standing_alone(way: str) -> None:
             running.send_signal(signal.SIGTERM)
         else:
             running.stdin.close()
-        assert await asyncio.to_thread(running.wait, 10.0) == 0
+        assert await asyncio.to_thread(running.wait, PATIENCE_S) == 0
         assert running.stderr is not None
         assert running.stderr.read() == b""
 

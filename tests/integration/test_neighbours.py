@@ -25,6 +25,7 @@ from dialer.runtime.neighbours import Neighbour, Neighbours
 from dialer.runtime.node_client import HEADER, NodeClient
 from dialer.runtime.node_seals import Seal, Ticket
 from dialer.testing import ManualClock
+from tests.e2e.floor import until
 from tests.integration.test_api_tls import certificate
 from tests.patience import PATIENCE_S
 
@@ -185,8 +186,12 @@ async def test_a_record_is_read_when_all_have_told_what_they_knew(valkey: AsyncR
 async def test_nobody_waits_for_what_a_dead_node_knew(valkey: AsyncRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dialer.runtime.neighbours._HOLDS_S", 1.0)
     first, second = One(valkey, "n1"), One(valkey, "n2")
-    await meet(first, second)
-    assert set(first.it.others()) == {"n2"}
+
+    async def met() -> bool:
+        await meet(first, second)
+        return set(first.it.others()) == {"n2"}
+
+    await until(met, "the first knows the second")
     assert await first.it.all_have_told(PATIENCE_S)
 
 
@@ -441,7 +446,7 @@ async def test_a_stream_about_an_agent_ends_when_they_are_at_home_elsewhere(valk
 
     app, client = _forwarding(first, [], endless)
     try:
-        async with asyncio.timeout(30.0):
+        async with asyncio.timeout(PATIENCE_S):
             asking = asyncio.create_task(_ask(app, "/console/stream/agent/ann", method="GET"))
             await begun.wait()
             second.seat(ANN)
@@ -470,7 +475,7 @@ async def test_a_stream_from_another_node_ends_when_the_agent_has_left_it(valkey
     await meet(first, second)
     app, client = _forwarding(first, [])
     try:
-        async with asyncio.timeout(30.0):
+        async with asyncio.timeout(PATIENCE_S):
             asking = asyncio.create_task(_ask(app, "/console/stream/agent/ann", method="GET"))
             await begun.wait()
             second.seat(ANN, AgentState.SIGNED_OUT)

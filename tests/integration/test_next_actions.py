@@ -180,7 +180,7 @@ async def test_three_failed_contacts_move_to_the_other_campaign_by_the_ordinary_
     (message,) = floor.streams.removed
     assert (message["campaign"], message["contact"]) == ("winter", "crm-1")
     (firing,) = (await Firings(floor.database).page()).items
-    assert (firing.state, firing.why, firing.call) == (FiringState.DONE, "3 contacts came to nothing", "call-3")
+    assert (firing.state, firing.why.says, firing.call) == (FiringState.DONE, "3 contacts came to nothing", "call-3")
     # And from there the rules of the other campaign hold, each once.
     assert await floor.call(4, Outcome.CONNECTED, "refused", LOYALTY) == 1
     assert await floor.call(5, Outcome.CONNECTED, "refused", LOYALTY) == 1
@@ -195,7 +195,7 @@ async def test_the_gate_holds_for_whoever_was_moved(floor: Floor) -> None:
         await floor.call(number, Outcome.CONNECTED, "refused")
     (firing,) = (await Firings(floor.database).page()).items
     assert firing.state is FiringState.REFUSED
-    assert "do_not_call" in firing.problem
+    assert "do_not_call" in firing.problem.says
     # It stays where it was: nothing was withdrawn for a move that did not happen.
     assert floor.streams.removed == []
     assert (await floor.queues.depth(LOYALTY)).ready == 0
@@ -266,7 +266,7 @@ async def test_a_done_move_that_nobody_noted_is_only_noted(floor: Floor) -> None
     floor.clock.advance(120.0)
     await floor.actions.finish_pending()
     (firing,) = (await Firings(floor.database).page()).items
-    assert (firing.state, firing.problem) == (FiringState.DONE, "")
+    assert (firing.state, firing.problem.says) == (FiringState.DONE, "")
     assert len(floor.streams.removed) == 1
 
 
@@ -294,7 +294,7 @@ async def test_a_campaign_that_is_not_there_is_a_reason(database: Database) -> N
     lone = Floor(database, rules)
     assert await lone.call(1, Outcome.BUSY) == 1
     (firing,) = (await Firings(database).page()).items
-    assert (firing.state, firing.problem) == (FiringState.REFUSED, "there is no campaign 'nowhere' to move it to")
+    assert (firing.state, firing.problem.says) == (FiringState.REFUSED, "there is no campaign 'nowhere' to move it to")
 
 
 async def test_a_dry_run_counts_and_changes_nothing(floor: Floor) -> None:

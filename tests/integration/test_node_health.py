@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -73,6 +74,12 @@ async def lacks(database: Database, client: AsyncRedis, **parts: Any) -> dict[st
     return {check.name: check.problem for check in checks if not check.ok}
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts here is who is named: whoever is asked may take as long as a busy machine needs."""
+    monkeypatch.setattr("dialer.runtime.api_ports._CHECK_TIMEOUT_S", 30.0)
+
+
 @pytest.fixture
 async def record(sqlite_url: str) -> Any:
     """A database with all tables."""
@@ -116,3 +123,15 @@ async def test_tables_of_another_version_name_the_cure(tmp_path: Path, valkey: A
         assert (await lacks(database, valkey))["database"].endswith("cadencia db upgrade")
     finally:
         await database.close()
+
+
+async def test_who_says_nothing_is_not_waited_for(
+    record: Database, valkey: AsyncRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("dialer.runtime.api_ports._CHECK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(valkey, "ping", nothing)
+    monkeypatch.setattr("dialer.runtime.api_ports.version", nothing)
+    assert await lacks(record, valkey) == {"redis": "no answer in time", "database": "no answer in time"}

@@ -127,7 +127,7 @@ async def test_decisions_become_rows(database: Database) -> None:
         for step in range(30):
             made.apply(decided(T + step, "idle" if step < 15 else "budget", budget_left=1.5))
         assert len(made) > 0
-        assert await made.flush(10)
+        assert await made.flush(PATIENCE_S)
         assert len(made) == 0
     rows = await all_rows(PacingJournal(database))
     assert [(row.at - T, row.limit) for row in rows] == [(0, "idle"), (10, "idle"), (15, "budget"), (25, "budget")]
@@ -152,10 +152,10 @@ async def test_an_outage_costs_the_oldest_rows_only_and_they_are_counted(
         async with outage(database, request):
             for step in range(25):
                 made.apply(decided(T + 10 * step))
-            assert not await made.flush(1.0)
+            assert not await made.flush(0.05)
             await eventually(lambda: sum(dropped) == 15)
             assert len(made) <= 10
-        assert await made.flush(20)
+        assert await made.flush(PATIENCE_S)
     rows = await all_rows(PacingJournal(database))
     assert [row.at for row in rows] == [T + 10 * step for step in range(15, 25)]
     assert sum(dropped) == 15
@@ -167,6 +167,6 @@ async def test_a_row_that_the_database_refuses_takes_no_other_with_it(database: 
         for step in range(9):
             # No database has an integer of so many digits.
             made.apply(decided(T + 10 * step, idle=10**30 if step == 4 else 1))
-        assert await made.flush(10)
+        assert await made.flush(PATIENCE_S)
     assert [row.at - T for row in await all_rows(PacingJournal(database))] == [0, 10, 20, 30, 50, 60, 70, 80]
     assert dropped == [1]

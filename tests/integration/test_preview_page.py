@@ -26,6 +26,10 @@ from dialer.testing import FakeNode
 from tests.integration.test_console import Visitor, csrf_of, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+#: The machine may have better things to do.
+expect.set_options(timeout=60_000)
+
 ANA, WINTER = AgentId("ana"), CampaignId("winter")
 HOSTILE = "<script>alert(1)</script>"
 WIDE = "x" * 2_000

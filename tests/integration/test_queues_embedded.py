@@ -15,6 +15,7 @@ import redis
 
 from dialer.errors import ConfigError, QueueError
 from dialer.queues.embedded import EmbeddedServer
+from tests.patience import PATIENCE_S
 
 PARENT = """
 import sys, time
@@ -40,7 +41,7 @@ def gone(pid: int) -> bool:
 
 
 def eventually_gone(pid: int) -> bool:
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         if gone(pid):
             return True
@@ -97,12 +98,12 @@ def test_server_left_behind_is_ended_first(home: Path) -> None:
     # One that does not die with anybody, as an earlier release may have left.
     orphan = subprocess.Popen([program, str(home / "redis.conf")], cwd=home, stdout=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE_S
         while not (home / "redis.sock").exists() and time.monotonic() < until:
             time.sleep(0.01)
         with EmbeddedServer(home) as second:
             assert second.pid not in (None, orphan.pid)
-            assert orphan.wait(10) == 0
+            assert orphan.wait(PATIENCE_S) == 0
             assert redis.Redis.from_url(second.url).ping()
     finally:
         if orphan.poll() is None:

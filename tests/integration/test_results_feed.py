@@ -29,7 +29,7 @@ async def test_who_leaves_and_comes_back_at_once_learns_where_the_stream_is(valk
             assert first is not None
             assert await audience.position() == "0-0"
             id = await write(valkey, 1)
-            heard = await first.next(5.0)
+            heard = await first.next(PATIENCE_S)
             assert heard is not None
             assert heard.id == id
             for _ in range(3):
@@ -58,7 +58,7 @@ async def test_who_comes_after_a_while_begins_with_what_is_new(valkey: AsyncRedi
             assert listener is not None
             assert await audience.position() == missed
             id = await write(valkey, 3)
-            heard = await listener.next(5.0)
+            heard = await listener.next(PATIENCE_S)
             assert heard is not None
             assert (heard.id, heard.result["call"]) == (id, "k3")
     finally:

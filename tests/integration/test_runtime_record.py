@@ -26,6 +26,7 @@ from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
 from dialer.storage.dispositions import Disposition, Dispositions
 from dialer.testing import FakePurges
+from tests.patience import PATIENCE_S
 from tests.runtime_floor import CAMPAIGN, PBX, RuntimeFloor
 
 ENDED = CallId("n1-boot-0000000009")
@@ -66,7 +67,7 @@ async def test_only_the_latest_state_of_a_campaign_is_kept(keeper: RecordKeeper,
     for state in (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.DRAINING):
         keeper.apply(changed(state))
     assert len(keeper) == 1
-    assert await keeper.flush(5)
+    assert await keeper.flush(PATIENCE_S)
     found = await Campaigns(database).get(CAMPAIGN)
     assert found is not None
     assert found.state is CampaignState.DRAINING
@@ -75,7 +76,7 @@ async def test_only_the_latest_state_of_a_campaign_is_kept(keeper: RecordKeeper,
 async def test_a_message_is_kept_once_and_the_latest_code_counts(keeper: RecordKeeper, database: Database) -> None:
     for notice in (disposed("SALE"), disposed("SALE"), disposed("REFUND", ref="m2")):
         keeper.apply(notice)
-    assert await keeper.flush(5)
+    assert await keeper.flush(PATIENCE_S)
     history = await Dispositions(database).history(ENDED)
     assert [(d.code, d.amount) for d in history] == [("REFUND", "12.50"), ("SALE", "12.50")]
 
@@ -98,7 +99,7 @@ async def test_what_comes_while_the_database_is_away_is_kept_when_it_is_back(
     keeper.apply(changed(CampaignState.RUNNING))
     keeper.apply(disposed("TWO", "m2"))
     assert not await keeper.flush(0)
-    assert await keeper.flush(5)
+    assert await keeper.flush(PATIENCE_S)
     assert refusals == 0
     assert [d.code for d in await Dispositions(database).history(ENDED)] == ["TWO", "ONE"]
 
@@ -181,13 +182,13 @@ async def test_a_code_for_a_call_under_way_or_in_wrapup_goes_through_the_engine(
 async def test_a_code_that_is_faster_than_the_record_is_not_turned_away(site: Site) -> None:
     site.keeper.apply(ntc.CallEnded(at=NOW, attempt=attempt(), retry_at=None))
     assert await site.dispose(ENDED) == [("call.disposed", "m1")]
-    assert await site.keeper.flush(5)
+    assert await site.keeper.flush(PATIENCE_S)
 
 
 async def test_a_code_for_a_call_of_long_ago_is_looked_up(site: Site, database: Database) -> None:
     await Attempts(database).record([(attempt(), None)])
     assert await site.dispose(ENDED) == [("call.disposed", "m1")]
-    assert await site.keeper.flush(5)
+    assert await site.keeper.flush(PATIENCE_S)
     (kept,) = await Dispositions(database).history(ENDED)
     assert (kept.code, kept.agent) == ("SALE", "anna")
     # The engine does not tell of it, so whoever acts on codes hears of it here.

@@ -174,6 +174,6 @@ async def test_batch_waits_no_longer_than_the_linger(sqlite_url: str) -> None:
     stream = Stream()
     stream.add(journal_entry(attempt(1)))
     async with _running(_writer(database, stream, linger_s=0.05)):
-        await eventually(lambda: stream.unacked == 0, timeout_s=5)
+        await eventually(lambda: stream.unacked == 0)
     assert (await Attempts(database).page(AttemptFilter())).items == [attempt(1)]
     await database.close()

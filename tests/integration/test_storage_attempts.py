@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
 from dialer.errors import InputError
 from dialer.storage.attempts import AttemptFilter, Attempts
+from dialer.storage.attempts_made import attempts_made
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts, ContactState
 from dialer.storage.database import Database
@@ -40,6 +42,23 @@ async def test_any_order_and_repetition_leads_to_the_same_contact(database: Data
     assert stored is not None
     assert (stored.attempts, stored.state, stored.next_at) == (5, ContactState.FINISHED, None)
     assert await count(database, "attempts") == 5
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_does_not_count_as_an_attempt_is_on_record_and_takes_none_away(
+    database: Database, *, together: bool
+) -> None:
+    await Contacts(database).upsert([contact(1)], at=1.0)
+    refused = attempt(1, call="refused", attempt_number=0, outcome=Outcome.FAILED, caller_id=Phone("+34911222333"))
+    made = [(refused, 50.0), (attempt(1), 900.0), (replace(refused, call=CallId("again")), 60.0)]
+    for batch in [made] if together else [[each] for each in made]:
+        await Attempts(database).record(batch)
+    stored = await Contacts(database).get(CAMPAIGN, ContactId("crm-1"))
+    assert stored is not None
+    assert (stored.attempts, stored.state) == (1, ContactState.WAITING)
+    assert await count(database, "attempts") == 3
+    assert [row.key[2] for row in await attempts_made(database, 0.0, None, 10)] == ["call-1"]
+    assert await Attempts(database).calls_by_caller_id(0.0) == {}
 
 
 async def test_attempt_of_an_unknown_contact_is_kept(database: Database) -> None:

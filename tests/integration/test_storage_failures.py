@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from dialer.storage.attempts import Attempts
 from dialer.storage.contacts import Contacts
 from dialer.storage.database import Database
 from tests.databases import count, outage
+from tests.patience import PATIENCE_S
 from tests.record_values import attempt, contact
 
 
@@ -154,10 +154,10 @@ async def test_closing_waits_for_a_connection_that_failed_to_open(
 ) -> None:
     """Its thread ends after the caller has heard of the failure: were the loop gone by then, it would die noisily."""
     stop = aiosqlite.Connection.stop
-    ended = threading.Event()
+    may_end, ended = threading.Event(), threading.Event()
 
     def end() -> None:
-        time.sleep(0.2)
+        may_end.wait(PATIENCE_S)
         ended.set()
 
     def slowly(connection: aiosqlite.Connection) -> asyncio.Future[Any] | None:
@@ -169,7 +169,11 @@ async def test_closing_waits_for_a_connection_that_failed_to_open(
     with pytest.raises(StorageError, match="cannot be opened"):
         await database.ping()
     assert not ended.is_set()
-    await database.close()
+    closing = asyncio.ensure_future(database.close())
+    done, _ = await asyncio.wait([closing], timeout=0.05)
+    assert not done
+    may_end.set()
+    await closing
     assert ended.is_set()
 
 

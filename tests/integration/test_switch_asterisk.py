@@ -96,7 +96,7 @@ async def test_a_talk_that_the_customer_ends_and_one_that_the_agent_ends(
         rig.connect(first, agent)
         joined = await rig.wait(CallJoined, first)
         assert joined.agent == agent
-        assert 0 <= joined.at - answered.at < 1.0
+        assert joined.at >= answered.at
         assert (await rig.wait(CallHungUp, first)).by is HungUpBy.CUSTOMER
         rig.originate(second, f"+{plan.number(Kind.ANSWER, next(serials))}")
         await rig.wait(CallAnswered, second)

@@ -18,6 +18,7 @@ from dialer.settings import Redis as RedisSettings
 from dialer.settings import Settings
 from dialer.twin.cells import Cell, decode_trial
 from dialer.twin.crew import LocalCrew, RqCrew, choose
+from tests.patience import PATIENCE_S
 from workers.jobs.sweeps import simulate_cell
 
 CELL = Cell(scenario={"agents": 3, "hours": 0.1, "days": 2}, method="ratio")
@@ -38,7 +39,7 @@ def worker(own_valkey: EmbeddedServer, tmp_path: Path) -> Iterator[str]:
         yield own_valkey.url
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)
 
 
 def _settings(url: str) -> Settings:

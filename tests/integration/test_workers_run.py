@@ -28,6 +28,7 @@ from dialer.queues.embedded import EmbeddedServer
 from dialer.queues.keys import Keys
 from dialer.queues.redis_queues import RedisQueues
 from dialer.queues.streams import StreamReader
+from dialer.runtime.worker_figures import look
 from dialer.settings import Webhook
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
@@ -35,6 +36,7 @@ from dialer.storage.list_checks import CheckState, ListChecks
 from dialer.storage.lists import Lists, ListState
 from dialer.storage.schema import migrate
 from dialer.storage.webhooks import Webhooks
+from tests.collector import collector
 from tests.patience import PATIENCE_S
 from tests.queue_worlds import Pages
 
@@ -50,19 +52,21 @@ class Place:
         self.database = Database(f"sqlite:///{folder}/record.db")
         self.queues = RedisQueues.from_url(server.url, node=NodeName("n1"), strict_gate=False)
 
-    def environment(self, webhook: str = "") -> dict[str, str]:
+    def environment(self, webhook: str = "", tracing: str = "") -> dict[str, str]:
         lines = [f'[database]\nurl = "sqlite:///{self.folder}/record.db"\n[redis]\nurl = "{self.url}"']
         if webhook:
             lines.append(f'[outbound]\ninternal = ["127.0.0.0/8"]\n[[webhooks]]\nurl = "{webhook}"')
+        if tracing:
+            lines.append(f'[tracing]\nendpoint = "{tracing}"\nshare = 1.0')
         path = self.folder / "cadencia.toml"
         path.write_text("\n".join(lines), encoding="utf-8")
-        return os.environ | {"CADENCIA_CONFIG": str(path)}
+        return os.environ | {"CADENCIA_CONFIG": str(path), "CADENCIA_LOG__LEVEL": "debug"}
 
-    async def work(self, code: str, webhook: str = "") -> asyncio.subprocess.Process:
+    async def work(self, code: str, webhook: str = "", tracing: str = "") -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *("-c", code),
-            env=self.environment(webhook),
+            env=self.environment(webhook, tracing),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -121,10 +125,15 @@ async def test_a_list_is_looked_through_when_it_has_been_imported(place: Place) 
     path.write_text("id,phone,phone2\na,600000001,\nb,600000001,600000002\nc,600000001,\n", encoding="utf-8")
     outbox = jobs.JobOutbox(place.url)
     await outbox.send(jobs.import_list(list_id="l-1", campaign="winter", path=str(path), name="", delete=False))
-    said = await finished(await place.work(BURST))
+    with collector() as there:
+        there.status = 400
+        said = await finished(await place.work(BURST, tracing=there.url))
     found = await ListChecks(place.database).get("l-1")
     assert found is not None, said
     assert found.state is CheckState.DONE, said
+    # Two contacts and the list: traces that nobody takes hold nothing up, and are counted where nodes look.
+    with Redis.from_url(place.url, protocol=2) as client:
+        assert look(client).spans == {"failed": 3}, said
     assert (found.counts.contacts, found.counts.numbers, found.counts.jurisdictions) == (2, 3, {"ES": 3}), said
     assert found.counts.warnings["duplicate_in_list"] == 2
 
@@ -182,7 +191,7 @@ async def test_results_reach_a_webhook_through_stream_record_and_worker(place: P
         await put(client, [{"type": "contact.accepted", "contact": f"crm-{i}"} for i in range(3)], keys["results"])
         assert await reader.step(feed.handle_results, timeout_s=1.0) == 3
         sending = asyncio.ensure_future(outbox.run())
-        assert await outbox.flush(10.0)
+        assert await outbox.flush(PATIENCE_S)
         sending.cancel()
         said = await finished(await place.work(BURST, url))
         assert sorted(got) == ["crm-0", "crm-1", "crm-2"], said

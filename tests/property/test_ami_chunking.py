@@ -58,7 +58,7 @@ def read(data: bytes, cuts: list[int], *, banner: bool) -> tuple[list[Message], 
 
 
 @given(data=STREAMS, banner=st.booleans(), cuts=st.lists(st.integers(0, 300), max_size=20))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_chunks_do_not_matter_and_nothing_else_is_raised(data: bytes, banner: bool, cuts: list[int]) -> None:
     stream = BANNER + data if banner else data
     cuts = [cut for cut in cuts if cut <= len(stream)]
@@ -80,7 +80,7 @@ def test_transcripts_in_any_chunks(path: Path) -> None:
 
 
 @given(data=st.lists(STREAMS, max_size=5), banner=st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_connection_survives_any_bytes(data: list[bytes], banner: bool) -> None:
     connection = AmiConnection(username="u", secret="s", now=0.0)
     events = connection.receive_data(BANNER if banner else b"", 0.0)

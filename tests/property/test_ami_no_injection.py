@@ -87,7 +87,7 @@ BUILDERS: list[Callable[[str, str, str], Action]] = [
 @given(
     builder=st.sampled_from(BUILDERS), a=HOSTILE, b=HOSTILE, c=HOSTILE, action_id=st.one_of(HOSTILE, st.just("id-1"))
 )
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_an_action_is_one_message_with_the_headers_that_were_meant(
     builder: Callable[[str, str, str], Action], a: str, b: str, c: str, action_id: str
 ) -> None:
@@ -110,7 +110,7 @@ def test_an_action_is_one_message_with_the_headers_that_were_meant(
 
 
 @given(value=HOSTILE)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_line_end_is_refused_and_never_repaired(value: str) -> None:
     hostile = any(character in value for character in "\r\n\x00")
     action = actions.setvar("PJSIP/a-1", "NAME", value)

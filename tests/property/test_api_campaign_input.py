@@ -80,6 +80,7 @@ def campaigns(draw: st.DrawFn) -> Campaign:
         machine_detection=draw(st.none() | detection),
         skills=draw(st.frozensets(names, max_size=3)),
         screen_pop=draw(st.sampled_from(["", "https://crm.example/open?id={id}&p={phone}", "http://crm/{{x}}"])),
+        hours=draw(st.sampled_from([(), ("10:00-14:00",), ("mon-fri 10:00-14:00", "mon,wed 16:00-20:00")])),
     )
 
 
@@ -112,6 +113,11 @@ def test_the_id_cannot_be_changed() -> None:
     ("field", "value", "told"),
     [
         ("id", "two words", "must be 1 to 64 of the characters"),
+        ("hours", ["mon 9-17"], "'mon 9-17' is no window; write it as mon-fri 09:00-17:00"),
+        ("hours", ["lun 09:00-13:00", "mon 12:00-15:00"], "overlap"),
+        ("hours", ["yesterday 09:00-13:00"], "names no day"),
+        ("hours", ["fri 22:00-02:00"], "goes over midnight"),
+        ("hours", ["09:00-10:00"] * 22, "length <= 21"),
         ("id", "winter\n", "must be 1 to 64 of the characters"),
         ("method", "psychic", "is no pacing method; it may be preview"),
         ("max_abandonment", 0.031, "it may be 0 to 0.03: regulators allow at most 3"),

@@ -80,7 +80,7 @@ async def asked(rules: Rules, history: list[Call], now: float, zones: list[str])
         await world.client.aclose()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     rules=rule_sets,
     history=st.lists(calls(), max_size=25),
@@ -151,7 +151,7 @@ async def kept(rules: Rules, steps: list[tuple[float, Outcome | None, int]], zon
         await world.client.aclose()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     rules=rule_sets,
     steps=st.lists(st.tuples(st.floats(0, 30 * HOUR), st.none() | outcomes, st.integers(0, 1)), max_size=25),

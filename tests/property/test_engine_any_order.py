@@ -34,7 +34,7 @@ steps = st.lists(
                 "ring", "answer", "machine", "human", "join", "hang_up", "fail", "message", "purge", "advance",
                 "ready", "pause", "sign_out", "sign_in", "phone_gone", "phone_up", "agent_hangs_up", "dispose",
                 "server_lost", "server_back", "order", "due", "ask", "hold_back", "answer_late",
-                "page_left", "page_came",
+                "page_left", "page_came", "stops",
             ]
         ),
         st.integers(min_value=0, max_value=7),
@@ -105,7 +105,9 @@ def perform(h: Harness, what: str, call: CallId, agent: AgentId, which: int, sec
         case "hang_up":
             event = ev.CallHungUp(at=at, call=call, cause=16, sip_code=None, timed_out=False, by=ev.HungUpBy.CUSTOMER)
         case "fail":
-            event = ev.OriginateFailed(at=at, call=call, reason="refused")
+            event = ev.OriginateFailed(at=at, call=call, reason="refused", stopping=which % 2 == 1)
+        case "stops":
+            event = ev.ServerTakesCalls(at=at, server=PBX, takes=which % 2 == 1)
         case "message":
             event = ev.MessagePlayed(at=at, call=call, complete=True)
         case "purge":
@@ -181,7 +183,7 @@ def finish(h: Harness) -> None:
     h.advance(200)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(script=steps, detection=st.booleans())
 def test_every_started_call_ends_once_and_nothing_is_left(
     script: list[tuple[str, int, float]], detection: bool
@@ -193,6 +195,8 @@ def test_every_started_call_ends_once_and_nothing_is_left(
     assert set(h.ended()) == set(started)
     finished = [c.attempt.call for c in h.of(cmd.FinishCall)]
     assert sorted(finished) == sorted(started)
+    for notice in h.ended().values():
+        assert notice.attempt.counts or (notice.attempt.ringing_at, notice.attempt.answered_at) == (None, None)
     floor = h.engine.floor
     assert not floor.calls
     assert set(floor.trunks.channels().values()) == {0}

@@ -376,7 +376,7 @@ def test_nobody_is_reserved_whom_the_record_forbids() -> None:
     run_state_machine_as_test(
         GateRefusals,
         settings=settings(
-            max_examples=15,
+            max_examples=10,
             stateful_step_count=20,
             deadline=None,
             derandomize=True,

@@ -44,7 +44,7 @@ def by_phonenumbers(text: str, region: str) -> tuple[str | None, NumberKind | No
 
 @pytest.mark.parametrize("accelerate", [True, False])
 @given(data=st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_a_number_gets_the_verdict_of_phonenumbers(accelerate: bool, data: st.DataObject) -> None:
     region = data.draw(st.sampled_from(REGIONS))
     national = data.draw(national_numbers(region))
@@ -66,7 +66,7 @@ def test_a_number_gets_the_verdict_of_phonenumbers(accelerate: bool, data: st.Da
 
 
 @given(st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_what_is_certain_at_one_look_is_what_reading_says(data: st.DataObject) -> None:
     region = data.draw(st.sampled_from(REGIONS))
     national = data.draw(national_numbers(region))
@@ -88,7 +88,7 @@ def test_what_takes_a_second_look_is_not_certain(text: str) -> None:
 
 
 @given(st.sampled_from(REGIONS), st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_plan_tells_the_kind_or_that_it_cannot(region: str, data: st.DataObject) -> None:
     code = phonenumbers.country_code_for_region(region)
     plan = plan_of_country_code(code)
@@ -106,7 +106,7 @@ def test_a_plan_tells_the_kind_or_that_it_cannot(region: str, data: st.DataObjec
 
 
 @given(st.text(max_size=40) | st.from_regex(r"\+?[0-9 ().-]{0,24}", fullmatch=True))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_text_gets_a_verdict_and_only_valid_ones_a_number(text: str) -> None:
     reading = PhoneReader("ES").read(text)
     assert (reading.phone is not None) is (reading.verdict is PhoneVerdict.VALID)

@@ -25,7 +25,7 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
     st.sampled_from([",", ";", "\t", "|"]),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_every_row_of_a_right_csv_comes_out_once(
     cells: list[tuple[str, str, str]], delimiter: str, encoding: str
 ) -> None:
@@ -52,7 +52,7 @@ def test_every_row_of_a_right_csv_comes_out_once(
         max_size=20,
     ).map(b"".join)
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_garbage_is_told_and_never_dialed(data: bytes) -> None:
     try:
         found = list(ListReader(io.BytesIO(b"id,phone\n" + data), WINTER, PHONES))

@@ -82,7 +82,7 @@ def test_predictive_keeps_its_promises_and_repeats_itself(events: list[tuple[obj
     assert decisions == _play(second, events)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     answer=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
     talk_s=st.sampled_from([0.0, 1.0, 60.0, 7_000.0]),
@@ -143,7 +143,7 @@ def test_a_leave_that_is_taken_back_changes_nothing(events: list[tuple[object, .
 @pytest.mark.slow
 def test_a_simulated_week_takes_no_more_memory_than_a_day() -> None:
     floor = Floor(
-        shifts=tuple(Shift(agents=2, begins_s=86_400.0 * day, ends_s=86_400.0 * day + 7_200.0) for day in range(7)),
+        shifts=tuple(Shift(agents=2, begins_s=86_400.0 * day, ends_s=86_400.0 * day + 1_800.0) for day in range(7)),
         answer=Steps(0.3),
         hours=7 * 24.0,
     )
@@ -169,7 +169,7 @@ def test_segments_without_end_do_not_take_the_memory() -> None:
 def test_a_flood_of_ids_that_never_end_does_not_take_the_memory() -> None:
     pacer = build("predictive")
     pacer.agent_changed(0.0, "anna", "idle")
-    for call in range(20_000):
+    for call in range(5_000):
         now = float(call)
         pacer.call_started(now, ("ghost", call))
         pacer.call_answered(now, ("voice", call))

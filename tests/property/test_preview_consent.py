@@ -106,7 +106,7 @@ def finish(floor: PreviewFloor) -> None:
     floor.advance(200)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(script=steps, expiry=st.sampled_from(PreviewExpiry))
 def test_nobody_is_called_without_consent_and_nothing_is_left(
     script: list[tuple[str, int, float]], expiry: PreviewExpiry

@@ -46,7 +46,7 @@ def written(folder: Path, numbers: set[int], prefixes: PrefixRules | None = None
     return path
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(numbers=st.sets(NUMBERS, max_size=60), others=st.lists(NUMBERS, max_size=40))
 def test_a_file_answers_as_a_set(folder: Path, numbers: set[int], others: list[int]) -> None:
     file = RegistryFile(written(folder, numbers))
@@ -88,7 +88,7 @@ def test_in_order_is_sorted_and_without_repeats(pieces: list[list[int]]) -> None
     assert sorted({number for piece in pieces for number in piece}) == found.tolist()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_a_file_cut_short_anywhere_is_refused(folder: Path, data: st.DataObject) -> None:
     whole = written(folder, {34_600_111_222, 12_125_551_234, 7_000_000}).read_bytes()
@@ -99,7 +99,7 @@ def test_a_file_cut_short_anywhere_is_refused(folder: Path, data: st.DataObject)
         RegistryFile(path)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(data=st.data())
 def test_a_changed_byte_is_told_or_is_padding(folder: Path, data: st.DataObject) -> None:
     path = written(folder, {34_600_111_222, 34_600_111_223, 12_125_551_234})

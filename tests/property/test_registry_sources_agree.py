@@ -43,7 +43,7 @@ def one_by_one(form: NumberForm, cell: str) -> int | None:
     return found if isinstance(found, int) else None
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     region=st.sampled_from(REGIONS),
     cells=st.lists(CELL, max_size=40),
@@ -72,7 +72,7 @@ def test_every_line_becomes_its_number_or_is_counted(
     assert len(cells) + 1 == reader.counts.lines
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(region=st.sampled_from(REGIONS[1:]), digits=st.one_of(NEARLY, DIGITS))
 def test_national_numbers_are_read_as_by_the_library(region: str, digits: str) -> None:
     try:

@@ -67,7 +67,7 @@ def play(name: str, messages: list[Message]) -> list[SwitchEvent]:
 
 
 @given(data=st.data(), name=st.sampled_from(UNANSWERED))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_calls_that_nobody_answered(data: st.DataObject, name: str) -> None:
     messages = of_call(name)
     (plain,) = [event for event in play(name, messages) if isinstance(event, CallHungUp)]
@@ -83,7 +83,7 @@ def test_calls_that_nobody_answered(data: st.DataObject, name: str) -> None:
 
 
 @given(data=st.data(), name=st.sampled_from(ANSWERED))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_answers_come_by_three_ways_and_are_told_once(data: st.DataObject, name: str) -> None:
     messages = of_call(name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from hypothesis import given
@@ -34,6 +34,9 @@ class Kept:
 
     async def add(self, batch: Sequence[Delivery], now: float) -> None:
         self.deliveries += batch
+
+    async def known(self, ids: Collection[str]) -> set[str]:
+        return {each.id for each in self.deliveries} & set(ids)
 
 
 def hook(tenant: str, types: Sequence[str], created_at: float, number: int) -> KeptWebhook:
@@ -71,7 +74,8 @@ RESULTS: Final = st.lists(
 async def test_a_webhook_is_told_its_own_results_alone(hooks: list[KeptWebhook], results: list[dict[str, Any]]) -> None:
     kept = Kept(hooks)
     feed = WebhookFeed([OWN], kept, lambda: None, lambda: 100.0, kept)
-    messages = [Message(id=f"{at}000-0", data=json.dumps(result).encode()) for at, result in enumerate(results)]
+    numbered = [result | {"n": at} for at, result in enumerate(results)]
+    messages = [Message(id=f"{at}000-0", data=json.dumps(result).encode()) for at, result in enumerate(numbered)]
     await feed.handle_results(messages)
     expected = set()
     for at, result in enumerate(results):
@@ -84,7 +88,23 @@ async def test_a_webhook_is_told_its_own_results_alone(hooks: list[KeptWebhook],
             expected.add((at, OWN.url))
     told = [(int(delivery.position.split("-")[0]) // 1_000, delivery.url) for delivery in kept.deliveries]
     assert sorted(told) == sorted(expected)
-    assert len({delivery.id for delivery in kept.deliveries}) == len(told)
+    ids = {delivery.id for delivery in kept.deliveries}
+    assert len(ids) == len(told)
+    # Told again in another place, all of them are what they were, for whoever was there when they were told first.
+    await feed.handle_results([Message(id=f"{message.id[:-1]}9", data=message.data) for message in messages])
+    assert {delivery.id for delivery in kept.deliveries} == ids
+
+
+async def test_one_that_is_made_later_is_not_told_what_is_told_again() -> None:
+    kept = Kept([hook("", (), 1_893_456_120.0, 1)])  # two minutes past midnight
+    feed = WebhookFeed([], kept, lambda: None, lambda: 100.0, kept)
+
+    def told(minute: int, call: str) -> Message:
+        result = {"type": "call.ended", "at": f"2030-01-01T00:0{minute}:00.000000Z", "call": call}
+        return Message(id="1893456180000-0", data=json.dumps(result).encode())
+
+    await feed.handle_results([told(0, "n-1"), told(2, "n-2"), told(3, "n-3")])
+    assert [json.loads(delivery.payload)["call"] for delivery in kept.deliveries] == ["n-2", "n-3"]
 
 
 async def test_what_is_no_result_of_ours_is_told_to_nobody() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from dialer.actions.dry_run import DryRun
 from dialer.actions.loader import load_rules
 from dialer.actions.matching import Past, PastCall, call_again_at, holds, matching
 from dialer.actions.rules import CallAgain, Rule, Weekday, parse_rules, rule_set
+from dialer.console.problems import words
+from dialer.console.texts import texts
 from dialer.core.ids import CallId, CampaignId, ContactId, Phone
 from dialer.core.outcome import Outcome
 from dialer.errors import ConfigError, InputError
@@ -83,7 +86,10 @@ TALK, NOBODY = Outcome.CONNECTED, Outcome.NO_ANSWER
 )
 def test_a_rule_holds_for_the_history_that_it_describes(when: dict[str, Any], calls: list[PastCall], why: str) -> None:
     found = holds(one(when), past(*calls))
-    assert why in found if why else not found
+    assert why in found.says if why else not found
+    told = words(texts("es"), found)
+    assert bool(told) == bool(found)
+    assert not re.search(r"[{}_]|\b(the|call|calls|codes|were)\b", told)
 
 
 def test_a_rule_is_about_its_campaigns_and_fires_once() -> None:

@@ -55,7 +55,7 @@ def view(*rows: CampaignRow, at: float = 0.0, servers: tuple[ServerRow, ...] = (
 
 def one_languages_own(key: str) -> bool:
     """Explanations that come in English anyway, and words for several where others have none."""
-    return key.startswith(("pace.because.", "told.")) or ".many_" in key
+    return key.startswith(("pace.because.", "told.", "law.")) or ".many_" in key
 
 
 def test_every_language_has_every_text_with_the_same_values() -> None:
@@ -84,6 +84,14 @@ def test_the_pace_is_explained_in_both_languages(limit: str) -> None:
     spanish = pace_words(shown, texts("es"))
     assert spanish == "because" if limit == "something_new" else spanish.startswith("2 llamadas más")
     assert "{" not in spanish
+
+
+@pytest.mark.parametrize("limit", ["threshold", "budget"])
+def test_what_one_more_would_risk_is_told_where_none_is_dialed(limit: str) -> None:
+    spanish = pace_words(row(shown=pace(limit, dial=0)), texts("es"))
+    assert spanish.startswith("ninguna llamada ahora: con una más")
+    assert "1,6 %" in spanish
+    assert "212" in spanish
 
 
 # ---- sessions

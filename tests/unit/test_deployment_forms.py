@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft201909Validator, Draft202012Validator
+from jsonschema import Draft202012Validator
 
 from dialer.settings import Settings, load
 from tests.prometheus import program
@@ -99,9 +99,9 @@ def test_selectors_of_kubernetes_find_the_pods() -> None:
 
 def test_compose_takes_the_file() -> None:
     schema = json.loads((SCHEMAS / "compose.json").read_text())
-    assert wrong(Draft201909Validator(schema), COMPOSE) == []
+    assert wrong(Draft202012Validator(schema), COMPOSE) == []
     broken = {**COMPOSE, "services": {"node": {"image": 5, "port": []}}}
-    assert len(wrong(Draft201909Validator(schema), broken)) == 2
+    assert len(wrong(Draft202012Validator(schema), broken)) == 2
 
 
 def test_what_the_services_of_compose_name_is_there() -> None:

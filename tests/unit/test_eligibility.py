@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dialer.compliance.caps import Call, Subject
 from dialer.compliance.consent import Consent
 from dialer.compliance.eligibility import Eligibility, RefusalReason, Terms, Verdict
+from dialer.compliance.hours import CallingHours, own_timetables
 from dialer.compliance.rules import Basis, Party, Purpose
 from dialer.compliance.verdict_record import verdict_record
 from dialer.compliance.zones import Called
@@ -241,3 +242,40 @@ def test_whoever_waits_until_the_moment_told_is_called(
         assert not verdict(told.retry_at - 0.001).permit
     elif not told.permit:
         assert told.reason is RefusalReason.CONSENT
+
+
+# ---- hours of the campaign
+
+
+def test_the_hours_of_a_campaign_only_take_from_those_of_the_law() -> None:
+    terms = {"hours": ("mon-sat 08:00-11:00", "mon-fri 16:00-20:00")}
+    shut = judge(MADRID, Purpose.MARKETING, "2026-11-23T12:00:00+01:00", consents=[consent()], terms=terms)
+    assert shut.reason is RefusalReason.CAMPAIGN_HOURS
+    assert shut.retry_at == at("2026-11-23T16:00:00+01:00")
+    assert "hours of the campaign: mon-sat 08:00-11:00; mon-fri 16:00-20:00" in shut.says
+    # On a Saturday, and at eight, the law has the last word, as before.
+    for moment in ("2026-11-21T10:00:00+01:00", "2026-11-23T08:30:00+01:00"):
+        early = judge(MADRID, Purpose.MARKETING, moment, consents=[consent()], terms=terms)
+        assert early.reason is RefusalReason.HOURS
+        assert early.retry_at == at("2026-11-23T09:00:00+01:00")
+    assert judge(MADRID, Purpose.MARKETING, "2026-11-23T10:00:00+01:00", consents=[consent()], terms=terms).permit
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 14 * 24 * 4), st.lists(st.tuples(st.integers(0, 6), st.integers(0, 22)), min_size=1, max_size=6))
+def test_a_call_is_allowed_where_law_campaign_and_number_allow_it(quarter: int, open_at: list[tuple[int, int]]) -> None:
+    days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    hours = tuple(dict.fromkeys(f"{days[day]} {hour:02}:00-{hour + 1:02}:00" for day, hour in open_at))
+    own = ("mon-fri 10:00-19:00",)
+    called, now = Called(phone=MADRID), at("2026-11-23T00:00:00+01:00") + quarter * 900.0
+    plain, strict = Terms(purpose=Purpose.MARKETING), Terms(purpose=Purpose.MARKETING, hours=hours)
+
+    def allowed(terms: Terms, own_hours: tuple[str, ...] = ()) -> bool:
+        return DESK.judge(called, terms, now=now, consents=[consent()], own_hours=own_hours).permit
+
+    campaign = CallingHours(own_timetables(hours, ("Europe/Madrid",))).opening(now, strict.ring_timeout_s).at == now
+    assert allowed(strict, own) == (allowed(plain, own) and campaign)
+    verdict = DESK.judge(called, strict, now=now, consents=[consent()], own_hours=own)
+    if verdict.retry_at is not None:
+        then = DESK.judge(called, strict, now=verdict.retry_at, consents=[consent()], own_hours=own)
+        assert then.permit, "the moment that is named is one at which it may be called"

@@ -387,6 +387,29 @@ def test_an_agent_of_two_campaigns_is_counted_on_by_one_at_a_time() -> None:
     assert idle_by_campaign(h) == {CAMPAIGN: 0, SPRING: 1}
 
 
+def test_a_pool_is_shared_by_who_names_which_campaign_first() -> None:
+    """Seven in ten for one and three for the other; all for one where the other has nobody left to call, and back."""
+    h = two_campaigns()
+    h.grant = False
+    for number in range(10):
+        order = (CAMPAIGN, SPRING) if number < 7 else (SPRING, CAMPAIGN)
+        h.sign_in(f"a{number}", campaigns=order)
+    assert idle_by_campaign(h) == {CAMPAIGN: 7, SPRING: 3}
+    for seen, ready in (({CAMPAIGN: 10, SPRING: 0}, 0), ({CAMPAIGN: 7, SPRING: 3}, 100)):
+        h.feed(
+            ev.PermitsGranted(
+                at=h.now,
+                campaign=SPRING,
+                requested=1,
+                permits=(),
+                refusals=ev.Refusals(),
+                ready=ready,
+                later=0,
+            )
+        )
+        assert idle_by_campaign(h) == seen
+
+
 def test_an_agent_who_signs_in_again_for_another_campaign_is_counted_on_by_that() -> None:
     h = two_campaigns()
     h.grant = False

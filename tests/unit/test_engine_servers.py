@@ -9,9 +9,12 @@ import pytest
 from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc
+from dialer.core.caller_ids import CallerId
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, ServerName, TrunkName
+from dialer.core.outcome import Outcome
 from dialer.core.pacers import history_weights
+from dialer.core.retry import REFUSED_AGAIN_S
 from dialer.core.trunks import TrunkLimits, Trunks
 from dialer.core.whole_pace import together
 from pacing import Decision
@@ -144,6 +147,60 @@ def test_while_a_server_is_away_the_others_go_on_as_they_were() -> None:
     assert [c.server for c in h.of(cmd.Originate, out)] == ["b", "b"]
     h.feed(ev.ServerConnected(at=h.now, server=A, calls=frozenset(), agents=frozenset({AgentId("a0"), AgentId("a1")})))
     assert idle(h) == {"a": 2, "b": 2}
+
+
+def test_a_server_that_is_about_to_stop_is_offered_no_calls() -> None:
+    h = floor(a=2, b=2)
+    assert asked(h) == [4]
+    h.feed(ev.ServerTakesCalls(at=h.now, server=A, takes=False))
+    out = h.feed(granted(h, 11, 12, 13, 14, requested=4))
+    assert [c.server for c in h.of(cmd.Originate, out)] == ["b", "b"]
+    assert len(h.of(cmd.ReturnPermit, out)) == 2
+    assert asked(h) == []
+    assert last(h).explanation == "no call now: no line is free for the other 2 on a"
+    assert idle(h)["a"] == 2
+    h.feed(ev.ServerTakesCalls(at=h.now, server=A, takes=True))
+    assert asked(h) == [2]
+    out = h.feed(granted(h, 15, 16, requested=2))
+    assert [c.server for c in h.of(cmd.Originate, out)] == ["a", "a"]
+
+
+def test_a_server_that_has_stopped_takes_calls_when_it_is_back() -> None:
+    h = floor(a=1)
+    h.feed(ev.ServerTakesCalls(at=h.now, server=A, takes=False))
+    assert asked(h) == []
+    h.feed(ev.ServerLost(at=h.now, server=A, reason="closed"))
+    h.feed(ev.ServerConnected(at=h.now, server=A, calls=frozenset(), agents=frozenset({AgentId("a0")})))
+    assert asked(h) == [1]
+
+
+def test_a_call_that_a_server_about_to_stop_refuses_has_not_been_an_attempt() -> None:
+    """The only one that the campaign allows is still to be made, and neither trunk nor number is blamed."""
+    shown = Phone("+34911222333")
+    h = floor(Campaign(id=CAMPAIGN, max_attempts=1, caller_id=shown), a=6)
+    assert asked(h) == [6]
+    h.feed(granted(h, *range(11, 17), requested=6))
+    calls = h.calls()
+    h.feed(ev.ServerTakesCalls(at=h.now, server=A, takes=False))
+    for call in calls:
+        h.feed(ev.OriginateFailed(at=h.now, call=call, reason="Asterisk is shutting down", stopping=True))
+    ends = h.ended()
+    assert {(end.attempt.outcome, end.attempt.counts) for end in ends.values()} == {(Outcome.FAILED, False)}
+    assert {end.retry_at for end in ends.values()} == {h.now + REFUSED_AGAIN_S}
+    assert all(not finish.needs_agent for finish in h.of(cmd.FinishCall))
+    assert h.engine.floor.caller_ids.standing((CallerId(number=shown),), h.now)[0].calls_today == 0
+    h.feed(ev.ServerTakesCalls(at=h.now, server=A, takes=True))
+    assert asked(h) == [6]
+
+
+def test_a_call_that_is_refused_otherwise_is_an_attempt() -> None:
+    h = floor(Campaign(id=CAMPAIGN, max_attempts=1), a=1)
+    assert asked(h) == [1]
+    h.feed(granted(h, 11, requested=1))
+    (call,) = h.calls()
+    h.feed(ev.OriginateFailed(at=h.now, call=call, reason="no such endpoint"))
+    end = h.ended()[call]
+    assert (end.attempt.counts, end.retry_at) == (True, None)
 
 
 def test_calls_that_were_wanted_on_a_server_that_has_gone_meanwhile_are_made_by_nobody_else() -> None:

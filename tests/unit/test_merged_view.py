@@ -71,6 +71,9 @@ CAMPAIGNS = st.builds(
     occupancy=SHARES,
     occupancy_hour=SHARES,
     refused=COUNTS,
+    agents_since=st.dictionaries(STATES, st.floats(0, 100)),
+    agent_wait_s=st.none() | st.floats(0, 100),
+    penetration=SHARES,
 )
 AGENTS = st.builds(
     AgentRow,
@@ -128,11 +131,16 @@ def test_what_is_counted_is_added_up_and_every_row_says_where(
         for share, shares in (
             (row.occupancy, [found.occupancy for found in mine]),
             (row.answer_rate, [found.answer_rate for found in mine]),
+            (row.agent_wait_s, [found.agent_wait_s for found in mine]),
+            (row.penetration, [found.penetration for found in mine]),
         ):
             known = [each for each in shares if each is not None]
             assert (share is None) == (not known)
             if share is not None:
                 assert min(known) - 1e-9 <= share <= max(known) + 1e-9
+        for state, since in row.agents_since.items():
+            assert since == min(found.agents_since[state] for found in mine if state in found.agents_since)
+        assert row.agents_since.keys() == {state for found in mine for state in found.agents_since}
         paces = [found.pace for found in mine if found.pace is not None]
         assert (row.pace is None) == (not paces)
         if row.pace is not None:

@@ -145,7 +145,9 @@ def full() -> Metrics:
     metrics.trace_spans("failed", 3)
     metrics.gate(is_open=True)
     metrics.record_behind(12.0)
-    metrics.workers(2, {"queued": 3, "failed": 1})
+    for sent in (100, 160):  # of which a hundred before this node
+        metrics.workers(2, {"queued": 3, "failed": 1}, {"exported": sent})
+    metrics.workers(2, {"queued": 3, "failed": 1}, {"exported": 7, "failed": 2})  # Redis was emptied
     for queue in QueueName:
         metrics.queue_depth(queue, 3)
     metrics.refresh(view.snapshot(T + 72))
@@ -215,6 +217,9 @@ def test_values(text: str) -> None:
     assert value("pacing_limit", campaign="winter", reason="threshold") == 1
     assert value("pacing_journal_dropped_rows_total") == 2
     assert value("trace_spans_total", outcome="failed") == 3
+    assert value("worker_trace_spans_total", outcome="exported") == 67
+    assert value("worker_trace_spans_total", outcome="failed") == 2
+    assert value("worker_trace_spans_total", outcome="overflow") == 0
     assert value("pacing_queue_depth") == 3
     assert value("removals_applied_total", outcome="cancelled") == 1
     assert value("engine_queue_depth") == 3

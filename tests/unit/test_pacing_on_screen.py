@@ -17,9 +17,10 @@ from dialer.api.ports import Role
 from dialer.cli.client import Api
 from dialer.cli.pace_report import pace_held
 from dialer.cli.wallboard import wallboard
+from dialer.core.agent import AgentState
 from dialer.core.campaign import Campaign, CampaignState
-from dialer.core.ids import AgentId, CampaignId, NodeName
-from dialer.core.notices import PaceDecided
+from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, NodeName, Phone, ServerName
+from dialer.core.notices import AgentChanged, CallConnected, CallStarted, PaceDecided, ServerChanged
 from dialer.core.pacing_entry import PacingEntry
 from dialer.projections.live import LiveView
 from dialer.settings import Settings
@@ -180,10 +181,10 @@ def test_nothing_was_written_in_that_time(site: Site) -> None:
     assert pace_held(cast(Api, site), "winter", "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z") == []
 
 
-def screen(view: LiveView) -> str:
+def screen(view: LiveView, at: float = T + 1) -> str:
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        console.print(wallboard(view.snapshot(T + 1), "Cadencia"))
+        console.print(wallboard(view.snapshot(at), "Cadencia"))
     return console.export_text()
 
 
@@ -220,3 +221,74 @@ def test_the_wallboard_has_the_words_and_the_figures_behind_them() -> None:
     assert pace is not None
     assert pace.pace is not None
     assert (pace.pace.method, pace.pace.in_flight) == ("predictive", 9)
+
+
+def agent_changed(id: str, at: float, state: AgentState, previous: AgentState) -> AgentChanged:
+    return AgentChanged(at=at, agent=AgentId(id), state=state, previous=previous, previous_s=0.0, campaigns=(W,))
+
+
+def started(number: int, at: float, attempt: int) -> CallStarted:
+    return CallStarted(
+        at=at,
+        call=CallId(f"s{number}"),
+        campaign=W,
+        contact=ContactId(f"s{number}"),
+        phone=Phone("+34600111222"),
+        server=ServerName("pbx"),
+        trunk=None,
+        attempt_number=attempt,
+    )
+
+
+def connected(number: int, at: float) -> CallConnected:
+    return CallConnected(
+        at=at,
+        call=CallId(f"c{number}"),
+        campaign=W,
+        contact=ContactId(f"k{number}"),
+        phone=Phone("+34600111222"),
+        agent=AgentId("anna"),
+        wait_s=0.0,
+        screen_pop="",
+    )
+
+
+def test_how_long_agents_wait_who_waits_longest_and_how_much_of_the_list_was_called() -> None:
+    view = LiveView()
+    view.configure(Campaign(id=W), CampaignState.RUNNING)
+    before = view.campaign(W, T)
+    assert before is not None
+    assert (before.agents_since, before.agent_wait_s, before.penetration) == ({}, None, None)
+    for id, at in (("anna", T), ("bob", T + 10), ("eve", T + 20)):
+        view.apply(agent_changed(id, at, AgentState.IDLE, AgentState.CONNECTING))
+    # Idle until then: 40 s, 30 s and 20 s.
+    view.apply(agent_changed("anna", T + 40, AgentState.TALKING, AgentState.IDLE))
+    view.apply(connected(1, T + 40))
+    view.apply(connected(2, T + 40))
+    view.penetration(W, loaded=400, called=100)
+    row = view.campaign(W, T + 40)
+    assert row == view.snapshot(T + 40).campaigns[0]
+    assert row is not None
+    assert row.agents_since == {"talking": T + 40, "idle": T + 10}
+    assert row.agent_wait_s == pytest.approx(45.0)
+    assert row.penetration == 0.25
+    for number, attempt in enumerate((1, 2, 1, 1)):
+        view.apply(started(number, T + 41, attempt))
+    after = view.campaign(W, T + 41)
+    assert after is not None
+    assert after.penetration == 103 / 400, "contacts called for the first time since it was looked up"
+    shown = " ".join(screen(view, T + 41).split())
+    assert "penetration 25.8 %" in shown
+    assert "agents wait 46 s" in shown
+    later = view.campaign(W, T + 2 * 3_600)
+    assert later is not None
+    assert later.agent_wait_s is None, "of the last hour there is no talk"
+
+
+def test_what_is_wrong_is_told_in_a_terminal_too() -> None:
+    view = LiveView()
+    view.configure(Campaign(id=W), CampaignState.RUNNING)
+    view.apply(ServerChanged(at=T, server=ServerName("pbx"), connected=False, reason="[connection] refused"))
+    shown = " ".join(screen(view).split())
+    assert "Asterisk server pbx is out of reach: [connection] refused" in shown
+    assert "winter: its list is empty" in shown

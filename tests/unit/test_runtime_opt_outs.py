@@ -14,6 +14,7 @@ from dialer.errors import QueueError
 from dialer.queues.removals import parse_do_not_call
 from dialer.queues.results import notice_result
 from dialer.runtime.opt_outs import OptOutWriter
+from tests.patience import PATIENCE_S
 from tests.runtime_floor import CAMPAIGN, PBX, RuntimeFloor, eventually
 
 
@@ -99,12 +100,12 @@ async def test_a_write_that_fails_is_tried_again() -> None:
 async def test_all_that_waits_is_written_before_a_stop() -> None:
     async with listening() as (floor, stream, call):
         writer = OptOutWriter(stream, floor.dispatcher.do_not_call, floor.dispatcher.feed, floor.clock.now)
-        assert await writer.flush(1.0)
+        assert await writer.flush(PATIENCE_S)
         stream.open.clear()
         press(floor, call)
         assert not await writer.flush(0.05)
         stream.open.set()
-        assert await writer.flush(1.0)
+        assert await writer.flush(PATIENCE_S)
         assert len(stream.written) == 1
 
 

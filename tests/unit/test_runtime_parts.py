@@ -68,7 +68,7 @@ async def test_writes_keep_their_order_in_batches_and_over_refusals(monkeypatch:
         outbox.put(publishes(*range(10)))
         outbox.put([])
         outbox.put(publishes(*range(10, 30)))
-        assert await outbox.flush(5)
+        assert await outbox.flush(PATIENCE_S)
         assert queues.written == list(range(30))
         assert max(len(batch) for batch in queues.batches) == 7
         assert len(outbox) == 0
@@ -84,7 +84,7 @@ async def test_what_is_put_during_a_write_is_written_behind_it() -> None:
         await asyncio.sleep(0)
         outbox.put(publishes(2))
         queues.go.set()
-        assert await outbox.flush(5)
+        assert await outbox.flush(PATIENCE_S)
     assert queues.written == [1, 2]
 
 
@@ -100,7 +100,7 @@ async def test_full_says_so_and_loses_nothing() -> None:
         tasks.start("outbox", outbox.run())
         assert not await outbox.flush(0.01)
         queues.go.set()
-        assert await outbox.flush(5)
+        assert await outbox.flush(PATIENCE_S)
     assert not outbox.full
     assert queues.written == [1, 2, 3, 4]
 

@@ -34,6 +34,9 @@ def test_driver_is_chosen(url: str, expected: str) -> None:
         ("sqlite:///:memory:", "must name a file"),
         ("postgresql://u:hunter2@h:port/n", "cannot be understood"),
         ("postgresql://u:hunter2@h/n?sslmod=require", "option that is not known: sslmod"),
+        ("postgresql://u:hunter2@h/n?sslmode=yes", "sslmode must be disable, allow, prefer, require"),
+        ("postgresql://u:hunter2@h/n?sslrootcert=system", "with sslrootcert sslmode must be require"),
+        ("postgresql://u:hunter2@h/n?sslmode=verify-full&sslrootcert=/no/such", "'/no/such' cannot be used"),
     ],
 )
 def test_bad_url_is_refused_without_its_password(url: str, says: str) -> None:

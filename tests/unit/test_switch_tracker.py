@@ -30,6 +30,7 @@ from dialer.core.events import (
 )
 from dialer.core.ids import AgentId, CallId, ServerName
 from dialer.core.outcome import Outcome, unanswered_outcome
+from dialer.switch import mapping
 from dialer.switch.tracker import GHOST_S, GRACE_S, Tracker
 
 DATA = Path(__file__).parent.parent / "data" / "ami"
@@ -462,6 +463,28 @@ def test_a_snapshot_says_what_is_ours() -> None:
     assert answered == CallAnswered(at=8.0, call=CallId("n-1"))
     (end,) = tracker.handle(message("Hangup", Uniqueid="n-2", Cause="16"), 8.0)
     assert isinstance(end, CallHungUp)
+
+
+def test_a_phone_on_its_way_to_its_room_is_left_to_the_node_that_called_it() -> None:
+    ours, theirs = mapping.runs_of("node1"), mapping.runs_of("node2")
+    tracker = Tracker(ServerName("pbx"), ours)
+    in_room = {"ChannelStateDesc": "Up", "Application": "ConfBridge"}
+    half_way = f"agent~a4~{theirs}00-1"
+    rows = [
+        row(f"agent~a1~{ours}00-1", ChannelStateDesc="Ringing"),  # of an earlier run of this node
+        row(f"agent~a2~{ours}01-1", Exten="a2", **in_room),
+        row(f"agent~a2~{ours}01-2", Exten="a2", **in_room),
+        row(f"agent~a3~{theirs}00-1", Exten="a3", **in_room),
+        row(f"agent~a3~{theirs}00-2", ChannelStateDesc="Ringing"),  # to replace the one in the room
+        row(half_way, ChannelStateDesc="Up", Application="Answer"),
+    ]
+    (connected,) = tracker.snapshot(rows, 7.0)
+    assert isinstance(connected, ServerConnected)
+    assert connected.agents == {"a2", "a3"}
+    assert tracker.take_hang_ups() == [f"agent~a1~{ours}00-1", f"agent~a2~{ours}01-2"]
+    # Should that node die, whoever signs in here is not called a second time.
+    tracker.handle(message("ConfbridgeJoin", Uniqueid=half_way, Conference="a4", Channel="PJSIP/104-0000000b"), 8.0)
+    assert tracker.adopt(AgentId("a4"), "PJSIP/104", 9.0) == [AgentPhoneUp(at=9.0, agent=AgentId("a4"))]
 
 
 def test_what_happened_while_nobody_listened() -> None:

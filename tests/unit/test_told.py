@@ -22,6 +22,8 @@ from dialer.compliance.eligibility import RefusalReason
 from dialer.compliance.loader import find_folder, load_rule_book
 from dialer.compliance.rule_words import demanded
 from dialer.compliance.rules import AbandonmentUnit, AbandonmentWindow, KeyPart, Mark
+from dialer.compliance.screening import BARRED
+from dialer.compliance.suppression import ERASED
 from dialer.compliance.windows import DAYS
 from dialer.console.campaign_forms import read
 from dialer.console.problems import Told, by_code, not_then, part_words, put_in_words, said, told, words
@@ -32,6 +34,8 @@ from dialer.core.saying import NOTHING, TROUBLES, Saying, of_error, say
 from dialer.errors import ConfigError, DialerError, InputError, QueueError, StorageError
 from dialer.intake.phones import PhoneVerdict
 from dialer.reporting.order import RawOrder, parse_order
+from dialer.runtime.filters import FILTERED
+from dialer.runtime.next_number import PHONE_ATTEMPTS
 from dialer.runtime.passwords import PROBLEMS
 from dialer.storage.failures import ADVICE_CODES
 
@@ -162,6 +166,27 @@ def test_what_every_rule_on_file_demands_is_told_in_spanish(rules: Sayings) -> N
     untold = {one.code for one in rules if by_code(SPANISH, one.code, one.arguments) is None}
     assert untold == set()
     assert not any(re.search(r"[{}_]|for each|at most|closed", words(SPANISH, one)) for one in rules)
+
+
+def test_whatever_the_gate_refuses_for_has_words_in_every_language() -> None:
+    reasons = {reason.value for reason in RefusalReason}
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "TurnedAway":
+                reasons |= {str(one.value) for one in node.args[:1] if isinstance(one, ast.Constant)}
+    scripts = Path(str(dialer.__file__)).parent / "queues" / "lua"
+    reasons |= {found for path in scripts.glob("*.lua") for found in re.findall(r"refuse\('(\w+)'\)", path.read_text())}
+    reasons |= {ERASED, BARRED, PHONE_ATTEMPTS, FILTERED}
+    assert len(reasons) > 15
+    assert {reason for reason in reasons for texts in (ENGLISH, SPANISH) if not texts.has(f"gate.{reason}")} == set()
+
+
+def test_countries_and_notes_of_the_law_are_in_spanish_as_long_as_their_files_say_the_same() -> None:
+    book = load_rule_book(find_folder(None))
+    files = [*book.countries.values(), book.policy]
+    said = {f"law.country.{one.country}" for one in files}
+    said |= {f"law.note.{rule.note}" for one in files for rule in one.rules if rule.note}
+    assert {key for key in SPANISH.keys() if key.startswith("law.")} == said  # noqa: SIM118 - no mapping
 
 
 def test_what_a_rule_demands_is_told_with_its_days_hours_and_keys(rules: Sayings) -> None:

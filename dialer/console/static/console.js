@@ -29,6 +29,17 @@
   });
   document.addEventListener("htmx:sse:after:connection", () => say(""));
 
+  document.addEventListener("htmx:response:error", (event) => {
+    if (event.detail?.ctx?.response?.status === 401) location.assign("/console/login");
+  });
+
+  // ---- another language: of the page that one looks at
+  document.querySelector("[data-language]").addEventListener("click", ({ currentTarget }) => {
+    const asked = document.querySelector("form [name=then]")?.value;
+    const here = document.getElementById("content").dataset.home ?? location.pathname + location.search;
+    currentTarget.search = new URLSearchParams({ then: asked || here });
+  });
+
   // ---- orders: by delegation, since the buttons come and go with the live part
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-order]");

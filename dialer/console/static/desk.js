@@ -78,7 +78,7 @@
   };
   const load = async (url) => {
     const answer = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(ANSWER_MS) });
-    if (answer.type === "opaqueredirect") toLogin();
+    if (answer.status === 401 || answer.type === "opaqueredirect") toLogin();
     return answer.ok ? answer.text() : null;
   };
 

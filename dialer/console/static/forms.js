@@ -17,12 +17,79 @@
     return value;
   };
 
+  // ---- forms of a few fields: what stood in them when the page was left comes back if it was refused. No secrets.
+  const KINDS = /^(text|search|tel|url|email|number|date|time|datetime-local|checkbox|radio|select-one|textarea)$/;
+  const small = () => [...document.querySelectorAll('main form[method="post"]:not([data-draft])')];
+  const fields = (form) =>
+    [...form.elements].filter(
+      (each) => each.name && KINDS.test(each.type) && !("kept" in each.dataset) && each.autocomplete !== "one-time-code",
+    );
+  const ticked = (field) => field.type === "checkbox" || field.type === "radio";
+  const value = (field) => (ticked(field) ? field.checked : field.value);
+  const changed = (field) => {
+    if (ticked(field)) return field.checked !== field.defaultChecked;
+    if (field.type !== "select-one") return field.value !== field.defaultValue;
+    return field.value !== ([...field.options].find((each) => each.defaultSelected) ?? field.options[0])?.value;
+  };
+  const whose = () => document.querySelector('meta[name="who"]')?.content;
+  const here = () => document.getElementById("content").dataset.home ?? location.pathname + location.search;
+  const refused = () => {
+    const typed = JSON.parse(kept.getItem("typed") ?? "null");
+    if (typed) kept.setItem("typed", JSON.stringify({ ...typed, refused: true }));
+  };
+  const again = (typed) => {
+    if (!typed.refused || typed.who !== whose() || typed.page !== here()) return;
+    let first = null;
+    for (const { action, values } of typed.forms) {
+      const form = small().find((each) => each.getAttribute("action") === action);
+      if (!form) continue;
+      fields(form).forEach((field, place) => {
+        const [name, before] = values[place] ?? [];
+        if (name !== field.name || before === value(field)) return;
+        if (ticked(field)) field.checked = before;
+        else field.value = before;
+        const closed = field.closest("details");
+        if (closed) closed.open = true;
+        first ??= field;
+      });
+    }
+    if (!first) return;
+    const told = document.getElementById("told");
+    told.textContent = told.dataset.again;
+    told.hidden = false;
+    first.focus();
+  };
+
   // ---- a session that ended in mid-form: through the sign-in page back to the form
   if (!signedIn) {
     const form = take("form");
     if (form) kept.setItem("back", form);
+    refused();
+    const { page } = JSON.parse(kept.getItem("typed") ?? "{}");
+    const then = document.querySelector("form [name=then]");
+    if (page && then) then.value = page;
     return;
   }
+  if (document.querySelector("[data-problem]")) refused();
+  else again(JSON.parse(take("typed") ?? "{}"));
+  let sent = null;
+  let over = false;
+  document.addEventListener("submit", (event) => {
+    if (!event.defaultPrevented) sent = event.target;
+  });
+  addEventListener("pagehide", () => {
+    if (over || document.querySelector("[data-problem]")) return;
+    const forms = small().filter((form) => form === sent || fields(form).some(changed)).map((form) => ({
+      action: form.getAttribute("action"),
+      values: fields(form).map((field) => [field.name, value(field)]),
+    }));
+    try {
+      kept.setItem("typed", JSON.stringify({ who: whose(), page: here(), forms }));
+    } catch {
+      // Full: what is typed is only on the page.
+    }
+  });
+
   const saved = document.querySelector("[data-saved]");
   const left = take("form");
   if (saved && left) kept.removeItem(`draft:${left}`);
@@ -35,6 +102,7 @@
 
   document.querySelector('form[action="/console/logout"]')?.addEventListener("submit", () => {
     for (const key of drafts()) kept.removeItem(key);
+    over = true;
   });
   if (!form) return;
 

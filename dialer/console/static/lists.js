@@ -19,6 +19,9 @@
   };
   let sending = null;
   stop.addEventListener("click", () => sending?.abort());
+  addEventListener("beforeunload", (event) => {
+    if (sending) event.preventDefault(); // the browser asks whether to leave: the list would have to be sent again
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const file = form.elements.file.files[0];

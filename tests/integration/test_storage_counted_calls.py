@@ -1,17 +1,18 @@
-"""The calls behind a figure of abandonment are as many as the figure says, however they are paged."""
+"""The calls behind the figures of abandonment are as many as the figures say, however they are paged."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
+from dialer.compliance.machine_error import AnswerCounts, Counted
 from dialer.core.attempt import Attempt
 from dialer.core.ids import CallId, CampaignId
 from dialer.core.outcome import Outcome
 from dialer.storage.attempts import Attempts
+from dialer.storage.counted_calls import counted_calls
 from dialer.storage.database import Database
 from dialer.storage.dispositions import Disposition, Dispositions
-from dialer.storage.lost_people import lost_people
 from tests.record_values import attempt
 
 START = 1_700_000_000.0
@@ -33,10 +34,12 @@ KINDS: list[dict[str, Any]] = [
 ]
 
 
-async def all_of(database: Database, campaign: CampaignId, since: float, until: float, limit: int) -> list[Attempt]:
+async def all_of(
+    database: Database, campaign: CampaignId, figure: Counted, since: float, until: float, limit: int
+) -> list[Attempt]:
     found: list[Attempt] = []
     before: tuple[float, CallId] | None = None
-    while page := await lost_people(database, campaign, since, until, before=before, limit=limit):
+    while page := await counted_calls(database, campaign, figure, since, until, before=before, limit=limit):
         assert len(page) <= limit
         found += page
         before = page[-1].ended_at, page[-1].call
@@ -60,8 +63,9 @@ async def test_as_many_as_are_counted_on_pages_of_any_length(database: Database)
     for since, until in ((START, START + 100.0), (START + 10.0, START + 20.0), (START + 50.0, START + 60.0)):
         counts = await Attempts(database).answer_counts(since, until)
         for campaign in campaigns:
-            whole = await all_of(database, campaign, since, until, 1_000)
-            assert len(whole) == (counts[campaign].abandoned if campaign in counts else 0)
-            assert all(one.campaign == campaign and since <= one.ended_at < until for one in whole)
-            assert whole == sorted(whole, key=lambda one: (one.ended_at, one.call), reverse=True)
-            assert await all_of(database, campaign, since, until, 2) == whole
+            for figure in Counted:
+                whole = await all_of(database, campaign, figure, since, until, 1_000)
+                assert len(whole) == getattr(counts.get(campaign, AnswerCounts()), figure)
+                assert all(one.campaign == campaign and since <= one.ended_at < until for one in whole)
+                assert whole == sorted(whole, key=lambda one: (one.ended_at, one.call), reverse=True)
+                assert await all_of(database, campaign, figure, since, until, 2) == whole
