@@ -38,9 +38,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return (os.cpu_count() or 1) + 2
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the real Asterisk first: they take turns, so one worker does them all while the others do the rest."""
-    items.sort(key=lambda item: item.get_closest_marker("asterisk") is None)
+    """What takes long first, and each file on one worker: its tests share a site, and go on where the last one was.
+
+    Those on the real Asterisk take turns, so one worker does them all while the others do the rest.
+    """
+
+    def real(item: pytest.Item) -> bool:
+        return item.get_closest_marker("asterisk") is not None
+
+    items.sort(key=lambda item: (not real(item), "/e2e/" not in item.nodeid, "/simulation/" not in item.nodeid))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("real Asterisk" if real(item) else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(autouse=True)

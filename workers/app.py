@@ -73,7 +73,7 @@ def run(settings: Settings | None = None, *, burst: bool = False, alone: bool = 
         maintenance_interval=LOOK_EVERY_S,
         worker_ttl=LOOK_EVERY_S + _RQ_WAITS_LESS_S,
     )
-    _log.info("worker is up", name=worker.name)
+    _log.info("worker is up", worker=worker.name)
     # What RQ tells of itself, seven lines in half a minute without work, is for whoever looks for a fault.
     level = "WARNING" if settings.log.level == "info" else settings.log.level.upper()
     # The scheduler brings back jobs that are to be tried again later.

@@ -184,7 +184,7 @@ def test_a_do_not_call_file_without_numbers_is_refused(site: Site) -> None:
 # ---- agents, and the report of what they did
 
 
-def test_agents_work_a_list_and_the_report_tells(site: Site) -> None:
+def test_agents_work_a_list_and_the_report_and_the_evidence_tell(site: Site) -> None:
     site.cadencia("campaign", "create", "work", "--method", "progressive").ok()
     file = site.write_csv([["id", "phone"], *([f"w{n}", f"+346004440{n:02d}"] for n in range(12))], "work.csv")
     site.cadencia("list", "load", "work", str(file)).ok()
@@ -215,8 +215,27 @@ def test_agents_work_a_list_and_the_report_tells(site: Site) -> None:
     site.cadencia("agents", "sign-in", "ana", "--campaign", "work").failed(2, "--phone")
     site.cadencia("report", "nowhere").failed(1, "nowhere")
 
+    # the evidence of these calls
+    verified = wait_for(
+        lambda: (found := site.cadencia("evidence", "verify", "--json").ok().json())["intact"] > 0 and found,
+        "attempts in the evidence",
+    )
+    assert verified["problem"] is None
+    head = site.cadencia("evidence", "head").ok().output.strip()
+    site.cadencia("evidence", "verify", "--from", head).ok()
+    cut = f"{verified['intact'] + 999}:{'0' * 64}"
+    site.cadencia("evidence", "verify", "--from", cut).failed(1, "not in this chain")
+    site.cadencia("evidence", "verify", "--from", "yesterday").failed(2, "number:hash")
+    rows = site.cadencia("evidence", "export", "--campaign", "work", "--format", "csv").ok().output.splitlines()
+    assert rows[0].startswith("number,kind,reference,at,phone")
+    assert "'+34" in rows[1], "a number is no formula"
+    lines = site.cadencia("evidence", "export", "--campaign", "work").ok().output.splitlines()
+    assert json.loads(lines[0])["facts"]["verdict"]["asked"] == ["SIMULATED-hours@2000-01-01"]
+    site.cadencia("evidence", "export", "--contact", "x").failed(2, "--campaign")
+    site.cadencia("evidence", "erase", "+34600777001", "--who", "anna").failed(1, "suppression_key")
 
-def test_why_a_contact_is_not_called_and_the_evidence_of_those_who_were(site: Site) -> None:
+
+def test_why_a_contact_is_not_called(site: Site) -> None:
     file = site.write_csv([["id", "phone"], ["why-1", "+34600777001"], ["why-2", "+34600777002"]], "why.csv")
     site.cadencia("campaign", "create", "why").ok()
     site.cadencia("list", "load", "why", str(file)).ok()
@@ -235,24 +254,6 @@ def test_why_a_contact_is_not_called_and_the_evidence_of_those_who_were(site: Si
     site.cadencia("why", "--campaign", "why", "--contact", "nobody").failed(1, "there is no contact 'nobody'")
     site.cadencia("why", "--contact", "why-1").failed(2, "--campaign")
     site.cadencia("why").failed(2, "--phone")
-    # Those of the campaigns above, of which some people were called.
-    verified = wait_for(
-        lambda: (found := site.cadencia("evidence", "verify", "--json").ok().json())["intact"] > 0 and found,
-        "attempts in the evidence",
-    )
-    assert verified["problem"] is None
-    head = site.cadencia("evidence", "head").ok().output.strip()
-    site.cadencia("evidence", "verify", "--from", head).ok()
-    cut = f"{verified['intact'] + 999}:{'0' * 64}"
-    site.cadencia("evidence", "verify", "--from", cut).failed(1, "not in this chain")
-    site.cadencia("evidence", "verify", "--from", "yesterday").failed(2, "number:hash")
-    rows = site.cadencia("evidence", "export", "--campaign", "work", "--format", "csv").ok().output.splitlines()
-    assert rows[0].startswith("number,kind,reference,at,phone")
-    assert "'+34" in rows[1], "a number is no formula"
-    lines = site.cadencia("evidence", "export", "--campaign", "work").ok().output.splitlines()
-    assert json.loads(lines[0])["facts"]["verdict"]["asked"] == ["SIMULATED-hours@2000-01-01"]
-    site.cadencia("evidence", "export", "--contact", "x").failed(2, "--campaign")
-    site.cadencia("evidence", "erase", "+34600777001", "--who", "anna").failed(1, "suppression_key")
 
 
 # ---- where there is no node

@@ -150,7 +150,7 @@ def test_a_second_demo_in_the_same_folder_says_so(demo: Joined, tmp_path: Path) 
 
 def test_it_ends_by_itself_with_one_json_object(tmp_path: Path) -> None:
     # Long enough for somebody to answer, whoever is called first.
-    program = start(tmp_path, tmp_path / "state", minutes="0.25")
+    program = start(tmp_path, tmp_path / "state", minutes="0.5")
     try:
         client = OutsideClient(details(program, tmp_path / "state")["redis_url"])
         client.wait("call.connected")
