@@ -38,22 +38,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return (os.cpu_count() or 1) + 2
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file on one worker: its tests share a site, and go on where the last one was.
-
-    Those on the real Asterisk take turns, so one worker does them all, first; what starts whole nodes, and waits for
-    them, is mixed with what computes.
-    """
-    real, whole, rest = list[pytest.Item](), list[pytest.Item](), list[pytest.Item]()
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        group = real if item.get_closest_marker("asterisk") else whole if "/e2e/" in file else rest
-        item.add_marker(pytest.mark.xdist_group("real Asterisk" if group is real else file))
-        group.append(item)
-    turns = {item: turn / len(group) for group in (whole, rest) for turn, item in enumerate(group)}
-    first = {item.nodeid.partition("::")[0]: turns[item] for group in (whole, rest) for item in reversed(group)}
-    items[:] = [*real, *sorted((*whole, *rest), key=lambda item: first[item.nodeid.partition("::")[0]])]
+    """Tests on the real Asterisk first: they take turns, so one worker does them all while the others do the rest."""
+    items.sort(key=lambda item: item.get_closest_marker("asterisk") is None)
 
 
 @pytest.fixture(autouse=True)
