@@ -45,16 +45,24 @@ class Command:
         name: of that file.
         arguments: of the interpreter, such as ``-m dialer.cli serve``.
         environ: further variables.
+        sources: whose modules it runs.
     """
 
     def __init__(
-        self, folder: Path, name: str, arguments: Sequence[str], environ: dict[str, str] | None = None
+        self,
+        folder: Path,
+        name: str,
+        arguments: Sequence[str],
+        environ: dict[str, str] | None = None,
+        sources: Path = ROOT,
     ) -> None:
+        #: From the next start on.
+        self.sources = sources
         self._folder = folder
         self._name = name
         self._arguments = [sys.executable, *arguments]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("CADENCIA_")}
-        self._environ = {**kept, "PYTHONPATH": str(ROOT), "PYTHONASYNCIODEBUG": "", **(environ or {})}
+        self._environ = {**kept, "PYTHONASYNCIODEBUG": "", **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -71,7 +79,7 @@ class Command:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                env=self._environ,
+                env={**self._environ, "PYTHONPATH": str(self.sources)},
                 # What it starts besides goes with it.
                 start_new_session=True,
             )
@@ -129,6 +137,7 @@ class ServeProcess(Command):
         settings: of the node, as TOML; its name and its folder are put before it.
         launcher: interpreter's arguments in place of ``-m dialer.cli``.
         phones: of its agents, who are called as their phones are; none: named after the node.
+        sources: whose modules it runs.
     """
 
     def __init__(
@@ -138,6 +147,7 @@ class ServeProcess(Command):
         settings: str,
         launcher: Sequence[str] = ("-m", "dialer.cli"),
         phones: Sequence[str] = (),
+        sources: Path = ROOT,
     ) -> None:
         self.name = name
         self._phones = phones
@@ -146,7 +156,7 @@ class ServeProcess(Command):
         self.config = home / "cadencia.toml"
         self.known = home / "var" / "node.json"
         self.config.write_text(f'node = "{name}"\ndata_dir = "{home / "var"}"\n{settings}', encoding="utf-8")
-        super().__init__(home, "serve", [*launcher, "serve", "--config", str(self.config)])
+        super().__init__(home, "serve", [*launcher, "serve", "--config", str(self.config)], sources=sources)
 
     def start(self) -> None:
         """Start it; `wait_up` follows."""

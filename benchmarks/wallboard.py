@@ -34,7 +34,8 @@ import numpy as np
 from playwright.async_api import CDPSession, Page, async_playwright
 
 from dialer.api.app import create_app
-from dialer.api.ports import Role, StoredCampaign
+from dialer.api.campaign_ports import StoredCampaign
+from dialer.api.key_ports import Role
 from dialer.api.server import ApiServer
 from dialer.console import routes
 from dialer.console.site import Console

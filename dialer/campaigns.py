@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from dialer.compliance.own_hours import MAX_WINDOWS, read_own_hours
+from dialer.compliance.own_hours import MAX_WINDOWS, read_days, read_own_hours
 from dialer.compliance.rules import Basis, Party, Purpose
 from dialer.core.caller_ids import CallerId
 from dialer.core.campaign import (
@@ -32,6 +32,16 @@ from dialer.core.campaign import (
 from dialer.core.contact_filter import MAX_LENGTH, parse_filter
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
+from dialer.crm_terms import (
+    MAX_ROWS,
+    CrmFieldInput,
+    CrmWordInput,
+    CrmWriteInput,
+    contact_rows,
+    dump_rows,
+    update_rows,
+    word_rows,
+)
 from dialer.dispositions import CODE_PATTERN, MAX_CODES, CodeInput, check_currency, codes_of, dump_codes
 from dialer.errors import InputError
 from dialer.reporting.order import zone_named
@@ -179,6 +189,16 @@ class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str,
         Meta(max_length=20_000, description="What the agent says: lines with # and -, **bold**, fields as {name}"),
     ] = _DEFAULT.script
+    crm_contact: Annotated[
+        tuple[CrmFieldInput, ...],
+        Meta(max_length=MAX_ROWS, description="Where parts of contacts come from, in place of the CRM's mapping"),
+    ] = ()
+    crm_words: Annotated[
+        tuple[CrmWordInput, ...], Meta(max_length=MAX_ROWS, description="What the CRM calls things, likewise")
+    ] = ()
+    crm_update: Annotated[
+        tuple[CrmWriteInput, ...], Meta(max_length=MAX_ROWS, description="What is written to the CRM, likewise")
+    ] = ()
     dispositions: Annotated[
         tuple[CodeInput, ...],
         Meta(max_length=MAX_CODES, description="Codes with which its calls are closed; empty: the default ones"),
@@ -226,6 +246,10 @@ class CampaignSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             description="When it calls, by the clock of the person called: mon-fri 10:00-14:00. Empty: as law allows",
         ),
     ] = _DEFAULT.hours
+    first_day: Annotated[
+        str, Meta(max_length=10, description="First day on which it calls, by the same clock: 2026-12-01. Empty: none")
+    ] = ""
+    last_day: Annotated[str, Meta(max_length=10, description="Last day on which it calls. Empty: none")] = ""
 
 
 class CampaignInput(CampaignSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -339,6 +363,7 @@ def campaign_of(given: CampaignInput) -> Campaign:
                 needs_agent=rule.needs_agent,
             )
     detection = given.machine_detection
+    first_day, last_day = read_days(given.first_day, given.last_day)
     return Campaign(
         id=CampaignId(given.id),
         name=given.name,
@@ -380,6 +405,9 @@ def campaign_of(given: CampaignInput) -> Campaign:
         skills=given.skills,
         screen_pop=given.screen_pop,
         script=given.script,
+        crm_contact=contact_rows(given.crm_contact),
+        crm_words=word_rows(given.crm_words),
+        crm_update=update_rows(given.crm_update),
         dispositions=codes_of(given.dispositions),
         currency=given.currency,
         filter=given.filter.strip(),
@@ -394,6 +422,8 @@ def campaign_of(given: CampaignInput) -> Campaign:
         bases=frozenset(basis.value for basis in given.bases),
         seller=given.seller,
         hours=read_own_hours(given.hours) if given.hours else (),
+        first_day=first_day,
+        last_day=last_day,
     )
 
 
@@ -453,6 +483,9 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
         "skills": sorted(campaign.skills),
         "screen_pop": campaign.screen_pop,
         "script": campaign.script,
+        "crm_contact": dump_rows(campaign.crm_contact),
+        "crm_words": dump_rows(campaign.crm_words),
+        "crm_update": dump_rows(campaign.crm_update),
         "dispositions": dump_codes(campaign.dispositions),
         "currency": campaign.currency,
         "filter": campaign.filter,
@@ -467,6 +500,8 @@ def dump_campaign(campaign: Campaign) -> dict[str, Any]:
         "bases": sorted(campaign.bases),
         "seller": campaign.seller,
         "hours": list(campaign.hours),
+        "first_day": "" if campaign.first_day is None else campaign.first_day.isoformat(),
+        "last_day": "" if campaign.last_day is None else campaign.last_day.isoformat(),
     }
 
 

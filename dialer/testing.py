@@ -12,26 +12,18 @@ from pathlib import Path
 
 import msgspec
 
+from dialer.api.attempt_ports import AttemptQuery, GivenDisposition
 from dialer.api.broadcast import Broadcast
+from dialer.api.campaign_ports import StoredCampaign
 from dialer.api.desk_ports import Account, CallingTimes, NotThen, Seat
+from dialer.api.explanation_ports import Explanation
+from dialer.api.health_ports import HealthCheck
 from dialer.api.idempotency import MemoryIdempotency
+from dialer.api.intake_ports import ContactVerdict, ContactWarning, ListCheck, ListImport, RejectedRow
+from dialer.api.key_ports import ApiKey, Role
 from dialer.api.phone_ports import IceServer, PhoneAccess
-from dialer.api.ports import (
-    ApiKey,
-    ApiPorts,
-    AttemptQuery,
-    ContactVerdict,
-    ContactWarning,
-    DoNotCallEntry,
-    Explanation,
-    GivenDisposition,
-    HealthCheck,
-    ListCheck,
-    ListImport,
-    RejectedRow,
-    Role,
-    StoredCampaign,
-)
+from dialer.api.ports import ApiPorts
+from dialer.api.purge_ports import DoNotCallEntry
 from dialer.compliance.machine_error import AnswerCounts, says_machine
 from dialer.core.attempt import Attempt
 from dialer.core.audit_note import AuditNote, AuditQuery, AuditRow
@@ -92,7 +84,7 @@ class FakeKeyStore:
         return key
 
     async def find(self, digest: str) -> ApiKey | None:
-        """See `dialer.api.ports.KeyStore`."""
+        """See `dialer.api.key_ports.KeyStore`."""
         self.lookups += 1
         return self.keys.get(digest)
 
@@ -127,23 +119,23 @@ class FakeCampaigns:
         self.rows: dict[CampaignId, StoredCampaign] = {}
 
     async def get(self, campaign: CampaignId) -> StoredCampaign | None:
-        """See `dialer.api.ports.Campaigns`."""
+        """See `dialer.api.campaign_ports.Campaigns`."""
         return self.rows.get(campaign)
 
     async def page(self, after: CampaignId | None, limit: int, *, tenant: str = "") -> Sequence[StoredCampaign]:
-        """See `dialer.api.ports.Campaigns`."""
+        """See `dialer.api.campaign_ports.Campaigns`."""
         ids = sorted(id for id in self.rows if owns(tenant, id) and (after is None or id > after))
         return [self.rows[id] for id in ids[:limit]]
 
     async def create(self, campaign: Campaign, now: float) -> bool:
-        """See `dialer.api.ports.Campaigns`."""
+        """See `dialer.api.campaign_ports.Campaigns`."""
         if campaign.id in self.rows:
             return False
         self.rows[campaign.id] = StoredCampaign(campaign=campaign, state=CampaignState.DRAFT, updated_at=now)
         return True
 
     async def replace(self, before: StoredCampaign, campaign: Campaign, now: float) -> bool:
-        """See `dialer.api.ports.Campaigns`."""
+        """See `dialer.api.campaign_ports.Campaigns`."""
         if self.rows.get(campaign.id) != before:
             return False
         self.rows[campaign.id] = StoredCampaign(campaign=campaign, state=before.state, updated_at=now)
@@ -167,7 +159,7 @@ class FakeIntake:
         self._clock = clock
 
     async def offer(self, campaign: CampaignId, rows: Sequence[bytes]) -> Sequence[ContactVerdict]:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         if self.fail_with is not None:
             raise self.fail_with
         self.batches.append(len(rows))
@@ -187,7 +179,7 @@ class FakeIntake:
         return ContactVerdict(status="accepted", id=key[1], reason=reason)
 
     def upload_folder(self) -> Path:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         return self._folder
 
     async def start_list(
@@ -199,7 +191,7 @@ class FakeIntake:
         refuse_duplicates: bool = False,
         terms: ListTerms = NO_TERMS,
     ) -> ListImport:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         if self.fail_with is not None:
             raise self.fail_with
         id = f"list-{len(self.imports) + 1}"
@@ -223,40 +215,40 @@ class FakeIntake:
         return self.imports[id]
 
     async def note_broken_upload(self, campaign: CampaignId, name: str, size: int) -> None:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         row = await self.start_list(campaign, Path(), name)
         error = say(f"the upload broke off after {size:,} bytes", code="list_broke_off", size=size)
         self.imports[row.id] = replace(row, state="failed", error=error, finished_at=self._clock.now())
 
     async def list_import(self, id: str) -> ListImport | None:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         return self.imports.get(id)
 
     async def list_imports(
         self, campaign: CampaignId | None, before: tuple[float, str] | None, limit: int, *, tenant: str = ""
     ) -> Sequence[ListImport]:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         rows = [row for row in self.imports.values() if campaign in {None, row.campaign} and owns(tenant, row.campaign)]
         rows.sort(key=lambda row: (row.started_at, row.id), reverse=True)
         return [row for row in rows if before is None or (row.started_at, row.id) < before][:limit]
 
     async def rejected(self, id: str) -> AsyncIterator[RejectedRow]:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         for row in self.rejected_rows.get(id, ()):
             yield row
 
     async def check_list(self, id: str) -> None:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         if self.fail_with is not None:
             raise self.fail_with
         self.checks[id] = ListCheck(state="running", started_at=self._clock.now(), finished_at=None)
 
     async def list_check(self, id: str) -> ListCheck | None:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         return self.checks.get(id)
 
     async def warnings(self, id: str) -> AsyncIterator[ContactWarning]:
-        """See `dialer.api.ports.ContactIntake`."""
+        """See `dialer.api.intake_ports.ContactIntake`."""
         for row in self.contact_warnings.get(id, ()):
             yield row
 
@@ -272,12 +264,12 @@ class FakeRecycling:
     async def reset(
         self, campaign: CampaignId, list_id: str | None, outcomes: Collection[Outcome], after: ContactId | None
     ) -> Reopened:
-        """See `dialer.api.ports.Recycling`."""
+        """See `dialer.api.list_ports.Recycling`."""
         self.asked.append((campaign, list_id, frozenset(outcomes), after))
         return self.steps.pop(0) if self.steps else Reopened()
 
     async def penetration(self, campaign: CampaignId, list_id: str | None) -> Sequence[Penetration]:
-        """See `dialer.api.ports.Recycling`."""
+        """See `dialer.api.list_ports.Recycling`."""
         return [found for found in self.lists if list_id is None or found.list == list_id]
 
 
@@ -291,13 +283,13 @@ class FakePurges:
         self.fail_with: DialerError | None = None
 
     async def remove(self, messages: Sequence[Mapping[str, object]]) -> None:
-        """See `dialer.api.ports.Purges`."""
+        """See `dialer.api.purge_ports.Purges`."""
         if self.fail_with is not None:
             raise self.fail_with
         self.removals.extend(messages)
 
     async def do_not_call(self, messages: Sequence[Mapping[str, object]]) -> None:
-        """See `dialer.api.ports.Purges`."""
+        """See `dialer.api.purge_ports.Purges`."""
         if self.fail_with is not None:
             raise self.fail_with
         self.do_not_calls.extend(messages)
@@ -309,14 +301,14 @@ class FakePurges:
         self.callbacks.extend(messages)
 
     async def listed(self, phone: Phone) -> Sequence[DoNotCallEntry]:
-        """See `dialer.api.ports.Purges`."""
+        """See `dialer.api.purge_ports.Purges`."""
         forms = forms_listed(phone)
         return [entry for entry in self._held().values() if entry.phone in forms]
 
     async def entries(
         self, scope: str | None, after: tuple[str, str] | None, limit: int, *, tenant: str = ""
     ) -> Sequence[DoNotCallEntry]:
-        """See `dialer.api.ports.Purges`."""
+        """See `dialer.api.purge_ports.Purges`."""
         held = [(key, entry) for key, entry in sorted(self._held().items()) if owns(tenant, entry.scope)]
         wanted = [entry for key, entry in held if scope in {None, entry.scope} and (after is None or key > after)]
         return wanted[:limit]
@@ -348,7 +340,7 @@ class FakeAttempts:
         self.given: dict[CallId, list[GivenDisposition]] = {}
 
     async def answer_counts(self, since: float, until: float) -> Mapping[CampaignId, AnswerCounts]:
-        """See `dialer.api.ports.Attempts`; sampled calls without a code are not judged."""
+        """See `dialer.api.attempt_ports.Attempts`; sampled calls without a code are not judged."""
         found: dict[CampaignId, AnswerCounts] = {}
         for row in self.rows:
             if not since <= row.ended_at < until or row.answered_at is None:
@@ -366,19 +358,19 @@ class FakeAttempts:
         return found
 
     async def dispositions(self, calls: Sequence[CallId]) -> Mapping[CallId, str]:
-        """See `dialer.api.ports.Attempts`."""
+        """See `dialer.api.attempt_ports.Attempts`."""
         return {call: self.codes[call] for call in calls if call in self.codes}
 
     async def disposition_history(self, call: CallId) -> Sequence[GivenDisposition]:
-        """See `dialer.api.ports.Attempts`."""
+        """See `dialer.api.attempt_ports.Attempts`."""
         return self.given.get(call, [])
 
     async def get(self, call: CallId) -> Attempt | None:
-        """See `dialer.api.ports.Attempts`."""
+        """See `dialer.api.attempt_ports.Attempts`."""
         return next((row for row in self.rows if row.call == call), None)
 
     async def page(self, query: AttemptQuery, before: tuple[float, CallId] | None, limit: int) -> Sequence[Attempt]:
-        """See `dialer.api.ports.Attempts`."""
+        """See `dialer.api.attempt_ports.Attempts`."""
         rows = sorted(self.rows, key=lambda row: (row.ended_at, row.call), reverse=True)
         return [row for row in rows if _matches(row, query) and (before is None or (row.ended_at, row.call) < before)][
             :limit
@@ -409,7 +401,7 @@ class FakePacing:
     async def between(
         self, campaign: CampaignId, since: float, until: float | None, after: tuple[float, str] | None, limit: int
     ) -> Sequence[PacingEntry]:
-        """See `dialer.api.ports.Pacing`."""
+        """See `dialer.api.attempt_ports.Pacing`."""
         found = [
             row
             for row in sorted(self.rows, key=lambda row: (row.at, row.node))
@@ -428,7 +420,7 @@ class FakeExplanations:
         self.known: dict[ContactId, Explanation] = {}
 
     async def explain(self, campaign: Campaign, state: CampaignState, contact: ContactId) -> Explanation | None:
-        """See `dialer.api.ports.Explanations`."""
+        """See `dialer.api.explanation_ports.Explanations`."""
         return self.known.get(contact)
 
 
@@ -439,7 +431,7 @@ class FakeHealth:
         self.rows: list[HealthCheck] = [HealthCheck(name="redis", ok=True)]
 
     async def checks(self) -> Sequence[HealthCheck]:
-        """See `dialer.api.ports.Health`."""
+        """See `dialer.api.health_ports.Health`."""
         return self.rows
 
 

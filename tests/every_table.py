@@ -36,13 +36,14 @@ def fill_tables(connection: Connection, leave: frozenset[str] = frozenset()) -> 
     for table in found.sorted_tables:
         if table.name in wanted:
             for number in range(1, ROWS + 1):
-                row = {column.name: _value(table, column, number) for column in table.columns}
+                row = {column.name: value_of(table, column, number) for column in table.columns}
                 connection.execute(insert(table), row)
 
 
-def _value(table: Table, column: Column[Any], number: int) -> Any:
+def value_of(table: Table, column: Column[Any], number: int) -> Any:
+    """What the row with that number has in a column; what refers to another table refers to its row with the number."""
     for key in column.foreign_keys:
-        return _value(key.column.table, key.column, number)
+        return value_of(key.column.table, key.column, number)
     kind = column.type
     if isinstance(kind, Boolean):
         return number % 2 == 0

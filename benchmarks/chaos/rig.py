@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -24,7 +27,7 @@ from benchmarks.chaos.lab import Lab
 from benchmarks.chaos.proxy import FaultyProxy
 from benchmarks.chaos.telephony import Telephony
 from benchmarks.import_list import postgres
-from benchmarks.processes import Command, ServeProcess, wait_for
+from benchmarks.processes import ROOT, Command, ServeProcess, wait_for
 from dialer.campaigns import parse_campaign
 from dialer.core.campaign import CampaignState
 from dialer.errors import DialerError
@@ -71,6 +74,8 @@ class Plan:
     node_name: str = "n"
     #: Folder of the node's database; None: beside everything else.
     database_folder: Path | None = None
+    #: Of what nodes and worker run in the beginning, and of what made the tables.
+    sources: Path = ROOT
 
 
 @dataclass(slots=True)
@@ -128,7 +133,7 @@ class Site:
         else:
             given = "embedded" if plan.database == "postgres" else plan.database
             self.database_url = ends.enter_context(postgres(given, self.folder))
-        upgrade(self.database_url)
+        self.upgrade_database(plan.sources)
         asyncio.run(self._make_campaign())
         ends.enter_context(self.crm)
         self.valkey.start()
@@ -140,18 +145,35 @@ class Site:
         self._settings = self._toml()
         settings = self.folder / "worker.toml"
         settings.write_text(f'node = "worker"\ndata_dir = "{self.folder / "w"}"\n{self._settings}', encoding="utf-8")
-        self.worker = Command(self.folder, "worker", ["-m", "dialer.cli", "worker", "--config", str(settings)])
+        arguments = ["-m", "dialer.cli", "worker", "--config", str(settings)]
+        self.worker = Command(self.folder, "worker", arguments, sources=plan.sources)
         ends.callback(self.worker.kill)
         if plan.delivers:
             self.worker.start()
         for k in range(plan.nodes):
             phones = self.carrier.phones(k, plan.agents)
-            node = ServeProcess(self.folder, f"{plan.node_name}{k + 1}", self._settings, plan.launcher, phones)
+            name = f"{plan.node_name}{k + 1}"
+            node = ServeProcess(self.folder, name, self._settings, plan.launcher, phones, plan.sources)
             self.nodes.append(node)
             ends.callback(node.kill)
             node.start()
             # One after the other: a file of SQLite is made by the first.
             node.wait_up()
+
+    def upgrade_database(self, sources: Path = ROOT) -> None:
+        """`cadencia db upgrade` of those sources.
+
+        Raises:
+            RuntimeError: it does not.
+        """
+        if sources == ROOT:
+            upgrade(self.database_url)
+            return
+        environ = {**os.environ, "PYTHONPATH": str(sources), "CADENCIA_DATABASE__URL": self.database_url}
+        command = [sys.executable, "-m", "dialer.cli", "db", "upgrade"]
+        done = subprocess.run(command, cwd=self.folder, env=environ, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"the tables of {sources} cannot be made: {done.stdout}{done.stderr}")
 
     async def _make_campaign(self) -> None:
         """It runs from the beginning, so that every node that starts has it."""

@@ -62,7 +62,11 @@ def run(name: str, seed: int, *, keep: bool = False, lab: Lab | None = None) -> 
         keep: leave the folder with logs and databases where it is, if an invariant did not hold.
         lab: the real Asterisk.
     """
-    scenario = (SCENARIOS if lab is None else real.SCENARIOS)[name]
+    return play(name, (SCENARIOS if lab is None else real.SCENARIOS)[name], seed, keep=keep, lab=lab)
+
+
+def play(name: str, scenario: Scenario, seed: int, *, keep: bool = False, lab: Lab | None = None) -> Outcome:
+    """The same with a scenario that is given."""
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     begun = time.monotonic()
     outcome = Outcome(name=name, seed=seed)

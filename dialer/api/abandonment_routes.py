@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import KEYED, documented
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.requests import Ports, known_campaign, moment
 from dialer.api.rows import rfc3339
 from dialer.compliance.machine_error import AnswerCounts, Estimate

@@ -9,8 +9,8 @@ from litestar import Request
 from dialer.api.allowance import Allowance
 from dialer.api.audit import deed
 from dialer.api.errors import ApiError
-from dialer.api.key_ports import KeyBook, KeyEntry
-from dialer.api.ports import ApiKey, ApiPorts, Clock, Role
+from dialer.api.key_ports import ApiKey, KeyBook, KeyEntry, Role
+from dialer.api.ports import ApiPorts, Clock
 from dialer.api.user_ports import User, UserBook, UserState
 from dialer.errors import InputError
 

@@ -13,7 +13,8 @@ from dialer.actions.dry_run import RuleTally
 from dialer.actions.rules import Rule, parse_rules, rule_set
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, Role
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.report_ports import Actions
 from dialer.api.requests import Cursor, Limit, Ports, checked_name
 from dialer.api.rows import rfc3339

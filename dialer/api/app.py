@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -56,7 +57,7 @@ from dialer.api.audit import AuditMiddleware
 from dialer.api.auth import Authenticator, AuthMiddleware
 from dialer.api.bodies import MAX_JSON_BYTES, check_body
 from dialer.api.cross_origin import CrossOrigin
-from dialer.api.errors import HANDLERS
+from dialer.api.errors import HANDLERS, on_http_error
 from dialer.api.idempotency import IdempotencyMiddleware
 from dialer.api.ports import ApiPorts
 from dialer.api.tenancy import TenantDoor, tenants_stay
@@ -131,7 +132,7 @@ def create_app(ports: ApiPorts, settings: Settings, pages: Sequence[Router] = ()
         ],
         guards=[tenants_stay],
         before_request=check_body,
-        exception_handlers=HANDLERS,
+        exception_handlers={**HANDLERS, HTTPException: _astray(pages)},
         request_max_body_size=MAX_JSON_BYTES,
         openapi_config=OpenAPIConfig(
             title="Cadencia",
@@ -166,6 +167,19 @@ def with_snippet(app: Litestar, ports: ApiPorts, settings: Settings) -> ASGIApp:
         authenticator=Authenticator(ports.keys, ports.clock, ports.guesses),
         clock=ports.clock,
     )
+
+
+def _astray(pages: Sequence[Router]) -> Callable[[Request[Any, Any, Any], HTTPException], Response[Any]]:
+    """Answers addresses that no route has: below `pages` in the words of these, elsewhere as the API does."""
+
+    def answer(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+        path = request.scope["path"]
+        below = (router for router in pages if path == router.path or path.startswith(f"{router.path}/"))
+        handlers = (router.exception_handlers.get(HTTPException) for router in below)
+        handler = next((handler for handler in handlers if handler is not None), on_http_error)
+        return handler(request, error)
+
+    return answer
 
 
 def _give(value: Any) -> Any:

@@ -17,7 +17,8 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from dialer.api.audit_ports import AuditTrail
 from dialer.api.auth import guesses
 from dialer.api.errors import SLUGS, ApiError
-from dialer.api.ports import ApiKey, Clock
+from dialer.api.key_ports import ApiKey
+from dialer.api.ports import Clock
 from dialer.core.audit_note import AuditNote
 from dialer.core.ids import valid_name
 from dialer.errors import InputError, RetryableError

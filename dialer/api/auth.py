@@ -15,7 +15,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from dialer.api.allowance import Allowance, Guesses, GuessLimits, OwnLimits
 from dialer.api.errors import ApiError
-from dialer.api.ports import ApiKey, Clock, KeyStore, Role
+from dialer.api.key_ports import ApiKey, KeyStore, Role
+from dialer.api.ports import Clock
 
 _log = structlog.get_logger(__name__)
 

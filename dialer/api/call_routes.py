@@ -8,9 +8,11 @@ from litestar import Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
+from dialer.api.attempt_ports import AttemptQuery
 from dialer.api.auth import own_agent, requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiKey, ApiPorts, AttemptQuery, Role
+from dialer.api.key_ports import ApiKey, Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import (
     Cursor,
     KeyedRequest,

@@ -12,8 +12,11 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
+from dialer.api.campaign_ports import BrokenRule, RuleOverride, StoredCampaign
+from dialer.api.crm_rows import hold_to_mappings
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiKey, ApiPorts, BrokenRule, Role, RuleOverride, StoredCampaign
+from dialer.api.key_ports import ApiKey, Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import Cursor, KeyedRequest, Limit, Ports, cursor_name, cursor_to, known_campaign, submit
 from dialer.api.rows import CampaignOut, CampaignsPage, campaign_out
 from dialer.campaigns import CampaignInput, CampaignSettings, campaign_of, change_campaign, dump_campaign
@@ -159,7 +162,7 @@ async def create(ports: ApiPorts, key: ApiKey, campaign: Campaign, wanted: Overr
 
     Raises:
         ApiError: 409 where its id is taken; 422 and 403 as `_hold_to_rules`.
-        InputError: an override of a rule that is not broken.
+        InputError: an override of a rule that is not broken; rows for its CRM that do not fit the mapping.
     """
     now = ports.clock.now()
     exists = ApiError(
@@ -171,6 +174,7 @@ async def create(ports: ApiPorts, key: ApiKey, campaign: Campaign, wanted: Overr
     )
     if await ports.campaigns.get(campaign.id) is not None:
         raise exists
+    hold_to_mappings(ports, campaign, None)
     warnings = await _hold_to_rules(ports, key, campaign, None, wanted)
     if not await ports.campaigns.create(campaign, now):
         raise exists
@@ -245,6 +249,7 @@ async def save_changes(
         if version is not None and version != settings_version(stored.campaign):
             break
         changed = change_campaign(stored.campaign, changes)
+        hold_to_mappings(ports, changed, stored.campaign)
         warnings = await _hold_to_rules(ports, key, changed, stored.campaign, wanted)
         now = ports.clock.now()
         if await ports.campaigns.replace(stored, changed, now):

@@ -1,4 +1,4 @@
-"""What the API needs of the rest to show what is and was allowed (`dialer.api.ports` has the other ports)."""
+"""What the API needs of the rest to show what is and was allowed."""
 
 from __future__ import annotations
 

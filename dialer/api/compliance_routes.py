@@ -22,7 +22,8 @@ from dialer.api.compliance_ports import (
     RuleRow,
 )
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, Role
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import Cursor, Limit, Phones, Ports, cursor_from, cursor_to, known_campaign, moment
 from dialer.api.rows import rfc3339
 from dialer.compliance.evidence import GENESIS, Head, Link
@@ -286,7 +287,7 @@ def exported(ports: ApiPorts, data: EvidenceInput, phones: PhoneReader) -> Strea
     """
     wanted = _query(data, phones)
     name = f"evidence.{data.format.value}"
-    kind = "application/x-ndjson" if data.format is Form.NDJSON else "text/csv; charset=utf-8"
+    kind = "application/x-ndjson" if data.format is Form.NDJSON else "text/csv"
     return Stream(
         _written(port(ports).find(wanted), data.format),
         media_type=kind,

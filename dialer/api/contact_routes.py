@@ -11,7 +11,9 @@ from dialer.api.auth import requires
 from dialer.api.bodies import ACCEPTS, JSON, NDJSON, STREAMED, TooLong, check_json, chunks, content_type, lines
 from dialer.api.described import body_of
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, ContactVerdict, Role
+from dialer.api.intake_ports import ContactVerdict
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import KeyedRequest, NodeSettings, Ports, known_campaign
 from dialer.api.rows import ContactOut, ContactsOut
 from dialer.core.ids import CampaignId

@@ -14,7 +14,8 @@ import msgspec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from dialer.api.auth import FOUND, Authenticator
-from dialer.api.ports import ApiKey, Clock, Role
+from dialer.api.key_ports import ApiKey, Role
+from dialer.api.ports import Clock
 from dialer.api.snippet_tokens import PREFIX, SnippetToken, SnippetTokens
 
 #: Key in the scope: the token that a request came with.

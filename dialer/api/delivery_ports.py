@@ -1,4 +1,4 @@
-"""What the API needs of the rest for what is told to other systems (`dialer.api.ports` has the other ports)."""
+"""What the API needs of the rest for what is told to other systems."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ class CrmState:
     waiting: int
     failed: int
     counts: dict[str, int]
+    #: Since when the oldest update waits that is still to be written; None: none waits.
+    oldest_at: float | None = None
 
 
 class Deliveries(Protocol):

@@ -11,7 +11,8 @@ from msgspec import Meta, Struct
 from dialer.api.auth import requires
 from dialer.api.delivery_ports import Deliveries, DeliveryKind
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, Role
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import Cursor, Limit, Ports
 from dialer.api.rows import rfc3339
 

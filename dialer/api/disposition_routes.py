@@ -9,13 +9,15 @@ from litestar import Router, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
+from dialer.api.attempt_ports import GivenDisposition
 from dialer.api.auth import own_agent, requires
 from dialer.api.bodies import CSV, NDJSON
 from dialer.api.bulk import BULK, FORMATS, ItemsOut, Verdicts, parsed_lines
 from dialer.api.call_routes import find_call
 from dialer.api.described import body_of
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiKey, ApiPorts, GivenDisposition, Role
+from dialer.api.key_ports import ApiKey, Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import KeyedRequest, NodeSettings, Phones, Ports, checked_name, known_campaign, moment, submit
 from dialer.api.rows import Accepted, rfc3339
 from dialer.core.events import CallbackWish, CallDisposed

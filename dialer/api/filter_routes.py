@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.requests import Ports, known_campaign
 from dialer.core.contact_filter import MAX_LENGTH, parse_filter
 

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import KEYED, documented
-from dialer.api.ports import HealthCheck, Role
+from dialer.api.health_ports import HealthCheck
+from dialer.api.key_ports import Role
 from dialer.api.requests import Ports
 from dialer.projections.metrics import CONTENT_TYPE
 from dialer.settings import Settings

@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, Role
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.report_ports import Histories
 from dialer.api.requests import Phones, Ports, known_campaign
 from dialer.api.rows import rfc3339

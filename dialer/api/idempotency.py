@@ -17,7 +17,9 @@ from redis.exceptions import RedisError
 
 from dialer.api.bodies import JSON, MAX_JSON_BYTES
 from dialer.api.errors import ApiError
-from dialer.api.ports import ApiKey, Clock, IdempotencyStore, StoredReply
+from dialer.api.idempotency_ports import IdempotencyStore, StoredReply
+from dialer.api.key_ports import ApiKey
+from dialer.api.ports import Clock
 from dialer.errors import QueueError
 
 KEEP_S: Final = 24 * 3600.0

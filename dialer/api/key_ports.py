@@ -1,10 +1,52 @@
-"""What the API and the console need of the rest for API keys, as managers see them."""
+"""What the API and the console need of the rest for API keys: whose they are, and as managers see them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+from dialer.core.ids import AgentId
+
+
+class Role(StrEnum):
+    """What the holder of a key may do."""
+
+    MANAGER = "manager"
+    SUPERVISOR = "supervisor"
+    AGENT = "agent"
+    CRM = "crm"
+    METRICS = "metrics"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A bearer key as it is stored: its SHA-256 in hexadecimal, never itself."""
+
+    id: str
+    role: Role
+    digest: str
+    #: Whom an agent's key belongs to; such a key may act for nobody else.
+    agent: AgentId | None = None
+    #: Unix seconds; None: valid until it is revoked.
+    expires_at: float | None = None
+    #: Who signed in to the console with a password: there is no key then, and this stands for one. Empty: a key.
+    user: str = ""
+    #: Whose it is, and whose things alone it may see; empty: the installation's, which sees everything.
+    tenant: str = ""
+
+    @property
+    def who(self) -> str:
+        """The holder as records name them: ``user:marta`` or ``key:4f2a…``."""
+        return f"user:{self.user}" if self.user else f"key:{self.id}"
+
+
+class KeyStore(Protocol):
+    """Where keys are looked up."""
+
+    async def find(self, digest: str) -> ApiKey | None:
+        """The key whose SHA-256 is `digest`; None where there is none or it was revoked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

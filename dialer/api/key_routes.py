@@ -12,8 +12,7 @@ from dialer.api.account_orders import MOST_DAYS, key_book, known_key, orders_of
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, documented
 from dialer.api.idempotency import TOLD_ONCE
-from dialer.api.key_ports import KeyEntry
-from dialer.api.ports import Role
+from dialer.api.key_ports import KeyEntry, Role
 from dialer.api.requests import Cursor, KeyedRequest, Limit, Ports, cursor_from, cursor_to
 from dialer.api.rows import rfc3339
 

@@ -8,9 +8,11 @@ from litestar import Router, get, post
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
+from dialer.api.attempt_ports import CrmCall
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, CrmCall, Role
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import KeyedRequest, Phones, Ports, checked_name, moment
 from dialer.api.rows import WrittenOut
 from dialer.core.ids import CampaignId, valid_contact_id

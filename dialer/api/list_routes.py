@@ -20,7 +20,9 @@ from dialer.api.auth import requires
 from dialer.api.bodies import ACCEPTS, CSV, STREAMED, chunks
 from dialer.api.described import body_of
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, ContactWarning, ListImport, RejectedRow, Role
+from dialer.api.intake_ports import ContactWarning, ListImport, RejectedRow
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import Cursor, KeyedRequest, Limit, NodeSettings, Ports, cursor_from, cursor_to, known_campaign
 from dialer.api.rows import ListOut, ListReportOut, ListsPage, list_out, list_report_out
 from dialer.core.contact_filter import MAX_LENGTH, parse_filter

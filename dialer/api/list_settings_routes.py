@@ -10,8 +10,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
+from dialer.api.intake_ports import ListImport
+from dialer.api.key_ports import Role
 from dialer.api.list_routes import known_list
-from dialer.api.ports import ApiPorts, ListImport, Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import KeyedRequest, Ports
 from dialer.api.rows import ListOut, list_out
 from dialer.core.contact_filter import MAX_LENGTH, parse_filter

@@ -14,8 +14,10 @@ from litestar.params import FromQuery, HeaderParameter, QueryParameter
 from dialer.api.auth import requires
 from dialer.api.errors import KEYED, ApiError, documented
 from dialer.api.event_stream import COMMENT, EventStream, event
-from dialer.api.ports import ApiKey, ApiPorts, ResultHistory, Role, Subscription
+from dialer.api.key_ports import ApiKey, Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import KeyedRequest, Ports
+from dialer.api.result_ports import ResultHistory, Subscription
 from dialer.errors import InputError, QueueError
 from dialer.projections.live_rows import LiveSnapshot
 

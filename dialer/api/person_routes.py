@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
+from dialer.api.key_ports import Role
 from dialer.api.law_routes import Numbers
-from dialer.api.ports import Role
 from dialer.api.requests import Phones, Ports
 from dialer.errors import InputError
 

@@ -11,7 +11,8 @@ from msgspec import Meta, Struct
 from dialer.api.auth import own_agent, requires
 from dialer.api.call_request_routes import decider, refusal
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiKey, ApiPorts, Role
+from dialer.api.key_ports import ApiKey, Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import KeyedRequest, Ports, checked_name
 from dialer.core.ids import AgentId, ContactId, valid_contact_id
 from dialer.errors import InputError

@@ -11,7 +11,8 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, documented
-from dialer.api.ports import DoNotCallEntry, Role
+from dialer.api.key_ports import Role
+from dialer.api.purge_ports import DoNotCallEntry
 from dialer.api.requests import KeyedRequest, Phones, Ports, cursor_pair, cursor_to, moment
 from dialer.api.rows import DoNotCallOut, DoNotCallPage, DoNotCallRow, WrittenOut, rfc3339
 from dialer.core.ids import Phone, valid_contact_id, valid_name

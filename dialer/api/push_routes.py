@@ -15,7 +15,8 @@ from dialer.api.bodies import CSV, NDJSON
 from dialer.api.bulk import BULK, FORMATS, ItemsOut, Parsed, Verdicts, parsed_lines
 from dialer.api.described import body_of
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, Role
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.purge_routes import DoNotCallInput, RemovalInput, entry_message, removal_message
 from dialer.api.requests import KeyedRequest, NodeSettings, Phones, Ports, checked_name, known_campaign, moment
 from dialer.api.rows import WrittenOut, rfc3339

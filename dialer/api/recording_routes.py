@@ -14,7 +14,8 @@ from msgspec import Meta, Struct
 from dialer.api.auth import own_agent, requires, unauthorized
 from dialer.api.byte_range import byte_range
 from dialer.api.errors import BODY, KEYED, ApiError, ErrorBody, documented
-from dialer.api.ports import ApiKey, ApiPorts, Role
+from dialer.api.key_ports import ApiKey, Role
+from dialer.api.ports import ApiPorts
 from dialer.api.recording_ports import CallRecordings
 from dialer.api.requests import (
     Cursor,

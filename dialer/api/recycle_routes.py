@@ -11,7 +11,8 @@ from msgspec import Meta, Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, Role
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import Cursor, Ports, cursor_name, cursor_to, known_campaign
 from dialer.core.ids import CampaignId, ContactId, valid_name
 from dialer.core.outcome import Outcome

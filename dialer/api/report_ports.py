@@ -1,4 +1,4 @@
-"""What the API needs of the rest for reports, histories and next actions (`dialer.api.ports` has the other ports)."""
+"""What the API needs of the rest for reports, histories and next actions."""
 
 from __future__ import annotations
 

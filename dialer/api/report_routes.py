@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import KEYED, ApiError, documented
-from dialer.api.ports import ApiPorts, Role
+from dialer.api.key_ports import Role
+from dialer.api.ports import ApiPorts
 from dialer.api.report_ports import Reports
 from dialer.api.requests import Ports
 from dialer.reporting.indicators import INDICATORS

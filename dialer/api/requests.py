@@ -14,8 +14,10 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
+from dialer.api.campaign_ports import StoredCampaign
 from dialer.api.errors import ApiError
-from dialer.api.ports import ApiKey, ApiPorts, StoredCampaign
+from dialer.api.key_ports import ApiKey
+from dialer.api.ports import ApiPorts
 from dialer.core.events import PeopleEvent
 from dialer.core.ids import CampaignId, valid_name
 from dialer.errors import InputError

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from dialer.api.ports import ListCheck, ListImport, StoredCampaign
+from dialer.api.campaign_ports import StoredCampaign
+from dialer.api.intake_ports import ListCheck, ListImport
 from dialer.campaigns import dump_campaign
 from dialer.core.attempt import Attempt
 from dialer.core.tariff import MICROS

@@ -8,7 +8,7 @@ from dialer.api.auth import requires
 from dialer.api.bodies import JSON, STREAMED, check_json, chunks
 from dialer.api.described import body_of
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.requests import KeyedRequest, Ports
 from dialer.api.rows import ContactOut, SegmentOut
 from dialer.intake.messages import MAX_MESSAGE_BYTES

@@ -16,7 +16,7 @@ from dialer.api.auth import own_agent, requires
 from dialer.api.call_routes import find_call
 from dialer.api.cross_origin import TOKEN
 from dialer.api.errors import BODY, KEYED, ApiError, documented
-from dialer.api.ports import ApiKey, Role
+from dialer.api.key_ports import ApiKey, Role
 from dialer.api.requests import KeyedRequest, NodeSettings, Ports, checked_name
 from dialer.api.rows import rfc3339
 from dialer.api.snippet_tokens import SnippetToken

@@ -1,4 +1,4 @@
-"""What the API needs of the rest for supervision (`dialer.api.ports` has the other ports)."""
+"""What the API needs of the rest for supervision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the console needs of the rest for its system pages (`dialer.api.ports` has the other ports)."""
+"""What the console needs of the rest for its system pages."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from litestar.connection import ASGIConnection, Request
 from litestar.handlers import BaseRouteHandler
 
 from dialer.api.errors import ApiError
-from dialer.api.ports import ApiKey, ApiPorts
+from dialer.api.key_ports import ApiKey
+from dialer.api.ports import ApiPorts
 from dialer.api.tenant_ports import narrowed
 from dialer.core.tenants import INSTALLATION, owns
 
@@ -144,9 +145,11 @@ POST /agents/{agent}/messages
 POST /agents/{agent}/monitor
 POST /agents/{agent}/state
 POST /campaign-check
+POST /campaign-crm-try
 GET /campaigns
 GET /campaigns/{campaign}
 POST /campaigns/{campaign}/contacts
+GET /campaigns/{campaign}/crm
 GET /campaigns/{campaign}/lists
 POST /campaigns/{campaign}/lists/upload
 GET /campaigns/{campaign}/settings

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dialer.api.errors import ApiError
-from dialer.api.key_ports import KeyBook, KeyEntry
-from dialer.api.ports import Role
+from dialer.api.key_ports import KeyBook, KeyEntry, Role
 from dialer.api.tenant_own import Own, must_be_mine, must_be_own
 from dialer.api.user_ports import User, UserBook, UserState
 

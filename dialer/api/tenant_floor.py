@@ -6,16 +6,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from dialer.api.attempt_ports import Attempts
+from dialer.api.call_request_ports import AskedCall, CallRequests, Previews
 from dialer.api.desk_ports import Account, CallingTimes, Desks, NotThen, Seat
 from dialer.api.errors import ApiError
 from dialer.api.live_ports import Live
 from dialer.api.phone_ports import BrowserPhones, PhoneAccess
-from dialer.api.ports import (
-    AskedCall,
-    Attempts,
-    CallRequests,
-    Previews,
-)
 from dialer.api.recording_ports import CallRecordings, OrderAnswer, PlayLink
 from dialer.api.supervision_ports import AgentMessage, Supervision
 from dialer.api.tenant_own import Own

@@ -8,10 +8,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from dialer.api.attempt_ports import Attempts
 from dialer.api.broadcast import Told
 from dialer.api.errors import ApiError
 from dialer.api.live_ports import Live
-from dialer.api.ports import Attempts, Control, ResultHistory, Results, Subscription
+from dialer.api.ports import Control
+from dialer.api.result_ports import ResultHistory, Results, Subscription
 from dialer.core.campaign import CampaignState
 from dialer.core.events import PeopleEvent
 from dialer.core.ids import AgentId, CallId, CampaignId

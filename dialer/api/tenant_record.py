@@ -10,35 +10,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from dialer.api.attempt_ports import AttemptQuery, Attempts, CallsElsewhere, CrmCall, GivenDisposition, Pacing
 from dialer.api.callback_ports import Appointment, CallbackCalendars, CallbackQuery
+from dialer.api.campaign_ports import BrokenRule, CampaignRules, Campaigns, RuleOverride, StoredCampaign
+from dialer.api.crm_ports import CrmFeed, CrmFeeds, Told, Tried
+from dialer.api.delivery_ports import CrmState
 from dialer.api.errors import ApiError
+from dialer.api.explanation_ports import Explanation, Explanations
 from dialer.api.filter_ports import FilterTrials
-from dialer.api.list_ports import ListSettings
-from dialer.api.ports import (
-    AttemptQuery,
-    Attempts,
-    BrokenRule,
-    CallsElsewhere,
-    CampaignRules,
-    Campaigns,
+from dialer.api.intake_ports import (
     ContactIntake,
     ContactVerdict,
     ContactWarning,
-    CrmCall,
-    DoNotCallEntry,
-    Explanation,
-    Explanations,
-    GivenDisposition,
     ListCheck,
     ListImport,
-    Pacing,
-    Purges,
-    Recycling,
     RejectedRow,
-    RuleOverride,
     Segments,
-    StoredCampaign,
 )
+from dialer.api.list_ports import ListSettings, Recycling
+from dialer.api.purge_ports import DoNotCallEntry, Purges
 from dialer.api.report_ports import Histories, Reports
 from dialer.api.tenant_own import Own, must_be_own
 from dialer.api.what_if_ports import WhatIf, WhatIfAnswer
@@ -446,3 +436,27 @@ class TenantWhatIf(Own):
         """See `WhatIf`."""
         self._campaign(campaign.id)
         return await self._whole.answer(campaign, id)
+
+
+class TenantCrmFeeds(Own):
+    """`CrmFeeds` for one tenant's campaigns; it has the API, and not Redis."""
+
+    prefix: Final = ""
+
+    def __init__(self, whole: CrmFeeds, tenant: str) -> None:
+        super().__init__(tenant)
+        self._whole: Final = whole
+
+    def of(self, campaign: CampaignId) -> Sequence[CrmFeed]:
+        """See `CrmFeeds`."""
+        return self._whole.of(campaign) if self._owns(campaign) else ()
+
+    async def states(self, campaign: CampaignId) -> Mapping[str, CrmState]:
+        """See `CrmFeeds`."""
+        self._campaign(campaign)
+        return await self._whole.states(campaign)
+
+    async def tried(self, campaign: Campaign, crm: str, sample: bytes, told: Told) -> Tried:
+        """See `CrmFeeds`."""
+        self._campaign(campaign.id)
+        return await self._whole.tried(campaign, crm, sample, told)

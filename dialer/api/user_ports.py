@@ -1,4 +1,4 @@
-"""What the console needs of the rest for the people who sign in to it (`dialer.api.ports` has the other ports)."""
+"""What the console needs of the rest for the people who sign in to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.core.ids import AgentId
 
 

@@ -12,7 +12,7 @@ from dialer.api.account_orders import known_user, orders_of, user_book
 from dialer.api.auth import requires
 from dialer.api.errors import BODY, KEYED, documented
 from dialer.api.idempotency import UNHASHED
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.requests import Cursor, KeyedRequest, Limit, Ports, cursor_name, cursor_to
 from dialer.api.rows import rfc3339
 from dialer.api.user_ports import User, UserState

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from dialer.api.auth import requires
 from dialer.api.errors import KEYED, ApiError, documented
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.requests import Ports, known_campaign
 from dialer.api.rows import rfc3339
 from dialer.core.ids import ContactId

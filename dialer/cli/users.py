@@ -42,7 +42,7 @@ def create(
     config: ConfigOption = None,
 ) -> None:
     """Add a user; the password is asked for."""
-    from dialer.api.ports import Role  # noqa: PLC0415
+    from dialer.api.key_ports import Role  # noqa: PLC0415
 
     _known(role)
     password = _password()
@@ -96,7 +96,7 @@ def set_password(name: NameArgument, config: ConfigOption = None) -> None:
 @app.command("role")
 def set_role(name: NameArgument, role: RoleArgument, agent: AgentOption = "", config: ConfigOption = None) -> None:
     """Give another role; their sessions end within 5 seconds."""
-    from dialer.api.ports import Role  # noqa: PLC0415
+    from dialer.api.key_ports import Role  # noqa: PLC0415
 
     _known(role)
     _change(config, name, "user.role", lambda desk: desk.set_role(name, Role(role), agent))

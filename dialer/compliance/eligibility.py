@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, TypeVar
@@ -17,7 +18,7 @@ from dialer.compliance import wording
 from dialer.compliance.calendar import civil, zone_of
 from dialer.compliance.caps import Call, CapVerdict, Subject, evaluate
 from dialer.compliance.consent import VOICE, Consent, ConsentVerdict, Wanted, check
-from dialer.compliance.hours import CallingHours, calling_hours, own_timetables
+from dialer.compliance.hours import AFTER_LAST_DAY, CallingHours, calling_hours, day_timetables, own_timetables
 from dialer.compliance.rulebook import RuleBook, Seat
 from dialer.compliance.rules import Basis, CapRule, ConsentMode, ConsentRule, CooldownRule, Mark, Party, Purpose, Rule
 from dialer.compliance.zones import Called, Nowhere, Whereabouts, locate
@@ -38,7 +39,7 @@ class RefusalReason(StrEnum):
     HOURS = "hours"
     #: The contact has hours of its own for this number.
     PHONE_HOURS = "phone_hours"
-    #: The campaign has hours of its own.
+    #: The campaign has hours or days of its own.
     CAMPAIGN_HOURS = "campaign_hours"
     ATTEMPT_CAP = "attempt_cap"
     COOLDOWN = "cooldown"
@@ -60,13 +61,16 @@ class Terms:
     channel: str = VOICE
     #: Its own hours, as `dialer.compliance.own_hours` has them; empty: it has none.
     hours: tuple[str, ...] = ()
+    #: Its own days, both included; None: there is none.
+    first_day: date | None = None
+    last_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one rule, or the lack of one, said."""
 
-    #: place, consent, hours, campaign_hours, phone_hours or caps.
+    #: place, consent, hours, campaign_days, campaign_hours, phone_hours or caps.
     step: str
     ok: bool
     #: For people.
@@ -117,6 +121,7 @@ class Eligibility:
         self.book = book
         self._hours = lru_cache(maxsize=2_048)(self._make_hours)
         self._narrowed = lru_cache(maxsize=2_048)(_narrowed)
+        self._within = lru_cache(maxsize=2_048)(_within)
         self._rules: dict[tuple[object, ...], tuple[Rule, ...]] = {}
 
     def judge(
@@ -164,8 +169,10 @@ class Eligibility:
         bases: frozenset[Basis] = frozenset(),
         own_hours: tuple[str, ...] = (),
     ) -> CallingHours:
-        """When somebody at `where` may be called: as the law, the hours of `terms` and those of their number allow."""
+        """When somebody at `where` may be called: as the law, `terms` and the hours of their number allow."""
         hours = self.lawful(where, terms, bases)
+        if terms.first_day is not None or terms.last_day is not None:
+            hours = self._within(hours, terms.first_day, terms.last_day, where.zones)
         for own in filter(None, (terms.hours, own_hours)):
             hours = self._narrowed(hours, own, where.zones)
         return hours
@@ -254,6 +261,7 @@ class _Case:
         consent_findings, consent, consent_retry = self._consent()
         findings += consent_findings
         findings += self._hours(self.desk.lawful(self.where, self.terms, self.bases))
+        findings += self._own_days()
         findings += self._own_hours("campaign_hours", "hours of the campaign", self.terms.hours)
         findings += self._own_hours("phone_hours", "own hours of the number", self.own_hours)
         hours = self.desk.hours(self.where, self.terms, self.bases, self.own_hours)
@@ -288,7 +296,7 @@ class _Case:
                 return RefusalReason.CONSENT
             case "hours":
                 return RefusalReason.HOURS
-            case "campaign_hours":
+            case "campaign_days" | "campaign_hours":
                 return RefusalReason.CAMPAIGN_HOURS
             case "phone_hours":
                 return RefusalReason.PHONE_HOURS
@@ -350,6 +358,20 @@ class _Case:
         # The one that holds longest is the reason to be named first.
         found.sort(key=lambda one: -(one.retry_at if one.retry_at is not None else math.inf))
         return found
+
+    def _own_days(self) -> list[Finding]:
+        """What the campaign's days say, by the clock that keeps them closed for longest."""
+        first, last = self.terms.first_day, self.terms.last_day
+        timetables = day_timetables(first, last, self.where.zones)
+        if not timetables:
+            return []
+        own, ring_s = CallingHours(timetables), self.terms.ring_timeout_s
+        closed = own.reasons(self.now, ring_s)
+        if not closed:
+            return [Finding(step="campaign_days", ok=True, says=wording.own_days(first, last))]
+        timetable, rule, _ = closed[0]
+        says = wording.own_days_closed(rule.id == AFTER_LAST_DAY, first, last, timetable.zone.key)
+        return [Finding(step="campaign_days", ok=False, says=says, retry_at=own.opening(self.now, ring_s).at)]
 
     def _own_hours(self, step: str, whose: str, hours: tuple[str, ...]) -> list[Finding]:
         """What hours beside those of the law say, by the clock that keeps them closed for longest."""
@@ -440,6 +462,10 @@ class _Case:
 
 def _narrowed(law: CallingHours, own_hours: tuple[str, ...], zones: tuple[str, ...]) -> CallingHours:
     return CallingHours([*law.timetables, *own_timetables(own_hours, zones)])
+
+
+def _within(law: CallingHours, first: date | None, last: date | None, zones: tuple[str, ...]) -> CallingHours:
+    return CallingHours([*law.timetables, *day_timetables(first, last, zones)])
 
 
 def _still_good(consent: Consent, now: float) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from dialer.compliance.calendar import DAY_S, HolidayCalendar, civil, day_of_ord
 from dialer.compliance.own_hours import own_week
 from dialer.compliance.rulebook import RuleBook, Seat
 from dialer.compliance.rules import Basis, HolidayScope, HoursRule, Mark, Party, Purpose
-from dialer.compliance.windows import ALL_DAY, Windows, intersection
+from dialer.compliance.windows import ALL_DAY, DAYS, Week, Windows, intersection
 from dialer.core.saying import NOTHING, Saying, say
 
 #: How far ahead an opening is looked for: a year with all its holidays, and a month.
@@ -25,6 +25,11 @@ HORIZON_DAYS: Final = 400
 _KEPT_DAYS: Final = 1_000
 #: Campaigns differ in it, but not much.
 _KEPT_RINGS: Final = 100
+
+#: Ids of what a campaign's own days say.
+BEFORE_FIRST_DAY: Final = "before_first_day"
+AFTER_LAST_DAY: Final = "after_last_day"
+_CLOSED: Final[Week] = ((),) * len(DAYS)
 
 #: Moments, unix seconds, half-open, ascending, none touching another.
 Spans = tuple[tuple[int, int], ...]
@@ -213,6 +218,8 @@ class CallingHours:
         for place, timetable in enumerate(self.timetables):
             if not timetable.ever_opens(at, ring_s):
                 rule = timetable.rule_on(civil(timetable.zone, at).date()) or timetable.versions[-1]
+                if rule.id == AFTER_LAST_DAY:
+                    return say("the campaign's last day has passed", code="after_last_day")
                 return say(
                     f"{rule.version} leaves no time in which a call could ring for {ring_s:g} s {span}",
                     code="hours_too_short",
@@ -271,11 +278,27 @@ def calling_hours(
 @lru_cache(maxsize=1_024)
 def own_timetables(hours: tuple[str, ...], zones: tuple[str, ...]) -> tuple[Timetable, ...]:
     """A campaign's or a number's own hours (`dialer.compliance.own_hours`), by each clock that may be the person's."""
-    rule = HoursRule(
-        id="own_hours",
+    rule = _own_rule("own_hours", own_week(hours))
+    return tuple(Timetable([rule], zone, ()) for zone in zones)
+
+
+@lru_cache(maxsize=1_024)
+def day_timetables(first: date | None, last: date | None, zones: tuple[str, ...]) -> tuple[Timetable, ...]:
+    """The days of a campaign, both included, by each clock that may be the person's; all others are closed."""
+    rules = []
+    if first is not None:
+        rules.append(_own_rule(BEFORE_FIRST_DAY, _CLOSED, until_day=first))
+    if last is not None:
+        rules.append(_own_rule(AFTER_LAST_DAY, _CLOSED, from_day=last + timedelta(days=1)))
+    return tuple(Timetable(rules, zone, ()) for zone in zones) if rules else ()
+
+
+def _own_rule(id: str, week: Week, *, from_day: date = date.min, until_day: date | None = None) -> HoursRule:
+    return HoursRule(
+        id=id,
         jurisdiction="",
-        from_day=date.min,
-        until_day=None,
+        from_day=from_day,
+        until_day=until_day,
         purposes=frozenset(),
         parties=frozenset(),
         where=frozenset(),
@@ -283,12 +306,11 @@ def own_timetables(hours: tuple[str, ...], zones: tuple[str, ...]) -> tuple[Time
         source="",
         mark=Mark.POLICY,
         note="",
-        week=own_week(hours),
+        week=week,
         holiday=None,
         holidays=HolidayScope.NATIONAL,
         clock=None,
     )
-    return tuple(Timetable([rule], zone, ()) for zone in zones)
 
 
 def _timetables(

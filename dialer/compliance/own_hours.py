@@ -1,4 +1,4 @@
-"""Hours of a campaign, and those that a contact has for one of its numbers: an office open until three, a mobile later.
+"""Hours and days of a campaign, and hours that a contact has for one of its numbers: an office, open until three.
 
 They are written as ``mon-fri 09:00-17:00``, or without days for all of them, in the called person's civil time, and
 only take from what the law leaves open: where the person may be in several zones, the window must be open in each.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +23,7 @@ _MAX_TEXT: Final = 60
 _WINDOW: Final = re.compile(
     r"(?:(?P<days>[a-z,-]+)\s+)?(?P<from>[0-9]{1,2}:[0-9]{2})-(?P<to>[0-9]{1,2}:[0-9]{2})", re.ASCII
 )
+_DAY: Final = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}", re.ASCII)
 #: As lists in Spanish have them.
 _DAYS: Final = {
     **{day: place for place, day in enumerate(DAYS)},
@@ -35,6 +38,27 @@ def read_own_hours(texts: Sequence[str]) -> tuple[str, ...]:
         InputError: one of them is no window, goes over midnight or overlaps another; or there is none, or far too many.
     """
     return _texts(_week(texts))
+
+
+def read_days(first: str, last: str) -> tuple[date | None, date | None]:
+    """The first and the last day of a campaign, each ``2026-12-01`` or empty where there is none.
+
+    Raises:
+        InputError: one of them is no day, or the last one is before the first.
+    """
+    begins, ends = _day("first_day", first), _day("last_day", last)
+    if begins is not None and ends is not None and ends < begins:
+        raise InputError("last_day: is before first_day", code="days_backwards")
+    return begins, ends
+
+
+def _day(field: str, text: str) -> date | None:
+    if not text:
+        return None
+    if _DAY.fullmatch(text):
+        with suppress(ValueError):
+            return date.fromisoformat(text)
+    raise InputError(f"{field}: {text[:_MAX_TEXT]!r} is no day; write it as 2026-12-31", code="not_a_day")
 
 
 @lru_cache(maxsize=1_024)

@@ -330,6 +330,9 @@ class Screening:
         retry_at = verdict.retry_at
         if retry_at is None and verdict.reason is not RefusalReason.UNKNOWN_COUNTRY:
             retry_at = now + _ASK_AGAIN_S
+        if verdict.reason is RefusalReason.CAMPAIGN_HOURS and retry_at is not None:
+            # Hours and days of a campaign are changed by whoever watches it: a far first day may be tomorrow then.
+            retry_at = min(retry_at, now + _ASK_AGAIN_S)
         evidence = {"rules": verdict_record(verdict), "registries": verdict_as_json(asked)}
         return TurnedAway(verdict.reason.value, retry_at, evidence)
 
@@ -356,6 +359,8 @@ def terms_of(campaign: Campaign) -> Terms:
         seller=campaign.seller,
         bases=frozenset(Basis(basis) for basis in campaign.bases),
         hours=campaign.hours,
+        first_day=campaign.first_day,
+        last_day=campaign.last_day,
     )
 
 

@@ -34,7 +34,8 @@ def law_told(record: Mapping[str, Any]) -> tuple[str, dict[str, object]]:
         return "law_permits", {"clocks": record.get("zones", [])}
     findings: list[dict[str, Any]] = record.get("findings", [])
     refusing = next((one for one in findings if not one["ok"]), {})
-    return f"law_{record['reason']}", {"rule": refusing.get("rule", "")}
+    word = "campaign_days" if refusing.get("step") == "campaign_days" else record["reason"]
+    return f"law_{word}", {"rule": refusing.get("rule", "")}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 from dialer.compliance.calendar import DAY_S, civil, zone_of
@@ -100,6 +101,18 @@ def hours(book: RuleBook, rule: HoursRule, why: str, purpose: Purpose, zone: str
 def own_hours_closed(why: str, zone: str) -> str:
     """Sunday (clock of Madrid): , before what the hours are."""
     return f"{why} (clock of {city(zone)}): "
+
+
+def own_days(first: date | None, last: date | None) -> str:
+    """Days of the campaign: from 2026-12-01 to 2026-12-24."""
+    ends = [f"from {first}" if first is not None else "", f"to {last}" if last is not None else ""]
+    return f"days of the campaign: {' '.join(filter(None, ends))}"
+
+
+def own_days_closed(over: bool, first: date | None, last: date | None, zone: str) -> str:
+    """Before the campaign's first day, 2026-12-01 (clock of Madrid)."""
+    which = f"after the campaign's last day, {last}" if over else f"before the campaign's first day, {first}"
+    return f"{which} (clock of {city(zone)})"
 
 
 def cap(book: RuleBook, rule: CapRule | CooldownRule, count: int) -> str:

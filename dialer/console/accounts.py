@@ -12,7 +12,8 @@ from typing import Final
 from dialer.api.allowance import GuessLimits, OwnLimits
 from dialer.api.auth import shared_guesses
 from dialer.api.errors import ApiError
-from dialer.api.ports import ApiKey, Clock
+from dialer.api.key_ports import ApiKey
+from dialer.api.ports import Clock
 from dialer.api.user_ports import User, Users, UserState
 
 #: Wrong passwords for one name in a row, and how many more each second, from anywhere.

@@ -10,7 +10,7 @@ from litestar.params import FromQuery
 from dialer.api.event_stream import EventStream
 from dialer.api.live_routes import WRITE_TIMEOUT_S
 from dialer.console.agent_filter import AgentFilter
-from dialer.console.answers import PageRequest, Site, Staff, campaign_names, page, view_of
+from dialer.console.answers import PageRequest, Site, Staff, page, view_of
 from dialer.console.live_routes import moving
 
 
@@ -27,7 +27,7 @@ async def agents(
         staff.texts,
         visit=staff,
         typed=name.strip(),
-        campaigns=await campaign_names(console),
+        campaigns=sorted({row.id for row in view.campaigns} | {id for one in view.agents for id in one.campaigns}),
         view=view,
         alarms=console.alarms.of(view),
         wanted=wanted,

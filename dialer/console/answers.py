@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from litestar import Request, Response
@@ -10,9 +11,12 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from dialer.api.bodies import ACCEPTS
+from dialer.api.campaign_ports import StoredCampaign
+from dialer.api.ports import ApiPorts
 from dialer.console.site import Console
 from dialer.console.texts import Texts
 from dialer.console.visit import Visit
+from dialer.core.ids import CampaignId
 from dialer.projections.live_rows import LiveSnapshot
 
 #: `opt` of a route that takes a form.
@@ -25,8 +29,10 @@ POLICY: Final = (
 #: Longest text that a field takes, unless its page says otherwise.
 MAX_FIELD: Final = 300
 _VISIT: Final = "console_visit"
-#: Campaigns that a field suggests.
-MOST_NAMES: Final = 500
+#: Campaigns that a field suggests; what is typed may be another.
+_MOST_NAMES: Final = 500
+#: Campaigns that are read at once.
+_AT_ONCE: Final = 500
 
 Site = NamedDependency[SkipValidation[Console]]
 #: Parameters of a page: `visit: Visitor` is anybody who is signed in, `staff: Staff` a manager or a supervisor,
@@ -44,13 +50,24 @@ def view_of(console: Console) -> LiveSnapshot:
 
 def page(console: Console, name: str, texts: Texts, *, status: int = 200, **values: Any) -> Response[str]:
     """A page; `visit` is among the values where somebody is signed in."""
-    html = console.pages.render(name, texts, **({"visit": None} | values))
-    return Response(html, status_code=status, media_type="text/html; charset=utf-8")
+    html = console.pages.render(name, texts, **({"visit": None, "holders": console.holders} | values))
+    return Response(html, status_code=status, media_type="text/html")
 
 
 async def campaign_names(console: Console) -> list[str]:
-    """Ids of campaigns to choose from, as many as a list to choose from bears."""
-    return [stored.campaign.id for stored in await console.ports.campaigns.page(None, MOST_NAMES)]
+    """Ids of campaigns that a field suggests, as many as it bears."""
+    return [stored.campaign.id for stored in await console.ports.campaigns.page(None, _MOST_NAMES)]
+
+
+async def every_campaign(ports: ApiPorts, after: CampaignId | None = None) -> AsyncIterator[StoredCampaign]:
+    """All campaigns by id, or those behind one."""
+    while True:
+        found = await ports.campaigns.page(after, _AT_ONCE)
+        for stored in found:
+            yield stored
+        if len(found) < _AT_ONCE:
+            return
+        after = found[-1].campaign.id
 
 
 def navigates(request: PageRequest) -> bool:

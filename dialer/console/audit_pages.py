@@ -76,7 +76,7 @@ async def audit_csv(
     query = _query(_typed(who, action, object, outcome, since, until))
     return Stream(
         _lines(_trail(console), query),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"content-disposition": 'attachment; filename="audit.csv"'},
     )
 

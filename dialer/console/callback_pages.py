@@ -59,9 +59,10 @@ async def callbacks(console: Site, visit: Visitor) -> Response[str]:
     zone = ZoneInfo("UTC" if ports.reports is None else ports.reports.default_zone)
     found = []
     if ports.callbacks is not None:
-        found = list(await ports.callbacks.page(CallbackQuery(until=now + _AHEAD_S, agent=agent), None, _MOST))
-    html = console.pages.render("part_callbacks", visit.texts, items=[line(item, now, zone) for item in found])
-    return Response(html, media_type="text/html; charset=utf-8")
+        found = list(await ports.callbacks.page(CallbackQuery(until=now + _AHEAD_S, agent=agent), None, _MOST + 1))
+    items = [line(item, now, zone) for item in found[:_MOST]]
+    html = console.pages.render("part_callbacks", visit.texts, items=items, more=len(found) > _MOST)
+    return Response(html, media_type="text/html")
 
 
 HANDLERS: Final = (callbacks,)

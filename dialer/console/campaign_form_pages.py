@@ -14,13 +14,15 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
 from dialer.api import campaign_routes
+from dialer.api.campaign_ports import BrokenRule, StoredCampaign
 from dialer.api.campaign_routes import OverrideInput, broken_rules, settings_version
+from dialer.api.crm_rows import hold_to_mappings
 from dialer.api.errors import ApiError
-from dialer.api.ports import BrokenRule, StoredCampaign
 from dialer.api.requests import known_campaign
 from dialer.campaigns import change_campaign, dump_campaign, explained, parse_campaign
 from dialer.console import campaign_forms as forms
 from dialer.console.answers import FORM, Manager, PageRequest, Site, Staff, page, to, view_of
+from dialer.console.crm_view import KEYS, MappingView, chosen_line, view_of_feed
 from dialer.console.places import MANAGERS
 from dialer.console.problems import Told, said, told
 from dialer.console.site import Console
@@ -28,6 +30,7 @@ from dialer.console.texts import Texts
 from dialer.console.visit import Visit, check_csrf
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId
+from dialer.core.outcome import Outcome
 from dialer.errors import InputError
 
 #: Campaigns on the page of all; beyond, the address of the page after.
@@ -54,6 +57,7 @@ class Sheet:
         fresh: It shows what is on record, and nothing that was typed.
         back: It shows what had been typed before a session ended.
         focus: The field where typing goes on.
+        opened: The section that one came for.
     """
 
     path: str
@@ -68,6 +72,7 @@ class Sheet:
     fresh: bool = False
     back: bool = False
     focus: str = ""
+    opened: str = ""
 
     @property
     def clean(self) -> bool:
@@ -95,6 +100,7 @@ def _checked(console: Console, sheet: Sheet, texts: Texts, before: Campaign | No
     if campaign is None:
         return replace(sheet, problems=problems), None
     try:
+        hold_to_mappings(console.ports, campaign, before)
         broken, known = broken_rules(console.ports, campaign, before)
     except InputError as problem:
         return replace(sheet, **_placed(texts, problem, problems)), None
@@ -142,10 +148,23 @@ def _answer(console: Console, visit: Visit, sheet: Sheet, status: int = 200) -> 
         visit=visit,
         sheet=sheet,
         forms=forms,
+        mappings=_mappings(console, sheet.campaign),
+        outcomes=tuple(Outcome),
+        codes=_codes(sheet.typed),
     )
 
 
-async def _typed(request: PageRequest, visit: Visit) -> dict[str, str]:
+def _codes(typed: Mapping[str, str]) -> list[str]:
+    return [typed.get(f"dispositions.{place}.code", "") for place in forms.places(typed, "dispositions")]
+
+
+def _mappings(console: Console, campaign: str) -> list[MappingView]:
+    """What the mappings of the CRMs that feed a campaign say by themselves."""
+    feeds = [] if console.ports.crm_feeds is None or not campaign else console.ports.crm_feeds.of(CampaignId(campaign))
+    return [view_of_feed(feed, Campaign(id=CampaignId(campaign))) for feed in feeds]
+
+
+async def typed_form(request: PageRequest, visit: Visit) -> dict[str, str]:
     """What a form of ours says; each name once.
 
     Raises:
@@ -165,19 +184,27 @@ def _base(typed: Mapping[str, str], otherwise: Mapping[str, Any]) -> dict[str, A
 
 
 def _focus(typed: Mapping[str, str], again: Mapping[str, str] | None) -> str:
-    """The first field of a row that has just been added."""
-    added = typed.get("add", "")
-    if again is None or added not in forms.TABLES:
+    """The field of a row that has just been added with which one begins."""
+    added, of_mapping, _ = typed.get("add", "").partition(":")
+    if again is None or added not in forms.TABLES or again.keys() <= typed.keys():
         return ""
-    return f"{added}.{forms.places(again, added)[-1]}.{forms.TABLES[added][0].name}"
+    known = len(KEYS.get(added, ())) if of_mapping else 0
+    return f"{added}.{forms.places(again, added)[-1]}.{forms.TABLES[added][known].name}"
 
 
-def _rearranged(typed: Mapping[str, str]) -> dict[str, str] | None:
-    """The form with a row more or less, where that was asked for, or as it was typed before a session ended."""
+def _rearranged(typed: Mapping[str, str], mappings: Sequence[MappingView] = ()) -> dict[str, str] | None:
+    """The form with a row more or less, where that was asked for, or as it was typed before a session ended.
+
+    A row may begin with what a mapping says: setting, place of the mapping and place of its line.
+    """
     add, drop = typed.get("add", ""), typed.get("drop", "")
     kept = {name: text for name, text in typed.items() if name not in {"add", "drop", "again"}}
     if add in forms.TABLES:
         return forms.with_row(kept, add)
+    if add:
+        setting, _, where = add.partition(":")
+        line = chosen_line(mappings, setting, where)
+        return kept if line is None else forms.with_row(kept, setting, line)
     if drop:
         return forms.without_row(kept, drop)
     return kept if "again" in typed else None
@@ -224,7 +251,7 @@ async def make_campaign(
     request: PageRequest, console: Site, manager: Manager, clone: FromQuery[str] = ""
 ) -> Response[str]:
     """Make a campaign; it begins as a draft."""
-    typed = await _typed(request, manager)
+    typed = await typed_form(request, manager)
     again = _rearranged(typed)
     path = f"{_NEW}?clone={clone}" if clone else _NEW
     sheet = Sheet(
@@ -269,10 +296,12 @@ def _refused(console: Console, visit: Visit, sheet: Sheet, error: ApiError) -> R
 
 
 @get("/campaigns/{campaign:str}/settings")
-async def campaign_settings(console: Site, staff: Staff, campaign: FromPath[str]) -> Response[str]:
-    """The form of a campaign's settings."""
+async def campaign_settings(
+    console: Site, staff: Staff, campaign: FromPath[str], opened: FromQuery[str] = ""
+) -> Response[str]:
+    """The form of a campaign's settings, with a section open that one comes for."""
     stored = await known_campaign(console.ports, campaign)
-    return _answer(console, staff, _on_record(stored))
+    return _answer(console, staff, replace(_on_record(stored), opened=opened))
 
 
 def _on_record(stored: StoredCampaign) -> Sheet:
@@ -284,8 +313,8 @@ def _on_record(stored: StoredCampaign) -> Sheet:
 @post("/campaigns/{campaign:str}/settings", opt=FORM, status_code=200)
 async def change_settings(request: PageRequest, console: Site, staff: Staff, campaign: FromPath[str]) -> Response[str]:
     """Change a campaign's settings, unless somebody else has changed them since the form was made."""
-    typed = await _typed(request, staff)
-    again = _rearranged(typed)
+    typed = await typed_form(request, staff)
+    again = _rearranged(typed, _mappings(console, (await known_campaign(console.ports, campaign)).campaign.id))
     for _ in range(_TURNS):
         stored = await known_campaign(console.ports, campaign)
         record = _on_record(stored)
@@ -327,7 +356,7 @@ async def change_settings(request: PageRequest, console: Site, staff: Staff, cam
 @post("/campaign-check", opt=FORM, status_code=200)
 async def check_form(request: PageRequest, console: Site, staff: Staff) -> Response[str]:
     """What is wrong with a form that is being typed: one line for each field, and the rules that it breaks."""
-    typed = await _typed(request, staff)
+    typed = await typed_form(request, staff)
     name = typed.get("campaign", "")
     before = (await known_campaign(console.ports, name)).campaign if name else None
     sheet = Sheet(path="", campaign=name, typed=typed, base={})

@@ -22,6 +22,7 @@ from dialer.core.campaign import AbandonmentWindow, Campaign, PreviewExpiry, Rec
 from dialer.core.disposition import DEFAULT_DISPOSITIONS, DispositionCategory
 from dialer.core.ids import CampaignId
 from dialer.core.outcome import Outcome
+from dialer.crm_terms import MAX_ROWS, TYPES
 from dialer.dispositions import MAX_CODES, dump_code
 from dialer.errors import InputError
 from pacing import method_names
@@ -38,8 +39,16 @@ _UNITS: Final[Mapping[str, int]] = {
     "": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400,
 }  # fmt: skip
 _SHOWN_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
-_MOST_ROWS: Final[Mapping[str, int]] = {"dispositions": MAX_CODES, "caller_ids": 500}
-_ROW: Final = re.compile(r"(dispositions|caller_ids)\.([0-9]{1,3})\.[a-z_]+")
+_MOST_ROWS: Final[Mapping[str, int]] = {
+    "dispositions": MAX_CODES,
+    "caller_ids": 500,
+    "crm_contact": MAX_ROWS,
+    "crm_words": MAX_ROWS,
+    "crm_update": MAX_ROWS,
+}
+_ROW: Final = re.compile(rf"({'|'.join(_MOST_ROWS)})\.([0-9]{{1,3}})\.[a-z_]+")
+#: A number as JSON writes it; one with more digits is somebody's key.
+_PLAIN_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,400})?")
 #: After these nobody is called again by a rule.
 _NEVER_RETRIED: Final = frozenset({Outcome.CONNECTED, Outcome.CANCELLED})
 RETRIED: Final = tuple(outcome.value for outcome in Outcome if outcome not in _NEVER_RETRIED)
@@ -59,6 +68,7 @@ class Kind(StrEnum):
 
     TEXT = "text"
     AREA = "area"
+    DAY = "day"
     #: Nothing typed means null.
     MAYBE = "maybe"
     NUMBER = "number"
@@ -67,6 +77,8 @@ class Kind(StrEnum):
     DURATION = "duration"
     MAYBE_DURATION = "maybe_duration"
     MAYBE_NUMBER = "maybe_number"
+    #: A number, true or false where it reads so, else a text; in quotes it is one all the same. Nothing means null.
+    VALUE = "value"
     FLAG = "flag"
     CHOICE = "choice"
     #: Boxes, of which any may be ticked.
@@ -126,6 +138,24 @@ NUMBER_FIELDS: Final = (
     _one("prefixes", Kind.WORDS),
     _one("max_calls_per_day", Kind.MAYBE_NUMBER),
 )
+CRM_CONTACT_FIELDS: Final = (
+    _one("field", Kind.TEXT),
+    _one("expression", Kind.TEXT),
+    _one("type", Kind.CHOICE, TYPES, "crm_type"),
+    _one("crm", Kind.TEXT),
+)
+CRM_WORD_FIELDS: Final = (
+    _one("table", Kind.TEXT),
+    _one("word", Kind.TEXT),
+    _one("becomes", Kind.VALUE),
+    _one("crm", Kind.TEXT),
+)
+CRM_UPDATE_FIELDS: Final = (
+    _one("rule", Kind.NUMBER),
+    _one("field", Kind.TEXT),
+    _one("value", Kind.VALUE),
+    _one("crm", Kind.TEXT),
+)
 RETRY_FIELDS: Final = (
     _one("delay_s", Kind.DURATION),
     _one("max_attempts", Kind.NUMBER),
@@ -142,7 +172,15 @@ DETECTION_FIELDS: Final = (
 #: Columns that are boxes: one that is not ticked is not there.
 FLAGS: Final = frozenset(one.name for one in CODE_FIELDS if one.kind is Kind.FLAG)
 #: Settings that are tables, with their columns.
-TABLES: Final[Mapping[str, tuple[Field, ...]]] = {"dispositions": CODE_FIELDS, "caller_ids": NUMBER_FIELDS}
+TABLES: Final[Mapping[str, tuple[Field, ...]]] = {
+    "dispositions": CODE_FIELDS,
+    "caller_ids": NUMBER_FIELDS,
+    "crm_contact": CRM_CONTACT_FIELDS,
+    "crm_words": CRM_WORD_FIELDS,
+    "crm_update": CRM_UPDATE_FIELDS,
+}
+#: How many of its columns tell a row from others, where that takes more than the first.
+_TELLING: Final[Mapping[str, int]] = {"crm_contact": 2, "crm_words": 3, "crm_update": 3}
 
 _NAMED_SECTIONS: Final = (
     Section(
@@ -160,7 +198,10 @@ _NAMED_SECTIONS: Final = (
             _one("trunks", Kind.WORDS),
         ),
     ),
-    Section(name="schedule", fields=(_one("hours", Kind.LINES),)),
+    Section(
+        name="schedule",
+        fields=(_one("hours", Kind.LINES), _one("first_day", Kind.DAY), _one("last_day", Kind.DAY)),
+    ),
     Section(
         name="caller_ids",
         fields=(_one("caller_id", Kind.MAYBE), _one("caller_ids", Kind.ROWS)),
@@ -208,6 +249,10 @@ _NAMED_SECTIONS: Final = (
         ),
     ),
     Section(name="crm", fields=(_one("screen_pop", Kind.TEXT), _one("script", Kind.AREA))),
+    Section(
+        name="mapping",
+        fields=(_one("crm_contact", Kind.ROWS), _one("crm_words", Kind.ROWS), _one("crm_update", Kind.ROWS)),
+    ),
     Section(name="dispositions", fields=(_one("currency", Kind.TEXT), _one("dispositions", Kind.ROWS))),
     Section(
         name="retries",
@@ -314,6 +359,8 @@ def _text(kind: Kind, value: Any) -> str:
             return _spoken(Decimal(repr(value)))
         case Kind.NUMBER | Kind.MAYBE_NUMBER:
             return _digits(Decimal(repr(value)))
+        case Kind.VALUE:
+            return written(value)
         case Kind.WORDS:
             return ", ".join(value)
         case Kind.LINES:
@@ -322,6 +369,13 @@ def _text(kind: Kind, value: Any) -> str:
             return json.dumps(value, ensure_ascii=False)
         case _:
             return str(value)
+
+
+def written(value: str | int | float | bool) -> str:
+    """A value as it is typed: a text is in quotes only where it would be read as something else without them."""
+    if isinstance(value, str):
+        return value if _value(value) == value else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value) if isinstance(value, bool) else _digits(Decimal(repr(value)))
 
 
 def _digits(value: Decimal) -> str:
@@ -418,13 +472,11 @@ def _read_rows(found: Reading, typed: Typed, name: str, sound: _Check) -> None:
 def _read_row(typed: Typed, name: str, row: str) -> dict[str, Any] | None:
     """One row of a table; None where nothing was typed into it."""
     columns = TABLES[name]
-    first = columns[0].name
     if not any(
         typed.get(f"{row}.{one.name}", "").strip() for one in columns if one.kind not in {Kind.CHOICE, Kind.FLAG}
     ):
         return None
     value = {one.name: _read(one, f"{row}.{one.name}", typed) for one in columns}
-    value[first] = str(value[first]).strip()
     if name == "dispositions":
         delay_s, most = value.pop("retry_delay_s"), value.pop("retry_max_attempts")
         value["retry"] = None if delay_s is None and most is None else {"delay_s": delay_s or 0.0}
@@ -471,6 +523,8 @@ def _read(one: Field, name: str, typed: Typed) -> Any:
             return None
         case Kind.NUMBER | Kind.MAYBE_NUMBER:
             return _number(text)
+        case Kind.VALUE:
+            return _value(text)
         case Kind.PERCENT:
             return read_percent(text)
         case Kind.DURATION | Kind.MAYBE_DURATION:
@@ -511,6 +565,20 @@ def _decimal(text: str) -> Decimal:
     return Decimal(text.strip().replace(",", "."))
 
 
+def _value(text: str) -> str | int | float | bool | None:
+    text = text.strip()
+    if text in {"true", "false"}:
+        return text == "true"
+    if _PLAIN_NUMBER.fullmatch(text):
+        return float(text) if "." in text else int(text)
+    if text.startswith('"'):
+        try:
+            return msgspec.json.decode(text, type=str)
+        except msgspec.DecodeError:
+            return text
+    return text or None
+
+
 def _seconds(text: str) -> float:
     found = _DURATION.fullmatch(text.strip().lower())
     if found is None or found.groups()[-1] not in _UNITS:
@@ -539,11 +607,12 @@ def places(typed: Typed, name: str) -> list[int]:
     return sorted(place for place in found if place <= most)
 
 
-def with_row(typed: Typed, name: str) -> dict[str, str]:
-    """The form with one more row, empty, at the end of a table."""
+def with_row(typed: Typed, name: str, cells: Typed | None = None) -> dict[str, str]:
+    """The form with one more row at the end of a table; empty, but for `cells` by the names of their columns."""
     there = places(typed, name)
     row = f"{name}.{there[-1] + 1 if there else 0}"
     blank = {f"{row}.{one.name}": one.options[0] if one.options else "" for one in TABLES[name]}
+    blank |= {f"{row}.{column}": text for column, text in (cells or {}).items()}
     return {**typed, **{key: text for key, text in blank.items() if FLAGS.isdisjoint({key.rpartition(".")[2]})}}
 
 
@@ -628,7 +697,7 @@ def spoken(name: str, value: Any) -> str:
     one = FIELDS[name]
     match one.kind:
         case Kind.ROWS:
-            return ", ".join(str(row[TABLES[name][0].name]) for row in value) or "–"
+            return ", ".join(_told(name, row) for row in value) or "–"
         case Kind.RETRIES | Kind.DETECTION | Kind.JSON:
             return json.dumps(value, ensure_ascii=False)
         case Kind.SEVERAL:
@@ -637,3 +706,9 @@ def spoken(name: str, value: Any) -> str:
             return "✓" if value else "–"
         case _:
             return _text(one.kind, value) or "–"
+
+
+def _told(name: str, row: Settings) -> str:
+    """A row of a table in a few words."""
+    columns = TABLES[name][: _TELLING.get(name, 1)]
+    return " ".join(_text(one.kind, row[one.name]) for one in columns)

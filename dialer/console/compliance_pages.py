@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from litestar import Response, get, post
@@ -27,17 +28,28 @@ from dialer.api.compliance_routes import (
 )
 from dialer.api.errors import ApiError
 from dialer.api.law_routes import registries_of
-from dialer.api.ports import ApiPorts, DoNotCallEntry, StoredCampaign
+from dialer.api.ports import ApiPorts
+from dialer.api.purge_ports import DoNotCallEntry
 from dialer.api.purge_routes import DoNotCallInput, entry_message, number_of
 from dialer.api.requests import NodeSettings, Phones, cursor_pair, cursor_to, known_campaign
 from dialer.campaigns import refused
 from dialer.compliance.machine_error import AnswerCounts, Counted
-from dialer.console.answers import FORM, MAX_FIELD, Manager, PageRequest, Site, Staff, page
+from dialer.console.answers import (
+    FORM,
+    MAX_FIELD,
+    Manager,
+    PageRequest,
+    Site,
+    Staff,
+    campaign_names,
+    every_campaign,
+    page,
+)
 from dialer.console.problems import told
 from dialer.console.site import Console
 from dialer.console.visit import Visit, check_csrf
 from dialer.core.campaign import AbandonmentWindow, Campaign
-from dialer.core.ids import Phone
+from dialer.core.ids import CampaignId, Phone, valid_name
 from dialer.errors import InputError
 from dialer.intake.downloads import csv_lines
 from dialer.projections.legal_windows import begin_of, legal_windows
@@ -45,7 +57,8 @@ from dialer.settings import Settings
 
 _ON_A_PAGE: Final = 100
 _IN_A_PIECE: Final = 1_000
-_MOST_CAMPAIGNS: Final = 500
+#: Campaigns, each with all of its windows.
+_CAMPAIGNS_ON_A_PAGE: Final = 100
 #: Where entries of this page say that they come from.
 _SOURCE: Final = "console"
 
@@ -83,10 +96,13 @@ class WindowRow:
 
 
 @get("/compliance")
-async def abandonment(console: Site, staff: Staff, settings: NodeSettings) -> Response[str]:
-    """Every campaign in each of its legal windows."""
+async def abandonment(
+    console: Site, staff: Staff, settings: NodeSettings, of: FromQuery[str] = "", after: FromQuery[str] = ""
+) -> Response[str]:
+    """Campaigns in each of their legal windows: all of them or those with `of` in their name, a page behind `after`."""
     ports, now = console.ports, console.ports.clock.now()
-    campaigns = [stored.campaign for stored in await _campaigns(ports)]
+    wanted = of.strip()[:MAX_FIELD]
+    campaigns, more = await _campaigns(ports, wanted, CampaignId(after) if valid_name(after) else None)
     rows = await _windows(ports, campaigns, settings, now)
     overrides = await port(ports).overrides()
     return page(
@@ -96,6 +112,9 @@ async def abandonment(console: Site, staff: Staff, settings: NodeSettings) -> Re
         visit=staff,
         tab="abandonment",
         rows=rows,
+        wanted=wanted,
+        after=after,
+        more=urlencode({"of": wanted, "after": more} if wanted else {"after": more}) if more else "",
         overrides=overrides,
         registries=registries_of(ports, now),
     )
@@ -143,7 +162,7 @@ async def counted_calls_csv(
     name = f"{which.value}-{row.campaign.id}-{row.window.value}.csv"
     return Stream(
         _lines(console.ports, row, which),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )
 
@@ -173,8 +192,16 @@ async def _lines(ports: ApiPorts, row: WindowRow, figure: Counted) -> AsyncItera
             return
 
 
-async def _campaigns(ports: ApiPorts) -> list[StoredCampaign]:
-    return list(await ports.campaigns.page(None, _MOST_CAMPAIGNS))
+async def _campaigns(ports: ApiPorts, wanted: str, after: CampaignId | None) -> tuple[list[Campaign], str]:
+    """A page of campaigns by id, and behind which there are more; empty: there are none."""
+    found: list[Campaign] = []
+    part = wanted.casefold()
+    async for stored in every_campaign(ports, after):
+        if part in stored.campaign.id.casefold() or part in stored.campaign.name.casefold():
+            if len(found) == _CAMPAIGNS_ON_A_PAGE:
+                return found, found[-1].id
+            found.append(stored.campaign)
+    return found, ""
 
 
 async def _windows(ports: ApiPorts, campaigns: list[Campaign], settings: Settings, now: float) -> list[WindowRow]:
@@ -264,7 +291,6 @@ async def _lists(
         if len(found) > _ON_A_PAGE:
             found = found[:_ON_A_PAGE]
             following = cursor_to(found[-1].scope, found[-1].phone)
-    campaigns = [stored.campaign.id for stored in await _campaigns(ports)]
     return page(
         console,
         "compliance_dnc",
@@ -280,7 +306,7 @@ async def _lists(
         typed={"phone": "", "scope": "*", "reason": "", "by": visit.key.user, "until": ""} | (typed or {}),
         searched=searched,
         listed=() if searched is None else await ports.purges.listed(searched),
-        campaigns=campaigns,
+        campaigns=await campaign_names(console),
     )
 
 
@@ -370,7 +396,7 @@ async def _evidence(
         visit=visit,
         tab="evidence",
         head=await port(ports).head(),
-        campaigns=[stored.campaign.id for stored in await _campaigns(ports)],
+        campaigns=await campaign_names(console),
         today=today,
         problem=problem,
         typed=dict.fromkeys(_FIELDS, "") | (typed or {}),

@@ -15,7 +15,8 @@ from dialer.api.call_request_routes import CallRequestInput, ask
 from dialer.api.call_routes import OptOutInput, find_call, opt_out
 from dialer.api.disposition_routes import Closing, close_call
 from dialer.api.errors import ApiError
-from dialer.api.ports import ApiPorts, StoredReply
+from dialer.api.idempotency_ports import StoredReply
+from dialer.api.ports import ApiPorts
 from dialer.api.recording_routes import RecordingOrderInput
 from dialer.api.recording_routes import order as order_recording
 from dialer.api.requests import NodeSettings, Phones, known_campaign
@@ -65,7 +66,7 @@ async def show(console: Site, visit: Visitor, settings: NodeSettings, call: From
         frames=settings.desk.frames,
     )
     html = console.pages.render("part_desk_call", visit.texts, view=view, notes_max=_MAX_NOTES)
-    return Response(html, media_type="text/html; charset=utf-8")
+    return Response(html, media_type="text/html")
 
 
 @post("/desk/calls/{call:str}/close", opt=FORM, status_code=204)

@@ -16,15 +16,17 @@ from litestar.params import FromPath
 from msgspec import ValidationError, convert
 
 from dialer.api.agent_routes import PauseInput, SignInInput, be_ready, begin_work, end_talk, go_home, take_pause
+from dialer.api.attempt_ports import AttemptQuery
 from dialer.api.desk_ports import Account
 from dialer.api.errors import ApiError
 from dialer.api.event_stream import COMMENT, EventStream
+from dialer.api.key_ports import Role
 from dialer.api.live_routes import WRITE_TIMEOUT_S
-from dialer.api.ports import ApiPorts, AttemptQuery, Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import NodeSettings
 from dialer.api.rows import rfc3339
 from dialer.campaigns import in_words
-from dialer.console.answers import FORM, PageRequest, Site, Visitor, page
+from dialer.console.answers import FORM, PageRequest, Site, Visitor, every_campaign, page
 from dialer.console.desk_phone import MICROPHONE, chosen, in_browser, policy
 from dialer.console.desk_times import shift_end
 from dialer.console.desk_view import DeskView, code_name, look
@@ -49,7 +51,6 @@ _TICK_EVERY_S: Final = 5.0
 _LASTS_S: Final = 60.0
 _TICK: Final = b"event: tick\ndata: \n\n"
 _OPEN: Final = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.DRAINING})
-_MOST_CAMPAIGNS: Final = 500
 #: Calls of the day that are listed.
 _MOST_CALLS: Final = 30
 
@@ -130,10 +131,9 @@ def _live(console: Console, agent: AgentId, settings: Settings) -> dict[str, Any
 
 async def _campaigns(ports: ApiPorts, account: Account) -> list[Campaign]:
     """Those that an agent with these skills can work for."""
-    found = await ports.campaigns.page(None, _MOST_CAMPAIGNS)
     return [
         stored.campaign
-        for stored in found
+        async for stored in every_campaign(ports)
         if (ports.control.live().campaign_state(stored.campaign.id) or stored.state) in _OPEN
         and stored.campaign.skills <= account.skills
     ]
@@ -229,13 +229,14 @@ async def day(console: Site, visit: Visitor) -> Response[str]:
         row=ports.control.live().agent(agent),
         figures=figures,
         measures=measures,
+        latest=_MOST_CALLS if len(attempts) == _MOST_CALLS else 0,
         calls=[
             (attempt, names.get((attempt.campaign, given.get(attempt.call, "")), given.get(attempt.call, "")))
             for attempt in attempts
             if attempt.connected_at is not None
         ],
     )
-    return Response(html, media_type="text/html; charset=utf-8")
+    return Response(html, media_type="text/html")
 
 
 async def _figures(ports: ApiPorts, agent: AgentId, since: float, now: float) -> tuple[Figures, dict[str, Any]]:

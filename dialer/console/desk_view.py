@@ -120,6 +120,8 @@ class CallView:
     page: str
     framed: bool
     history: tuple[HistoryLine, ...]
+    #: Whether there is more than these.
+    earlier: bool
     codes: tuple[CodeButton, ...]
     #: Code that it was closed with; empty: none yet.
     given: str
@@ -170,6 +172,7 @@ def call_view(facts: CallFacts, texts: Texts, *, now: float, numbers: bool, fram
         page=page,
         framed=any(page.startswith((f"{origin}/", f"{origin}?", f"{origin}#")) for origin in frames),
         history=tuple(_line(entry, texts, numbers) for entry in facts.history[:_MOST_ENTRIES] if _told(entry)),
+        earlier=len(facts.history) > _MOST_ENTRIES,
         codes=tuple(
             CodeButton(
                 code=code.code,

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from dialer.api.bodies import ACCEPTS, CSV, STREAMED
 from dialer.api.errors import ApiError
+from dialer.api.intake_ports import ContactVerdict, ListImport
 from dialer.api.list_routes import known_list, look_again, rejected_file, take_upload
 from dialer.api.list_settings_routes import ListInput, change_terms
-from dialer.api.ports import ContactVerdict, ListImport
 from dialer.api.recycle_routes import call_again
 from dialer.api.requests import NodeSettings, cursor_from, cursor_to, known_campaign
 from dialer.campaigns import refused

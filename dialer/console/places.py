@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dialer.api.ports import ApiKey, Role
+from dialer.api.key_ports import ApiKey, Role
 from dialer.api.tenancy import open_to_tenants
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from litestar import Response, Router, get
@@ -14,7 +15,7 @@ from litestar.middleware.compression import CompressionMiddleware
 from litestar.params import FromPath, SkipValidation
 
 from dialer.api.errors import ApiError, on_unexpected
-from dialer.api.ports import ApiKey
+from dialer.api.key_ports import ApiKey
 from dialer.console import (
     account_pages,
     agent_pages,
@@ -22,6 +23,7 @@ from dialer.console import (
     callback_pages,
     campaign_form_pages,
     compliance_pages,
+    crm_pages,
     desk_calls,
     desk_routes,
     history_pages,
@@ -69,12 +71,15 @@ _YEAR_S: Final = 365 * 86_400
 _GZIP: Final = CompressionConfig(
     backend="gzip", minimum_size=1_000, gzip_compress_level=5, exclude=[r"^/console/stream/"]
 )
+#: Of addresses where no page is: status -> what is said of it.
+_ASTRAY: Final = {404: "problem.nowhere", 405: "problem.no_page"}
 _TYPES: Final = {"js": "text/javascript", "css": "text/css"}
 
 #: Page modules; each has its handlers in `HANDLERS`.
 _MODULES: Final = (
     session_routes,
     campaign_form_pages,
+    crm_pages,
     list_pages,
     live_routes,
     agent_pages,
@@ -116,6 +121,8 @@ class Caller(NamedTuple):
     key: ApiKey | None
 
 
+#: What is answered to an error.
+_Answer = Callable[[PageRequest, Any], Response[str]]
 Called = NamedDependency[SkipValidation[Caller]]
 
 
@@ -135,6 +142,17 @@ def _to_login(console: Console, request: PageRequest) -> Response[str]:
     return to(login)
 
 
+def _guarded(answer: _Answer) -> _Answer:
+    """An answer to an error, with the headers of every page."""
+
+    def guarded(request: PageRequest, error: Any) -> Response[str]:
+        answered = answer(request, error)
+        answered.headers.update(HEADERS)
+        return answered
+
+    return guarded
+
+
 def router(console: Console) -> Router:
     """Everything under ``/console``."""
 
@@ -152,7 +170,11 @@ def router(console: Console) -> Router:
 
     async def give(caller: Called) -> Console:
         # Pages that ask for no visit show nothing of the site; on others whoever is nobody gets no further.
-        return console if caller.visit is None else console.of(caller.visit.key.tenant)
+        if caller.visit is None:
+            return console
+        seen = console.of(caller.visit.key.tenant)
+        await seen.holders.look()
+        return seen
 
     async def visit(request: PageRequest, caller: Called) -> Visit:
         request.scope["auth"] = caller.key
@@ -170,7 +192,7 @@ def router(console: Console) -> Router:
         status = error.status if isinstance(error, ApiError) else 422 if isinstance(error, InputError) else 503
         if request.method != "GET" and not navigates(request):  # a script's, which shows the words
             words = told(language(request), error)
-            return Response(words, status_code=status, media_type="text/plain; charset=utf-8")
+            return Response(words, status_code=status, media_type="text/plain")
         texts = language(request)
         visit = kept_visit(request)
         return page(console, "problem", texts, status=status, visit=visit, problem=told(texts, error))
@@ -179,8 +201,9 @@ def router(console: Console) -> Router:
         return _to_login(console, request)
 
     def unreadable(request: PageRequest, error: HTTPException) -> Response[str]:
-        # What the web framework could not make sense of: a parameter, or a body that is no form.
-        return problem(request, Told(error.status_code, language(request)("problem.unreadable")))
+        # What the web framework could not make sense of: an address, a parameter, or a body that is no form.
+        says = _ASTRAY.get(error.status_code, "problem.unreadable")
+        return problem(request, Told(error.status_code, language(request)(says)))
 
     def broken(request: PageRequest, error: Exception) -> Response[str]:
         on_unexpected(request, error)
@@ -198,12 +221,12 @@ def router(console: Console) -> Router:
         },
         middleware=[DefineMiddleware(CompressionMiddleware, config=_GZIP)],
         exception_handlers={
-            NotSignedIn: nobody,
-            ApiError: problem,
-            InputError: problem,
-            RetryableError: problem,
-            HTTPException: unreadable,
-            Exception: broken,
+            NotSignedIn: _guarded(nobody),
+            ApiError: _guarded(problem),
+            InputError: _guarded(problem),
+            RetryableError: _guarded(problem),
+            HTTPException: _guarded(unreadable),
+            Exception: _guarded(broken),
         },
         response_headers=HEADERS,
         include_in_schema=False,

@@ -12,6 +12,7 @@ from dialer.api.ports import ApiPorts
 from dialer.api.tenant_ports import narrowed
 from dialer.console.accounts import Accounts
 from dialer.console.alarms import Alarms
+from dialer.console.holders import Holders
 from dialer.console.pages import Pages
 from dialer.console.series import EVERY_S, Series
 from dialer.console.sessions import Sessions
@@ -32,6 +33,8 @@ class Console:
         accounts = None if ports.users is None else Accounts(ports.users, ports.clock, ports.guesses)
         door = Door(Sessions(secret), Authenticator(ports.keys, ports.clock, ports.guesses), accounts)
         self.door: Final[Door] = door if whole is None else whole.door
+        #: A tenant's own: whose key another one is, is none of its business.
+        self.holders: Final = Holders(ports.key_book, ports.clock)
         self._tenants: Final[dict[str, Console]] = {}
         #: What is shown is at most this old when it is rendered; with the way to the screen it stays below a second.
         self.live: Final = LiveCache(every_s=0.5)
@@ -63,7 +66,8 @@ class Console:
         kept = self._parts.get(key)
         if kept is not None and kept[0] is view:
             return kept[1]
-        html = self.pages.render(f"part_{name}", texts, view=view, alarms=self.alarms.of(view), **chosen)
+        shared = {"view": view, "alarms": self.alarms.of(view), "holders": self.holders}
+        html = self.pages.render(f"part_{name}", texts, **shared, **chosen)
         encoded = fragment(html)
         if len(self._parts) >= _MOST_PARTS:
             self._parts.clear()

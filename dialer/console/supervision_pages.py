@@ -13,17 +13,30 @@ from msgspec import ValidationError, convert
 from dialer.api.agent_routes import PauseInput, be_ready, end_talk, go_home, take_pause
 from dialer.api.errors import ApiError
 from dialer.api.event_stream import COMMENT, EventStream
+from dialer.api.key_ports import Role
 from dialer.api.live_routes import WRITE_TIMEOUT_S
-from dialer.api.ports import ApiPorts, Role
+from dialer.api.ports import ApiPorts
 from dialer.api.requests import NodeSettings, checked_name
 from dialer.api.rows import Accepted
 from dialer.api.supervision_ports import AgentMessage
 from dialer.api.supervision_routes import MAX_MESSAGE, MonitorInput, attend, leave, move, tell
 from dialer.campaigns import refused
-from dialer.console.answers import FORM, MAX_FIELD, PageRequest, Site, Staff, Visitor, navigates, page, to
+from dialer.console.answers import (
+    FORM,
+    MAX_FIELD,
+    PageRequest,
+    Site,
+    Staff,
+    Visitor,
+    every_campaign,
+    navigates,
+    page,
+    to,
+)
 from dialer.console.problems import Told, told
 from dialer.console.site import Console, fragment
 from dialer.console.visit import NotSignedIn, Visit, check_csrf
+from dialer.core.campaign import CampaignState
 from dialer.core.ids import AgentId
 from dialer.errors import DialerError, InputError
 from dialer.projections.live_rows import AgentRow, MonitorRow
@@ -32,7 +45,6 @@ _EVERY_S: Final = 0.5
 _COMMENT_EVERY_S: Final = 15.0
 #: A session that has ended hears no more after this.
 _LOOK_EVERY_S: Final = 5.0
-_MOST_CAMPAIGNS: Final = 500
 _END: Final = "end"
 
 Act = Callable[[dict[str, str], list[str]], Awaitable[object]]
@@ -56,14 +68,18 @@ async def _shown(
 ) -> Response[str]:
     ports = console.ports
     seen = _seen(ports, agent)
-    campaigns = await ports.campaigns.page(None, _MOST_CAMPAIGNS)
     return page(
         console,
         "agent",
         visit.texts,
         status=status,
         visit=visit,
-        campaigns=[stored.campaign for stored in campaigns],
+        campaigns=[
+            stored.campaign
+            async for stored in every_campaign(ports)
+            # One that is stopped needs nobody.
+            if stored.state is not CampaignState.STOPPED or stored.campaign.id in seen["agent"].campaigns
+        ],
         pause_codes=pause_codes,
         longest=MAX_MESSAGE,
         problem=problem,
@@ -107,7 +123,8 @@ async def _parts(request: PageRequest, console: Console, visit: Visit, agent: st
         state = (seen["agent"], seen["monitors"])
         if state != before:
             before, said_at = state, now
-            yield fragment(console.pages.render("part_agent", visit.texts, now=now, **seen))
+            await console.holders.look()
+            yield fragment(console.pages.render("part_agent", visit.texts, now=now, holders=console.holders, **seen))
         elif now - said_at >= _COMMENT_EVERY_S:
             said_at = now
             yield COMMENT
@@ -240,7 +257,9 @@ async def _messages(
                 return
         if told != shown:
             shown, said_at = told, now
-            yield fragment(console.pages.render("part_messages_list", visit.texts, told=told[::-1]))
+            await console.holders.look()
+            parts = {"told": told[::-1], "holders": console.holders}
+            yield fragment(console.pages.render("part_messages_list", visit.texts, **parts))
         elif now - said_at >= _COMMENT_EVERY_S:
             said_at = now
             yield COMMENT

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 
 from dialer.api.account_orders import key_book, orders_of, user_book
 from dialer.api.errors import ApiError
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.user_ports import UserState
 from dialer.console.answers import FORM, MAX_FIELD, Manager, PageRequest, Site, page, to
 from dialer.console.problems import told

@@ -12,7 +12,7 @@ from litestar.connection import ASGIConnection
 
 from dialer.api.auth import Authenticator
 from dialer.api.errors import ApiError
-from dialer.api.ports import ApiKey, Role
+from dialer.api.key_ports import ApiKey, Role
 from dialer.api.tenancy import hold_back
 from dialer.console.accounts import Accounts, principal
 from dialer.console.places import HOME

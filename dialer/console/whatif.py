@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
+from dialer.api.campaign_ports import StoredCampaign
 from dialer.api.errors import ApiError
-from dialer.api.ports import StoredCampaign
 from dialer.api.requests import known_campaign
 from dialer.api.what_if_ports import WhatIf, WhatIfFound, WhatIfPoint
 from dialer.campaigns import change_campaign

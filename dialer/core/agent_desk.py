@@ -341,7 +341,17 @@ class AgentDesk:
         self._floor.timers.cancel(("agent-phone", agent.id))
         self._move(agent, AgentStep.RESUME_TALK)
 
-    def talk_ended(self, agent: Agent, wrapup_limit_s: float | None) -> None:
+    def call_ended(self, call: Call) -> None:
+        """A call is over, and so is what it was for its agent."""
+        agent = self._floor.roster.get(call.agent) if call.agent is not None else None
+        if agent is None or agent.call != call.id:
+            return
+        if agent.state is AgentState.RESERVED:
+            self.unreserve(agent)
+        else:
+            self._talk_ended(agent, call.campaign.wrapup_limit_s)
+
+    def _talk_ended(self, agent: Agent, wrapup_limit_s: float | None) -> None:
         """The customer is gone; the agent wraps up."""
         if not agent.can(AgentStep.TALK_ENDED):
             return

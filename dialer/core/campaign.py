@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Final
 
 from dialer.core.caller_ids import CallerId
+from dialer.core.crm_terms import CrmField, CrmWord, CrmWrite
 from dialer.core.disposition import DEFAULT_DISPOSITIONS, DispositionCode
 from dialer.core.ids import CampaignId, Phone, TrunkName
 from dialer.core.outcome import Outcome
@@ -176,6 +178,10 @@ class Campaign:
     screen_pop: str = ""
     #: What the agent says, with fields of the contact in braces; headings, lists and bold as in Markdown.
     script: str = ""
+    #: What stands in place of its CRM's mapping (`dialer.core.crm_terms`); empty: the mapping holds as it is.
+    crm_contact: tuple[CrmField, ...] = ()
+    crm_words: tuple[CrmWord, ...] = ()
+    crm_update: tuple[CrmWrite, ...] = ()
     #: With what codes its calls are closed, and in which currency amounts are (ISO 4217).
     dispositions: tuple[DispositionCode, ...] = DEFAULT_DISPOSITIONS
     currency: str = "EUR"
@@ -200,6 +206,9 @@ class Campaign:
     seller: str = ""
     #: When it calls, by the clock of the person called (`dialer.compliance.own_hours`); empty: when the law lets it.
     hours: tuple[str, ...] = ()
+    #: The first and the last day on which it calls, by the same clock; None: there is none.
+    first_day: date | None = None
+    last_day: date | None = None
 
     @property
     def pool(self) -> tuple[CallerId, ...]:

@@ -12,8 +12,10 @@ from typing import Final, assert_never
 
 from dialer.core import events as ev
 from dialer.core.agent_desk import AgentDesk, Callers
+from dialer.core.call import Call
 from dialer.core.call_desk import CallDesk
 from dialer.core.commitment_desk import CommitmentDesk
+from dialer.core.end_desk import EndDesk
 from dialer.core.floor import Floor, Output, Server
 from dialer.core.hold_desk import HoldDesk
 from dialer.core.ids import AgentId, CallId, MonitorId, NodeName
@@ -27,6 +29,7 @@ from dialer.core.roster import Agent
 from dialer.core.spending import Spending
 from dialer.core.timers import Deadline
 from dialer.core.trunks import TrunkLimits
+from dialer.core.waiting_desk import WaitingDesk
 
 #: After these an offer may be one that nobody should consent to any more.
 _MAY_END_OFFERS: Final = (
@@ -51,22 +54,23 @@ class Engine:
         spending: Spending | None = None,
     ) -> None:
         self.floor = Floor(node=node, servers=servers, trunks=trunks, spending=spending)
-        self._calls = CallDesk(self.floor)
+        self._ends = EndDesk(self.floor, self._on_call_ended)
         self._agents = AgentDesk(
             self.floor,
             Callers(
                 on_idle=self._on_idle,
-                on_left=self._calls.agent_left,
-                on_end=self._calls.cancel,
+                on_left=self._on_left,
+                on_end=self._ends.cancel,
                 on_hold_lost=self._on_hold_lost,
             ),
         )
-        self._holds = HoldDesk(self.floor, self._agents, self._calls)
-        self._calls.agents, self._calls.holds = self._agents, self._holds
-        self._pace = PaceDesk(self.floor, self._agents, self._calls)
+        self._holds = HoldDesk(self.floor, self._agents, self._ends)
+        self._waiting = WaitingDesk(self.floor, self._agents, self._holds, self._ends)
+        self._calls = CallDesk(self.floor, self._agents, self._holds, self._ends, self._waiting)
+        self._pace = PaceDesk(self.floor, self._agents, self._ends)
         self._previews = PreviewDesk(self.floor, self._agents, self._holds, self._pace)
         self._commitments = CommitmentDesk(self.floor, self._agents)
-        self._recovery = RecoveryDesk(self.floor, self._agents, self._calls)
+        self._recovery = RecoveryDesk(self.floor, self._agents, self._ends, self._waiting)
         self._opt_outs = OptOutDesk(self.floor)
         self.recordings = RecordingDesk(self.floor)
         self.monitors = MonitorDesk(self.floor)
@@ -83,8 +87,16 @@ class Engine:
 
     def _on_idle(self, agent: Agent) -> None:
         # Whoever waits on the line comes first, then what was promised; the pacers count on who is left.
-        self._calls.serve(agent)
+        self._waiting.serve(agent)
         self._holds.serve(agent)
+
+    def _on_left(self, call: CallId) -> None:
+        self._waiting.agent_left(call)
+
+    def _on_call_ended(self, call: Call) -> None:
+        if call.guaranteed:
+            self._holds.ended(call)
+        self._agents.call_ended(call)
 
     def _on_hold_lost(self, agent: Agent) -> None:
         if self._previews.looks(agent.id):
@@ -116,15 +128,15 @@ class Engine:
             case ev.CallAnswered():
                 self._calls.answered(event)
             case ev.CallJoined():
-                self._calls.joined(event)
+                self._waiting.joined(event)
             case ev.CallHungUp():
-                self._calls.hung_up(event)
+                self._ends.hung_up(event)
             case ev.OriginateHandedOver():
                 self._calls.handed_over(event)
             case ev.OriginateNotSent():
                 self._calls.not_sent(event)
             case ev.OriginateFailed():
-                self._calls.refused(event)
+                self._ends.refused(event)
             case ev.MachineDetected():
                 self._calls.detected(event)
             case ev.MessagePlayed():
@@ -140,7 +152,7 @@ class Engine:
             case ev.CallDisposed():
                 self._calls.disposed(event)
             case ev.HangupAsked():
-                self._calls.hangup_asked(event)
+                self._ends.hangup_asked(event)
             case ev.PermitsGranted():
                 self._pace.granted(event)
             case ev.ContactGranted():
@@ -220,19 +232,19 @@ class Engine:
             case "pace":
                 pass  # decide_all follows
             case "ring":
-                self._calls.ring_over(CallId(name))
+                self._ends.ring_over(CallId(name))
             case "detection":
                 self._calls.detection_over(CallId(name))
             case "abandon":
-                self._calls.wait_over(CallId(name))
+                self._waiting.wait_over(CallId(name))
             case "join":
-                self._calls.join_over(CallId(name))
+                self._waiting.join_over(CallId(name))
             case "hang-up":
-                self._calls.hang_up_again(CallId(name))
+                self._ends.hang_up_again(CallId(name))
             case "message":
-                self._calls.message_over(CallId(name))
+                self._ends.message_over(CallId(name))
             case "missing":
-                self._calls.missing_over(CallId(name))
+                self._ends.missing_over(CallId(name))
             case "recording":
                 self.recordings.start_over(CallId(name))
             case "monitor":

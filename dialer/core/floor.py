@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dialer.core.agent import AgentState
-from dialer.core.call import Call
+from dialer.core.call import Call, CallStep
 from dialer.core.caller_ids import CallerIdLedger
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.commands import AnyCommand
@@ -108,6 +108,28 @@ class Floor:
     def ignore(self, event: str, reason: str) -> None:
         """Say that an event made no sense."""
         self.emit(EventIgnored(at=self.now, event=event, reason=reason))
+
+    def known_call(self, call_id: CallId, event: str) -> Call | None:
+        """A call under way; of any other, the event makes no sense."""
+        call = self.calls.get(call_id)
+        if call is None:
+            self.ignore(event, "no such call")
+        return call
+
+    def take(self, call: Call, step: CallStep, event: str) -> bool:
+        """Move a call where it can go; where it cannot, the event makes no sense."""
+        if call.can(step):
+            call.take(step)
+            return True
+        self.ignore(event, f"call is {call.state}")
+        return False
+
+    def stop_waiting(self, call: Call) -> None:
+        """Whoever is on a call does not wait for an agent any more."""
+        self.timers.cancel(("abandon", call.id))
+        run = self.run_of(call)
+        if run is not None and call.id in run.waiting:
+            run.waiting.remove(call.id)
 
     def run_of(self, call: Call) -> CampaignRun | None:
         """The campaign that a call belongs to, or None where it is not known to this node any more."""

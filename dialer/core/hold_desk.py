@@ -7,7 +7,7 @@ the oldest first, all before the pacer may count on that agent. An agent who ask
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dialer.core.agent import AgentState
 from dialer.core.agent_desk import AgentDesk
@@ -16,6 +16,7 @@ from dialer.core.call_start import COST_CAP, NO_CALLER_ID, NO_LINE, NO_RATE, sta
 from dialer.core.campaign import CampaignState
 from dialer.core.commands import RequestContact, ReturnPermit
 from dialer.core.decision import Decision, DecisionKind
+from dialer.core.end_desk import EndDesk
 from dialer.core.events import CallAsked, ContactGranted, ContactsDue
 from dialer.core.floor import CampaignRun, Floor
 from dialer.core.hold import Hold, HoldState, HoldStep
@@ -24,9 +25,6 @@ from dialer.core.notices import CallRequestAnswered, GateAnswered, OfferClosed
 from dialer.core.offer import OfferEnd
 from dialer.core.promise import Due
 from dialer.core.roster import Agent
-
-if TYPE_CHECKING:
-    from dialer.core.call_desk import CallDesk
 
 #: A hold for which the gate has no answer by then is over.
 GRANT_TIMEOUT_S: Final = 10.0
@@ -42,10 +40,10 @@ _MAY_ASK: Final = frozenset({AgentState.IDLE, AgentState.WRAPUP, AgentState.PAUS
 class HoldDesk:
     """Keeps agents for contacts, and calls these."""
 
-    def __init__(self, floor: Floor, agents: AgentDesk, calls: CallDesk) -> None:
+    def __init__(self, floor: Floor, agents: AgentDesk, ends: EndDesk) -> None:
         self._floor = floor
         self._agents = agents
-        self._calls = calls
+        self._ends = ends
         self._due: dict[CampaignId, Sequence[Due]] = {}
         #: When a contact may be asked for again.
         self._again_at: dict[tuple[CampaignId, ContactId], float] = {}
@@ -212,7 +210,7 @@ class HoldDesk:
             return
         other = floor.roster.choose(call.campaign, call.server) if hold.ref is None else None
         if other is None:
-            self._calls.cancel(call, "the agent's phone is gone")
+            self._ends.cancel(call, "the agent's phone is gone")
             return
         taken_over = Hold(campaign=hold.campaign, contact=hold.contact, until_at=hold.until_at, call=call.id)
         taken_over.take(HoldStep.GRANT)

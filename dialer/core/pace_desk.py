@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call import Call, CallState
-from dialer.core.call_desk import CallDesk
 from dialer.core.call_start import COST_CAP, NO_CALLER_ID, put_off_until, start_call
 from dialer.core.campaign import ORDERS, Campaign, CampaignState
 from dialer.core.commands import RequestPermits, ReturnPermit
+from dialer.core.end_desk import EndDesk
 from dialer.core.events import CampaignConfigured, CampaignOrdered, HopperSeen, PermitsGranted
 from dialer.core.floor import CampaignRun, Floor
 from dialer.core.ids import ServerName
@@ -39,10 +39,10 @@ REQUEST_TIMEOUT_S = 10.0
 class PaceDesk:
     """Turns the pacers' decisions into requests for permits, and permits into calls."""
 
-    def __init__(self, floor: Floor, agents: AgentDesk, calls: CallDesk) -> None:
+    def __init__(self, floor: Floor, agents: AgentDesk, ends: EndDesk) -> None:
         self._floor = floor
         self._agents = agents
-        self._calls = calls
+        self._ends = ends
 
     # ---- campaigns
 
@@ -163,7 +163,7 @@ class PaceDesk:
         if state is CampaignState.STOPPED:
             for call in [floor.calls[call_id] for call_id in sorted(run.calls)]:
                 if call.unanswered:
-                    self._calls.cancel(call, "campaign stopped")
+                    self._ends.cancel(call, "campaign stopped")
         if state is not CampaignState.RUNNING:
             floor.timers.cancel(("pace", run.campaign.id))
         self._agents.refocus()

@@ -12,15 +12,16 @@ from dataclasses import replace
 from dialer.core.agent import AgentState, AgentStep
 from dialer.core.agent_desk import AgentDesk
 from dialer.core.call import Call, CallState
-from dialer.core.call_desk import CallDesk
 from dialer.core.campaign import Campaign
 from dialer.core.commands import FollowCall, HangUp
+from dialer.core.end_desk import EndDesk
 from dialer.core.events import AgentPhoneUp, CallRecovered, ServerConnected, ServerLost, ServerTakesCalls
 from dialer.core.floor import Floor
 from dialer.core.ids import ServerName, node_of
 from dialer.core.notices import ServerChanged
 from dialer.core.permit import Permit
 from dialer.core.saying import say
+from dialer.core.waiting_desk import WaitingDesk
 
 _ENDED_MEANWHILE = "ended while the switch was out of reach"
 _LEFT_OVER = "left over by an earlier process"
@@ -30,10 +31,11 @@ _GONE_MEANWHILE = say("phone was gone when the switch came back", code="agent_ph
 class RecoveryDesk:
     """Brings what the engine believes back to what the switch knows."""
 
-    def __init__(self, floor: Floor, agents: AgentDesk, calls: CallDesk) -> None:
+    def __init__(self, floor: Floor, agents: AgentDesk, ends: EndDesk, waiting: WaitingDesk) -> None:
         self._floor = floor
         self._agents = agents
-        self._calls = calls
+        self._ends = ends
+        self._waiting = waiting
 
     def server_lost(self, event: ServerLost) -> None:
         """No calls are started there, and nobody there is counted on, until it is back."""
@@ -70,13 +72,13 @@ class RecoveryDesk:
                 continue
             if call.id not in event.calls:
                 if call.state is CallState.DIALING and not call.recovered:
-                    self._calls.missing(call, _ENDED_MEANWHILE)
+                    self._ends.missing(call, _ENDED_MEANWHILE)
                 else:
-                    self._calls.lost(call, _ENDED_MEANWHILE)
+                    self._ends.lost(call, _ENDED_MEANWHILE)
             elif call.missing or (call.recovered and call.state is not CallState.CONNECTED):
-                self._calls.found(call)
+                self._ends.found(call)
             else:
-                self._calls.server_is_back(call)
+                self._waiting.server_is_back(call)
         for call_id in sorted(event.calls):
             if call_id not in floor.calls and node_of(call_id) == floor.node:
                 floor.emit(HangUp(call=call_id, server=event.server))
@@ -91,7 +93,7 @@ class RecoveryDesk:
                 if agent.state is AgentState.LOST:  # and not gone home, as they had asked to
                     self._agents.reconnect(agent)
             self._agents.tell_pacer(agent)
-        self._calls.give_to_idle(event.server)
+        self._waiting.give_to_idle(event.server)
 
     def takes_calls(self, event: ServerTakesCalls) -> None:
         """Start no calls on a server that is about to stop, or start them again where that was called off."""
@@ -139,15 +141,15 @@ class RecoveryDesk:
         server = floor.servers.get(call.server)
         if server is None:
             # It was reserved, and perhaps handed over, but to whom was not written down any more.
-            self._calls.missing(call, _LEFT_OVER)
-            self._calls.cancel(call, _LEFT_OVER)
+            self._ends.missing(call, _LEFT_OVER)
+            self._ends.cancel(call, _LEFT_OVER)
             return
         self._take_line(call)
         if server.connected:
             # The list of channels is older than this call's recovery, and nobody here has heard of its channel.
             floor.emit(FollowCall(call=call.id, server=call.server))
             if not talking:
-                self._calls.cancel(call, _LEFT_OVER)
+                self._ends.cancel(call, _LEFT_OVER)
             if call.unanswered:
                 floor.timers.set(("ring", call.id), floor.now)
 

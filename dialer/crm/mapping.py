@@ -1,7 +1,7 @@
 """Mappings: how calls of a CRM become contacts, and results its updates: data in a TOML file (docs/crm/pull.md).
 
-Reading is by JMESPath expressions (jmespath.org), writing by templates (`dialer.crm.templates`). Everything that can be
-wrong with a mapping is found when it is loaded, and named with its place in the file.
+Reading is by JMESPath expressions (`dialer.crm.expressions`), writing by templates (`dialer.crm.templates`). Everything
+that can be wrong with a mapping is found when it is loaded, and named with its place in the file.
 """
 
 from __future__ import annotations
@@ -12,25 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-import jmespath
 import msgspec
-from jmespath.exceptions import JMESPathError
 from msgspec import Meta, Struct, field
 
+from dialer.crm.expressions import Expression
 from dialer.crm.soap import Version
-from dialer.crm.templates import Template, check_slots, compiled, slots_of
+from dialer.crm.templates import FACTS, Template, check_slots, compiled, slots_of
 from dialer.errors import ConfigError, InputError
 from dialer.settings import Crm
 
 #: Results of calls that can become updates.
 UpdateType = Literal["call.ended", "call.disposed"]
-#: What stands in templates of updates, and what `when` is asked of.
-FACTS: Final = frozenset(
-    {"key", "type", "at", "campaign", "contact", "record", "version", "call", "phone", "agent", "attempts", "seconds"}
-    | {"minutes", "priority", "comments", "status", "outcome", "reason", "code", "amount", "notes", "name", "fields"}
-    | {"final", "retry_at", "started_at", "ended_at", "duration_s", "ring_s", "wait_s", "hung_up_by"}
-    | {"category", "is_sale", "is_contact", "currency", "by"}
-)
 #: What stands in templates of questions.
 ASKED: Final = frozenset({"cursor", "page", "token", "record"})
 
@@ -138,46 +130,6 @@ class MappingFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     contact: ContactKeys
     update: tuple[UpdateRule, ...] = ()
     tables: dict[str, dict[str, str | int | float | bool]] = field(default_factory=dict)
-
-
-class Expression:
-    """A compiled JMESPath expression; an empty one finds nothing."""
-
-    def __init__(self, text: str) -> None:
-        """Compile it.
-
-        Raises:
-            InputError: it is none.
-        """
-        self.text = text
-        try:
-            self._compiled = jmespath.compile(text) if text else None
-        except JMESPathError as error:
-            raise InputError(f"{text!r} is no JMESPath expression: {' '.join(str(error).split())}") from error
-
-    def __bool__(self) -> bool:
-        return self._compiled is not None
-
-    def find(self, data: object) -> Any:
-        """What it finds in JSON values; null where there is nothing.
-
-        Raises:
-            InputError: a function of it was given what it cannot take.
-        """
-        if self._compiled is None:
-            return None
-        try:
-            return self._compiled.search(data)
-        except JMESPathError as error:
-            problem = " ".join(str(error).split())
-            raise InputError(
-                f"{self.text!r}: {problem}", code="crm_expression", expression=self.text, problem=problem
-            ) from error
-
-    def holds(self, data: object) -> bool:
-        """Whether what it finds is true in JMESPath's sense: anything but null, false and what is empty."""
-        found = self.find(data)
-        return found is not None and found is not False and found not in ("", [], {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,4 +284,4 @@ def _at(place: str, make: Callable[..., T]) -> T:
     try:
         return make()
     except InputError as error:
-        raise InputError(f"{place}: {error}") from error
+        raise InputError(f"{place}: {error}", code=error.code, **error.arguments) from error

@@ -60,6 +60,8 @@ class Desk(Protocol):
 
 #: Lets contacts be called again that are finished; which of them wait now.
 Reopen = Callable[[CampaignId, Sequence[ContactId]], Awaitable[Collection[ContactId]]]
+#: The mapping as the campaign has it at this moment; raises InputError where the campaign's rows do not fit.
+Own = Callable[[], Awaitable[CrmMapping]]
 #: Publishes results.
 Publish = Callable[[Sequence[results.Result]], Awaitable[None]]
 
@@ -115,7 +117,8 @@ class Puller:
 
     Args:
         pull: of the settings.
-        mapping: how to read it.
+        mapping: how to ask it.
+        own: how to read what it answers; asked for each page.
         client: the way to it.
         sources: the record.
         withdrawals: the way out.
@@ -131,6 +134,7 @@ class Puller:
         *,
         pull: CrmPull,
         mapping: CrmMapping,
+        own: Own,
         client: Sender,
         sources: CrmSources,
         withdrawals: Withdrawals,
@@ -143,6 +147,7 @@ class Puller:
         self._pull = pull
         self._campaign = CampaignId(pull.campaign)
         self._mapping = mapping
+        self._own = own
         self._client = client
         self._sources = sources
         self._withdrawals = withdrawals
@@ -160,7 +165,8 @@ class Puller:
 
         Raises:
             CrmError: the CRM did not answer, or not what it was asked.
-            InputError: its answer cannot be understood, or goes round in circles.
+            InputError: its answer cannot be understood, or goes round in circles; or the campaign's own rows do not
+                fit the mapping.
             QueueError, StorageError: the same page is asked for again.
         """
         told: Counter[str] = Counter()
@@ -176,7 +182,8 @@ class Puller:
                 told["enough"] += 1
                 break
             asked_at = self._now()
-            page = read_page(self._mapping, (await self._ask(listing, source)).body)
+            answer = await self._ask(listing, source)
+            page = read_page(await self._own(), answer.body)
             then = after(listing, page, self._mapping.file.pending.paging)
             calls, counts = await self._take(page, round, None if changes else room, asked_at)
             counts["pages"] = 1

@@ -24,6 +24,14 @@ from dialer.errors import InputError
 Facts = Mapping[str, object]
 Tables = Mapping[str, Mapping[str, str | int | float | bool]]
 
+#: What stands in templates of updates, and what `when` is asked of.
+FACTS: Final = frozenset(
+    {"key", "type", "at", "campaign", "contact", "record", "version", "call", "phone", "agent", "attempts", "seconds"}
+    | {"minutes", "priority", "comments", "status", "outcome", "reason", "code", "amount", "notes", "name", "fields"}
+    | {"final", "retry_at", "started_at", "ended_at", "duration_s", "ring_s", "wait_s", "hung_up_by"}
+    | {"category", "is_sale", "is_contact", "currency", "by"}
+)
+
 _PART: Final = re.compile(
     r"\{\{|\}\}|\{(?P<name>[a-z_]+(?:\.[A-Za-z0-9_]+)*)(?:\|(?P<table>[a-z][a-z0-9_]*))?(?:\?(?P<default>[^{}]*))?\}|[{}]"
 )
@@ -84,7 +92,10 @@ class Template:
             elif len(match.group()) == 2:
                 self._parts.append(match.group()[0])
             else:
-                raise InputError(f"{text[:80]!r}: a brace alone; write {{name}} for a fact, {{{{ or }}}} for a brace")
+                raise InputError(
+                    f"{text[:80]!r}: a brace alone; write {{name}} for a fact, {{{{ or }}}} for a brace",
+                    code="crm_brace",
+                )
         if end < len(text):
             self._parts.append(text[end:])
 
@@ -170,9 +181,20 @@ def check_slots(slots: Iterator[Slot] | Collection[Slot], known: Collection[str]
     """
     for slot in slots:
         if slot.name.partition(".")[0] not in known:
-            raise InputError(f"{{{slot.name}}} is no fact; there are {', '.join(sorted(known))}")
+            facts = sorted(known)
+            raise InputError(
+                f"{{{slot.name}}} is no fact; there are {', '.join(facts)}",
+                code="crm_no_fact",
+                fact=slot.name,
+                facts=facts,
+            )
         if slot.table is not None and slot.table not in tables:
-            raise InputError(f"{{{slot.name}|{slot.table}}}: there is no [tables.{slot.table}]")
+            raise InputError(
+                f"{{{slot.name}|{slot.table}}}: there is no [tables.{slot.table}]",
+                code="crm_no_table",
+                fact=slot.name,
+                table=slot.table,
+            )
 
 
 def in_path(text: str) -> str:

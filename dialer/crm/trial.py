@@ -1,31 +1,41 @@
-"""A mapping tried: one page as it would be taken, and what would be written; nothing is changed anywhere."""
+"""A mapping tried, by the code that the workers use: what would be taken of an answer, and what would be written.
+
+Nothing is changed anywhere, and numbers are masked.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from dialer.core.disposition import DEFAULT_DISPOSITIONS
 from dialer.core.ids import CampaignId, masked
+from dialer.core.outcome import Outcome
+from dialer.core.saying import Saying, of_error, say
 from dialer.crm.client import CrmClient
 from dialer.crm.listing import begun
 from dialer.crm.mapping import CrmMapping
 from dialer.crm.outbound import Destinations
-from dialer.crm.reading import PulledCall, read_page
-from dialer.crm.requests import page_request, request_of
-from dialer.crm.updates import facts_of, rule_for, sample_result
+from dialer.crm.reading import PulledCall, decode, read_page, read_row
+from dialer.crm.requests import Request, page_request, request_of
+from dialer.crm.samples import sample_disposed, sample_ended
+from dialer.crm.updates import facts_of, rule_for
 from dialer.errors import CrmError, InputError
 from dialer.intake.messages import read_contact
 from dialer.intake.phones import PhoneReader
 from dialer.intake.record import Refusal
-from dialer.queues.results import rfc3339
+from dialer.queues.results import Result, rfc3339
 from dialer.settings import CrmPull, Settings
 
 #: Seven digits or more, as people write them.
 _NUMBER: Final = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
-_SAMPLES: Final = ("call.ended", "call.disposed")
+#: In the place of an update's own.
+_KEY: Final = "0" * 32
+#: An answer of a CRM's that somebody types or pastes.
+MAX_SAMPLE_BYTES: Final = 64 * 1024
 
 
 async def trial(
@@ -61,7 +71,8 @@ async def trial(
         answer = got.body
     page = read_page(mapping, answer)
     phones = PhoneReader(settings.default_region)
-    calls = [_shown(call, CampaignId(pull.campaign), phones) for call in page.calls[:rows]]
+    campaign = CampaignId(pull.campaign)
+    calls = [shown_contact(call, campaign, phones) for call in page.calls[:rows]]
     problems = [f"row {row.index} ({row.record or 'without a key'}): {row.problem}" for row in page.refused[:rows]]
     return {
         "title": mapping.file.title,
@@ -69,11 +80,62 @@ async def trial(
         "more": "and there are more pages" if page.next is not None else "and no more",
         "calls": calls,
         "problems": problems,
-        "updates": [_written(mapping, pull, page.calls[0], kind) for kind in _SAMPLES] if page.calls else [],
+        "updates": [_told(each, update_of(mapping, page.calls[0], each)) for each in _samples(campaign, page.calls)],
     }
 
 
-def _shown(call: PulledCall, campaign: CampaignId, phones: PhoneReader) -> dict[str, Any]:
+def _samples(campaign: CampaignId, calls: Sequence[PulledCall]) -> Sequence[Result]:
+    return [
+        result
+        for call in calls[:1]
+        for result in (
+            sample_ended(campaign, call.record, Outcome.CONNECTED, again=False),
+            sample_disposed(campaign, call.record, DEFAULT_DISPOSITIONS[0], "EUR"),
+        )
+    ]
+
+
+def _told(result: Result, update: Request | Saying) -> dict[str, Any]:
+    if isinstance(update, Saying):
+        return {"of": result["type"], "skipped": update.says}
+    return {
+        "of": result["type"],
+        "method": update.method,
+        "target": update.target,
+        "headers": {"Idempotency-Key": _KEY, **update.headers},
+        "body": (update.body or b"").decode(),
+    }
+
+
+def read_sample(mapping: CrmMapping, sample: bytes) -> PulledCall:
+    """The call of one record, or the first one of a whole answer.
+
+    Raises:
+        InputError: there is none in it, or it cannot be used; says why.
+    """
+    if len(sample) > MAX_SAMPLE_BYTES:
+        raise InputError(
+            f"is longer than {MAX_SAMPLE_BYTES // 1024} KiB: one record is enough",
+            code="crm_sample_long",
+            kib=MAX_SAMPLE_BYTES // 1024,
+        )
+    data = decode(mapping, sample)
+    try:
+        rows = mapping.rows.find(data)
+    except InputError:
+        rows = None  # asked of a single record, where it has nothing to find
+    if isinstance(rows, list | dict) and rows:
+        page = read_page(mapping, sample)
+        if page.calls:
+            return page.calls[0]
+        raise InputError(page.refused[0].problem, code="crm_sample_row", problem=page.refused[0].problem)
+    read = read_row(mapping, data)
+    if isinstance(read, PulledCall):
+        return read
+    raise InputError(read[1], code="crm_sample_row", problem=read[1])
+
+
+def shown_contact(call: PulledCall, campaign: CampaignId, phones: PhoneReader) -> dict[str, Any]:
     """A call as the intake would have it."""
     if not call.pending:
         return {"record": call.record, "withdrawn": True}
@@ -93,12 +155,12 @@ def _shown(call: PulledCall, campaign: CampaignId, phones: PhoneReader) -> dict[
     return {name: value for name, value in shown.items() if value not in (None, "", {})}
 
 
-def _written(mapping: CrmMapping, pull: CrmPull, call: PulledCall, kind: str) -> dict[str, Any]:
-    """What would be written of a result of this call."""
+def update_of(mapping: CrmMapping, call: PulledCall, result: Result) -> Request | Saying:
+    """What would be written of a result of this call; or why nothing would."""
     contact: dict[str, Any] = msgspec.json.decode(call.contact) if call.contact else {}
     facts = facts_of(
-        sample_result(CampaignId(pull.campaign), call.record, kind),
-        key="0" * 32,
+        result,
+        key=_KEY,
         version=call.version,
         name=str(contact.get("name", "")),
         priority=int(contact.get("priority", 0)),
@@ -107,17 +169,10 @@ def _written(mapping: CrmMapping, pull: CrmPull, call: PulledCall, kind: str) ->
     try:
         rule = rule_for(mapping, facts)
         if rule is None:
-            return {"of": kind, "skipped": "no [[update]] of the mapping is for it"}
-        request = request_of(mapping, rule.question, facts)
+            return say("no [[update]] of the mapping is for it", code="crm_no_update")
+        return request_of(mapping, rule.question, facts)
     except InputError as error:
-        return {"of": kind, "skipped": str(error)}
-    return {
-        "of": kind,
-        "method": request.method,
-        "target": request.target,
-        "headers": {"Idempotency-Key": "0" * 32, **request.headers},
-        "body": (request.body or b"").decode(),
-    }
+        return of_error(error)
 
 
 def _masked(value: Any) -> Any:

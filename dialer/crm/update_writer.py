@@ -21,7 +21,7 @@ from dialer.core.saying import Saying, of_error, say
 from dialer.crm import soap
 from dialer.crm.client import Answer
 from dialer.crm.mapping import CrmMapping, Rule
-from dialer.crm.puller import Sender, Withdrawals
+from dialer.crm.puller import Own, Sender, Withdrawals
 from dialer.crm.reading import PulledCall, decode, read_row
 from dialer.crm.requests import request_of
 from dialer.crm.updates import CHANGED, facts_of, is_final, rule_for
@@ -60,7 +60,8 @@ class UpdateWriter:
 
     Args:
         pull: of the settings.
-        mapping: how to write them.
+        mapping: how to write them, but for what the campaign has of its own.
+        own: the same with that; asked for before each batch.
         client: the way to it.
         sources: which contacts came from it, in which version.
         updates: the record of what is to be written.
@@ -74,6 +75,7 @@ class UpdateWriter:
         *,
         pull: CrmPull,
         mapping: CrmMapping,
+        own: Own,
         client: Sender,
         sources: CrmSources,
         updates: CrmUpdates,
@@ -83,6 +85,7 @@ class UpdateWriter:
     ) -> None:
         self._pull = pull
         self._mapping = mapping
+        self._own = own
         self._client = client
         self._sources = sources
         self._updates = updates
@@ -98,10 +101,12 @@ class UpdateWriter:
 
         Raises:
             CrmError: the CRM is out of reach, or fails at everything; what was not written is tried again.
+            InputError: the campaign's own rows do not fit the mapping; likewise.
         """
         told: Counter[str] = Counter()
         lease_s = self._pull.timeout_s * 3 * (_CLAIM / _AT_ONCE) + 30.0
         while self._now() < until:
+            self._mapping = await self._own()
             due = await self._updates.claim(self._pull.name, self._now(), _CLAIM, lease_s)
             if not due:
                 break

@@ -9,9 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dialer.core.ids import CampaignId, ContactId
 from dialer.crm.mapping import CrmMapping, Rule
-from dialer.errors import InputError
 
 #: Refusals that waiting does not mend: the request itself is wrong, or not allowed.
 _FINAL_STATUSES: Final = frozenset({400, 403, 405, 406, 411, 413, 414, 415, 422, 501})
@@ -55,7 +53,7 @@ def update_key(source: str, result: ToldResult, key: str) -> str:
 def facts_of(
     result: Mapping[str, Any], *, key: str, version: str | None, name: str, priority: int, fields: Mapping[str, object]
 ) -> dict[str, object]:
-    """What templates of an update can say (`dialer.crm.mapping.FACTS`).
+    """What templates of an update can say (`dialer.crm.templates.FACTS`).
 
     Args:
         result: as it stood on the stream (docs/crm/messages.md).
@@ -103,30 +101,3 @@ def rule_for(mapping: CrmMapping, facts: Mapping[str, object]) -> Rule | None:
 def is_final(status: int) -> bool:
     """Whether the same request would be refused again and again: a person has to look at it."""
     return status in _FINAL_STATUSES
-
-
-def sample_result(campaign: CampaignId, contact: ContactId, kind: str) -> dict[str, object]:
-    """A result as it could come, to show what would be written of it."""
-    base: dict[str, object] = {
-        "type": kind,
-        "at": "2030-01-31T12:01:10.000000Z",
-        "campaign": campaign,
-        "contact": contact,
-        "phone": "+34600111222",
-        "call": "node1-0a1b2c3d-17",
-        "agent": "agent01",
-    }
-    if kind == "call.ended":
-        return base | {
-            "outcome": "connected",
-            "attempt": 1,
-            "started_at": "2030-01-31T12:00:00.000000Z",
-            "duration_s": 70.0,
-            "ring_s": 8.5,
-            "wait_s": 0.4,
-            "talk_s": 61.1,
-            "hung_up_by": "customer",
-        }
-    if kind == "call.disposed":
-        return base | {"code": "SALE", "amount": "129.90", "notes": "pays by card"}
-    raise InputError(f"there is no result {kind!r} of a call")

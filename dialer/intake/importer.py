@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dialer.core.ids import CampaignId
 from dialer.core.saying import NOTHING, Saying, of_error, say, unforeseen
@@ -27,8 +27,10 @@ from dialer.intake.rows import ListFormat
 from dialer.intake.rows import RejectedRow as Refused
 from dialer.queues.port import Offered, PackedOffer
 from dialer.storage.contact_rows import ContactRow
-from dialer.storage.contact_scan import ScannedContact
 from dialer.storage.lists import ContactList, ListCounts, ListState, RejectedRow
+
+if TYPE_CHECKING:
+    from dialer.intake.known_numbers import NumberStore  # numpy, which hardly any list needs
 
 #: Rows in one transaction: the database is waited for once a transaction, and other writers wait as long as it lasts.
 _STORE_AT_ONCE: Final = 5_000
@@ -44,13 +46,6 @@ class ContactStore(Protocol):
 
     async def upsert_rows(self, rows: Sequence[ContactRow], *, fresh: bool = False) -> bool:
         """Add or update contacts that are most likely all new (`fresh`) or not; whether to expect it of the next."""
-
-
-class NumberStore(Protocol):
-    """Who has which number (`dialer.storage.contact_scan.ContactScan`)."""
-
-    def of_campaign(self, campaign: CampaignId) -> AsyncIterator[list[ScannedContact]]:
-        """Every contact of a campaign."""
 
 
 class ListStore(Protocol):
@@ -211,7 +206,7 @@ class Importer:
         """A file of the numbers that contacts of the campaign have, until `stack` ends."""
         if self._numbers is None:
             raise InputError("this importer cannot refuse numbers of others: it was not told who has which")
-        from dialer.intake.known_numbers import gather  # noqa: PLC0415  # numpy, which hardly any list needs
+        from dialer.intake.known_numbers import gather  # noqa: PLC0415  # as above
 
         path = Path(stack.enter_context(TemporaryDirectory(prefix="cadencia-numbers-"))) / "known.npy"
         await gather(self._numbers, order.campaign, path)

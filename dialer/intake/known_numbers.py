@@ -6,8 +6,9 @@ The importer gathers them from the record before the list is read; the process t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,16 @@ from numpy.typing import NDArray
 from dialer.core.ids import CampaignId
 
 if TYPE_CHECKING:
-    from dialer.intake.importer import NumberStore
+    from dialer.storage.contact_scan import ScannedContact
 
 _COLUMNS: Final = 2
+
+
+class NumberStore(Protocol):
+    """Who has which number (`dialer.storage.contact_scan.ContactScan`)."""
+
+    def of_campaign(self, campaign: CampaignId) -> AsyncIterator[list[ScannedContact]]:
+        """Every contact of a campaign."""
 
 
 class KnownNumbers:

@@ -124,7 +124,7 @@ class CampaignRecord(Protocol):
 
 
 class Rule(Protocol):
-    """A rule that settings break (`dialer.api.ports.BrokenRule`)."""
+    """A rule that settings break (`dialer.api.campaign_ports.BrokenRule`)."""
 
     @property
     def setting(self) -> str:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from dialer.compliance.ledger import Key as LedgerKey
 from dialer.compliance.ledger import Ledger, by_key
 from dialer.core.contact import Contact
 from dialer.core.events import CallPurged
-from dialer.core.ids import CallId, MessageId, Phone
+from dialer.core.ids import CallId, CampaignId, ContactId, MessageId, NodeName, Phone
 from dialer.core.permit import Permit
 from dialer.core.promise import Promise
 from dialer.core.tenants import everywhere
@@ -36,13 +36,20 @@ from dialer.queues.removals import (
     parse_removal,
 )
 
-if TYPE_CHECKING:
-    from dialer.queues.memory import MemoryQueues
-
 #: Results, rejected messages and journal entries that are kept; older ones go.
 _KEPT: Final = 100_000
 #: Campaign and contact.
 Key = tuple[str, str]
+
+
+class Owner(Protocol):
+    """A node as the server knows it; it says what is done to its calls in `inbox`."""
+
+    node: NodeName
+    inbox: list[CallPurged]
+
+    def take_inbox(self) -> tuple[CallPurged, ...]:
+        """What has come since it was last taken."""
 
 
 @dataclass(slots=True)
@@ -68,7 +75,7 @@ class Promised:
 
 @dataclass(slots=True)
 class Live:
-    owner: MemoryQueues
+    owner: Owner
     call: wire.Outstanding
     #: Removals that hit it.
     told: list[CallPurged]
@@ -108,7 +115,7 @@ class MemoryServer:
         self.ended: set[CallId] = set()
         self.kept: dict[LedgerKey, dict[AnyCap, None]] = {}
         self.ledgers: dict[LedgerName, Ledger] = {}
-        self.heartbeats: dict[MemoryQueues, float] = {}
+        self.heartbeats: dict[Owner, float] = {}
         self.token = 0
         self.epoch = 0
         self.pushed = 0
@@ -139,6 +146,22 @@ class MemoryServer:
         """Put a result on the stream."""
         said = {name: value for name, value in values.items() if value is not None}
         self.results.append({"type": kind, "at": results.rfc3339(self.clock()), **said})
+
+    def record_refusal(
+        self, call: CallId, key: Key, phone: Phone, reason: str, evidence: Mapping[str, object], at: float
+    ) -> None:
+        """Put on record that a number was not called; `call` is empty where there was no reservation."""
+        self.refusals.append(
+            RefusalEntry(
+                at=at,
+                call=call,
+                campaign=CampaignId(key[0]),
+                contact=ContactId(key[1]),
+                phone=phone,
+                reason=reason,
+                evidence=evidence,
+            )
+        )
 
     def forget(self, key: Key) -> Waiting | None:
         """Take a contact out of the hopper."""

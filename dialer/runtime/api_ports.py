@@ -9,15 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from dialer.api.ports import (
-    ApiKey,
-    AttemptQuery,
-    DoNotCallEntry,
-    GivenDisposition,
-    HealthCheck,
-    Role,
-    StoredCampaign,
-)
+from dialer.api.attempt_ports import AttemptQuery, GivenDisposition
+from dialer.api.campaign_ports import StoredCampaign
+from dialer.api.health_ports import HealthCheck
+from dialer.api.key_ports import ApiKey, Role
+from dialer.api.purge_ports import DoNotCallEntry
 from dialer.compliance.machine_error import AnswerCounts
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
-from dialer.api.ports import BrokenRule, RuleOverride
+from dialer.api.campaign_ports import BrokenRule, RuleOverride
 from dialer.compliance.campaign_limits import breaches_of, registries
 from dialer.compliance.evidence import Evidence, EvidenceKind
 from dialer.compliance.registry import Registries
@@ -22,7 +22,7 @@ from dialer.storage.evidence import EvidenceStore
 
 
 class BookedRules:
-    """`dialer.api.ports.CampaignRules` on a rule book; overrides go to the audit trail and into the evidence."""
+    """`dialer.api.campaign_ports.CampaignRules` on a rule book; overrides go to audit trail and evidence."""
 
     def __init__(
         self,

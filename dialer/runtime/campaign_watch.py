@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from dialer.api import ports
+from dialer.api import campaign_ports
 from dialer.core.campaign import AbandonmentWindow, Campaign, CampaignState
 from dialer.core.events import CampaignConfigured, CampaignOrdered
 from dialer.core.ids import CampaignId, ServerName
@@ -198,20 +198,22 @@ class CampaignWatch:
 
 
 class FollowedCampaigns:
-    """`dialer.api.ports.Campaigns`: whoever looks at a campaign finds the engine with what is on record."""
+    """`dialer.api.campaign_ports.Campaigns`: whoever looks at a campaign finds the engine with what is on record."""
 
-    def __init__(self, record: ports.Campaigns, watch: CampaignWatch) -> None:
+    def __init__(self, record: campaign_ports.Campaigns, watch: CampaignWatch) -> None:
         self._record = record
         self._watch = watch
 
-    async def get(self, campaign: CampaignId) -> ports.StoredCampaign | None:
+    async def get(self, campaign: CampaignId) -> campaign_ports.StoredCampaign | None:
         """One campaign."""
         stored = await self._record.get(campaign)
         if stored is not None and not self._watch.agrees(stored.campaign, stored.state):
             await self._watch.follow(campaign)
         return stored
 
-    async def page(self, after: CampaignId | None, limit: int, *, tenant: str = "") -> Sequence[ports.StoredCampaign]:
+    async def page(
+        self, after: CampaignId | None, limit: int, *, tenant: str = ""
+    ) -> Sequence[campaign_ports.StoredCampaign]:
         """Up to `limit` campaigns by id, those behind `after`, of one tenant or of all."""
         return await self._record.page(after, limit, tenant=tenant)
 
@@ -220,7 +222,7 @@ class FollowedCampaigns:
         async with self._watch.lock:
             return await self._record.create(campaign, now)
 
-    async def replace(self, before: ports.StoredCampaign, campaign: Campaign, now: float) -> bool:
+    async def replace(self, before: campaign_ports.StoredCampaign, campaign: Campaign, now: float) -> bool:
         """Replace the settings of a campaign; its state stays. False where it is not as `before` any more."""
         async with self._watch.lock:
             return await self._record.replace(before, campaign, now)

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import structs
 
-from dialer.api.ports import AskedCall
+from dialer.api.call_request_ports import AskedCall
 from dialer.core.contact import Contact
 from dialer.core.events import CallAsked
 from dialer.core.hold_desk import GRANT_TIMEOUT_S
@@ -69,7 +69,7 @@ class CallAnswers:
 
 
 class ClickToCall:
-    """`dialer.api.ports.CallRequests`.
+    """`dialer.api.call_request_ports.CallRequests`.
 
     Args:
         dispatcher: of the engine.

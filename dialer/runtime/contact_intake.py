@@ -6,8 +6,8 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+from dialer.api.intake_ports import ContactVerdict, ContactWarning, ListCheck, ListImport, RejectedRow
 from dialer.api.list_ports import ListSettings
-from dialer.api.ports import ContactVerdict, ContactWarning, ListCheck, ListImport, RejectedRow
 from dialer.core.ids import CampaignId
 from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.core.saying import say
@@ -28,7 +28,7 @@ _LATEST = 100
 
 
 class NodeIntake:
-    """`dialer.api.ports.ContactIntake`.
+    """`dialer.api.intake_ports.ContactIntake`.
 
     Args:
         desk: takes pushed contacts.

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from dialer.api.ports import CrmCall
+from dialer.api.attempt_ports import CrmCall
 from dialer.compliance.caps import OUTCOME_FACTS, Facts
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign
@@ -129,7 +129,7 @@ class Counting:
         return True
 
     async def made(self, calls: Sequence[CrmCall]) -> None:
-        """`dialer.api.ports.CallsElsewhere`: on record, and counted, when this returns. Can be repeated.
+        """`dialer.api.attempt_ports.CallsElsewhere`: on record, and counted, when this returns. Can be repeated.
 
         Raises:
             StorageError: none is on record; repeat.

@@ -67,6 +67,7 @@ class StoredDeliveries:
                 waiting=backlog.get(source.name, nothing).waiting,
                 failed=backlog.get(source.name, nothing).failed,
                 counts=dict(source.counts),
+                oldest_at=backlog.get(source.name, nothing).oldest_at,
             )
             for source in await self._sources.all()
         ]

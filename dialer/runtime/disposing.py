@@ -21,7 +21,7 @@ from dialer.core.opt_out_desk import EVERYWHERE, opt_out_ref
 from dialer.core.permit import Permit
 from dialer.core.tenants import everywhere
 from dialer.dispositions import meaning_of
-from dialer.errors import InputError
+from dialer.errors import InputError, QueueError
 from dialer.queues import results
 from dialer.queues.port import Publish
 from dialer.runtime.dispatcher import Dispatcher, Projection
@@ -66,6 +66,7 @@ class DispositionDesk:
         outbox: takes results.
         now: the clock.
         listeners: hear of codes for calls that are over, of which the engine does not tell.
+        left_behind: tells of a call whether a node made it that has ended so lately that it may be on no record yet.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class DispositionDesk:
         outbox: Outbox,
         now: Callable[[], float],
         listeners: Sequence[Projection] = (),
+        left_behind: Callable[[CallId], bool] = lambda _: False,
     ) -> None:
         self._dispatcher = dispatcher
         self._keeper = keeper
@@ -87,6 +89,7 @@ class DispositionDesk:
         self._streams = streams
         self._outbox = outbox
         self._listeners = tuple(listeners)
+        self._left_behind = left_behind
         self._now = now
 
     async def dispose(self, event: CallDisposed) -> None:
@@ -99,6 +102,8 @@ class DispositionDesk:
         called = self._open(event.call)
         if called is None:
             ended = self._keeper.recently_ended(event.call) or await self._attempts.get(event.call)
+            if ended is None and self._left_behind(event.call):
+                raise QueueError(f"call {event.call}: its node has ended, and it is not on record yet")
             if ended is None:
                 raise InputError(f"call: there is no call {event.call!r}", word="unknown_call")
             called = _called(ended, ended.agent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dialer.api.ports import ErasedPerson
+from dialer.api.purge_ports import ErasedPerson
 from dialer.core.ids import Phone
 from dialer.errors import InputError
 from dialer.queues.redis_queues import RedisQueues
@@ -17,7 +17,7 @@ NO_KEY = "set compliance.suppression_key (32 characters or more, the same on all
 
 
 class NodeErasures:
-    """`dialer.api.ports.Erasures` of one node."""
+    """`dialer.api.purge_ports.Erasures` of one node."""
 
     def __init__(
         self,

@@ -132,7 +132,7 @@ class EverywhereControl:
 
 
 class OwnMetrics:
-    """`dialer.api.ports.Exposition` of this node alone, whatever it is shown: what is scraped is added up elsewhere."""
+    """`dialer.api.health_ports.Exposition` of this node alone, whatever it is shown: others add up what they scrape."""
 
     def __init__(self, metrics: Metrics, here: LiveView) -> None:
         self._metrics: Final = metrics

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from dialer.api.ports import Explanation, PhoneExplanation
+from dialer.api.explanation_ports import Explanation, PhoneExplanation
 from dialer.compliance.screening import Screening
 from dialer.compliance.verdict_record import law_told, verdict_record
 from dialer.compliance.zones import Called
@@ -54,7 +54,7 @@ class Explanations:
         self._now = now
 
     async def explain(self, campaign: Campaign, state: CampaignState, contact: ContactId) -> Explanation | None:
-        """See `dialer.api.ports.Explanations`."""
+        """See `dialer.api.explanation_ports.Explanations`."""
         stored = await self._contacts.get(campaign.id, contact)
         if stored is None:
             return None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dialer.api.key_ports import KeyEntry
-from dialer.api.ports import Role
+from dialer.api.key_ports import KeyEntry, Role
 from dialer.core.ids import AgentId, valid_name
 from dialer.errors import InputError
 from dialer.runtime.tenants import check_known, check_own

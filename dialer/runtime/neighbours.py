@@ -39,6 +39,8 @@ _CLAIM_S: Final = 15.0
 #: Nobody waits long to say good-bye.
 _LEAVE_S: Final = 1.0
 _MOST_SAID: Final = 100
+#: So long after the end of a node its calls may be neither taken over nor on record yet.
+_LEFT_BEHIND_S: Final = 30.0
 #: How often it is asked whether all have told what they know.
 _ASKED_EVERY_S: Final = 0.1
 #: An answer that took longer says too little about clocks.
@@ -161,6 +163,8 @@ class Neighbours:
         self._known: dict[str, Neighbour] = {}
         #: The same, also where a Redis that lost its memory knows of them no more.
         self._lately: dict[str, Neighbour] = {}
+        #: Every other run that was heard of late, those of this node before included: until when it said that it lives.
+        self._runs: dict[str, float] = {}
         #: The generation that was lost last, once all that is known of it here is told.
         self._told = ""
         #: When it was last heard who there is, by the shared clock.
@@ -237,6 +241,11 @@ class Neighbours:
         made = node_of_call(call)
         found = None if made is None else self.others().get(made[0])
         return found if made is not None and found is not None and found.boot == made[1] else None
+
+    def left_behind(self, call: CallId) -> bool:
+        """Whether a call was made by a node that has ended so lately that nobody may know of it yet."""
+        made = node_of_call(call)
+        return made is not None and " ".join(made) in self._runs and self.home_of_call(call) is None
 
     async def sign_in_at(self, agent: AgentId, campaigns: Collection[str], server: str | None) -> Neighbour | None:
         """The other node that an agent signs in at, claimed for them; None: this one.
@@ -349,12 +358,16 @@ class Neighbours:
                     _log.warning("somebody who is no node of ours says that they are one", who=who)
             if one is None or one.until < now - 60.0:
                 gone.append(run)
-            elif one.until > now and one.node != self.node:
+                continue
+            if (one.node, one.boot) != (self.node, self.boot):
+                self._runs[one.run] = one.until
+            if one.until > now and one.node != self.node:
                 before = known.get(one.node)
                 known[one.node] = one if before is None or before.until < one.until else before
         if gone:
             await self._redis.hdel(self._keys["neighbours"], *gone)
         self._known = known
+        self._runs = {run: until for run, until in self._runs.items() if until > now - _LEFT_BEHIND_S}
         self._lately = {name: one for name, one in (self._lately | known).items() if one.until > now}
         self._heard_at = now
         self._pictures = await self._look(list(known.values()))

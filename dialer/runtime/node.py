@@ -296,6 +296,7 @@ class Node:
                 outbox=self.outbox,
                 now=now,
                 listeners=(self.recent_calls, *self.tracing.projections),
+                left_behind=self.neighbours.left_behind,
             ),
             now=now,
             zone=ZoneInfo(settings.pacing.timezone),

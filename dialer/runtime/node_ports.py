@@ -17,6 +17,7 @@ from dialer.runtime.campaign_watch import FollowedCampaigns
 from dialer.runtime.click_to_call import ClickToCall
 from dialer.runtime.compliance_view import ComplianceView
 from dialer.runtime.contact_intake import NodeIntake
+from dialer.runtime.crm_feeds import NodeCrmFeeds
 from dialer.runtime.deliveries import StoredDeliveries
 from dialer.runtime.desks import NodeDesks
 from dialer.runtime.erasing import NodeErasures
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 def api_ports(node: Node, intake: NodeIntake, attempts: Attempts) -> ApiPorts:
     """The ports of a node whose parts have all been made."""
+    deliveries = StoredDeliveries(node.database, node.clock.now)
     users = UserDesk(node.database, Passwords(), node.clock.now)
     return ApiPorts(
         clock=node.clock,
@@ -101,7 +103,8 @@ def api_ports(node: Node, intake: NodeIntake, attempts: Attempts) -> ApiPorts:
         users=users,
         user_book=users,
         what_if=node.what_if,
-        deliveries=StoredDeliveries(node.database, node.clock.now),
+        deliveries=deliveries,
+        crm_feeds=NodeCrmFeeds(node.settings, deliveries.crms),
         webhook_book=StoredWebhookBook(node.database, node.settings.outbound, node.clock.now),
         desks=NodeDesks(node.dispatcher.engine.floor, node.database, node.screening, node.clock.now),
         phones=node.phones,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from dialer.api.ports import RegistryDemand, RegistryState
+from dialer.api.registry_ports import RegistryDemand, RegistryState
 from dialer.compliance.campaign_limits import registries as registries_demanded
 from dialer.compliance.registry import Registries
 from dialer.compliance.registry_demands import demand_problem
@@ -18,7 +18,7 @@ from dialer.errors import ConfigError
 
 
 class NodeRegistries:
-    """`dialer.api.ports.RegistryStates`."""
+    """`dialer.api.registry_ports.RegistryStates`."""
 
     def __init__(self, book: RuleBook, watch: RegistryWatch, floor: Floor) -> None:
         self._book = book

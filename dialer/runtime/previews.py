@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from dialer.api.ports import AskedCall
+from dialer.api.call_request_ports import AskedCall
 from dialer.core.events import OfferAnswered
 from dialer.core.ids import AgentId, ContactId, MessageId
 from dialer.runtime.click_to_call import CallAnswers
@@ -13,7 +13,7 @@ from dialer.runtime.dispatcher import Dispatcher
 
 
 class NodePreviews:
-    """`dialer.api.ports.Previews`.
+    """`dialer.api.call_request_ports.Previews`.
 
     Args:
         dispatcher: of the engine.

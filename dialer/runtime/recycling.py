@@ -1,4 +1,4 @@
-"""The API's way to call a list once more (`dialer.api.ports.Recycling`)."""
+"""The API's way to call a list once more (`dialer.api.list_ports.Recycling`)."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Audience(Protocol):
 
 
 class ResultHistory:
-    """What the stream of results holds (`dialer.api.ports.ResultHistory`)."""
+    """What the stream of results holds (`dialer.api.result_ports.ResultHistory`)."""
 
     def __init__(self, client: Redis, stream: str) -> None:
         self._client = client

@@ -44,7 +44,7 @@ class SuppressedNumbers:
         self._suppressions = Suppressions(await self._store.all(), self._key)
 
     async def bring_up_to(self, version: int) -> None:
-        """See `dialer.queues.redis_queues.Suppressed`; called with every reservation."""
+        """See `dialer.queues.redis_gate.Suppressed`; called with every reservation."""
         if version == self._version:
             return
         try:

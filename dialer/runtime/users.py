@@ -11,7 +11,7 @@ from typing import Final
 
 import pyotp
 
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.user_ports import User, UserState
 from dialer.core.ids import AgentId, valid_name
 from dialer.errors import InputError

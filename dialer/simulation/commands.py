@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from dialer.ami import Message
 from dialer.simulation.channels import Channel, EventClass
-from dialer.simulation.dialplan import LOCAL
+from dialer.simulation.dialplan import LOCAL, knows
 from dialer.simulation.faults import Faults
 from dialer.simulation.records import OriginateRequest
 from dialer.simulation.switchboard import Switchboard
@@ -132,7 +132,7 @@ class Commands:
         context, exten = _value(message, "Context"), _value(message, "Exten")
         if _value(message, "Application"):
             raise ActionFailed("Originate Access Forbidden: app or data blacklisted")
-        if not self._switchboard.knows(context, exten):
+        if not knows(context, exten):
             raise ActionFailed("Extension does not exist.")
         if self._faults.refuse_originates:
             raise ActionFailed(self._faults.refuse_originates)
@@ -204,7 +204,7 @@ class Commands:
         if _FILE.fullmatch(file) is None:
             # Asterisk would write anywhere; nothing that this dialer sends may ask for that.
             raise ActionFailed("Could not start monitoring channel")
-        self._switchboard.start_recording(channel, file)
+        self._switchboard.recorder.start(channel, file)
         answer.headers()
 
     def _mute_recording(self, message: Message, _now: float, answer: Answer) -> None:
@@ -212,13 +212,13 @@ class Commands:
         state, direction = _value(message, "State"), _value(message, "Direction")
         if state not in {"0", "1"} or direction != "both":
             raise ActionFailed("Must specify state and direction both")
-        if not self._switchboard.mute_recording(channel, muted=state == "1"):
+        if not self._switchboard.recorder.mute(channel, muted=state == "1"):
             raise ActionFailed("Cannot set mute flag")
         answer.success("")
 
     def _stop_recording(self, message: Message, _now: float, answer: Answer) -> None:
         channel = self._channel(message, missing="No channel specified")
-        if not self._switchboard.stop_recording(channel):
+        if not self._switchboard.recorder.stop(channel):
             raise ActionFailed("Could not stop monitoring channel")
         answer.headers()
 

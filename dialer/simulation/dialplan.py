@@ -23,7 +23,7 @@ PROFILES: Final = {
     "cadencia-connect": "cadencia_customer",
     "cadencia-monitor": "cadencia_supervisor",
 }
-FIRST: Final = re.compile(r"[0-9A-Za-z_]", re.ASCII)
+_FIRST: Final = re.compile(r"[0-9A-Za-z_]", re.ASCII)
 UNNAMED: Final = re.compile(r"[^0-9A-Za-z_-]", re.ASCII)
 NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 #: BridgeWait(…S(10)) of the dialplan: nobody is left on a silent line.
@@ -43,3 +43,12 @@ REFUSALS: Final = {
     Reaction.INVALID: (1, 404, "NOANSWER"),
     Reaction.CONGESTION: (34, 503, "CONGESTION"),
 }
+
+
+def knows(context: str, exten: str) -> bool:
+    """Whether the dialplan has this extension."""
+    if context in START:
+        return exten == "s"
+    if context == "cadencia-monitor":
+        return exten in MODES
+    return context in NAMED and _FIRST.match(exten) is not None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dialer.simulation.channels import CAUSE_TEXTS, Channel, EventClass
+from dialer.simulation.dialplan import NAME
 
 #: Takes every event: class, name, whole text.
 Publish = Callable[[EventClass, str, str], None]
@@ -103,6 +104,21 @@ class EventWriter:
             f"Channel: {channel.name if reason == 4 else channel.destination}\r\nContext: {channel.answer_context}\r\n"
             f"Exten: {channel.answer_exten}\r\nReason: {reason}\r\nUniqueid: {channel.uniqueid}\r\n"
             f"CallerIDNum: {channel.caller_number}\r\nCallerIDName: {channel.caller_name}\r\n",
+        )
+
+    def late_response(self, channel: Channel) -> None:
+        """The answer was heard before what the Originate was told of it: tell it now."""
+        if channel.response_due:
+            self.response(channel, 4)
+
+    def message(self, channel: Channel, *, played: bool, default: bool = False) -> None:
+        """How far the message came that was played to somebody; `default`: there is none of that name."""
+        self.user(
+            channel,
+            "CadenciaMessage",
+            ("Played", "yes" if played else "no"),
+            ("Sound", channel.exten if NAME.fullmatch(channel.exten) else ""),
+            ("Default", "yes" if default else "no"),
         )
 
     def device(self, channel: Channel, *, ringing: int = 0, up: int = 0) -> None:

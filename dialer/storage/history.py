@@ -126,7 +126,8 @@ async def _read(connection: AsyncConnection, subject: Subject) -> History:
         *(_promised(row) for row in promised),
         *(entry for row in known for entry in _contact(row, {(each.campaign, each.contact) for each in promised})),
     ]
-    more = more or any(len(rows) == MOST for rows in (given, recorded, refused, withdrawn, barred, fired))
+    read = (given, recorded, refused, withdrawn, barred, promised, fired)
+    more = more or len(pairs) >= _MOST_CONTACTS or any(len(rows) == MOST for rows in read)
     return History(
         entries=sorted(entries, key=lambda entry: (-entry.at, entry.kind, entry.call or "")),
         contacts=[(CampaignId(campaign), ContactId(contact)) for campaign, contact in pairs],

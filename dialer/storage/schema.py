@@ -1,4 +1,8 @@
-"""The version of the tables: what a database has, what this program needs, and the way from one to the other."""
+"""The version of the tables: what a database has, what this program needs, and the way from one to the other.
+
+Versions are numbers of four digits, the first two of which are the line. Within a line tables are only added to, so
+that a program works on those of any later version of its line as well (docs/adr/0021).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from dialer.storage.database import Database
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 #: Key of the advisory lock under which one process migrates while the others wait ("cadencia" in ASCII, 63 bits).
 _LOCK: Final = 0x63616465_6E636961
+_LINE_DIGITS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +39,18 @@ class SchemaVersion:
     @property
     def ready(self) -> bool:
         """Whether this program can work with it."""
-        return self.current == self.head
+        return self.current == self.head or self.newer
+
+    @property
+    def newer(self) -> bool:
+        """Whether a later version of the same line has made it."""
+        found = self.current
+        return found is not None and found > self.head and line(found) == line(self.head)
+
+
+def line(version: str) -> str:
+    """The line of a version."""
+    return version[:_LINE_DIGITS]
 
 
 def head() -> str:
@@ -71,7 +87,7 @@ async def require(database: Database) -> None:
 
 
 async def migrate(database: Database) -> SchemaVersion:
-    """Bring the tables to `head`, in one transaction; nothing happens where they are there already.
+    """Bring the tables to `head`, in one transaction; nothing happens where they are there already, or further.
 
     Several nodes may do this at once: one migrates, the others wait for it.
 
@@ -80,7 +96,7 @@ async def migrate(database: Database) -> SchemaVersion:
 
     Raises:
         ConfigError: the folder of the SQLite file cannot be made.
-        StorageError: out of reach, or the tables are newer than this program.
+        StorageError: out of reach, or the tables are of a later line than this program's.
     """
     if database.path is not None:
         folder = database.path.parent
@@ -92,6 +108,9 @@ async def migrate(database: Database) -> SchemaVersion:
         if database.dialect == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         before = await connection.run_sync(_current)
+        found = SchemaVersion(current=before, head=head())
+        if found.ready:
+            return found
         try:
             await connection.run_sync(_upgrade)
         except CommandError as error:
@@ -100,7 +119,7 @@ async def migrate(database: Database) -> SchemaVersion:
                 "it was made by a newer Cadencia; install that one",
                 retryable=False,
             ) from error
-    return SchemaVersion(current=before, head=head())
+    return found
 
 
 def upgrade(url: str) -> SchemaVersion:

@@ -55,7 +55,7 @@ class AsteriskSwitch:
         """Connect to every server, keep connected, deliver events; returns when `close` was called."""
         async with asyncio.TaskGroup() as group:
             for name, server in self._servers.items():
-                group.create_task(server.run(), name=f"asterisk-{name}")
+                group.create_task(server.links.run(), name=f"asterisk-{name}")
         self._stream.close()
 
     def events(self) -> AsyncIterator[SwitchEvent]:
@@ -168,12 +168,12 @@ class AsteriskSwitch:
 
     def status(self) -> Mapping[ServerName, ServerStatus]:
         """How each server is doing."""
-        return {name: server.status() for name, server in self._servers.items()}
+        return {name: server.links.status() for name, server in self._servers.items()}
 
     async def close(self) -> None:
         """Log off and close the connections; calls go on in Asterisk."""
-        await asyncio.gather(*(server.close() for server in self._servers.values()))
+        await asyncio.gather(*(server.links.close() for server in self._servers.values()))
 
     def _flow(self, go: bool) -> None:
         for server in self._servers.values():
-            server.flow(go)
+            server.links.flow(go)

@@ -422,7 +422,7 @@ async def test_a_call_under_way_is_known_after_a_rebuild(
     caps = law(hourly(2, key=PERSON))
     first, second = (await Caller(node)(now=NOW, caps=caps)).granted.permits
     await node.write([MarkLive(call=second.call, state=LiveState.DIALING, at=NOW)])
-    await node._client.flushall()
+    await node._link.client.flushall()
     await node.rebuild(Pages(Record(contacts=[(one, 0, None) for one in people], laws={WINTER: caps})))
     assert refused(await Caller(node, "x")(now=NOW, caps=caps)) == {"attempt_cap": 1}
     await node.write([finish(first, retry_at=NOW + 9), Release(permit=first), finish(second, retry_at=NOW + 9)])
@@ -438,6 +438,6 @@ async def test_a_lost_answer_gives_the_places_back(valkey: AsyncRedis, valkey_se
     await node.offer([contact(n, fields={"person": "17"}) for n in (1, 2)])
     caps = law(hourly(2, key=PERSON))
     await Caller(node)(now=NOW, caps=caps)
-    node._doubtful.extend([CallId("never"), *node._reserved])
+    node._calls.doubtful.extend([CallId("never"), *node._calls.reserved])
     assert granted(await Caller(node, "x")(now=NOW, caps=caps)) == ["c1", "c2"]
     await world.close()

@@ -93,7 +93,7 @@ async def test_it_is_taken_up_where_it_broke_off(valkey: AsyncRedis, valkey_serv
             await queues.offer([contact(n, list="may") for n in range(first, first + 750)])
         await queues.offer([contact(9_000)])
         # One step, and then the process died.
-        assert await queues._run("rank", WINTER, "may", "-5", "0", 10) != b"0"
+        assert await queues._link.run("rank", WINTER, "may", "-5", "0", 10) != b"0"
         assert await queues.list_priorities(WINTER) == {"may": -5}
         await queues.set_list_priority(WINTER, "may", -5)
         assert granted(await Caller(queues)(1)) == ["c9000"]

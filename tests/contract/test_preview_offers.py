@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from dialer.api.ports import AskedCall
+from dialer.api.call_request_ports import AskedCall
 from dialer.core import commands as cmd
 from dialer.core import events as ev
 from dialer.core import notices as ntc

@@ -313,7 +313,7 @@ async def test_a_node_whose_gate_is_shut_is_not_dead(floor: RuntimeFloor) -> Non
 
 
 async def test_calls_of_a_dead_process_are_taken_over(floor: RuntimeFloor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dialer.core.call_desk.MISSING_S", 0.02)
+    monkeypatch.setattr("dialer.core.end_desk.MISSING_S", 0.02)
     await ready(floor)
     dead = MemoryQueues(floor.server, node=NodeName("n2"))
     async with dead.reserve(CAMPAIGN, [CallId("n2-boot-0000000001")], floor.clock.now()) as reservation:

@@ -13,7 +13,7 @@ from dialer.core.commands import Comfort, EndComfort
 from dialer.core.events import CallHungUp, ServerConnected, ServerLost
 from dialer.core.ids import CallId
 from dialer.errors import LocalProtocolError
-from dialer.simulation import switchboard
+from dialer.simulation import local_channels
 from dialer.switch.comforts import Comforts, action_for, is_comfort, leg_of_comfort
 from dialer.switch.mapping import call_of
 from tests.contract.test_switch_announcements import CALL, PHONE, exchange_of, talk
@@ -26,7 +26,7 @@ LEG = leg_of_comfort(CALL)
 
 @pytest.mark.parametrize("driver", ["native", "pyst2"])
 async def test_it_lasts_until_it_is_ended_or_the_call_is(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switchboard, "COMFORT_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(local_channels, "COMFORT_S", 10 * PATIENCE_S)
     async with exchange_of() as exchange, running(settings_for(driver, exchange.port)) as rig:
         board = exchange.switchboard
         await talk(rig)
@@ -48,7 +48,7 @@ async def test_it_lasts_until_it_is_ended_or_the_call_is(driver: str, monkeypatc
 
 
 async def test_it_ends_by_itself_where_nobody_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switchboard, "COMFORT_S", 0.3)
+    monkeypatch.setattr(local_channels, "COMFORT_S", 0.3)
     async with exchange_of() as exchange, running(settings_for("native", exchange.port)) as rig:
         board = exchange.switchboard
         await talk(rig)

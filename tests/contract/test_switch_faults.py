@@ -302,7 +302,7 @@ async def test_an_error_for_an_originate_is_a_failure_that_never_rang(driver: st
 async def test_a_hang_up_that_an_asterisk_about_to_stop_refuses_is_asked_for_until_it_is_taken(
     driver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dialer.switch.server._HANG_UP_AGAIN_S", 0.02)
+    monkeypatch.setattr("dialer.switch.stopping._HANG_UP_AGAIN_S", 0.02)
     async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
         await rig.wait(ServerConnected)
         server.errors["Hangup"] = "Asterisk is shutting down"
@@ -319,7 +319,7 @@ async def test_a_hang_up_that_an_asterisk_about_to_stop_refuses_is_asked_for_unt
 async def test_an_asterisk_about_to_stop_is_offered_no_calls_until_that_is_called_off(
     driver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dialer.switch.server._STAYS_AGAIN_S", 0.02)
+    monkeypatch.setattr("dialer.switch.stopping._STAYS_AGAIN_S", 0.02)
     async with ScriptedServer() as server, running(settings_for(driver, server.port)) as rig:
         await rig.wait(ServerConnected)
         server.errors = dict.fromkeys(("Originate", "Ping"), "Asterisk is shutting down")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.core.audit_note import AuditQuery
 from dialer.queues.embedded import EmbeddedServer
 from dialer.runtime.clock import Clock

@@ -68,6 +68,8 @@ PAGES: Final = (
     f"campaigns/{CAMPAIGN}?contact=crm-1",
     f"campaigns/{CAMPAIGN}?contact={'y' * 128}",
     f"campaigns/{CAMPAIGN}/settings",
+    f"campaigns/{CAMPAIGN}/settings?opened=mapping",
+    f"campaigns/{CAMPAIGN}/crm",
     f"campaigns/{CAMPAIGN}/lists",
     f"campaigns/{CAMPAIGN}/what-if",
     f"campaigns/{BARE}",

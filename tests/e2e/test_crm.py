@@ -10,20 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from dialer.client import AsyncClient, AsyncRedisPush, Client, RedisPush, Refused, Verdicts
 from dialer.client.wire import get, send
 from dialer.queues.embedded import EmbeddedServer
 from dialer.storage.keys import Keys
 from tests.e2e.floor import CAMPAIGN, Floor, floor, person, phone, until
+from tests.schemas import published
 
 pytestmark = pytest.mark.slow
 
-SCHEMAS = {
-    path.name.removesuffix(".json"): Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
-    for path in (Path(__file__).parents[2] / "docs" / "crm" / "schemas").glob("*.json")
-}
 POP = "https://crm.example/contacts/{id}?debt={debt}"
 
 
@@ -43,7 +39,7 @@ async def code_of(client: AsyncClient, call: str) -> list[dict[str, Any]]:
 def check_schemas(site: Floor) -> None:
     """Everything that was told keeps to its published schema."""
     for result in site.seen:
-        assert [error.message for error in SCHEMAS[result["type"]].iter_errors(result)] == [], result
+        assert [error.message for error in published(result["type"]).iter_errors(result)] == [], result
 
 
 async def test_dispositions_by_every_way_and_what_follows(tmp_path: Path, own_valkey: EmbeddedServer) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from dialer.api.ports import Explanation
+from dialer.api.explanation_ports import Explanation
 from dialer.compliance.evidence import EvidenceKind
 from dialer.core.contact import Contact
 from dialer.core.ids import ContactId

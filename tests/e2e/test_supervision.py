@@ -220,6 +220,8 @@ async def test_a_message_reaches_the_agents_page_as_text(site: Site, consoles: d
             shown += (await stream.content.readline()).decode()
     assert "<script>" not in shown
     assert "&lt;script&gt;" in shown
+    assert "API key" in shown, "in words: nobody knows the id of a key"
+    assert "key:" not in shown
     told = await site.floor.wait("agent.message", agent="agent01")
     assert "\x07" not in str(told["text"])
     assert (await site.api("agent", "GET", "/agents/agent01/messages"))[1]["items"][-1]["text"] == told["text"]

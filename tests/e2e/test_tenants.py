@@ -19,7 +19,7 @@ import pytest_asyncio
 from litestar.routes import HTTPRoute
 
 from dialer.api.app import create_app
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.tenancy import OPEN
 from dialer.console import routes as console_routes
 from dialer.console.routes import router

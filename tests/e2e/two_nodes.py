@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.core.ids import AgentId
 from dialer.queues.embedded import EmbeddedServer
 from dialer.settings import Snippet

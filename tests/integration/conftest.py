@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.lab import AsteriskLab, asterisk_lab, name, serials, session
+from tests.talks import talking
 
-__all__ = ["AsteriskLab", "asterisk_lab", "name", "serials", "session"]
+__all__ = ["AsteriskLab", "asterisk_lab", "name", "serials", "session", "talking"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.storage.database import Database
 from dialer.testing import FakeNode
 from tests.accounts import BETTER, GOOD, code, desk

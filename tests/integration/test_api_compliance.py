@@ -11,7 +11,8 @@ import pytest
 from litestar.testing import TestClient
 
 from dialer.api.app import create_app
-from dialer.api.ports import BrokenRule, Role, RuleOverride
+from dialer.api.campaign_ports import BrokenRule, RuleOverride
+from dialer.api.key_ports import Role
 from dialer.console.problems import said
 from dialer.console.texts import texts
 from dialer.core.campaign import Campaign

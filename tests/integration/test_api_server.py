@@ -16,7 +16,8 @@ import pytest
 
 from dialer.api import live_routes
 from dialer.api.app import create_app
-from dialer.api.ports import RejectedRow, Role
+from dialer.api.intake_ports import RejectedRow
+from dialer.api.key_ports import Role
 from dialer.api.server import ApiServer
 from dialer.core.agent import AgentState
 from dialer.core.caller_ids import CallerIdLedger

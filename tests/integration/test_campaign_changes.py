@@ -10,7 +10,7 @@ import pytest
 
 from dialer.api.campaign_routes import save_changes, settings_version
 from dialer.api.errors import ApiError
-from dialer.api.ports import ApiKey, Role
+from dialer.api.key_ports import ApiKey, Role
 from dialer.campaigns import parse_campaign
 from dialer.core.campaign import CampaignState
 from dialer.core.ids import CampaignId

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from dialer.api.ports import AskedCall
+from dialer.api.call_request_ports import AskedCall
 from dialer.compliance.caps import CountryCaps, Facts
 from dialer.compliance.rules import KeyPart, Span
 from dialer.compliance.screening import Caps

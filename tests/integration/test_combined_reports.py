@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import insert
 
 from dialer.api.app import create_app
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.core.agent import AgentState
 from dialer.core.agent_spell import AgentSpell, milliseconds, quarters
 from dialer.core.attempt import Attempt

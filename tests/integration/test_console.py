@@ -17,7 +17,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dialer.api.app import create_app
-from dialer.api.ports import Role, StoredCampaign
+from dialer.api.campaign_ports import StoredCampaign
+from dialer.api.key_ports import Role
 from dialer.api.server import ApiServer
 from dialer.cli.application import app
 from dialer.console import routes
@@ -262,6 +263,54 @@ async def test_no_page_runs_or_loads_what_is_not_ours(visitor: Visitor) -> None:
             async with visitor.http.get(visitor.url + address) as file:
                 assert file.status == 200
                 assert "immutable" in file.headers["cache-control"]
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/console/nonsense", 404),
+        ("GET", "/console/campaigns/winter/no/such/part", 404),
+        ("GET", "/console/%3Cscript%3Ealert(1)%3C/script%3E", 404),
+        ("GET", "/console/logout", 405),
+        ("GET", "/console/campaigns/winter/start", 405),
+        ("POST", "/console/nonsense", 404),
+        ("DELETE", "/console/agents", 405),
+    ],
+)
+async def test_where_no_page_is_one_of_ours_says_so(
+    visitor: Visitor, method: str, path: str, status: int, signed_in: bool
+) -> None:
+    await visitor.add_campaign("winter")
+    if signed_in:
+        await visitor.sign_in()
+    for language, says in (("en", "This did not work"), ("es", "No se ha podido")):
+        headers = {"Accept-Language": language, "Accept": "text/html"}
+        async with visitor.http.request(method, visitor.url + path, headers=headers) as answer:
+            html = await answer.text()
+            assert (answer.status, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+            assert answer.headers.items() >= set(routes.HEADERS.items())
+        assert says in html
+        assert "<script>" not in html
+        assert "winter" not in html
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nonsense", "/api/v1/campaigns/winter/start", "/consoles", "/nonsense"])
+async def test_programs_are_told_as_json_that_there_is_nothing(visitor: Visitor, path: str) -> None:
+    async with visitor.http.get(visitor.url + path, headers={"Accept": "text/html"}) as answer:
+        assert answer.status in {404, 405}
+        assert (await answer.json())["error"] in {"not_found", "method_not_allowed"}
+
+
+async def test_a_page_that_says_no_is_guarded_as_every_other(visitor: Visitor) -> None:
+    """Errors do not come through the routes, which have the headers."""
+    async with visitor.http.get(f"{visitor.url}/console/agents", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["cache-control"]) == (303, "no-store")
+    await visitor.sign_in()
+    for path, status in (("campaigns/none", 404), ("system/audit?before=soon", 400), ("system/audit?since=x", 422)):
+        async with visitor.http.get(f"{visitor.url}/console/{path}") as answer:
+            assert answer.status == status
+            assert answer.headers.items() >= set(routes.HEADERS.items())
 
 
 async def test_files_have_addresses_of_their_content_alone(visitor: Visitor) -> None:

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.user_ports import User, UserState
 from dialer.console.sessions import COOKIE
 from dialer.runtime.users import UserDesk

@@ -15,7 +15,7 @@ from httpx import AsyncClient
 from litestar import Litestar
 
 from dialer.api.app import create_app
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.console import routes
 from dialer.console.report_view import GROUPS
 from dialer.console.site import Console

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import event
 
 from dialer.api.app import create_app
-from dialer.api.ports import Role, StoredCampaign
+from dialer.api.campaign_ports import StoredCampaign
+from dialer.api.key_ports import Role
 from dialer.compliance.evidence import Evidence, EvidenceKind
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone, RecordingId, ServerName

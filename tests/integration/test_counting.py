@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dialer.api.ports import CrmCall
+from dialer.api.attempt_ports import CrmCall
 from dialer.compliance.caps import OUTCOME_FACTS, Facts
 from dialer.compliance.registry import Registries
 from dialer.compliance.rules import KeyPart

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dialer.api.app import create_app
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.server import ApiServer
 from dialer.cli.application import app
 from dialer.core.saying import Saying

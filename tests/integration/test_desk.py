@@ -15,8 +15,10 @@ import pytest
 import pytest_asyncio
 
 from dialer.api.app import create_app
+from dialer.api.call_request_ports import AskedCall
+from dialer.api.campaign_ports import StoredCampaign
 from dialer.api.desk_ports import Account, CallingTimes, NotThen, Seat
-from dialer.api.ports import AskedCall, Role, StoredCampaign
+from dialer.api.key_ports import Role
 from dialer.api.server import ApiServer
 from dialer.console import routes
 from dialer.console.site import Console

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from dialer.api.app import create_app
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.crm.webhooks import WebhookFeed
 from dialer.queues.streams import Message
 from dialer.runtime.webhooks import StoredWebhookBook

@@ -12,7 +12,9 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from dialer.api.app import create_app
-from dialer.api.ports import CrmCall, ErasedPerson, Role
+from dialer.api.attempt_ports import CrmCall
+from dialer.api.key_ports import Role
+from dialer.api.purge_ports import ErasedPerson
 from dialer.campaigns import parse_campaign
 from dialer.compliance.loader import find_folder
 from dialer.compliance.registry import Registries as InForce

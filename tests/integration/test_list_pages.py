@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from dialer.api.ports import ListCheck, RejectedRow
+from dialer.api.intake_ports import ListCheck, RejectedRow
 from dialer.core.ids import CampaignId, ContactId
 from dialer.core.list_terms import ListTerms
 from dialer.core.outcome import Outcome

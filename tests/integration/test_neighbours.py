@@ -167,6 +167,24 @@ async def test_one_that_is_silent_is_dead_and_one_that_leaves_is_gone(valkey: As
     assert first.it.others() == {}
 
 
+async def test_what_a_node_leaves_behind_may_be_on_no_record_for_a_while(valkey: AsyncRedis) -> None:
+    first, second = One(valkey, "n1"), One(valkey, "n2")
+    made = CallId("n2-b1-0000000001")
+    await meet(first, second)
+    assert not first.it.left_behind(made)
+    first.clock.advance(6.0)
+    # It died; a call of nobody is as unknown as before.
+    assert first.it.left_behind(made)
+    assert not first.it.left_behind(CallId("n2-b0-0000000001"))
+    first.clock.advance(36.0)
+    await first.it.beat()
+    assert not first.it.left_behind(made)
+    await meet(first, second)
+    await second.it.leave()
+    await first.it.beat()
+    assert first.it.left_behind(made)
+
+
 async def test_a_record_is_read_when_all_have_told_what_they_knew(valkey: AsyncRedis) -> None:
     """Redis has lost its memory: what each of them was acknowledged last is in none but their own."""
     first, second, new = One(valkey, "n1"), One(valkey, "n2"), One(valkey, "n3")

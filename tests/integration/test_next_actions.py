@@ -14,7 +14,7 @@ import pytest
 
 from dialer.actions.rules import RuleSet, parse_rules, rule_set
 from dialer.api.app import create_app
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CallId, CampaignId, ContactId, NodeName, Phone
 from dialer.core.notices import CallEnded

@@ -15,8 +15,9 @@ import aiohttp
 import pytest
 from playwright.async_api import async_playwright, expect
 
+from dialer.api.call_request_ports import AskedCall
 from dialer.api.callback_ports import Appointment, CallbackQuery
-from dialer.api.ports import AskedCall, Role
+from dialer.api.key_ports import Role
 from dialer.core.agent import AgentState
 from dialer.core.ids import AgentId, CallId, CampaignId, ContactId, Phone
 from dialer.core.notices import AgentChanged, ContactWasOffered, OfferClosed

@@ -139,10 +139,10 @@ async def test_a_lost_answer_gives_the_whole_batch_back(world: RedisWorld) -> No
     node = await world.node("n1")
     await node.offer([contact(n) for n in range(3)])
     await Caller(node)(3)
-    node._doubtful.extend(call for call in node._reserved)
+    node._calls.doubtful.extend(call for call in node._calls.reserved)
     # More calls were asked for than there are contacts.
     assert granted(await Caller(node, "x")(5)) == ["c0", "c1", "c2"]
-    node._doubtful.extend([*node._reserved, *Caller(node, "unknown").calls(2)])
+    node._calls.doubtful.extend([*node._calls.reserved, *Caller(node, "unknown").calls(2)])
     assert granted(await Caller(node, "y")(5)) == ["c0", "c1", "c2"]
     assert await batches(world) == (1, [3])
 

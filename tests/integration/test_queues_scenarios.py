@@ -110,7 +110,7 @@ async def test_redis_goes_away_mid_reserve(own_valkey: EmbeddedServer) -> None:
     await node.offer([contact(1), contact(2)])
     client = connect(own_valkey.url)
     # The reservation happens, its answer is lost with the connection.
-    gate = node._gate
+    gate = node._gate.connection
     send = gate._send
 
     async def cut(commands: list[tuple[object, ...]]) -> list[object]:
@@ -402,7 +402,7 @@ async def test_calls_whose_taking_over_was_not_heard_of_are_taken_over_again(own
     await one.offer([contact(1), contact(2)])
     (lost,) = (await Caller(one, "n1-a")(1)).granted.permits
     (own,) = (await Caller(two, "n2-a")(1)).granted.permits
-    run = two._run
+    run = two._link.run
 
     async def deaf(script: str, *args: object) -> object:
         answer = await run(script, *args)
@@ -410,10 +410,10 @@ async def test_calls_whose_taking_over_was_not_heard_of_are_taken_over_again(own
             raise QueueError("the answer never came")
         return answer
 
-    two._run = deaf  # type: ignore[method-assign]
+    two._link.run = deaf  # type: ignore[method-assign]
     with pytest.raises(QueueError):
         await two.recover(NOW + 60)
-    two._run = run  # type: ignore[method-assign]
+    two._link.run = run  # type: ignore[method-assign]
     assert [call.call for call in await two.recover(NOW + 61)] == [lost.call]
     assert await two.recover(NOW + 62) == []
     await two.write([finish(own)])
@@ -426,16 +426,16 @@ async def test_an_end_that_was_written_and_not_heard_before_redis_died_is_told_o
     await node.offer([contact(1), contact(2)])
     first, second = (await Caller(node)(2)).granted.permits
     await node.write([MarkLive(call=first.call, state=LiveState.DIALING, at=NOW)])
-    run_all = node._writes.run_all
+    run_all = node._writes.connection.run_all
 
     async def deaf(commands: object) -> object:
         await run_all(commands)  # type: ignore[arg-type]
         raise exceptions.ConnectionError("the answer never came")
 
-    node._writes.run_all = deaf  # type: ignore[method-assign, assignment]
+    node._writes.connection.run_all = deaf  # type: ignore[method-assign, assignment]
     with pytest.raises(QueueError):
         await node.write([finish(first)])
-    node._writes.run_all = run_all  # type: ignore[method-assign]
+    node._writes.connection.run_all = run_all  # type: ignore[method-assign]
     own_valkey.kill()
     own_valkey.start()
     assert await node.prepare()

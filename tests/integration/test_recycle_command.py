@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dialer.api.app import create_app
-from dialer.api.ports import ListImport, Role
+from dialer.api.intake_ports import ListImport
+from dialer.api.key_ports import Role
 from dialer.api.server import ApiServer
 from dialer.cli.application import app
 from dialer.core.campaign import Campaign

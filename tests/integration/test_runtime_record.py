@@ -13,7 +13,7 @@ from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone
 from dialer.core.outcome import Outcome
-from dialer.errors import InputError, StorageError
+from dialer.errors import InputError, QueueError, StorageError
 from dialer.projections.live import LiveView
 from dialer.queues.port import Publish
 from dialer.runtime import record_keeper
@@ -132,6 +132,8 @@ class Site:
         self.floor = RuntimeFloor()
         self.ear = Ear()
         self.live = LiveView()
+        #: Calls of a node that has just died.
+        self.left_behind: set[CallId] = set()
         self.keeper = keeper
         self.control = NodeControl(
             dispatcher=self.floor.dispatcher,
@@ -145,6 +147,7 @@ class Site:
                 outbox=self.floor.outbox,
                 now=lambda: NOW,
                 listeners=(self.ear,),
+                left_behind=self.left_behind.__contains__,
             ),
             now=lambda: NOW,
         )
@@ -201,6 +204,16 @@ async def test_a_code_for_no_call_is_rejected_in_words(site: Site) -> None:
     with pytest.raises(InputError, match="there is no call 'unheard-of'"):
         await site.dispose(CallId("unheard-of"))
     assert len(site.keeper) == 0
+
+
+async def test_a_code_for_a_call_of_a_node_that_has_just_died_is_tried_again(site: Site) -> None:
+    call = CallId("n2-b1-0000000001")
+    site.left_behind.add(call)
+    with pytest.raises(QueueError, match="not on record yet"):
+        await site.dispose(call)
+    site.left_behind.clear()
+    with pytest.raises(InputError, match="there is no call"):
+        await site.dispose(call)
 
 
 async def test_a_changed_method_goes_on_with_the_budget_of_the_legal_window(site: Site) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.core.ids import CampaignId
 from dialer.errors import ConfigError, StorageError
 from dialer.runtime.examination import examine

@@ -16,7 +16,7 @@ from dialer.core.ids import CampaignId
 from dialer.errors import ConfigError, StorageError
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
-from dialer.storage.schema import head, migrate, require, version
+from dialer.storage.schema import head, line, migrate, require, version
 from dialer.storage.tables import metadata
 
 
@@ -102,10 +102,33 @@ async def test_missing_tables_are_named_with_the_cure(empty: Database) -> None:
     assert not caught.value.retryable
 
 
-async def test_newer_tables_are_left_alone(empty: Database) -> None:
+async def test_tables_of_a_later_version_of_the_line_will_do(empty: Database) -> None:
+    await migrate(empty)
+    later = f"{line(head())}99"
+    async with empty.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = :later"), {"later": later})
+    await require(empty)
+    assert (await migrate(empty)).newer
+    found = await version(empty)
+    assert (found.current, found.ready) == (later, True)
+
+
+async def test_tables_of_an_earlier_version_will_not(empty: Database) -> None:
+    await migrate(empty)
+    async with empty.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert not (await version(empty)).ready
+    with pytest.raises(StorageError, match="cadencia db upgrade"):
+        await require(empty)
+
+
+async def test_tables_of_another_line_are_left_alone(empty: Database) -> None:
     await migrate(empty)
     async with empty.write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert not (await version(empty)).ready
+    with pytest.raises(StorageError, match="cadencia db upgrade"):
+        await require(empty)
     with pytest.raises(StorageError, match="newer Cadencia"):
         await migrate(empty)
     assert (await version(empty)).current == "9999"

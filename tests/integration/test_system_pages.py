@@ -16,11 +16,12 @@ import pytest
 import pytest_asyncio
 from litestar import Litestar
 from litestar.routes import HTTPRoute
+from markupsafe import escape
 from sqlalchemy import text
 
 from dialer.api.app import create_app
 from dialer.api.delivery_ports import CrmState, DeliveryEntry, DeliveryKind
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.system_ports import Examined, NodeState, QueueState, ServerState, TrunkState
 from dialer.console.routes import router
 from dialer.console.site import Console
@@ -406,6 +407,11 @@ async def test_a_key_is_shown_once_and_ends_when_it_is_revoked(site: Manager) ->
         ({"role": "agent", "name": "e v a"}, "agent"),
     ):
         assert says in await site.post("/console/system/keys", 422, **form)
+    # Who reads the log sees whose key that was; its filter takes what is on record.
+    site.node.clock.advance(10.0)
+    for asked in ("", f"?object=key:{key.id}"):
+        log = await site.page(f"/console/system/audit{asked}")
+        assert f'key:{key.id} <bdi class="quiet">{escape(HOSTILE)}</bdi>' in log
     page = await site.post(f"/console/system/keys/{key.id}/rotate", 200)
     other = re.search(r'<code class="secret" id="made">(cad_[\w-]+)</code>', page)
     assert other is not None

@@ -14,7 +14,7 @@ from litestar import Litestar
 
 from dialer.api.app import create_app
 from dialer.api.idempotency import MemoryIdempotency
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.runtime.api_ports import StoredKeys
 from dialer.runtime.key_book import StoredKeyBook
 from dialer.settings import Settings

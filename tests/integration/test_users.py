@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from argon2 import PasswordHasher
 
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.api.user_ports import UserState
 from dialer.errors import InputError
 from dialer.runtime.passwords import Passwords

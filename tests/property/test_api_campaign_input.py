@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date
 from typing import Any
 
 import pytest
@@ -81,6 +82,8 @@ def campaigns(draw: st.DrawFn) -> Campaign:
         skills=draw(st.frozensets(names, max_size=3)),
         screen_pop=draw(st.sampled_from(["", "https://crm.example/open?id={id}&p={phone}", "http://crm/{{x}}"])),
         hours=draw(st.sampled_from([(), ("10:00-14:00",), ("mon-fri 10:00-14:00", "mon,wed 16:00-20:00")])),
+        first_day=draw(st.none() | st.dates(date(2000, 1, 1), date(2026, 12, 1))),
+        last_day=draw(st.none() | st.dates(date(2026, 12, 1), date(2999, 12, 31))),
     )
 
 
@@ -118,6 +121,13 @@ def test_the_id_cannot_be_changed() -> None:
         ("hours", ["yesterday 09:00-13:00"], "names no day"),
         ("hours", ["fri 22:00-02:00"], "goes over midnight"),
         ("hours", ["09:00-10:00"] * 22, "length <= 21"),
+        ("first_day", "1 December", "is no day; write it as 2026-12-31"),
+        ("first_day", "20261201", "is no day; write it as 2026-12-31"),
+        ("first_day", "2026-W49-2", "is no day"),
+        ("first_day", "9999-12-31", "is no day"),
+        ("last_day", "2026-02-30", "is no day"),
+        ("last_day", "٢٠٢٦-12-01", "is no day"),
+        ("last_day", "2026-12-01T10:00", "length <= 10"),
         ("id", "winter\n", "must be 1 to 64 of the characters"),
         ("method", "psychic", "is no pacing method; it may be preview"),
         ("max_abandonment", 0.031, "it may be 0 to 0.03: regulators allow at most 3"),

@@ -11,7 +11,8 @@ import pytest
 from litestar.testing import TestClient
 
 from dialer.api.app import create_app
-from dialer.api.ports import HealthCheck, Role
+from dialer.api.health_ports import HealthCheck
+from dialer.api.key_ports import Role
 from dialer.core.ids import AgentId
 from dialer.errors import QueueError, StorageError
 from dialer.settings import Settings

@@ -22,7 +22,8 @@ from dialer.api.app import create_app
 from dialer.api.auth import Authenticator
 from dialer.api.errors import ApiError
 from dialer.api.idempotency import KEEP_S, RUNNING_S, MemoryIdempotency, RedisIdempotency
-from dialer.api.ports import Role, StoredReply
+from dialer.api.idempotency_ports import StoredReply
+from dialer.api.key_ports import Role
 from dialer.core.ids import AgentId
 from dialer.errors import QueueError
 from dialer.settings import Api as ApiSettings

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from dialer.api.app import create_app
 from dialer.api.callback_ports import Appointment, CallbackQuery
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.cli import client as cli_client
 from dialer.cli import screen
 from dialer.cli.application import app

@@ -17,6 +17,7 @@ DRAWN_APART = {
     "desk": ("desk", "desk-sign-in"),
     "new-campaign": ("new-campaign-errors",),
     "campaigns/x/what-if": ("what-if",),
+    "campaigns/x/crm": ("crm", "crm-mapping"),
     "account": ("second-factor",),
 }
 

@@ -13,7 +13,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft7Validator, Draft202012Validator
 
 from dialer.core.attempt import Attempt
 from dialer.core.commands import ReportPurge
@@ -41,19 +40,16 @@ from dialer.intake.record import Refusal
 from dialer.intake.segments import read_segment
 from dialer.queues import results
 from dialer.queues.removals import parse_do_not_call, parse_removal
+from tests.schemas import PUBLISHED as SCHEMAS
+from tests.schemas import published, validator
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMAS = {
-    path.name.removesuffix(".json"): json.loads(path.read_text(encoding="utf-8"))
-    for path in (ROOT / "docs" / "crm" / "schemas").glob("*.json")
-}
-VALIDATORS = {name: Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
 PHONES = PhoneReader("ES")
 
 
 def wrong_with(name: str, value: object) -> list[str]:
     """What the published schema has against a value."""
-    return [error.message for error in VALIDATORS[name].iter_errors(value)]
+    return [error.message for error in published(name).iter_errors(value)]
 
 
 def test_what_is_published_is_what_the_types_say() -> None:
@@ -67,7 +63,7 @@ def test_what_is_published_is_what_the_types_say() -> None:
 def test_schemas_are_schemas_and_their_examples_keep_to_them() -> None:
     assert set(SCHEMAS) == set(MESSAGES) | set(RESULTS) == set(EXAMPLES)
     for name, schema in SCHEMAS.items():
-        Draft202012Validator.check_schema(schema)
+        validator(schema).check_schema(schema)
         assert wrong_with(name, EXAMPLES[name]) == [], name
         assert wrong_with(name, {}) != [], f"{name} refuses nothing"
 
@@ -75,14 +71,14 @@ def test_schemas_are_schemas_and_their_examples_keep_to_them() -> None:
 def test_the_asyncapi_document_keeps_to_the_official_schema() -> None:
     document = yaml.safe_load((ROOT / "docs" / "crm" / "asyncapi.yaml").read_text(encoding="utf-8"))
     official = json.loads((ROOT / "tests" / "data" / "asyncapi" / "3.0.0.json").read_text(encoding="utf-8"))
-    assert [error.message for error in Draft7Validator(official).iter_errors(document)] == []
+    assert [error.message for error in validator(official, "7").iter_errors(document)] == []
     told = {ref["$ref"].rpartition("/")[2] for c in document["channels"].values() for ref in c["messages"].values()}
     assert told == set(document["components"]["messages"]) == set(SCHEMAS)
     assert {channel["address"] for channel in document["channels"].values()} == {
         f"cadencia:{stream}" for stream in (*MESSAGES, "results")
     }
     del document["channels"]["results"]["address"], document["info"]
-    assert list(Draft7Validator(official).iter_errors(document)) != [], "the schema refuses nothing"
+    assert list(validator(official, "7").iter_errors(document)) != [], "the schema refuses nothing"
 
 
 def read(stream: str, data: bytes) -> bool:

@@ -9,13 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from dialer.core.disposition import DEFAULT_DISPOSITIONS
+from dialer.core.ids import ContactId
+from dialer.core.outcome import Outcome
 from dialer.crm import soap
 from dialer.crm.access import Access
 from dialer.crm.client import CrmClient, retry_after
 from dialer.crm.mapping import MappingFile, compile_mapping, load_mapping, mapping_path
 from dialer.crm.outbound import Destinations
+from dialer.crm.samples import sample_disposed, sample_ended
 from dialer.crm.templates import Template, compiled, in_header, in_path, in_xml, rendered
-from dialer.crm.updates import facts_of, rule_for, sample_result
+from dialer.crm.updates import facts_of, rule_for
 from dialer.errors import ConfigError, InputError
 from dialer.settings import Crm, CrmAccess, CrmPull, load
 from tests.crm_rig import CAMPAIGN, MAPPINGS
@@ -40,8 +44,10 @@ body = {status = "{outcome|status}"}
 @pytest.mark.parametrize("path", sorted(MAPPINGS.glob("*.toml")), ids=lambda path: path.name)
 def test_what_is_shipped_loads_and_has_an_update_for_every_result(path: Path) -> None:
     mapping = load_mapping(path)
-    for kind in ("call.ended", "call.disposed"):
-        result = sample_result(CAMPAIGN, "r-1", kind)  # type: ignore[arg-type]  # a text is all it needs
+    for result in (
+        sample_ended(CAMPAIGN, ContactId("r-1"), Outcome.CONNECTED, again=False),
+        sample_disposed(CAMPAIGN, ContactId("r-1"), DEFAULT_DISPOSITIONS[0], "EUR"),
+    ):
         facts = facts_of(result, key="k", version="1", name="Ana", priority=1, fields={})
         assert rule_for(mapping, facts) is not None
 

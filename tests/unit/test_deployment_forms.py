@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
 
 from dialer.settings import Settings, load
 from tests.prometheus import program
+from tests.schemas import validator
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -25,8 +25,8 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
 UNITS = ("cadencia.service", "cadencia-worker@.service")
 
 
-def wrong(validator: Any, document: Any) -> list[str]:
-    return [f"{'.'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(document)]
+def wrong(schema: Any, document: Any) -> list[str]:
+    return [f"{'.'.join(map(str, error.path))}: {error.message}" for error in validator(schema).iter_errors(document)]
 
 
 def manifests() -> Iterator[dict[str, Any]]:
@@ -69,11 +69,11 @@ def test_kubernetes_takes_the_manifests() -> None:
     assert len(found) > 5
     for each in found:
         of_kind = {"$defs": schema["$defs"], **schema["kinds"][each["kind"]]}
-        assert wrong(Draft202012Validator(of_kind), each) == [], each["metadata"]["name"]
+        assert wrong(of_kind, each) == [], each["metadata"]["name"]
     # It does find what is wrong: a name that is none, and a number that is a text.
     workload = next(each for each in found if each["kind"] == "Deployment")
     broken = {**workload, "spec": {**workload["spec"], "replica": 2, "replicas": "two"}}
-    assert len(wrong(Draft202012Validator({"$defs": schema["$defs"], **schema["kinds"]["Deployment"]}), broken)) == 2
+    assert len(wrong({"$defs": schema["$defs"], **schema["kinds"]["Deployment"]}, broken)) == 2
 
 
 def test_kustomize_names_the_files_that_are_there() -> None:
@@ -99,9 +99,9 @@ def test_selectors_of_kubernetes_find_the_pods() -> None:
 
 def test_compose_takes_the_file() -> None:
     schema = json.loads((SCHEMAS / "compose.json").read_text())
-    assert wrong(Draft202012Validator(schema), COMPOSE) == []
+    assert wrong(schema, COMPOSE) == []
     broken = {**COMPOSE, "services": {"node": {"image": 5, "port": []}}}
-    assert len(wrong(Draft202012Validator(schema), broken)) == 2
+    assert len(wrong(schema, broken)) == 2
 
 
 def test_what_the_services_of_compose_name_is_there() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from dialer.compliance.consent import Consent
 from dialer.compliance.eligibility import Eligibility, RefusalReason, Terms, Verdict
 from dialer.compliance.hours import CallingHours, own_timetables
 from dialer.compliance.rules import Basis, Party, Purpose
-from dialer.compliance.verdict_record import verdict_record
+from dialer.compliance.verdict_record import law_told, verdict_record
 from dialer.compliance.zones import Called
 from dialer.core.ids import Phone
 from dialer.core.outcome import Outcome
@@ -259,6 +259,41 @@ def test_the_hours_of_a_campaign_only_take_from_those_of_the_law() -> None:
         assert early.reason is RefusalReason.HOURS
         assert early.retry_at == at("2026-11-23T09:00:00+01:00")
     assert judge(MADRID, Purpose.MARKETING, "2026-11-23T10:00:00+01:00", consents=[consent()], terms=terms).permit
+
+
+def test_the_days_of_a_campaign_begin_and_end_by_the_clock_of_the_person_called() -> None:
+    terms = {"first_day": date(2026, 12, 1), "last_day": date(2026, 12, 24)}
+    early = judge(MADRID, Purpose.MARKETING, "2026-11-23T12:00:00+01:00", consents=[consent()], terms=terms)
+    assert early.reason is RefusalReason.CAMPAIGN_HOURS
+    assert early.says.startswith("before the campaign's first day, 2026-12-01 (clock of Madrid); next: ")
+    assert early.retry_at == at("2026-12-01T09:00:00+01:00"), "when the law lets it, on that day"
+    assert law_told(verdict_record(early))[0] == "law_campaign_days"
+    for moment in ("2026-12-01T09:00:00+01:00", "2026-12-24T20:59:00+01:00"):
+        assert judge(MADRID, Purpose.MARKETING, moment, consents=[consent()], terms=terms).permit
+    over = judge(MADRID, Purpose.MARKETING, "2026-12-28T12:00:00+01:00", consents=[consent()], terms=terms)
+    assert (over.reason, over.retry_at) == (RefusalReason.CAMPAIGN_HOURS, None)
+    assert over.says == (
+        "after the campaign's last day, 2026-12-24 (clock of Madrid); the campaign's last day has passed"
+    )
+    # One evening is the last day in New York, and the day after it in Madrid.
+    evening, law = "2026-12-24T18:00:00-05:00", {"hours": ("mon-fri 10:00-20:00",)}
+    assert judge(NEW_YORK, Purpose.SERVICE, evening, consents=[consent()], terms=terms | law).permit
+    assert not judge(MADRID, Purpose.SERVICE, "2026-12-25T10:00:00+01:00", consents=[consent()], terms=terms).permit
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "says"),
+    [
+        (date(2028, 6, 1), None, "leaves no time"),  # later than anybody looks
+        (date(2026, 11, 28), date(2026, 11, 29), "contradict each other"),  # a weekend, when the law lets nobody call
+        (None, date(2026, 11, 22), "last day has passed"),
+    ],
+)
+def test_days_that_leave_no_moment_are_told_as_such(first: date | None, last: date | None, says: str) -> None:
+    terms = {"first_day": first, "last_day": last}
+    told = judge(MADRID, Purpose.MARKETING, "2026-11-23T12:00:00+01:00", consents=[consent()], terms=terms)
+    assert (told.reason, told.retry_at) == (RefusalReason.CAMPAIGN_HOURS, None)
+    assert says in told.says
 
 
 @settings(max_examples=40, deadline=None)

@@ -12,8 +12,8 @@ from dialer.core import events as ev
 from dialer.core import notices as ntc
 from dialer.core.agent_desk import PHONE_TIMEOUT_S, RECALLS, SHUT_DOWN_S
 from dialer.core.call import CallState
-from dialer.core.call_desk import MISSING_S
 from dialer.core.campaign import Campaign, CampaignState
+from dialer.core.end_desk import MISSING_S
 from dialer.core.floor import Output
 from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone, ServerName
 from dialer.core.outcome import Outcome

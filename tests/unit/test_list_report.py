@@ -15,7 +15,9 @@ from litestar.testing import TestClient
 from typer.testing import CliRunner, Result
 
 from dialer.api.app import create_app
-from dialer.api.ports import ContactWarning, ListCheck, ListImport, RejectedRow, Role, StoredCampaign
+from dialer.api.campaign_ports import StoredCampaign
+from dialer.api.intake_ports import ContactWarning, ListCheck, ListImport, RejectedRow
+from dialer.api.key_ports import Role
 from dialer.cli import lists
 from dialer.cli.client import Api
 from dialer.core.campaign import Campaign, CampaignState

@@ -29,24 +29,25 @@ def lines() -> Iterator[tuple[str, ast.Call]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node
 
 
-LINES = dict(lines())
+@pytest.fixture(scope="module")
+def written() -> dict[str, ast.Call]:
+    return dict(lines())
 
 
-@pytest.mark.parametrize("where", LINES)
-def test_a_line_is_a_constant_with_values_beside_it(where: str) -> None:
-    line = LINES[where]
-    assert len(line.args) == 1, "values stand beside the text, by name"
-    assert isinstance(line.args[0], ast.Constant)
-    named = {keyword.arg for keyword in line.keywords}
-    assert None not in named, "what ** brings in cannot be looked through"
-    assert not named & PERSONAL
+def test_a_line_is_a_constant_with_values_beside_it(written: dict[str, ast.Call]) -> None:
+    for where, line in written.items():
+        assert len(line.args) == 1, f"{where}: values stand beside the text, by name"
+        assert isinstance(line.args[0], ast.Constant), where
+        named = {keyword.arg for keyword in line.keywords}
+        assert None not in named, f"{where}: what ** brings in cannot be looked through"
+        assert not named & PERSONAL, where
 
 
-def test_there_are_lines_and_those_of_calls_name_the_call() -> None:
-    assert len(LINES) > 60
+def test_there_are_lines_and_those_of_calls_name_the_call(written: dict[str, ast.Call]) -> None:
+    assert len(written) > 60
     about_calls = {
         where: line
-        for where, line in LINES.items()
+        for where, line in written.items()
         if isinstance(line.args[0], ast.Constant) and str(line.args[0].value).startswith(("call ", "originate"))
     }
     assert len(about_calls) >= 8

@@ -17,7 +17,7 @@ from dialer.core.permit import Permit
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("dialer", "pacing", "workers")
 #: Who answers for the gate; and who names a call that an earlier process made, by a permit that has expired.
-MAKERS = {"dialer/queues/wire.py", "dialer/queues/memory.py"}
+MAKERS = {"dialer/queues/wire.py", "dialer/queues/memory_gate.py"}
 RECOVERERS = {"dialer/queues/redis_queues.py", "dialer/core/recovery_desk.py"}
 #: What may be changed of a permit, where.
 CHANGES = {

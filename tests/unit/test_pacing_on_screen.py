@@ -13,7 +13,7 @@ from litestar.testing import TestClient
 from rich.console import Console
 
 from dialer.api.app import create_app
-from dialer.api.ports import Role
+from dialer.api.key_ports import Role
 from dialer.cli.client import Api
 from dialer.cli.pace_report import pace_held
 from dialer.cli.wallboard import wallboard

@@ -232,6 +232,29 @@ def test_other_terms_of_a_campaign_are_judged_anew() -> None:
     assert isinstance(judged(desk, permit(), Campaign(id=DEBT.id, purpose="marketing"), OPEN), TurnedAway)
 
 
+def test_the_days_of_a_campaign_are_waited_for_and_looked_at_again_while_somebody_may_change_them() -> None:
+    far = Campaign(id=CampaignId("debt"), purpose="debt", first_day=date(2027, 3, 1))
+    answer = judged(screening(), permit(), far, OPEN)
+    assert isinstance(answer, TurnedAway)
+    assert (answer.reason, answer.retry_at) == ("campaign_hours", OPEN + 6 * 3_600.0)
+    assert "first day, 2027-03-01" in str(answer.evidence)
+    told = screening().explain(Called(phone=Phone("+34600111222")), far, OPEN, {})
+    assert told.retry_at is not None
+    assert told.retry_at >= at("2027-03-01T08:00"), "whoever asks is told the day itself"
+    soon = Campaign(id=CampaignId("debt"), purpose="debt", first_day=date(2026, 11, 1), last_day=date(2026, 11, 30))
+    assert isinstance(judged(screening(), permit(), soon, OPEN), Admitted)
+
+
+def test_a_permit_does_not_outlast_the_last_day() -> None:
+    last = Campaign(id=CampaignId("debt"), purpose="debt", last_day=date(2026, 11, 26))
+    desk = screening()
+    closes = at("2026-11-26T19:00") - terms_of(last).ring_timeout_s
+    assert isinstance(judged(desk, permit(), last, closes - 10.0), Admitted)
+    later = desk.judge(permit("+34600333444"), last, at("2026-11-27T10:00"))
+    assert isinstance(later, TurnedAway)
+    assert later.reason == "campaign_hours"
+
+
 def test_whoever_asks_why_gets_the_whole_verdict() -> None:
     verdict = screening().explain(Called(phone=Phone("+34600111222")), SALES, SUNDAY, {})
     assert not verdict.permit

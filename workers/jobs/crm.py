@@ -13,8 +13,9 @@ from dialer.compliance.suppression import Suppressions
 from dialer.core.ids import CampaignId, NodeName
 from dialer.crm.client import CrmClient
 from dialer.crm.exchange import CrmExchange
-from dialer.crm.mapping import load_mapping, mapping_path
+from dialer.crm.mapping import CrmMapping, load_mapping, mapping_path
 from dialer.crm.outbound import Destinations
+from dialer.crm.own_mapping import own_mapping
 from dialer.crm.puller import Puller, Withdrawals
 from dialer.crm.update_writer import UpdateWriter
 from dialer.errors import GateNotReady, InputError
@@ -115,6 +116,10 @@ def exchange_of(
         if results:
             await queues.write([Publish(result=result) for result in results])
 
+    async def own() -> CrmMapping:
+        stored = await Campaigns(database).get(campaign)
+        return mapping if stored is None else own_mapping(mapping, stored.campaign, pull.name)
+
     async def ready() -> int:
         if await Campaigns(database).get(campaign) is None:
             raise InputError(
@@ -129,6 +134,7 @@ def exchange_of(
         writer=UpdateWriter(
             pull=pull,
             mapping=mapping,
+            own=own,
             client=client,
             sources=sources,
             updates=CrmUpdates(database),
@@ -139,6 +145,7 @@ def exchange_of(
         puller=Puller(
             pull=pull,
             mapping=mapping,
+            own=own,
             client=client,
             sources=sources,
             withdrawals=withdrawals,

@@ -110,7 +110,10 @@
   const { draft: path, who } = form.dataset;
   const key = `draft:${path}`;
   const keep = () => {
-    const fields = [...new FormData(form)].filter(([name, value]) => name !== "csrf" && typeof value === "string");
+    // A record that is tried out is somebody's: it stays on the page.
+    const fields = [...new FormData(form)].filter(
+      ([name, value]) => !["csrf", "try_sample"].includes(name) && typeof value === "string",
+    );
     try {
       kept.setItem(key, JSON.stringify({ who, fields }));
     } catch {
