@@ -7,6 +7,7 @@ numbers of the call's fate. Events go to `publish` as text, already worded for t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -61,12 +62,19 @@ class Switchboard:
             self._lines, self._contexts, faults=faults, trunks=trunks, phones=phones, log_limit=log_limit
         )
         self._local = LocalChannels(self._lines)
-        #: Every originate received, oldest first.
-        self.log = self._dialing.log
         self.counts = self._lines.counts
         self.channels = self._lines.channels
         #: Conferences by name.
         self.rooms = self._lines.rooms.conferences
+
+    @property
+    def log(self) -> deque[CallRecord]:
+        """Every originate received, oldest first; another deque can be put in its place, to keep them elsewhere too."""
+        return self._dialing.log
+
+    @log.setter
+    def log(self, log: deque[CallRecord]) -> None:
+        self._dialing.log = log
 
     @property
     def system_name(self) -> str:
