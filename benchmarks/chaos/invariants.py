@@ -240,6 +240,13 @@ def none_dialed_after_removal(seen: Evidence, allowed: Allowed) -> list[str]:
     return [f"dialed after their removal: {_shown(late)}"] if late else []
 
 
+def the_carrier_knows_them(seen: Evidence, _: Allowed) -> list[str]:
+    """Whoever answered on record was called by the carrier: else its log, on which other checks stand, is not whole."""
+    known = {one.call for one in seen.dialed}
+    unknown = {row["call"] for row in seen.attempts if row["answered_at"] is not None} - known
+    return [f"answered, and the carrier knows of no such call: {_shown(unknown)}"] if unknown else []
+
+
 def every_attempt_has_its_outcome(seen: Evidence, allowed: Allowed) -> list[str]:
     """What the carrier was asked for is on record with an outcome and its evidence, and told with one end."""
     wrong = []
@@ -323,6 +330,7 @@ CHECKS: Final[Mapping[str, Callable[[Evidence, Allowed], list[str]]]] = {
     "no contact lost": no_contact_lost,
     "none dialed twice": none_dialed_twice,
     "none dialed after its removal": none_dialed_after_removal,
+    "the carrier's log whole": the_carrier_knows_them,
     "every attempt with an outcome": every_attempt_has_its_outcome,
     "every result delivered": every_result_delivered,
     "in flight back to the truth": in_flight_is_the_truth,

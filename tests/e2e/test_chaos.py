@@ -75,6 +75,7 @@ def test_every_result_arrives_once_by_its_key_although_the_crm_fails(seen: Evide
             "none dialed after its removal",
             lambda seen: replace(seen, withdrawn={0: 0.0}, places={seen.dialed[0].number: 0}),
         ),
+        ("the carrier's log whole", lambda seen: replace(seen, dialed=())),
         ("every attempt with an outcome", lambda seen: replace(seen, attempts=seen.attempts[1:])),
         ("every attempt with an outcome", lambda seen: replace(seen, proved=frozenset())),
         ("every result delivered", lambda seen: replace(seen, taken=dict(list(seen.taken.items())[1:]))),
