@@ -7,7 +7,8 @@
     │   └── RemoteProtocolError    the peer said something that cannot be understood: the connection is of no more use
     ├── SwitchError            an Asterisk server refused or is out of reach (``retryable`` says whether waiting helps)
     ├── QueueError             Redis refused or is out of reach (``retryable``)
-    │   └── GateNotReady       Redis came back empty or stale: nobody is dialed until the record has been loaded again
+    │   ├── GateNotReady       Redis came back empty or stale: nobody is dialed until the record has been loaded again
+    │   └── ShardAway          one Redis of several is out of reach (``carried_out`` says whether anything was done)
     ├── MailError              a mail server refused or is out of reach (``retryable``)
     ├── StorageError           the database refused or is out of reach (``retryable``)
     ├── StoreError             the store of recordings refused or is out of reach (``retryable``)
@@ -75,6 +76,15 @@ class QueueError(RetryableError):
 
 class GateNotReady(QueueError):
     """Redis is not the server that was prepared (restarted, failed over, emptied): rebuild before dialing."""
+
+
+class ShardAway(QueueError):
+    """One Redis of several refused or is out of reach; `carried_out`: "no", or "unknown" where others were told."""
+
+    def __init__(self, shard: str, error: QueueError, carried_out: str) -> None:
+        done = "nothing was done" if carried_out == "no" else "others may have been told"
+        super().__init__(f"shard {shard}: {error} ({done})", retryable=error.retryable, code="shard_away", shard=shard)
+        self.carried_out = carried_out
 
 
 class MailError(RetryableError):

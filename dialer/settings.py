@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct, field
 
+from dialer.core.shards import Shards, shards_of
 from dialer.errors import ConfigError
 
 Name = Annotated[
@@ -129,16 +130,47 @@ class Database(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str = "sqlite:///cadencia.db"
 
 
+class RedisShard(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One Redis of several, and the campaigns that it serves (docs/deployment.md). The table is the same on all nodes
+    and workers, but for the URLs, which each may need others for."""
+
+    name: Name
+    #: As `redis.url`, of a server of its own; not embedded.
+    url: str
+    #: Names of campaigns, and beginnings of names: north-*. No two shards may have the same; one has *, all others.
+    campaigns: Annotated[tuple[str, ...], Meta(min_length=1)]
+    #: Beginnings of the numbers that this shard calls, and no other one does: +34. Empty: all that no other one has.
+    numbers: tuple[Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{0,14}\Z")], ...] = ()
+
+
 class Redis(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where lists wait, and where the CRM writes and reads."""
 
     #: redis://…, rediss://…, unix://…; redis+sentinel://host:26379,…/name through Sentinels (docs/deployment.md);
-    #: "embedded" starts a server of its own below `data_dir`.
+    #: "embedded" starts a server of its own below `data_dir`. With shards it is that of the own one: leave it out.
     url: str = "embedded"
+    #: Which of the shards this node or worker belongs to.
+    shard: str = ""
+    shards: tuple[RedisShard, ...] = ()
     prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_:-]{0,64}\Z")] = "cadencia:"
     results_keep_days: Annotated[float, Meta(gt=0)] = 7.0
     #: Hold back other clients' writes between check and originate (docs/adr/0004); off where the server forbids it.
     strict_gate: bool = True
+
+    @property
+    def table(self) -> Shards:
+        """The shards, as seen by the own one.
+
+        Raises:
+            ConfigError: there cannot be such.
+        """
+        numbers = {shard.name: shard.numbers for shard in self.shards}
+        return shards_of(self.shard, [(shard.name, shard.campaigns) for shard in self.shards], numbers)
+
+    @property
+    def gate(self) -> str:
+        """Name of the own Redis in the record: no other of the installation has it."""
+        return f"{self.prefix}@{self.shard}" if self.shard else self.prefix
 
 
 class Api(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -616,7 +648,28 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, secrets:
                 )
             if trunk.tariff and trunk.tariff not in tariffs:
                 raise ConfigError(f"trunk {trunk.name!r}: there is no [[costs.tariffs]] of the name {trunk.tariff!r}")
-    return settings
+    return _in_shard(settings)
+
+
+def _in_shard(settings: Settings) -> Settings:
+    """The settings with the URL of the own shard, where there are any."""
+    redis = settings.redis
+    if not redis.table.several:
+        return settings
+    if redis.url != "embedded":
+        raise ConfigError("redis.url stands beside [[redis.shards]]: each of them has its own; leave it out")
+    urls = [shard.url for shard in redis.shards]
+    if "embedded" in urls or len(set(urls)) != len(urls):
+        raise ConfigError("redis.shards: each needs a server of its own, by a URL that no other one has")
+    costs = settings.costs
+    trunks = [trunk.cap for server in settings.asterisk for trunk in server.trunks]
+    if any(cap != SpendCap() for cap in (costs.cap, *trunks)):
+        raise ConfigError(
+            "costs.cap and the caps of trunks count over all campaigns, which several redis.shards do not: cap "
+            "campaigns (costs.each_campaign, costs.campaigns)"
+        )
+    own = next(shard.url for shard in redis.shards if shard.name == redis.shard)
+    return msgspec.structs.replace(settings, redis=msgspec.structs.replace(redis, url=own))
 
 
 def _find_rate_decks(raw: Any, path: Path) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from dialer.campaigns import in_words
 from dialer.core.saying import plain
-from dialer.errors import DialerError, InputError, RetryableError
+from dialer.errors import DialerError, InputError, RetryableError, ShardAway
 
 _log = structlog.get_logger(__name__)
 
@@ -119,7 +119,10 @@ def on_retryable(request: Request[Any, Any, Any], error: RetryableError) -> Resp
     """A part is out of reach."""
     _log.warning("request failed", path=request.scope["path"], problem=type(error).__name__)
     message = f"{error}; send the request again" if error.retryable else str(error)
-    return _response(503, "unavailable", message, {"retryable": error.retryable}, {"retry-after": "1"})
+    details: dict[str, Any] = {"retryable": error.retryable}
+    if isinstance(error, ShardAway):
+        details["carried_out"] = error.carried_out
+    return _response(503, "unavailable", message, details, {"retry-after": "1"})
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[ErrorBody]:

@@ -35,6 +35,7 @@ from dialer.cli import (
     replay,
     report,
     serve,
+    shards,
     simulate,
     support,
     tenants,
@@ -67,6 +68,7 @@ app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="key")
 app.add_typer(users.app, name="user")
 app.add_typer(tenants.app, name="tenant")
+app.add_typer(shards.app, name="shards")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(recording.app, name="recording")
 app.add_typer(person.app, name="person")

@@ -8,7 +8,7 @@ default, and an installation can name the countries that it calls. Premium-rate 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -27,14 +27,25 @@ class Destinations:
         allowed: regions (ISO 3166) and prefixes with plus; none: every number that is not barred.
         barred: those that may not. Of two that fit a number the longer prefix counts, a region as its country code; of
             two that are as long the barring one.
+        elsewhere: why another part of the installation calls a number; empty: none does.
 
     Raises:
         ConfigError: one is neither a region that has telephone numbers nor a prefix.
     """
 
-    def __init__(self, allowed: Iterable[str] = (), barred: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        allowed: Iterable[str] = (),
+        barred: Iterable[str] = (),
+        elsewhere: Callable[[str], str] = lambda _: "",
+    ) -> None:
         self._allowed = _read(allowed, "allowed")
         self._barred = _read(barred, "barred")
+        self._elsewhere = elsewhere
+
+    def reaches(self, code: str) -> bool:
+        """Whether any number with this beginning (a plus, and digits or none) may be called."""
+        return not self._allowed or any(each.startswith(code) or code.startswith(each) for each in self._allowed)
 
     def problem(self, phone: Phone) -> str:
         """Why a number (E.164 with plus) may not be called, for people; empty: it may."""
@@ -44,7 +55,7 @@ class Destinations:
             return f"numbers of {barred[1]} are barred by destinations.barred"
         if self._allowed and allowed is None:
             return "its country is not among destinations.allowed"
-        return ""
+        return self._elsewhere(phone)
 
 
 #: Prefix with plus -> what was written, of a region the region.

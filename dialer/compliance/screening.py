@@ -134,6 +134,7 @@ class Screening:
         erased: who was erased, asked for every call.
         aside: versions of rules that somebody has set aside for a campaign.
         destinations: where calls may go at all; None: everywhere.
+        shared: why the caps of a campaign cannot be counted; nothing where they can.
     """
 
     def __init__(
@@ -143,11 +144,13 @@ class Screening:
         erased: Erased | None = None,
         aside: Callable[[CampaignId], Collection[str]] = lambda _: (),
         destinations: Destinations | None = None,
+        shared: Callable[[CampaignId], Saying] = lambda _: NOTHING,
     ) -> None:
         self.destinations = destinations or Destinations()
         self._eligibility = Eligibility(book)
         self._erased: Erased = Suppressions() if erased is None else erased
         self._aside = aside
+        self._shared = shared
         self._registries = registries
         files = (*book.countries.values(), book.policy)
         self._all_caps = [rule for one in files for rule in one.rules if isinstance(rule, CapRule | CooldownRule)]
@@ -174,6 +177,8 @@ class Screening:
         """Why nobody may be called for a campaign; nothing where somebody may."""
         if self._erased.problem:
             return say(self._erased.problem, code="erased_unknown")
+        if shared := self._shared(campaign.id):
+            return shared
         refusal = self._registries().refusal(campaign.id, now)
         if refusal is not None:
             return refusal.told

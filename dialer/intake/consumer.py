@@ -17,6 +17,7 @@ from dialer.core.contact import Contact
 from dialer.core.events import CallDisposed
 from dialer.core.ids import CampaignId, ContactId
 from dialer.core.promise import Promise
+from dialer.core.shards import ONE_REDIS, Shards, not_here
 from dialer.errors import InputError
 from dialer.intake.desk import CampaignStore, ContactDesk, verdict_on
 from dialer.intake.messages import (
@@ -76,6 +77,7 @@ class Intake:
         engine: is told of dispositions.
         phones: reads numbers.
         now: the clock.
+        shards: messages about campaigns of others than the own one are refused.
     """
 
     def __init__(
@@ -88,7 +90,9 @@ class Intake:
         engine: Engine,
         phones: PhoneReader,
         now: Callable[[], float],
+        shards: Shards = ONE_REDIS,
     ) -> None:
+        self._shards = shards
         self._desk = desk
         self._campaigns = campaigns
         self._contacts = contacts
@@ -111,6 +115,8 @@ class Intake:
             # A thousand contacts take tens of milliseconds to read, in which nobody who answers is heard.
             await asyncio.sleep(0)
             read = read_contacts(message.data, self._phones)
+            if isinstance(read, ContactBatch) and not self._shards.mine(read.campaign):
+                read = self._elsewhere(read.campaign, read)
             if isinstance(read, ContactBatch) and not await self._known(read.campaign, known):
                 read = _unknown(read.campaign, read)
             if isinstance(read, Rejected):
@@ -175,7 +181,10 @@ class Intake:
         now = self._now()
         refused: tuple[RejectReason, str] | None = None
         campaign = await self._campaigns.get(callback.campaign)
-        if campaign is None:
+        if not self._shards.mine(callback.campaign):
+            elsewhere = self._elsewhere(callback.campaign)
+            refused = elsewhere.reason, elsewhere.problem
+        elif campaign is None:
             rejected = _unknown(callback.campaign)
             refused = rejected.reason, rejected.problem
         elif callback.at < now - _CALLBACK_LATE_S:
@@ -240,6 +249,14 @@ class Intake:
                 callback=read.callback,
                 by="crm",
             )
+        )
+
+    def _elsewhere(self, campaign: CampaignId, batch: ContactBatch | None = None) -> Rejected:
+        return Rejected(
+            reason=RejectReason.UNKNOWN_CAMPAIGN,
+            problem=not_here(self._shards, campaign),
+            ref=None if batch is None else batch.ref,
+            campaign=campaign,
         )
 
     async def _known(self, campaign: CampaignId, cache: dict[CampaignId, bool]) -> bool:

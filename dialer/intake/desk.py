@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId
 from dialer.core.promise import Promise
+from dialer.core.shards import ONE_REDIS, Shards, check_here
 from dialer.intake.messages import read_contact
 from dialer.intake.phones import PhoneReader
 from dialer.intake.record import Refusal, RejectReason
@@ -102,6 +103,7 @@ class ContactDesk:
         phones: reads their numbers.
         promises: the record of those who are called with an agent reserved.
         listener: hears of each; None: nobody does.
+        shards: the hopper is that of the own one, and takes contacts of its campaigns alone.
     """
 
     def __init__(
@@ -111,7 +113,9 @@ class ContactDesk:
         phones: PhoneReader,
         promises: PromiseStore | None = None,
         listener: Listener | None = None,
+        shards: Shards = ONE_REDIS,
     ) -> None:
+        self._shards = shards
         self._contacts = contacts
         self._hopper = hopper
         self._phones = phones
@@ -148,11 +152,15 @@ class ContactDesk:
         Where the record has later data, as for a message that is delivered again, the hopper is offered that.
 
         Raises:
+            InputError: some are of another shard's campaign; nothing was taken.
             StorageError: nothing was taken.
             QueueError: what is on record was not offered, or only in part; repeat.
         """
         if not contacts:
             return []
+        if self._shards.several:
+            for campaign in {contact.campaign for contact in contacts}:
+                check_here(self._shards, campaign)
         await self._contacts.upsert(contacts, at)
         newer = await self._contacts.newer(contacts, at)
         contacts = [newer.get((contact.campaign, contact.id), contact) for contact in contacts] if newer else contacts
@@ -171,9 +179,11 @@ class ContactDesk:
         """Put a contact and what it was promised on record, then into the hopper. Can be repeated.
 
         Raises:
+            InputError: its campaign is another shard's; nothing was done.
             StorageError: the hopper knows nothing of it.
             QueueError: on record, and not in the hopper; repeat.
         """
+        check_here(self._shards, contact.campaign)
         assert self._promises is not None, "this desk takes contacts alone"
         await self._contacts.upsert([contact], at)
         await self._promises.keep(promise, at)

@@ -17,6 +17,7 @@ from dialer.campaigns import dump_campaign, parse_campaign
 from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.events import CampaignConfigured, CampaignOrdered
 from dialer.core.ids import CampaignId, MessageId, valid_contact_id, valid_name
+from dialer.core.shards import ONE_REDIS, Shards, check_here
 from dialer.errors import ConfigError, InputError
 from dialer.intake.desk import ContactDesk, Verdict
 from dialer.intake.messages import MAX_CONTACTS, MAX_MESSAGE_BYTES, problem_of
@@ -157,6 +158,7 @@ class SegmentDesk:
         broken: which rules settings break at a moment.
         state: where a campaign stands now; None where the engine has not heard of it.
         now: the clock.
+        shards: campaigns are made in the own one.
 
     Raises:
         ConfigError: a template is none; names what is wrong with it.
@@ -172,7 +174,9 @@ class SegmentDesk:
         broken: Callable[[Campaign, float], Sequence[Rule]],
         state: Callable[[CampaignId], CampaignState | None],
         now: Callable[[], float],
+        shards: Shards = ONE_REDIS,
     ) -> None:
+        self._shards = shards
         for name, settings in templates.items():
             try:
                 parse_campaign({**settings, "id": "template"})
@@ -190,9 +194,11 @@ class SegmentDesk:
         """Make the campaign, load its contacts, start it. Can be repeated.
 
         Raises:
-            InputError: there is no such template, its settings cannot be, or the campaign is another's.
+            InputError: there is no such template, its settings cannot be, or the campaign is another's or of another
+                shard.
             StorageError, QueueError: not all was done; repeat.
         """
+        check_here(self._shards, segment.campaign)
         stored = await self._campaigns.get(segment.campaign)
         created = False
         if stored is None:

@@ -1,8 +1,8 @@
 """Every key that the dialer has in Redis, named in one place; the Lua scripts get their names from here too.
 
 Streams that a CRM writes or reads come first, then what is the dialer's own. Keys ending in a colon are completed with
-a campaign, a scope or an owner. All keys of one installation are on one server: Redis Cluster is not supported, since
-the gate must look at all of them in one step.
+a campaign, a scope or an owner. All keys of one installation, or of one shard, are on one server: Redis Cluster is not
+supported, since the gate must look at all of them in one step.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "nodes": "nodes",
         # stream per owner: removals and do-not-call entries that name its calls
         "inbox": "inbox:",
+        # which shard this is, and by which table (docs/adr/0020)
+        "shard": "shard",
         # what nodes tell each other (docs/adr/0013), under seal. Hash: node and its name for the run -> what it says of
         # itself; per node and run: what goes on there; per agent: the node that they are signing in at; per kind and
         # address or name: until when guesses are used up

@@ -24,6 +24,8 @@ from dialer.queues.scripts import Scripts
 
 _log = structlog.get_logger(__name__)
 
+#: Field of an entry that a node has entered for another shard's writer, with the name of that shard.
+CARRIED: Final = "carried"
 _REJECTED_KEPT: Final = 10_000
 #: A message that was handed out so often without success has killed whoever had it: it is kept aside.
 _MAX_DELIVERIES: Final = 5
@@ -68,6 +70,8 @@ class StreamReader:
         batch: messages handed to the handler at once, at most.
         claim_after_s: what another reader has left unfinished for so long is taken over.
         trim: drop from the stream what every group has acknowledged.
+        beside: further groups that are made before this one: nothing is dropped that they have not acknowledged.
+        written_here: of what another shard's node has entered here (`CARRIED`) give the id alone, without the data.
     """
 
     def __init__(
@@ -82,6 +86,8 @@ class StreamReader:
         batch: int = 100,
         claim_after_s: float = 30.0,
         trim: bool = True,
+        beside: Sequence[str] = (),
+        written_here: bool = False,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -93,6 +99,9 @@ class StreamReader:
         self._batch = batch
         self._claim_after_ms = int(claim_after_s * 1_000)
         self._trim = trim
+        self._beside = tuple(beside)
+        self._written_here = written_here
+        self._begins_again = False
         self._scripts = Scripts(keys)
         self._made = False
         self._own_first = True
@@ -157,6 +166,15 @@ class StreamReader:
         """
         await self._acknowledge(ids)
 
+    def begin_again(self) -> None:
+        """With the next read, which may be long in coming, have all that the stream still has handed out anew."""
+        self._begins_again = True
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether nothing is left of `begin_again`."""
+        return not self._begins_again
+
     async def put_back(self, data: Sequence[bytes]) -> None:
         """Append messages with these data, for all groups.
 
@@ -196,6 +214,9 @@ class StreamReader:
     async def _read(self, timeout_s: float) -> list[Message]:
         with redis_errors():
             await self._make_group()
+            if self._begins_again:
+                await self._client.xgroup_setid(self._key, self._group, "0")
+                self._begins_again = False
             try:
                 return await self._own() or await self._claimed() or await self._new(timeout_s)
             except exceptions.ResponseError as error:
@@ -207,11 +228,12 @@ class StreamReader:
     async def _make_group(self) -> None:
         if self._made:
             return
-        try:
-            await self._client.xgroup_create(self._key, self._group, id="0", mkstream=True)
-        except exceptions.ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise
+        for group in (*self._beside, self._group):
+            try:
+                await self._client.xgroup_create(self._key, group, id="0", mkstream=True)
+            except exceptions.ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
         self._made = True
 
     async def _own(self) -> list[Message]:
@@ -244,7 +266,7 @@ class StreamReader:
         rows: Any = await self._client.xreadgroup(
             self._group, self._consumer, {self._key: ">"}, count=self._batch, block=max(1, int(timeout_s * 1_000))
         )
-        return [_message(entry, 1) for entry in rows[0][1]] if rows else []
+        return [self._message(entry, 1) for entry in rows[0][1]] if rows else []
 
     async def _with_deliveries(self, entries: Sequence[Any]) -> list[Message]:
         # An entry that was trimmed meanwhile has no fields: there is nothing left to do but to acknowledge it.
@@ -258,7 +280,7 @@ class StreamReader:
             self._key, self._group, entries[0][0], entries[-1][0], len(entries), self._consumer
         )
         counts = {row["message_id"]: int(row["times_delivered"]) for row in pending}
-        return [_message(entry, counts.get(entry[0], 1)) for entry in entries]
+        return [self._message(entry, counts.get(entry[0], 1)) for entry in entries]
 
     async def _reject(self, message: Message, reason: str, ref: str | None) -> None:
         report = results.message_rejected(self._now(), reason=f"{self._stream} {message.id}: {reason}", ref=ref)
@@ -282,7 +304,7 @@ class StreamReader:
             # Unlike the gate's scripts this one may run on any server at any time.
             await self._client.script_load(self._scripts.text("trim"))
 
-
-def _message(entry: Any, deliveries: int) -> Message:
-    fields: Mapping[bytes, bytes] = entry[1]
-    return Message(id=entry[0].decode(), data=fields.get(b"data", b""), deliveries=deliveries)
+    def _message(self, entry: Any, deliveries: int) -> Message:
+        fields: Mapping[bytes, bytes] = entry[1]
+        data = b"" if self._written_here and CARRIED.encode() in fields else fields.get(b"data", b"")
+        return Message(id=entry[0].decode(), data=data, deliveries=deliveries)

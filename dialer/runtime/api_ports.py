@@ -24,6 +24,7 @@ from dialer.core.saying import Saying, of_error, say
 from dialer.errors import DialerError
 from dialer.queues.connection import AsyncRedis, redis_errors
 from dialer.queues.keys import Keys as QueueKeys
+from dialer.queues.shard_links import ShardLinks
 from dialer.runtime.gatekeeper import Gatekeeper
 from dialer.storage.attempts import AttemptFilter, Attempts
 from dialer.storage.campaigns import Campaigns
@@ -165,13 +166,24 @@ class StoredPacing:
 
 
 class StreamPurges:
-    """`Purges` by the streams that a CRM writes to: one way in, one promise."""
+    """`Purges` by the streams that a CRM writes to: one way in, one promise.
 
-    def __init__(self, client: AsyncRedis, keys: QueueKeys, held: DoNotCallList, now: Callable[[], float]) -> None:
+    With `links` each message is written in every shard that it concerns, or the writer is told that it was not.
+    """
+
+    def __init__(
+        self,
+        client: AsyncRedis,
+        keys: QueueKeys,
+        held: DoNotCallList,
+        now: Callable[[], float],
+        links: ShardLinks | None = None,
+    ) -> None:
         self._client = client
         self._keys = keys
         self._held = held
         self._now = now
+        self._links = links
 
     async def remove(self, messages: Sequence[Mapping[str, object]]) -> None:
         """Write to the stream of removals."""
@@ -197,6 +209,9 @@ class StreamPurges:
         return [_entry(entry) for entry in held]
 
     async def _write(self, stream: str, messages: Sequence[Mapping[str, object]]) -> None:
+        if self._links is not None:
+            await self._links.write(stream, messages)
+            return
         with redis_errors():
             pipeline = self._client.pipeline(transaction=False)
             for message in messages:

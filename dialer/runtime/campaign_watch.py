@@ -22,6 +22,7 @@ from dialer.api import campaign_ports
 from dialer.core.campaign import AbandonmentWindow, Campaign, CampaignState
 from dialer.core.events import CampaignConfigured, CampaignOrdered
 from dialer.core.ids import CampaignId, ServerName
+from dialer.core.shards import ONE_REDIS, Shards
 from dialer.errors import StorageError
 from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
@@ -56,6 +57,7 @@ class CampaignWatch:
         now: the clock.
         zone: where calendar months begin.
         alone: whether there is no other node.
+        shards: the engine has the campaigns of the own one.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class CampaignWatch:
         now: Callable[[], float],
         zone: tzinfo,
         alone: Callable[[], bool] = bool,
+        shards: Shards = ONE_REDIS,
     ) -> None:
         self._campaigns = campaigns
         self._attempts = attempts
@@ -78,6 +81,7 @@ class CampaignWatch:
         self._now = now
         self._zone = zone
         self._alone = alone
+        self._shards = shards
         self._left_out = 0
         self._versions: dict[CampaignId, tuple[float, str]] = {}
         #: Of campaigns that the engine is about to be told of.
@@ -93,8 +97,9 @@ class CampaignWatch:
             StorageError: the database is out of reach.
         """
         for stored in await self._campaigns.all():
-            await self._restore_counts(stored.campaign)
-            self._take(stored)
+            if self._shards.mine(stored.campaign.id):
+                await self._restore_counts(stored.campaign)
+                self._take(stored)
 
     async def run(self) -> None:
         """Follow the record, for ever."""
@@ -124,15 +129,17 @@ class CampaignWatch:
             StorageError: the database is out of reach.
         """
         for campaign, version in (await self._campaigns.versions()).items():
-            if self._versions.get(campaign) != version:
+            if self._versions.get(campaign) != version and self._shards.mine(campaign):
                 await self.follow(campaign)
 
     async def follow(self, campaign: CampaignId) -> None:
-        """Take over one campaign as it is on record.
+        """Take over one campaign as it is on record; one of another shard is not this node's.
 
         Raises:
             StorageError: the database is out of reach.
         """
+        if not self._shards.mine(campaign):
+            return
         async with self.lock:
             if campaign not in self._dispatcher.engine.floor.campaigns:
                 new = await self._campaigns.get(campaign)
@@ -158,7 +165,9 @@ class CampaignWatch:
         await self._keeper.flush(_WRITTEN_S)
 
     def agrees(self, campaign: Campaign, state: CampaignState) -> bool:
-        """Whether a campaign is so at this node."""
+        """Whether a campaign is so at this node, where it is its business."""
+        if not self._shards.mine(campaign.id):
+            return True
         run = self._dispatcher.engine.floor.campaigns.get(campaign.id)
         return run is not None and run.campaign == campaign and run.state is state
 

@@ -20,6 +20,7 @@ from dialer.core.ids import AgentId
 from dialer.runtime.forwarding import Forwarding
 from dialer.runtime.neighbours import Neighbours
 from dialer.runtime.node_client import NodeClient
+from dialer.runtime.pictures import neighbour_seal
 from dialer.settings import Settings
 from dialer.storage.database import Database
 from dialer.storage.shared_keys import KEY_BYTES, NODES, SharedKeys
@@ -68,6 +69,8 @@ def neighbours(node: Node, boot: str) -> Neighbours:
         policy=cluster.sign_in,
         now=node.clock.now,
         generation=lambda: node.queues.generation,
+        shards=node.shards,
+        abroad=() if node.sharding is None else node.sharding.listen(neighbour_seal(node.shared_key)),
     )
 
 

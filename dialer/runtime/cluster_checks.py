@@ -15,7 +15,7 @@ from dialer.core.saying import NOTHING, Saying, say
 from dialer.queues.connection import connect, redis_errors
 from dialer.queues.keys import Keys
 from dialer.runtime.finding import Finding
-from dialer.runtime.neighbours import Neighbour, neighbour_seal, said_by
+from dialer.runtime.pictures import Neighbour, neighbour_seal, said_by
 from dialer.settings import Settings
 from dialer.storage.opening import open_database
 from dialer.storage.schema import version

@@ -25,6 +25,9 @@ class About(Enum):
     #: An agent, or a call, named in the body.
     BODY_AGENT = auto()
     BODY_CALL = auto()
+    #: A campaign, named in the path or in the body: of another shard it is for a node there.
+    CAMPAIGN = auto()
+    BODY_CAMPAIGN = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ _PLACES: Final = tuple(
         ("POST", r"/api/v1/dispositions\Z", About.BODY_CALL),
         ("", r"/api/v1/calls/live\Z", About.ANYBODY),
         ("", rf"/api/v1/(?:snippet/)?calls/{_NAME}{_REST}", About.CALL),
+        ("", rf"/api/v1/campaigns/{_NAME}{_REST}", About.CAMPAIGN),
+        ("POST", r"/api/v1/(?:campaigns|segments)\Z", About.BODY_CAMPAIGN),
+        ("", rf"/console/campaigns/{_NAME}{_REST}", About.CAMPAIGN),
         ("POST", r"/console/desk/sign-in\Z", About.OWN_SIGN_IN),
         ("", rf"/console/desk{_REST}", About.OWN_DESK),
         ("", r"/console/stream/(?:desk|messages)\Z", About.OWN_DESK),

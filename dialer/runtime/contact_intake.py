@@ -11,6 +11,7 @@ from dialer.api.list_ports import ListSettings
 from dialer.core.ids import CampaignId
 from dialer.core.list_terms import NO_TERMS, ListTerms
 from dialer.core.saying import say
+from dialer.core.shards import ONE_REDIS, Shards, check_here
 from dialer.intake import jobs
 from dialer.intake.desk import ContactDesk
 from dialer.runtime.worker_process import WorkerProcess
@@ -39,6 +40,7 @@ class NodeIntake:
         worker: started with the first job where the node has its Redis for itself; None where workers run anyway.
         folder: absolute; where uploads are kept until a worker has read them.
         now: the clock.
+        shards: contacts and lists of campaigns of the own one are taken.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class NodeIntake:
         worker: WorkerProcess | None,
         folder: Path,
         now: Callable[[], float],
+        shards: Shards = ONE_REDIS,
     ) -> None:
+        self._shards = shards
         self._desk = desk
         self._lists = lists
         self._settings = settings
@@ -96,7 +100,12 @@ class NodeIntake:
         refuse_duplicates: bool = False,
         terms: ListTerms = NO_TERMS,
     ) -> ListImport:
-        """Hand an uploaded file to the workers."""
+        """Hand an uploaded file to the workers.
+
+        Raises:
+            InputError: the campaign is another shard's; nothing was done.
+        """
+        check_here(self._shards, campaign)
         list_id, now = secrets.token_hex(8), self._now()
         await self._lists.start(list_id, campaign, name=name or list_id, source=UPLOAD, now=now)
         if terms != NO_TERMS:

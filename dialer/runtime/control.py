@@ -7,8 +7,16 @@ from dataclasses import replace
 from datetime import UTC, tzinfo
 
 from dialer.core.campaign import Campaign
-from dialer.core.events import AgentSignedIn, CallDisposed, CampaignConfigured, CampaignOrdered, PeopleEvent
-from dialer.core.ids import ServerName
+from dialer.core.events import (
+    AgentReassigned,
+    AgentSignedIn,
+    CallDisposed,
+    CampaignConfigured,
+    CampaignOrdered,
+    PeopleEvent,
+)
+from dialer.core.ids import CampaignId, ServerName
+from dialer.core.shards import ONE_REDIS, Shards, check_here
 from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
 from dialer.runtime.campaign_watch import CampaignWatch
@@ -31,6 +39,7 @@ class NodeControl:
         campaigns: CampaignWatch | None = None,
         dispose_elsewhere: Callable[[CallDisposed], Awaitable[bool]] | None = None,
         agents_elsewhere: Callable[[], Mapping[ServerName, int]] | None = None,
+        shards: Shards = ONE_REDIS,
     ) -> None:
         """`configured`: is told of a campaign's settings before the engine is.
 
@@ -39,7 +48,10 @@ class NodeControl:
         `dispose_elsewhere`: has a call closed by the node that makes it; False: no other one does.
 
         `agents_elsewhere`: agents of other nodes by Asterisk server; None: there is no other node.
+
+        `shards`: the engine works for campaigns of the own one.
         """
+        self._shards = shards
         self._dispatcher = dispatcher
         self._live = live
         self._dispositions = dispositions
@@ -59,9 +71,12 @@ class NodeControl:
 
         Raises:
             InputError, QueueError, StorageError: a disposition, as `DispositionDesk.dispose`.
+            InputError: a campaign is another shard's.
             QueueError: a campaign, of whose filter the gate could not be told; do it again.
             StorageError: an order to a campaign that only the record has, which is out of reach.
         """
+        for campaign in _campaigns_of(event):
+            check_here(self._shards, campaign)
         match event:
             case CampaignConfigured():
                 if self._configured is not None:
@@ -94,3 +109,16 @@ class NodeControl:
             InputError, QueueError, StorageError: as `DispositionDesk.dispose`.
         """
         await self._dispositions.dispose(event)
+
+
+def _campaigns_of(event: PeopleEvent) -> tuple[CampaignId, ...]:
+    """Whose engine an event needs."""
+    match event:
+        case CampaignConfigured():
+            return (event.campaign.id,)
+        case CampaignOrdered():
+            return (event.campaign,)
+        case AgentSignedIn() | AgentReassigned():
+            return event.campaigns
+        case _:
+            return ()

@@ -36,7 +36,7 @@ _UPDATE: Final = "update_"
 
 
 class CrmExchanges:
-    """All `[[crm.pull]]` of the settings.
+    """All `[[crm.pull]]` of the settings whose campaigns are of the own shard.
 
     Args:
         settings: of the node.
@@ -57,7 +57,8 @@ class CrmExchanges:
         metrics: Metrics,
         now: Callable[[], float],
     ) -> None:
-        self._pulls: Sequence[CrmPull] = settings.crm.pull
+        shards = settings.redis.table
+        self._pulls: Sequence[CrmPull] = [pull for pull in settings.crm.pull if shards.mine(pull.campaign)]
         self._sources = CrmSources(database)
         self._updates = CrmUpdates(database)
         self._put = put

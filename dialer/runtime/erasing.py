@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from dialer.api.purge_ports import ErasedPerson
 from dialer.core.ids import Phone
 from dialer.errors import InputError
-from dialer.queues.redis_queues import RedisQueues
 from dialer.runtime.suppressed import SuppressedNumbers
 from dialer.storage.database import Database
 from dialer.storage.erasure import Erasure
@@ -16,13 +16,20 @@ from dialer.storage.erasure import Erasure
 NO_KEY = "set compliance.suppression_key (32 characters or more, the same on all nodes) before erasing anybody"
 
 
+class Erasing(Protocol):
+    """Where numbers are forgotten (`dialer.queues.redis_queues.RedisQueues`, or all shards)."""
+
+    async def erase(self, phones: Sequence[Phone]) -> int:
+        """Forget numbers, wherever they stand; how many contacts were forgotten."""
+
+
 class NodeErasures:
     """`dialer.api.purge_ports.Erasures` of one node."""
 
     def __init__(
         self,
         database: Database,
-        queues: RedisQueues,
+        queues: Erasing,
         suppressed: SuppressedNumbers,
         key: str,
         now: Callable[[], float],

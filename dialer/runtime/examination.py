@@ -23,6 +23,7 @@ from dialer.runtime.finding import Finding
 from dialer.runtime.node_registries import demands_of
 from dialer.runtime.phone_checks import phone_findings
 from dialer.runtime.recording_checks import recording_findings
+from dialer.runtime.shard_checks import shard_findings
 from dialer.runtime.spending import destinations_of, spending_of, trunk_limits
 from dialer.runtime.tracing_checks import tracing_findings
 from dialer.settings import Asterisk, Settings
@@ -65,6 +66,7 @@ async def examine(settings: Settings) -> list[Finding]:
     findings += await _guarded("privacy", lambda: _privacy(settings))
     findings += await _guarded("costs", lambda: _costs(settings))
     findings += await _guarded("nodes", lambda: cluster_findings(settings))
+    findings += await _guarded("shards", lambda: shard_findings(settings))
     findings += await _guarded("traces", lambda: tracing_findings(settings))
     if not settings.asterisk:
         findings.append(

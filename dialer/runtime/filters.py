@@ -19,6 +19,7 @@ from dialer.core.filters_in_force import FiltersInForce, read, written
 from dialer.core.ids import CampaignId
 from dialer.core.list_terms import ListTerms
 from dialer.core.permit import Permit
+from dialer.core.shards import ONE_REDIS, Shards, check_here
 from dialer.errors import GateNotReady, InputError, QueueError
 from dialer.queues.port import FilterInForce, Queues
 from dialer.storage.campaigns import Campaigns
@@ -38,10 +39,12 @@ _KEPT: Final = 1_000
 class FilterNotice:
     """Tells the gate which filters the campaigns have."""
 
-    def __init__(self, queues: Queues, campaigns: Campaigns, lists: Lists) -> None:
+    def __init__(self, queues: Queues, campaigns: Campaigns, lists: Lists, shards: Shards = ONE_REDIS) -> None:
+        """`shards`: the gate is that of the own one, with its campaigns."""
         self._queues = queues
         self._campaigns = campaigns
         self._lists = lists
+        self.shards = shards
 
     async def tell(self, campaign: Campaign) -> None:
         """One campaign has been changed, or one of its lists.
@@ -64,7 +67,8 @@ class FilterNotice:
         """
         lists = await self._lists.terms()
         for stored in await self._campaigns.all():
-            await self._tell(stored.campaign, lists.get(stored.campaign.id, {}))
+            if self.shards.mine(stored.campaign.id):
+                await self._tell(stored.campaign, lists.get(stored.campaign.id, {}))
 
     async def _tell(self, campaign: Campaign, lists: Mapping[str, ListTerms]) -> None:
         text = written(campaign.filter, {name: terms.filter for name, terms in lists.items()})
@@ -84,6 +88,7 @@ class NodeLists:
 
     async def change(self, list_id: str, campaign: CampaignId, terms: ListTerms) -> None:
         """See the port."""
+        check_here(self._notice.shards, campaign)
         before = (await self._lists.terms(campaign)).get(campaign, {}).get(list_id, ListTerms())
         await self._lists.set_terms(list_id, terms)
         stored = await self._campaigns.get(campaign)

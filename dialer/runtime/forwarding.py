@@ -26,8 +26,9 @@ from dialer.core.events import CallDisposed
 from dialer.core.ids import AgentId, CallId, valid_name
 from dialer.errors import InputError, QueueError, RetryableError, StorageError
 from dialer.runtime.concerns import About, concern
-from dialer.runtime.neighbours import Neighbour, Neighbours
+from dialer.runtime.neighbours import Neighbours
 from dialer.runtime.node_client import DISPOSED, HEADER, NO_ANSWER, NOT_SENT, NodeClient, Refused
+from dialer.runtime.pictures import Neighbour
 from dialer.runtime.tasks import Tasks
 
 _log = structlog.get_logger(__name__)
@@ -55,10 +56,12 @@ class _SignIn(msgspec.Struct):
 
 
 class _Named(msgspec.Struct):
-    """Whom a call is asked for, or which call is closed."""
+    """Whom a call is asked for, which call is closed, or which campaign is made."""
 
     agent: str | None = None
     call: str | None = None
+    campaign: str | None = None
+    id: str | int | None = None
 
 
 class Visitors(Protocol):
@@ -79,9 +82,13 @@ class _Place:
     home: Neighbour | None = None
     #: Whom it is about.
     agent: AgentId | None = None
+    #: The campaign that it is about, where that belongs to another shard.
+    campaign: str = ""
 
 
 _HERE: Final = _Place()
+#: What any node of one shard can carry out.
+_OF_SHARDS: Final = frozenset({About.CAMPAIGN, About.BODY_CAMPAIGN})
 
 
 class Forwarding:
@@ -120,7 +127,7 @@ class Forwarding:
             await self._take(ticket, scope, receive, send)
             return
         body = _Body(receive)
-        if not self._neighbours.others():
+        if not self._neighbours.others() and not self._neighbours.shards.several:
             await self._app(scope, body.again, send)
             return
         try:
@@ -130,7 +137,11 @@ class Forwarding:
             self._client.figures.handed_on("home_unknown")
             await _unavailable(scope, send, "it cannot be found out which node has this; nothing was done, try again")
             return
-        if place.home is not None:
+        if place.campaign and place.home is None:
+            shard = self._neighbours.shards.of(place.campaign)
+            says = f"campaign {place.campaign} belongs to shard {shard}, none of whose nodes answers; nothing was done"
+            await _unavailable(scope, send, says, carried_out="no")
+        elif place.home is not None:
             await self._hand_on(place, place.home, scope, body, send)
         elif place.agent is not None and scope["path"].startswith(_STREAMS):
             await self._stay(place.agent, scope, body, send)
@@ -183,14 +194,20 @@ class Forwarding:
         about = concern(scope["method"], scope["path"])
         if about.about is About.ANYBODY or (about.about in {About.AGENT, About.SIGN_IN} and not valid_name(about.name)):
             return _HERE
+        if about.about in _OF_SHARDS and not self._neighbours.shards.several:
+            return _HERE
         cookies = _header(scope, b"cookie")
         if not await self._visitors.known(_header(scope, b"authorization"), cookies, _address(scope)):
             # Strangers move nothing, here or elsewhere: the application turns them away.
             return _HERE
+        if about.about is About.CAMPAIGN:
+            return self._of_campaign(about.name)
         if about.about is About.CALL:
             return _Place(self._neighbours.home_of_call(CallId(about.name)))
-        if about.about in {About.BODY_AGENT, About.BODY_CALL}:
+        if about.about in {About.BODY_AGENT, About.BODY_CALL, About.BODY_CAMPAIGN}:
             named = _decoded(await body.read(), _Named) if await body.fits() else None
+            if named is not None and about.about is About.BODY_CAMPAIGN:
+                return self._of_campaign(str(named.campaign or named.id or ""))
             if named is not None and about.about is About.BODY_CALL and named.call:
                 return _Place(self._neighbours.home_of_call(CallId(named.call)))
             if named is not None and about.about is About.BODY_AGENT and named.agent and valid_name(named.agent):
@@ -210,6 +227,12 @@ class Forwarding:
                 return _HERE
             return _Place(await self._neighbours.sign_in_at(agent, wish.campaigns, wish.server), agent)
         return _Place(await self._neighbours.home_of_agent(agent), agent)
+
+    def _of_campaign(self, campaign: str) -> _Place:
+        """Of a campaign of the own shard, or of none, the application here knows as much as any."""
+        if self._neighbours.shards.mine(campaign) or not valid_name(campaign):
+            return _HERE
+        return _Place(self._neighbours.home_of_campaign(campaign), campaign=campaign)
 
     async def _stay(self, agent: AgentId, scope: HTTPScope, body: _Body, send: Send) -> None:
         """Answer with a stream about an agent, until they are at home elsewhere: whoever listens comes again."""
@@ -246,7 +269,10 @@ class Forwarding:
 
     async def _hand_on(self, place: _Place, home: Neighbour, scope: HTTPScope, body: _Body, send: Send) -> None:
         if not await body.fits():
-            await _answer(scope, send, 413, "too_large", f"a request of this kind has at most {MAX_JSON_BYTES} bytes")
+            says = f"a request of this kind has at most {MAX_JSON_BYTES} bytes"
+            if place.campaign:
+                says = f"campaign {place.campaign} is of shard {home.shard}: send this to a node there ({home.node})"
+            await _answer(scope, send, 413, "too_large", says)
             return
         if not home.address:
             self._client.figures.handed_on("no_address")

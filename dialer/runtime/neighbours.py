@@ -11,23 +11,23 @@ import asyncio
 import math
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 import structlog
-from msgspec import Struct, field
 
 from dialer.core.agent import AgentState
 from dialer.core.ids import AgentId, CallId, ServerName
+from dialer.core.shards import ONE_REDIS, Shards
 from dialer.errors import QueueError
 from dialer.projections.live import LiveView
-from dialer.projections.live_rows import CallRow, LiveSnapshot
 from dialer.queues.connection import AsyncRedis, redis_errors
 from dialer.queues.keys import Keys
 from dialer.runtime.concerns import node_of_call
 from dialer.runtime.home_choice import Candidate, Policy, choose_home
-from dialer.runtime.node_seals import Seal
+from dialer.runtime.pictures import Neighbour, Picture, neighbour_seal, said_by
+from dialer.runtime.shard_neighbours import ShardNeighbours
 
 _log = structlog.get_logger(__name__)
 
@@ -58,58 +58,6 @@ return ARGV[1]
 """
 
 
-class Neighbour(Struct, frozen=True, kw_only=True):
-    """What a node says of itself."""
-
-    node: str
-    #: Its name for this run.
-    boot: str
-    #: URL of its API for other nodes; empty: they cannot reach it.
-    address: str
-    #: Unix seconds by the shared clock.
-    until: float
-    #: Asterisk servers that it is connected to.
-    servers: tuple[str, ...] = ()
-    agents: int = 0
-    of_campaigns: dict[str, int] = field(default_factory=dict)
-    #: The same agents by Asterisk server.
-    on_servers: dict[str, int] = field(default_factory=dict)
-    room_for: int = 0
-    #: Name of the machine that it runs on; empty: of a version that does not say.
-    machine: str = ""
-    #: By how much its clock is ahead of the shared one; None: that is not known, or as above.
-    clock_ahead_s: float | None = None
-    #: With which generation of Redis' memory (`dialer.queues.redis_queues.RedisQueues.generation`) it works, and so
-    #: knows what would be lost with it; empty: with none, or all that it knew is told.
-    knows: str = ""
-
-    @property
-    def run(self) -> str:
-        """This process among all that there ever were."""
-        return f"{self.node} {self.boot}"
-
-
-def said_by(seal: Seal, sealed: bytes) -> Neighbour | None:
-    """What a node says of itself in Redis; None: no node of this installation has said it."""
-    content = seal.open(sealed)
-    try:
-        return None if content is None else msgspec.msgpack.decode(content, type=Neighbour)
-    except msgspec.DecodeError:
-        return None
-
-
-def neighbour_seal(key: bytes) -> Seal:
-    """The seal of what nodes say of themselves, with the key that they share."""
-    return Seal(key, "cadencia-neighbour")
-
-
-class Picture(Struct, frozen=True, kw_only=True):
-    """What goes on at a node."""
-
-    view: LiveSnapshot
-    calls: list[CallRow]
-
-
 class Neighbours:
     """Knows the others, and lets them know this one.
 
@@ -126,6 +74,8 @@ class Neighbours:
         policy: where agents sign in to.
         now: the clock.
         generation: tells which generation of Redis' memory this node works with; empty: none yet.
+        shards: the table; agents sign in where their campaigns are.
+        abroad: the nodes of the other shards.
     """
 
     def __init__(
@@ -143,6 +93,8 @@ class Neighbours:
         policy: Policy,
         now: Callable[[], float],
         generation: Callable[[], str] = str,
+        shards: Shards = ONE_REDIS,
+        abroad: Sequence[ShardNeighbours] = (),
     ) -> None:
         self.node: Final = node
         self.boot: Final = boot
@@ -156,6 +108,8 @@ class Neighbours:
         self._policy: Final[Policy] = policy
         self._now = now
         self._generation = generation
+        self.shards: Final = shards
+        self._abroad: Final = {each.shard: each for each in abroad}
         #: What is to be added to this node's clock to have that of all.
         self._ahead_s = 0.0
         #: The same the other way round, as exactly as it is known; None: not yet.
@@ -184,8 +138,27 @@ class Neighbours:
         """A moment of this node's clock by that of Redis."""
         return now + self._ahead_s
 
+    def clock_of(self, other: Neighbour) -> float:
+        """Unix seconds by the clock that another node goes by: that of its Redis."""
+        abroad = self._abroad.get(other.shard)
+        return self.shared_now() if abroad is None else abroad.shared_now()
+
     def others(self) -> dict[str, Neighbour]:
-        """The other nodes that live, by their names."""
+        """The other nodes that live, by their names, of all shards."""
+        found = {name: one for abroad in self._abroad.values() for name, one in abroad.others().items()}
+        found.pop(self.node, None)
+        return found | self._here()
+
+    def home_of_campaign(self, campaign: str) -> Neighbour | None:
+        """A node of another shard that a campaign belongs to, of several that with the fewest agents; None: none lives.
+
+        Of a campaign of the own shard it is this one, and none is told.
+        """
+        abroad = self._abroad.get(self.shards.of(campaign))
+        return None if abroad is None else min(abroad.others().values(), key=_fewest_agents, default=None)
+
+    def _here(self) -> dict[str, Neighbour]:
+        """Those of the own shard."""
         now = self.shared_now()
         return {one.node: one for one in self._known.values() if one.until > now}
 
@@ -202,8 +175,9 @@ class Neighbours:
 
     def pictures(self) -> Mapping[str, Picture]:
         """What goes on at the others that live, by their names."""
-        others = self.others()
-        return {others[name].node: self._pictures[name] for name in sorted(others) if name in self._pictures}
+        pictures = {name: one for abroad in self._abroad.values() for name, one in abroad.pictures.items()}
+        pictures |= self._pictures
+        return {name: pictures[name] for name in sorted(self.others()) if name in pictures}
 
     async def home_of_agent(self, agent: AgentId) -> Neighbour | None:
         """The other node that an agent is at home at; None: it is this one, or none.
@@ -217,7 +191,7 @@ class Neighbours:
         row = self._live.agent(agent)
         if row is not None and row.state not in _GONE:
             return None
-        known = others.get(self._homes.get(agent, ""))
+        known = others.get(self._homes.get(agent, "")) or self._home_abroad(agent)
         if known is not None:
             return known
         with redis_errors():
@@ -263,6 +237,10 @@ class Neighbours:
         mine = self._own()
         if row is not None and row.state not in _GONE:
             return None
+        elsewhere = next((each for each in campaigns if not self.shards.mine(each)), None)
+        if elsewhere is not None:
+            return self.home_of_campaign(elsewhere)
+        others = self._here()
         candidates = [_candidate(one) for one in (mine, *others.values()) if one is mine or one.address]
         chosen = choose_home(candidates, self.node, campaigns, server, self._policy)
         wanted = others.get(chosen, mine)
@@ -415,7 +393,16 @@ class Neighbours:
             machine=socket.gethostname(),
             clock_ahead_s=self._clock_ahead_s,
             knows="" if (knows := self._generation()) == self._told else knows,
+            shard=self.shards.own,
         )
+
+    def _home_abroad(self, agent: AgentId) -> Neighbour | None:
+        """The node of another shard that an agent is at home at."""
+        for abroad in self._abroad.values():
+            for name, picture in abroad.pictures.items():
+                if any(row.id == agent and row.state not in _GONE for row in picture.view.agents):
+                    return abroad.others().get(name)
+        return None
 
     def _claim_key(self, agent: AgentId) -> str:
         return self._keys.of("claim", agent)
@@ -436,3 +423,7 @@ def _candidate(one: Neighbour) -> Candidate:
         of_campaigns=one.of_campaigns,
         room_for=one.room_for,
     )
+
+
+def _fewest_agents(one: Neighbour) -> tuple[int, str]:
+    return one.agents, one.node

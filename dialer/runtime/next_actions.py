@@ -25,6 +25,7 @@ from dialer.core.contact import Contact
 from dialer.core.ids import CallId, CampaignId, ContactId
 from dialer.core.notices import AnyNotice, CallEnded, CallWasDisposed
 from dialer.core.saying import of_error, say
+from dialer.core.shards import ONE_REDIS, Shards
 from dialer.errors import InputError, QueueError, StorageError
 from dialer.intake.desk import verdict_on
 from dialer.intake.record import RejectReason
@@ -145,6 +146,7 @@ class NextActions:
         results: takes events for the CRM.
         zone: in which hours are told of whom no zone is known.
         now: the clock.
+        shards: contacts of campaigns of the own one are looked at.
     """
 
     def __init__(
@@ -158,7 +160,9 @@ class NextActions:
         results: ResultWriter,
         zone: ZoneInfo,
         now: Callable[[], float],
+        shards: Shards = ONE_REDIS,
     ) -> None:
+        self._shards = shards
         self._rules = rules.rules
         self._recent = recent
         self._database = database
@@ -231,7 +235,8 @@ class NextActions:
         Raises:
             StorageError, QueueError: not all was done; it stays on record.
         """
-        left = await self._firings.pending(self._now() - _OTHERS_S)
+        pending = await self._firings.pending(self._now() - _OTHERS_S)
+        left = [firing for firing in pending if self._shards.mine(firing.campaign)]
         rules = {rule.name: rule.then for rule in self._rules}
         for firing in left:
             then = rules.get(firing.rule)
@@ -250,7 +255,7 @@ class NextActions:
             try:
                 called = await called_since(self._database, self._now() - _LOOK_BACK_S, LIMIT)
                 for campaign, contact, call in called:
-                    if (campaign, contact) not in self._recent.due:
+                    if (campaign, contact) not in self._recent.due and self._shards.mine(campaign):
                         self._recent.put((campaign, contact), call, coded=False)
                 await self.finish_pending()
             except (StorageError, QueueError) as error:

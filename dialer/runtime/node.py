@@ -58,7 +58,6 @@ from dialer.queues.streams import Message, StreamReader
 from dialer.reporting.schedule import read_schedules
 from dialer.runtime import lag, results_feed
 from dialer.runtime.agent_time_recorder import AgentTimeRecorder
-from dialer.runtime.api_ports import StreamPurges
 from dialer.runtime.audit_writer import AuditWriter
 from dialer.runtime.browser_phones import NodePhones
 from dialer.runtime.call_log import CallLog
@@ -91,6 +90,16 @@ from dialer.runtime.recordings import RecordingKeeper, node_recordings
 from dialer.runtime.report_clock import ReportClock
 from dialer.runtime.results_again import results_again
 from dialer.runtime.rules_aside import RulesAside
+from dialer.runtime.sharding import (
+    NodeShards,
+    engine_streams_of,
+    groups_beside,
+    hoppers_of,
+    node_shards,
+    opt_outs_of,
+    purges_of,
+)
+from dialer.runtime.shared_caps import SharedCaps
 from dialer.runtime.spending import destinations_of, spend_keeper, spending_of, trunk_limits
 from dialer.runtime.supervision import MonitorAudit
 from dialer.runtime.suppressed import SuppressedNumbers
@@ -108,7 +117,6 @@ from dialer.storage.attempts import Attempts
 from dialer.storage.audit import Audit
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.contacts import Contacts
-from dialer.storage.do_not_call import DoNotCallList
 from dialer.storage.evidence import EvidenceStore
 from dialer.storage.gate_marks import GateMarks
 from dialer.storage.list_checks import ListChecks
@@ -119,6 +127,7 @@ from dialer.storage.record import ATTEMPTS_SINCE_S, RecordPages
 from dialer.storage.recorder import DoNotCallRecorder, RemovalRecorder
 from dialer.storage.recycling import Recycling
 from dialer.storage.refusal_writer import RefusalWriter
+from dialer.storage.shards import ShardTable
 from dialer.storage.stream_consumer import StreamConsumer
 from dialer.storage.suppressions import SuppressionStore
 from dialer.storage.withdrawn_recorder import WithdrawnRecorder
@@ -166,6 +175,7 @@ class Node:
         self.api_url = ""
         self.consumers: dict[str, StreamConsumer] = {}
         self.redis_url = ""
+        self.sharding: NodeShards | None = None
         self._data = Path(settings.data_dir).absolute()
         self._extra = tuple(projections)
         self._boot = secrets.token_hex(4)
@@ -198,6 +208,8 @@ class Node:
         settings, now = self.settings, self.clock.now
         os.makedirs(settings.data_dir, mode=0o700, exist_ok=True)
         await self._open_database()
+        self.shards = settings.redis.table
+        await ShardTable(self.database).require(self.shards)
         site = await TracingSite.open(settings, self.database, self.metrics.trace_spans, now())
         self.tracing = NodeTracing(site, now)
         redis_url = await self._open_redis()
@@ -205,7 +217,7 @@ class Node:
         self.redis = connect(redis_url, name=f"cadencia-{settings.node}")
         self.suppressed = SuppressedNumbers(SuppressionStore(self.database), settings.compliance.suppression_key)
         await self.suppressed.read()
-        mark = await GateMarks(self.database).get(settings.redis.prefix)
+        mark = await GateMarks(self.database).get(settings.redis.gate)
         self._token = 0 if mark is None else mark.fencing_token
         self.queues = RedisQueues.from_url(
             redis_url,
@@ -217,6 +229,7 @@ class Node:
             suppressed=self.suppressed,
             purge_applied=self.metrics.purge_applied,
         )
+        self.sharding = node_shards(self)
         self.switch = AsteriskSwitch(settings, now=now, random=random.Random(secrets.randbits(64)))
         self.keeper = RecordKeeper(self.database)
         self.pacing = PacingRecorder(
@@ -251,7 +264,7 @@ class Node:
             purge_applied=self.metrics.purge_applied,
         )
         self.recordings = node_recordings(settings, self.recording_keeper, self.database, self.dispatcher, now)
-        self.filters = FilterNotice(self.queues, Campaigns(self.database), Lists(self.database))
+        self.filters = FilterNotice(self.queues, Campaigns(self.database), Lists(self.database), self.shards)
         self.list_settings = NodeLists(self.filters, Campaigns(self.database), Lists(self.database))
         self.costs = spend_keeper(self, SpendLedger(self.redis, self.keys))
         self.gatekeeper = Gatekeeper(
@@ -269,9 +282,11 @@ class Node:
         self.shared_key = await shared_key(self.database, self._data, now())
         self.neighbours = neighbours(self, self._boot)
         self.node_client = node_client(self)
-        self.purges = StreamPurges(self.redis, self.keys, DoNotCallList(self.database), now)
-        self.opt_outs = OptOutWriter(self.purges, self.dispatcher.do_not_call, self.dispatcher.feed, now)
-        self.counting = Counting(self.database, self.queues, self._campaign, self.keeper.recently_ended, self.clock.now)
+        self.purges = purges_of(self)
+        self.opt_outs = OptOutWriter(opt_outs_of(self), self.dispatcher.do_not_call, self.dispatcher.feed, now)
+        self.counting = Counting(
+            self.database, hoppers_of(self), self._campaign, self.keeper.recently_ended, self.clock.now
+        )
         self.keeper.disposed = self.counting.disposed
         attempts = Attempts(self.database)
         self.campaigns = CampaignWatch(
@@ -283,6 +298,7 @@ class Node:
             now=now,
             zone=ZoneInfo(settings.pacing.timezone),
             alone=self.neighbours.alone,
+            shards=self.shards,
         )
         self.control = NodeControl(
             dispatcher=self.dispatcher,
@@ -292,7 +308,7 @@ class Node:
                 keeper=self.keeper,
                 attempts=attempts,
                 campaigns=Campaigns(self.database),
-                streams=self.purges,
+                streams=engine_streams_of(self),
                 outbox=self.outbox,
                 now=now,
                 listeners=(self.recent_calls, *self.tracing.projections),
@@ -304,6 +320,7 @@ class Node:
             campaigns=self.campaigns,
             dispose_elsewhere=self.node_client.dispose,
             agents_elsewhere=self.neighbours.agents_by_server,
+            shards=self.shards,
         )
         await self.campaigns.begin()
         zone = ZoneInfo(settings.pacing.timezone)
@@ -331,6 +348,8 @@ class Node:
         start("purges", self.gatekeeper.watch_purges())
         start("registries", self.registries.run())
         start("erasures", self.suppressed.run())
+        if self.shards.several:
+            start("shared caps", self.shared_caps.run())
         start("rules set aside", self.aside.run())
         start("heartbeat", self.gatekeeper.heartbeat())
         start("due", DueContacts(self.queues, self.dispatcher, self.gatekeeper.wait_open, now).run())
@@ -383,8 +402,15 @@ class Node:
         await asyncio.to_thread(self.registries.refresh)
         self.aside = RulesAside(Audit(self.database))
         await self.aside.read()
+        destinations = destinations_of(settings)
+        self.shared_caps = SharedCaps(Campaigns(self.database), self.shards, book, destinations, self.aside.of)
         return Screening(
-            book, lambda: self.registries.registries, self.suppressed, self.aside.of, destinations_of(settings)
+            book,
+            lambda: self.registries.registries,
+            self.suppressed,
+            self.aside.of,
+            destinations,
+            self.shared_caps.problem,
         )
 
     def _engine(self) -> Engine:
@@ -399,21 +425,29 @@ class Node:
     def _start_streams(self) -> None:
         node, now = self.settings.node, self.clock.now
 
+        beside = groups_beside(self.shards)
+
         def reader(stream: str, group: str, *, trim: bool = True) -> StreamReader:
             return StreamReader(self.redis, self.keys, stream=stream, group=group, consumer=node, now=now, trim=trim)
 
+        def record(stream: str) -> StreamReader:
+            """Of what the other shards must know as well."""
+            return StreamReader(
+                self.redis, self.keys, stream=stream, group="record", consumer=node, now=now, beside=beside
+            )
+
         attempts = AttemptWriter(self.database, reader("attempts", "sql"), now, linger_s=_RECORD_EVERY_S)
-        attempts.gate = self.settings.redis.prefix
+        attempts.gate = self.settings.redis.gate
         self.consumers |= {
             "attempts": attempts,
             "refusals": RefusalWriter(self.database, reader("refusals", "sql"), now, linger_s=_RECORD_EVERY_S),
-            "removals": RemovalRecorder(self.database, reader("removals", "record"), now, linger_s=_RECORD_EVERY_S),
-            "dnc": DoNotCallRecorder(self.database, reader("dnc", "record"), now, linger_s=_RECORD_EVERY_S),
+            "removals": RemovalRecorder(self.database, record("removals"), now, linger_s=_RECORD_EVERY_S),
+            "dnc": DoNotCallRecorder(self.database, record("dnc"), now, linger_s=_RECORD_EVERY_S),
             "withdrawn contacts": WithdrawnRecorder(
                 self.database,
                 reader("results", "record", trim=False),
                 now,
-                again=reader("removals", "record").put_back,
+                again=record("removals").put_back,
                 linger_s=_RECORD_EVERY_S,
             ),
         }
@@ -421,10 +455,15 @@ class Node:
             if isinstance(consumer, AttemptWriter | RemovalRecorder | DoNotCallRecorder | WithdrawnRecorder):
                 consumer.erased = self.suppressed.cover
             consumer.losses = self._gate_losses
-        self._writers = [self._tasks.start(name, c.run(self._stop)) for name, c in self.consumers.items()]
+            consumer.shard = self.settings.redis.shard
+        carriers = {} if self.sharding is None else {carrier.stream: carrier for carrier in self.sharding.carriers}
+        runs = {**self.consumers, **carriers}
+        self._writers = [self._tasks.start(name, consumer.run(self._stop)) for name, consumer in runs.items()]
         phones = PhoneReader(self.settings.default_region, erased=self.suppressed.cover)
         contacts = Contacts(self.database)
-        self.desk = ContactDesk(contacts, self.queues, phones, Promises(self.database), self.tracing.arrivals)
+        self.desk = ContactDesk(
+            contacts, self.queues, phones, Promises(self.database), self.tracing.arrivals, self.shards
+        )
         intake = Intake(
             desk=self.desk,
             campaigns=Campaigns(self.database),
@@ -433,6 +472,7 @@ class Node:
             engine=self.control,
             phones=phones,
             now=now,
+            shards=self.shards,
         )
         self.rules = BookedRules(
             self.screening.book,
@@ -449,6 +489,7 @@ class Node:
             broken=self.rules.broken,
             state=self.live.campaign_state,
             now=now,
+            shards=self.shards,
         )
         handlers: dict[str, Callable[[Sequence[Message]], Awaitable[None]]] = {
             "contacts": intake.handle_contacts,
@@ -470,6 +511,7 @@ class Node:
                 results=self.queues,
                 zone=ZoneInfo(self.settings.pacing.timezone),
                 now=self.clock.now,
+                shards=self.shards,
             )
             self._tasks.start("next actions", self._when_open(actions.run))
 
@@ -489,7 +531,7 @@ class Node:
             self._tasks.start("worker", worker.run())
         self.jobs = JobOutbox(redis_url)
         self._tasks.start("jobs", self.jobs.run())
-        if settings.compliance.apply_retention:
+        if settings.compliance.apply_retention and self.shards.first:
             self._tasks.start("retention", self._keep_retention())
         wake = worker.wake if worker is not None else lambda: None
         self.what_if = WhatIfDesk(redis_url, wake, self.clock.now)
@@ -497,12 +539,13 @@ class Node:
         self._tasks.start("recordings move", self.recordings.run(self.jobs.put, wake, folders=folders))
         figures = RecordingCounts(self.database, self.metrics, self.clock.now)
         self._tasks.start("recording figures", figures.run())
-        uploads = look_after_lists(redis_url, Lists(self.database), self._data / "uploads", self.clock.now)
+        uploads = look_after_lists(redis_url, Lists(self.database), self._data / "uploads", self.clock.now, self.shards)
         self._tasks.start("unfinished lists", uploads)
-        self._tasks.start("reports", ReportClock(self.schedules, self.jobs, wake, self.clock.now).run())
+        if self.shards.first:
+            self._tasks.start("reports", ReportClock(self.schedules, self.jobs, wake, self.clock.now).run())
         telling = partial(tell_webhooks, self, self._tasks, self._deliver_soon, wake)
         self._tasks.start("webhooks", self._when_open(telling))
-        if settings.crm.pull:
+        if any(self.shards.mine(pull.campaign) for pull in settings.crm.pull):
             self._start_crm(worker)
         return NodeIntake(
             desk=self.desk,
@@ -513,6 +556,7 @@ class Node:
             worker=worker,
             folder=self._data / "uploads",
             now=self.clock.now,
+            shards=self.shards,
         )
 
     def _start_crm(self, worker: WorkerProcess | None) -> None:
@@ -547,6 +591,8 @@ class Node:
         async with asyncio.timeout(_API_START_TIMEOUT_S):
             await self._api.wait_started()
         self._tasks.start("neighbours", self.neighbours.run())
+        for abroad in () if self.sharding is None else self.sharding.neighbours:
+            self._tasks.start(f"neighbours in {abroad.shard}", abroad.run())
 
     # ---- work
 
@@ -565,6 +611,8 @@ class Node:
             self.dispatcher.feed(event)
 
     async def _before_open(self) -> None:
+        if self.sharding is not None:
+            await self.sharding.before_open()
         await self.filters.tell_all()
         await self.costs.open()
 
@@ -572,6 +620,8 @@ class Node:
         return self.gatekeeper.losses
 
     async def _record(self) -> AsyncIterator[Record]:
+        if self.sharding is not None:
+            await self.sharding.before_record()
         await self.keeper.record_recent()
         try:
             async with asyncio.timeout(_SETTLE_S):
@@ -586,7 +636,8 @@ class Node:
         now = self.clock.now()
         campaigns = [run.campaign for run in self.dispatcher.engine.floor.campaigns.values()]
         laws = await laws_on_record(self.database, self.screening, campaigns, now - ATTEMPTS_SINCE_S, now)
-        async for page in RecordPages(self.database, now, gate=self.settings.redis.prefix, laws=laws):
+        gate = self.settings.redis.gate
+        async for page in RecordPages(self.database, now, gate=gate, laws=laws, shards=self.shards):
             yield page
 
     def _campaign(self, campaign: CampaignId) -> Campaign | None:
@@ -607,7 +658,7 @@ class Node:
             await self._mark_token()
 
     async def _mark_token(self) -> None:
-        token, marks, prefix = self.queues.highest_token, GateMarks(self.database), self.settings.redis.prefix
+        token, marks, prefix = self.queues.highest_token, GateMarks(self.database), self.settings.redis.gate
         try:
             if token > self._token:
                 await marks.raise_token(prefix, token, self.clock.now())
@@ -660,6 +711,8 @@ class Node:
             ends.push_async_callback(self.database.close)
             if hasattr(self, "redis"):
                 ends.push_async_callback(self.redis.aclose)
+            if self.sharding is not None:
+                ends.push_async_callback(self.sharding.links.close)
             if hasattr(self, "queues"):
                 ends.push_async_callback(self.queues.close)
             if hasattr(self, "tracing"):

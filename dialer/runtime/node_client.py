@@ -21,8 +21,9 @@ from yarl import URL
 
 from dialer.core.events import CallDisposed
 from dialer.errors import InputError, QueueError
-from dialer.runtime.neighbours import Neighbour, Neighbours
+from dialer.runtime.neighbours import Neighbours
 from dialer.runtime.node_seals import Ticket, Tickets
+from dialer.runtime.pictures import Neighbour
 
 #: The header that carries a ticket.
 HEADER: Final = "cadencia-forwarded"
@@ -110,7 +111,7 @@ class NodeClient:
             target=target,
             body=hashlib.sha256(content).hexdigest(),
             address=address,
-            at=self._neighbours.shared_now(),
+            at=self._neighbours.clock_of(home),
             nonce=secrets.token_hex(8),
         )
         loop = asyncio.get_running_loop()

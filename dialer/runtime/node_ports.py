@@ -30,6 +30,7 @@ from dialer.runtime.passwords import Passwords
 from dialer.runtime.previews import NodePreviews
 from dialer.runtime.recycling import NodeRecycling
 from dialer.runtime.reports import Histories, People, Reports
+from dialer.runtime.sharding import hoppers_of
 from dialer.runtime.shared_guesses import SharedLimits
 from dialer.runtime.supervision import NodeSupervision
 from dialer.runtime.system_view import SystemView
@@ -74,7 +75,7 @@ def api_ports(node: Node, intake: NodeIntake, attempts: Attempts) -> ApiPorts:
         callbacks=CallbackCalendar(node.database, node.screening.book, node.clock.now),
         previews=NodePreviews(node.dispatcher, node.call_answers, node.clock.now),
         recycling=NodeRecycling(
-            Recycling(node.database), Reopening(node.redis, node.keys, node.queues), node.clock.now
+            Recycling(node.database), Reopening(node.redis, node.keys, node.queues), node.clock.now, node.shards
         ),
         filter_trials=FilterTrials(FilterCounts(node.database), node.queues),
         list_settings=node.list_settings,
@@ -116,6 +117,6 @@ def api_ports(node: Node, intake: NodeIntake, attempts: Attempts) -> ApiPorts:
         registries=NodeRegistries(node.screening.book, node.registries, node.dispatcher.engine.floor),
         calls_elsewhere=node.counting,
         erasures=NodeErasures(
-            node.database, node.queues, node.suppressed, node.settings.compliance.suppression_key, node.clock.now
+            node.database, hoppers_of(node), node.suppressed, node.settings.compliance.suppression_key, node.clock.now
         ),
     )

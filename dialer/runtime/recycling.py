@@ -8,6 +8,7 @@ from dialer.core.contact import Contact
 from dialer.core.ids import CampaignId, ContactId
 from dialer.core.outcome import Outcome
 from dialer.core.recycling import Penetration, Reopened
+from dialer.core.shards import ONE_REDIS, Shards, check_here
 from dialer.queues.port import Offered
 from dialer.queues.reopening import Reopening
 from dialer.storage.recycling import Recycling
@@ -23,9 +24,13 @@ class NodeRecycling:
         record: of contacts and attempts.
         reopening: the way into the hopper.
         now: the clock.
+        shards: the hopper is that of the own one.
     """
 
-    def __init__(self, record: Recycling, reopening: Reopening, now: Callable[[], float]) -> None:
+    def __init__(
+        self, record: Recycling, reopening: Reopening, now: Callable[[], float], shards: Shards = ONE_REDIS
+    ) -> None:
+        self._shards = shards
         self._record = record
         self._reopening = reopening
         self._now = now
@@ -33,7 +38,12 @@ class NodeRecycling:
     async def reset(
         self, campaign: CampaignId, list_id: str | None, outcomes: Collection[Outcome], after: ContactId | None
     ) -> Reopened:
-        """One step: up to 1,000 contacts are opened again."""
+        """One step: up to 1,000 contacts are opened again.
+
+        Raises:
+            InputError: the campaign is another shard's.
+        """
+        check_here(self._shards, campaign)
         return await self._record.reopen(campaign, list_id, outcomes, self._offer, now=self._now(), after=after)
 
     async def reopen(self, campaign: CampaignId, ids: Collection[ContactId]) -> frozenset[ContactId]:

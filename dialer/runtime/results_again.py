@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from dialer.core.attempt import Attempt
+from dialer.core.shards import ONE_REDIS, Shards
 from dialer.errors import QueueError, StorageError
 from dialer.queues.connection import AsyncRedis, redis_errors
 from dialer.queues.encoding import to_json
@@ -57,6 +58,8 @@ class ResultsAgain:
         outbox: what this node is about to tell anyhow.
         losses: how often this node has found that Redis is not the server that was prepared.
         now: the clock.
+        gate: name of the server in the record; empty: the prefix of its keys.
+        shards: results are told again of campaigns of the own one.
     """
 
     def __init__(
@@ -68,10 +71,14 @@ class ResultsAgain:
         outbox: Outbox,
         losses: Callable[[], int],
         now: Callable[[], float],
+        gate: str = "",
+        shards: Shards = ONE_REDIS,
     ) -> None:
         self._queues = queues
         self._redis = redis
         self._keys = queues.keys
+        self._gate = gate or queues.keys.prefix
+        self._shards = shards
         self._marks = ResultMarks(database)
         self._calls = CallsTold(database)
         self._outbox = outbox
@@ -112,7 +119,7 @@ class ResultsAgain:
             await self._flush()
             await self._from_memory()
             self._compared = state
-        mark = await self._marks.get(self._keys.prefix)
+        mark = await self._marks.get(self._gate)
         if mark is not None and (set_back or mark.generation != generation):
             await self._flush()
             await self._from_record(mark.read_until)
@@ -120,7 +127,7 @@ class ResultsAgain:
         newest = await newest_id(self._redis, self._keys["results"])
         read_until = now - await unread_s(self._redis, self._keys["results"])
         reached = ResultMark(generation=generation, read_until=read_until)
-        await self._marks.put(self._keys.prefix, reached, now, after=mark)
+        await self._marks.put(self._gate, reached, now, after=mark)
         self._newest = newest
 
     async def _loaded(self) -> str:
@@ -149,13 +156,14 @@ class ResultsAgain:
             end = start + _SLICE_S
             told = await self._told_about(start, end, now)
             async for page in self._calls.ended(start, end):
-                results = [data for attempt, retry_at in page for data in _untold(attempt, retry_at, told, since)]
+                own = [ended for ended in page if self._shards.mine(ended[0].campaign)]
+                results = [data for attempt, retry_at in own for data in _untold(attempt, retry_at, told, since)]
                 await self._tell(missing(results, told), "the record")
             start = end
         told = await self._told_about(since, now, now)
         found: list[bytes] = []
         async for codes in self._calls.disposed(since):
-            found += missing([_disposed(one) for one in codes], told)
+            found += missing([_disposed(one) for one in codes if self._shards.mine(one.campaign)], told)
         await self._tell(found[::-1], "the record")
 
     async def _told_about(self, start: float, end: float, now: float) -> set[str]:
@@ -182,6 +190,8 @@ def results_again(node: Node) -> ResultsAgain:
         outbox=node.outbox,
         losses=lambda: node.gatekeeper.losses,
         now=node.clock.now,
+        gate=node.settings.redis.gate,
+        shards=node.shards,
     )
 
 

@@ -124,7 +124,9 @@ def destinations_of(settings: Settings) -> Destinations:
     Raises:
         ConfigError: there is no such place.
     """
-    return Destinations(settings.destinations.allowed, settings.destinations.barred)
+    return Destinations(
+        settings.destinations.allowed, settings.destinations.barred, settings.redis.table.called_elsewhere
+    )
 
 
 def day_of(zone: ZoneInfo, now: float) -> tuple[str, float]:

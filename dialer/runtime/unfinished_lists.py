@@ -19,6 +19,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from dialer.core.saying import say
+from dialer.core.shards import ONE_REDIS, Shards
 from dialer.errors import StorageError
 from dialer.intake.jobs import IMPORT_LIST, IMPORTS
 from dialer.queues.connection import connect_blocking
@@ -57,11 +58,18 @@ class UnfinishedLists:
         to_come: tells which imports wait or run; called in a thread.
         folder: where uploads are written.
         now: the clock.
+        shards: lists of campaigns of the own one have their jobs here.
     """
 
     def __init__(
-        self, lists: Lists, to_come: Callable[[], Mapping[str, str]], folder: Path, now: Callable[[], float]
+        self,
+        lists: Lists,
+        to_come: Callable[[], Mapping[str, str]],
+        folder: Path,
+        now: Callable[[], float],
+        shards: Shards = ONE_REDIS,
     ) -> None:
+        self._shards = shards
         self._lists = lists
         self._to_come = to_come
         self._folder = folder
@@ -86,7 +94,7 @@ class UnfinishedLists:
             StorageError: the database is.
             OSError: uploads cannot be listed or deleted.
         """
-        loading = await self._lists.uploads_loading()
+        loading = [id for id, campaign in await self._lists.uploads_loading() if self._shards.mine(campaign)]
         to_come = await asyncio.to_thread(self._to_come)
         missed = frozenset(loading) - to_come.keys()
         for list_id in sorted(missed & self._missed):
@@ -108,10 +116,12 @@ class UnfinishedLists:
         return removed
 
 
-async def look_after_lists(url: str, lists: Lists, folder: Path, now: Callable[[], float]) -> None:
+async def look_after_lists(
+    url: str, lists: Lists, folder: Path, now: Callable[[], float], shards: Shards = ONE_REDIS
+) -> None:
     """`UnfinishedLists.run` with the jobs of the Redis at `url`."""
     client = connect_blocking(url, protocol=2, socket_timeout=5.0, socket_connect_timeout=3.0)
     try:
-        await UnfinishedLists(lists, lambda: imports_to_come(client), folder, now).run()
+        await UnfinishedLists(lists, lambda: imports_to_come(client), folder, now, shards).run()
     finally:
         client.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -90,6 +90,14 @@ class DoNotCallList:
         statement = statement.order_by(column.scope, column.phone)
         async with self._database.read() as connection:
             return [_entry(row) for row in (await connection.execute(statement)).all()]
+
+    async def of(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], DoNotCall]:
+        """What is on record of these scopes and numbers, be it on a list or taken off."""
+        if not keys:
+            return {}
+        statement = select(do_not_call).where(tuple_(do_not_call.c.scope, do_not_call.c.phone).in_(list(keys)))
+        async with self._database.read() as connection:
+            return {(row.scope, row.phone): _entry(row) for row in (await connection.execute(statement)).all()}
 
     async def page(self, scope: str | None = None, *, cursor: str | None = None, limit: int = 1_000) -> Page[DoNotCall]:
         """Active entries by scope and number, expired ones included.

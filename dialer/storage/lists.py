@@ -116,11 +116,13 @@ class Lists:
         async with self._database.write() as connection:
             await connection.execute(update(lists).where(lists.c.id == list_id).values(values))
 
-    async def uploads_loading(self) -> list[str]:
-        """Ids of the lists that were handed to the workers and are not finished."""
-        statement = select(lists.c.id).where(lists.c.state == ListState.LOADING.value, lists.c.source == UPLOAD)
+    async def uploads_loading(self) -> list[tuple[str, CampaignId]]:
+        """Ids of the lists that were handed to the workers and are not finished, with their campaigns."""
+        statement = select(lists.c.id, lists.c.campaign).where(
+            lists.c.state == ListState.LOADING.value, lists.c.source == UPLOAD
+        )
         async with self._database.read() as connection:
-            return [row.id for row in (await connection.execute(statement)).all()]
+            return [(row.id, CampaignId(row.campaign)) for row in (await connection.execute(statement)).all()]
 
     async def fail_loading(self, list_id: str, *, now: float, error: Saying) -> bool:
         """Note that a list has failed, unless it ended meanwhile; whether it had not."""

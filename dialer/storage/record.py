@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from dialer.core.ids import CampaignId
+from dialer.core.shards import ONE_REDIS, Shards
 from dialer.queues.cap_law import CapLaw
 from dialer.queues.port import Record
 from dialer.storage.attempts_made import attempts_made
@@ -45,6 +46,7 @@ class RecordPages:
         page: int = PAGE,
         laws: Mapping[CampaignId, CapLaw] | None = None,
         attempts_since_s: float = ATTEMPTS_SINCE_S,
+        shards: Shards = ONE_REDIS,
     ) -> None:
         """Prepare.
 
@@ -56,11 +58,13 @@ class RecordPages:
             laws: by which caps each campaign's calls are counted; calls of others count for their number alone.
             attempts_since_s: attempts that ended longer ago count for no cap any more; where a law counts longer than
                 that, so is longer.
+            shards: of which the own one is to be loaded: with its own campaigns, and all do-not-call entries.
         """
         self._database = database
         self._now = now
         self._gate = gate
         self._page = page
+        self._shards = shards
         self._laws = dict(laws or {})
         # A year is the longest rest of a law; caps for good can look back no further than the record does.
         counts_s = max((law.keep_s for law in self._laws.values()), default=0.0)
@@ -78,8 +82,9 @@ class RecordPages:
         removal_key: tuple[str, str, str] | None = None
         while removed := await Removals(self._database).after(removal_key, self._page):
             removal_key = (removed[-1].campaign, removed[-1].kind, removed[-1].subject)
-            totals["removed"] += len(removed)
-            yield Record(removed=[(removal.campaign, removal.subject) for removal in removed])
+            here = [removal for removal in removed if self._shards.here(removal.campaign)]
+            totals["removed"] += len(here)
+            yield Record(removed=[(removal.campaign, removal.subject) for removal in here])
         phone_key: tuple[str, str] | None = None
         listed_page = self._page * LISTED_TIMES
         while held := await DoNotCallList(self._database).listed_after(phone_key, listed_page, holding_at=self._now):
@@ -92,20 +97,23 @@ class RecordPages:
         attempt_key: tuple[str, float, str] | None = None
         while made := await attempts_made(self._database, self._attempts_since, attempt_key, self._page):
             attempt_key = made[-1].key
-            totals["attempts_made"] += len(made)
-            yield Record(attempts_made=[row.attempt for row in made], laws=self._laws)
+            attempts = [row.attempt for row in made if self._shards.mine(row.attempt.campaign)]
+            totals["attempts_made"] += len(attempts)
+            yield Record(attempts_made=attempts, laws=self._laws)
         call_key: tuple[float, str] | None = None
         while calls := await CallsElsewhere(self._database).after(self._attempts_since, call_key, self._page):
             call_key = (calls[-1].made.ended_at, calls[-1].id)
-            yield Record(attempts_made=[call.made for call in calls], laws=self._laws)
+            elsewhere = [call.made for call in calls if self._shards.mine(call.made.campaign)]
+            yield Record(attempts_made=elsewhere, laws=self._laws)
         promise_key: tuple[str, str] | None = None
         while promised := await Promises(self._database).after(promise_key, self._page):
             promise_key = (promised[-1].campaign, promised[-1].contact)
-            yield Record(promises=promised)
+            yield Record(promises=[promise for promise in promised if self._shards.mine(promise.campaign)])
         contact_key: tuple[str, str] | None = None
         states = (ContactState.WAITING, ContactState.FINISHED)
         while known := await Contacts(self._database).after(contact_key, self._page, states=states):
             contact_key = (known[-1].contact.campaign, known[-1].contact.id)
+            known = [row for row in known if self._shards.mine(row.contact.campaign)]
             finished = [(row.contact.campaign, row.contact.id) for row in known if row.state is ContactState.FINISHED]
             waiting = [(row.contact, row.attempts, row.next_at) for row in known if row.state is ContactState.WAITING]
             totals["finished"] += len(finished)

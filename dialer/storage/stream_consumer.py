@@ -78,6 +78,8 @@ class StreamConsumer(ABC):
     stream: str
     #: How often this node has lost Redis.
     losses: Callable[[], int] = staticmethod(never_lost)
+    #: The shard whose stream it is: ids of entries are its own. Empty: there is one Redis.
+    shard: str = ""
 
     def __init__(
         self,
@@ -223,7 +225,8 @@ class StreamConsumer(ABC):
         return len(aside)
 
     def _aside(self, entry: str, data: bytes, reason: str) -> SetAside:
-        return SetAside(stream=self.stream, entry=entry, reason=reason, data=data, at=self._now())
+        stream = f"{self.stream}@{self.shard}" if self.shard else self.stream
+        return SetAside(stream=stream, entry=entry, reason=reason, data=data, at=self._now())
 
     async def _persist(self, step: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
         """Do `step`, again and again while database or Redis are away; None where it was stopped before it worked."""

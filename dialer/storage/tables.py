@@ -663,3 +663,13 @@ shared_keys: Final = Table(
     Column("secret", StorableText, nullable=False),
     Column("made_at", Double, nullable=False),
 )
+
+#: The shards that all nodes must agree on (docs/adr/0020); none: the installation has one Redis.
+shards: Final = Table(
+    "shards",
+    metadata,
+    Column("name", StorableText, primary_key=True),
+    #: Names of campaigns, and beginnings of names with a *.
+    Column("campaigns", JSON, nullable=False),
+    Column("adopted_at", Double, nullable=False),
+)

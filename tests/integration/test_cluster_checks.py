@@ -14,7 +14,8 @@ from dialer.queues.embedded import EmbeddedServer
 from dialer.queues.keys import Keys
 from dialer.runtime.cluster_checks import cluster_findings, look_at
 from dialer.runtime.finding import Finding
-from dialer.runtime.neighbours import Neighbour, Neighbours
+from dialer.runtime.neighbours import Neighbours
+from dialer.runtime.pictures import Neighbour
 from dialer.storage.database import Database
 from dialer.storage.shared_keys import NODES, SharedKeys
 from dialer.testing import ManualClock

@@ -21,9 +21,10 @@ from dialer.queues.connection import AsyncRedis
 from dialer.queues.keys import Keys
 from dialer.runtime.forwarding import Forwarding
 from dialer.runtime.home_choice import Policy
-from dialer.runtime.neighbours import Neighbour, Neighbours
+from dialer.runtime.neighbours import Neighbours
 from dialer.runtime.node_client import HEADER, NodeClient
 from dialer.runtime.node_seals import Seal, Ticket
+from dialer.runtime.pictures import Neighbour
 from dialer.testing import ManualClock
 from tests.e2e.floor import until
 from tests.integration.test_api_tls import certificate

@@ -61,8 +61,8 @@ def exchange(source: str) -> dict[str, int]:
     """
     settings = load_settings()
     pull = next((pull for pull in settings.crm.pull if pull.name == source), None)
-    if pull is None:
-        _log.warning("a CRM that is not in the settings any more", source=source)
+    if pull is None or not settings.redis.table.mine(pull.campaign):
+        _log.warning("a CRM that is not in the settings any more, or of another shard", source=source)
         return {}
     return asyncio.run(_turn(settings, pull, Clock().now))
 
@@ -149,7 +149,7 @@ def exchange_of(
             client=client,
             sources=sources,
             withdrawals=withdrawals,
-            desk=ContactDesk(contacts, queues, phones, Promises(database), listener),
+            desk=ContactDesk(contacts, queues, phones, Promises(database), listener, settings.redis.table),
             reopen=NodeRecycling(
                 Recycling(database), Reopening(redis, Keys(settings.redis.prefix), queues), now
             ).reopen,

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from rq import get_current_job
 
 from dialer.core.ids import CampaignId, NodeName
+from dialer.core.shards import check_here
 from dialer.errors import GateNotReady, InputError
 from dialer.intake.importer import ContactStore, Importer, ImportOrder, ImportProgress, Read
 from dialer.intake.jobs import check_list, enqueue
@@ -63,6 +64,7 @@ def import_list(
     )
     settings = load_settings()
     try:
+        check_here(settings.redis.table, campaign)
         result = as_json(asyncio.run(_run(settings, order)))
     except InputError as error:
         result = {"error": str(error)}
