@@ -24,8 +24,9 @@ from tests.two_shards import Shard, two_shards
 
 COUNT = int(os.environ.get("CADENCIA_RACE_SHARDS", "3000"))
 CAMPAIGNS = {"north": CampaignId("north-race"), "rest": CampaignId("race")}
-#: How far a node may run ahead of the entries, in contacts.
+#: How far a node runs ahead of the entries in one stretch of the list and stays behind them in the next, in contacts.
 AHEAD = 200
+STRETCH = 500
 BATCH = 20
 
 
@@ -67,10 +68,12 @@ class Race:
             self.written = batch.stop
 
     async def dial(self, shard: Shard, hold_s: float) -> None:
-        """Hand over as fast as it goes, near the place that the entries have reached."""
+        """Hand over as fast as it goes, by turns before and behind the place that the entries have reached."""
         campaign, handed, calls, idle = CAMPAIGNS[shard.name], self.handed[shard.name], 0, 0
         while idle < 3:
-            if handed and max(handed) > self.written + AHEAD and self.written < COUNT:
+            at = max(handed, default=0)
+            lead = AHEAD if at // STRETCH % 2 == 0 else -AHEAD
+            if at > self.written + lead and self.written < COUNT:
                 await asyncio.sleep(0.0002)
                 continue
             ids = [CallId(f"{shard.name}-{calls + k}") for k in range(BATCH)]
