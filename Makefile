@@ -31,7 +31,7 @@ demo: $(RUN_STAMP)
 	$(BIN)/cadencia demo --minutes 2 --agents 20
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope $(PYTEST_ARGS)
 
 # Every operation of the API with made-up requests, many times more than `make test` has time for.
 fuzz: $(DEV_STAMP)

@@ -42,8 +42,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
-    """Groups are handed out in our order; whoever asks for another way gets that of xdist."""
-    return Scheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+    """Scopes are handed out in our order; whoever asks for another way gets that of xdist."""
+    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,8 +57,6 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
-# Before xdist looks for groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     arrange(items)
 

@@ -37,14 +37,9 @@ class Item:
     def __init__(self, nodeid: str, *marks: str) -> None:
         self.nodeid = nodeid
         self._marks = marks
-        self.groups: list[str] = []
 
     def get_closest_marker(self, name: str) -> str | None:
         return name if name in self._marks else None
-
-    def add_marker(self, mark: pytest.MarkDecorator) -> None:
-        assert mark.name == "xdist_group"
-        self.groups += mark.args
 
 
 def hand_out(tests: list[str], workers: int = 3) -> list[list[str]]:
@@ -93,33 +88,37 @@ def test_a_file_stays_whole_unless_its_tests_start_what_they_need_themselves() -
     assert unit("tests/e2e/test_serve.py::test_a[x::y]") == "tests/e2e/test_serve.py::test_a[x::y]"
 
 
-def test_whatever_needs_the_real_asterisk_is_one_stream_and_first() -> None:
+def test_files_on_the_real_asterisk_are_one_stream_and_first() -> None:
     items: list[Any] = [
         Item("tests/unit/test_told.py::test_a"),
-        Item("tests/unit/test_told.py::test_b", "slow", "asterisk"),
         Item("tests/e2e/test_serve.py::test_a", "slow"),
-        Item("tests/e2e/test_serve.py::test_b", "asterisk"),
+        Item("tests/e2e/test_real_asterisk.py::test_b", "asterisk"),
+        Item("tests/integration/test_phone_checks.py::test_c"),
+        Item("tests/integration/test_phone_checks.py::test_d", "asterisk"),
     ]
     arrange(items)
-    assert [item.nodeid[6:] for item in items] == [
-        "e2e/test_serve.py::test_b",
-        "unit/test_told.py::test_b",
-        "e2e/test_serve.py::test_a",
-        "unit/test_told.py::test_a",
-    ]
-    assert [item.groups for item in items] == [[REAL_ASTERISK], [REAL_ASTERISK], [], []]
+    assert [item.nodeid.rpartition("_")[2] for item in items] == ["b", "c", "d", "a", "a"]
+    assert [unit(item.nodeid) for item in items[:3]] == [REAL_ASTERISK] * 3
+    assert items[-1].nodeid.startswith("tests/unit")
+
+
+def test_a_test_on_the_real_asterisk_that_its_file_does_not_show_is_refused() -> None:
+    items: list[Any] = [Item("tests/unit/test_told.py::test_b", "slow", "asterisk")]
+    with pytest.raises(pytest.UsageError, match="test_told"):
+        arrange(items)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_each_test_is_run_once_and_those_on_the_real_asterisk_by_one_worker(workers: int) -> None:
-    real = [f"tests/{folder}/test_real.py::test_{n}@{REAL_ASTERISK}" for folder in ("e2e", "unit") for n in range(9)]
+    files = ("e2e/test_real_asterisk", "integration/test_phone_checks")
+    real = [f"tests/{file}.py::test_{n}" for file in files for n in range(9)]
     single = [f"tests/e2e/test_serve.py::test_{n}" for n in range(20)]
-    whole = [f"tests/{folder}/test_a.py::test_{n}" for folder in ("unit", "property") for n in range(20)]
+    whole = [f"tests/{file}.py::test_{n}" for file in ("unit/test_told", "property/test_crm_rows") for n in range(20)]
     run = hand_out([*real, *single, *whole], workers)
     assert Counter(test for done in run for test in done) == Counter([*real, *single, *whole])
     assert [done for done in run if set(done) & set(real)] == [run[0]]
     assert run[0][: len(real)] == real
-    for file in ("tests/unit/test_a.py", "tests/property/test_a.py"):
+    for file in ("tests/unit/test_told.py", "tests/property/test_crm_rows.py"):
         assert sum(any(test.startswith(file) for test in done) for done in run) == 1
     if workers > 2:
         assert sum(bool(set(done) & set(single)) for done in run) > 1
