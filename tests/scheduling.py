@@ -1,8 +1,8 @@
 """Which worker of pytest-xdist runs which test, and when (`--dist loadscope`).
 
-Files with tests on the one real Asterisk take turns: they are one stream, for one worker, begun first. Those that start whole
-nodes wait more than they compute. They are handed out one by one, with files that compute between them, so that no
-processor idles. Any other file goes to one worker, which starts the servers of that file once. Files that are done
+Files with tests on the one real Asterisk take turns: they are one stream, for one worker, begun first. Tests that start
+whole nodes wait more than they compute. They are handed out one by one, with files that compute between them, so that
+no processor idles. Any other file goes to one worker, which starts the servers of that file once. Files that are done
 in a moment come last: so the workers end together.
 """
 
