@@ -80,7 +80,7 @@ PERSONAL: Final[Mapping[str, Mapping[str, Says]]] = MappingProxyType(
         "set_aside": _columns("stream entry reason", person="data"),
         # What nodes sign with: it opens nothing about anybody.
         "shared_keys": _columns("name secret"),
-        "shards": _columns("name"),
+        "shards": _columns("name campaigns"),
         "suppressions": _columns(hash="hash"),
         "tenants": _columns("name"),
         "users": _columns("role state tenant", staff="name agent hash totp_secret recovery"),
