@@ -193,7 +193,7 @@ class ServeProcess(Command):
                 # their request was taken without our hearing the answer.
                 now = time.monotonic()
                 late = now > stale_until.setdefault(missing[-1], now + _STALE_S)
-                if error.error == "wrong_state" and late and missing[-1] in self._signed_in():
+                if error.error == "wrong_state" and late and missing[-1] in self.signed_in():
                     missing.pop()
             except DialerError as error:
                 said = f"{missing[-1]}: {error}"
@@ -204,7 +204,7 @@ class ServeProcess(Command):
         except RuntimeError as error:
             raise RuntimeError(f"{error}\n{said}") from error
 
-    def _signed_in(self) -> set[str]:
+    def signed_in(self) -> set[str]:
         """Agents who are in, wherever; nobody where it cannot be asked."""
         try:
             return {row["id"] for row in self.api.get("/agents")["items"] if row["state"] != "signed_out"}

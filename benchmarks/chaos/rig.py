@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -335,6 +335,21 @@ max_calls_per_second = {plan.calls_per_s}
         node.start()
         node.wait_up()
         node.sign_in(self.plan.agents, CAMPAIGN)
+        self._call_back(node)
+
+    def _call_back(self, node: ServeProcess) -> None:
+        """Whoever was at a desk of the node that died signs in again too: agents may be elsewhere than they asked."""
+        running = [each for each in self.nodes if each.pid is not None]
+        everybody = {agent for each in running for agent in each.agents(self.plan.agents)}
+
+        def all_in() -> bool:
+            missing = everybody - node.signed_in()
+            for agent in sorted(missing):
+                with suppress(DialerError):
+                    node.api.post(f"/agents/{agent}/sign-in", {"phone": agent, "campaigns": [CAMPAIGN]})
+            return not missing
+
+        wait_for(all_in, "every agent at a desk")
 
     def supervise(self) -> None:
         """Start a worker again that has ended: RQ's does where Redis goes away in the middle of its books.
