@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -168,6 +169,38 @@ async def test_a_campaign_is_made_by_keyboard_loaded_started_and_dials(office: O
     await office.site.wait("call.connected", 2, campaign="spring")
     await expect(page.locator("#campaign-spring dd").first).not_to_have_text("0")
     assert await page.locator("img").count() == 0
+    await page.close()
+
+
+async def test_nobody_is_called_before_the_first_day_and_whoever_asks_is_told_so(office: Office) -> None:
+    await office.make("later")
+    page = await office.open("campaigns/later/settings")
+    today = datetime.now(UTC).date()
+    begins = today + timedelta(days=9)
+    await page.locator("#section-schedule summary").click()
+    await page.get_by_label("First day").fill(begins.isoformat())
+    await page.get_by_label("Last day").fill(today.isoformat())
+    await expect(page.locator("#problem-last_day")).to_contain_text("before first_day")
+    await page.get_by_label("Last day").fill((today + timedelta(days=30)).isoformat())
+    await expect(page.locator("#verdict")).to_contain_text("can be saved")
+    await page.get_by_role("button", name="Save").click()
+    await page.wait_for_url("**/campaigns/later?saved=1")
+    contacts = [{"id": "c1", "phones": [phone(1)], "timezone": "Europe/Madrid"}]
+    await office.site.write("contacts", {"campaign": "later", "contacts": contacts})
+    await page.get_by_role("button", name="Start").press("Enter")
+    agent = AgentId("agent11")
+    await office.site.node.control.submit(
+        AgentSignedIn(at=office.site.now, agent=agent, phone=agent, campaigns=(CampaignId("later"),))
+    )
+    # Whom the gate has just turned away is shown for a moment; that they wait for later stays.
+    await expect(page.locator("dt", has_text="contacts for later").locator("+ dd")).to_have_text("1")
+    for language, says in (("en", f"first day, {begins}"), ("es", "fuera de las fechas de la campaña")):
+        await page.goto(
+            f"{office.site.node.api_url}/console/language/{language}?then=/console/campaigns/later?contact=c1"
+        )
+        await expect(page.locator("main")).to_contain_text(says)
+    await page.goto(f"{office.site.node.api_url}/console/language/en?then=/console/")
+    assert not await office.site.results("call.started", campaign="later")
     await page.close()
 
 

@@ -20,6 +20,8 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from sqlalchemy import update
 
 from dialer.api.key_ports import Role
+from dialer.core.events import AgentReadied
+from dialer.core.ids import AgentId
 from dialer.crm.webhooks import RETRIES_S, headers_of
 from dialer.queues.embedded import EmbeddedServer
 from dialer.runtime.clock import Clock
@@ -292,6 +294,34 @@ async def test_a_user_comes_changes_roles_and_goes(office: Office) -> None:
     sofia = await office.person("sofia", BETTER)
     await sofia.wait_for_url("**/console/desk")
     await sofia.context.close()
+    await quietly_closed(page)
+
+
+async def test_whoever_writes_to_an_agent_is_named_and_not_numbered(office: Office) -> None:
+    users = desk(office.site.node.database, Clock())
+    await users.create("adam", Role.AGENT, "agent01", GOOD)
+    page = await manager(office, "API keys")
+    await page.get_by_label("Role").select_option("crm")
+    await page.get_by_label("Whose").fill("CRM sync")
+    await page.get_by_role("button", name="Create").click()
+    key = await secret_of(page)
+    adam = await office.person("adam", GOOD)
+    await adam.wait_for_url("**/console/desk")
+    await office.site.node.control.submit(AgentReadied(at=office.site.now, agent=AgentId("agent01")))
+    headers = {"Authorization": f"Bearer {key}"}
+    path = f"{office.url}/api/v1/agents/agent01/messages"
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.post(path, json={"text": "the next one is in a hurry"}) as answer,
+    ):
+        assert answer.status == 201
+    told = adam.locator(".message").filter(has_text="in a hurry")
+    await expect(told).to_contain_text("API key “CRM sync”:")
+    await adam.get_by_role("link", name="Español").click()
+    await expect(told).to_contain_text("clave de API «CRM sync»:")
+    await adam.context.close()
+    await page.goto(f"{office.url}/console/agents/agent01")
+    await expect(page.locator("main")).to_contain_text("API key “CRM sync”")
     await quietly_closed(page)
 
 
