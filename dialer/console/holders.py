@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from dialer.api.key_ports import KeyBook
@@ -28,10 +29,15 @@ class Holders:
         self._labels: dict[str, str] = {}
         self._looked_at: float | None = None
 
-    async def look(self) -> None:
-        """Learn of new keys, every few seconds; where the book is out of reach, what is known stays."""
+    async def look(self, named: Iterable[str] = ()) -> None:
+        """Learn of new keys: every few seconds, and at once where `named` has one without a label.
+
+        Where the book is out of reach, what is known stays.
+        """
         now = self._clock.now()
-        if self._book is None or (self._looked_at is not None and now - self._looked_at < _LOOK_EVERY_S):
+        strangers = any(who.startswith("key:") and not self.label(who) for who in named)
+        lately = self._looked_at is not None and now - self._looked_at < _LOOK_EVERY_S
+        if self._book is None or (lately and not strangers):
             return
         self._looked_at = now
         try:

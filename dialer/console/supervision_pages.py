@@ -257,7 +257,7 @@ async def _messages(
                 return
         if told != shown:
             shown, said_at = told, now
-            await console.holders.look()
+            await console.holders.look(one.by for one in told)
             parts = {"told": told[::-1], "holders": console.holders}
             yield fragment(console.pages.render("part_messages_list", visit.texts, **parts))
         elif now - said_at >= _COMMENT_EVERY_S:

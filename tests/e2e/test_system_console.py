@@ -20,12 +20,14 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from sqlalchemy import update
 
 from dialer.api.key_ports import Role
-from dialer.core.events import AgentReadied
+from dialer.campaigns import parse_campaign
+from dialer.core.events import AgentSignedIn, CampaignConfigured
 from dialer.core.ids import AgentId
 from dialer.crm.webhooks import RETRIES_S, headers_of
 from dialer.queues.embedded import EmbeddedServer
 from dialer.runtime.clock import Clock
 from dialer.settings import Outbound
+from dialer.storage.campaigns import Campaigns
 from dialer.storage.tables import webhook_deliveries
 from dialer.storage.webhooks import Delivery
 from tests.accounts import BETTER, GOOD, desk
@@ -299,7 +301,7 @@ async def test_a_user_comes_changes_roles_and_goes(office: Office) -> None:
 
 async def test_whoever_writes_to_an_agent_is_named_and_not_numbered(office: Office) -> None:
     users = desk(office.site.node.database, Clock())
-    await users.create("adam", Role.AGENT, "agent01", GOOD)
+    await users.create("adam", Role.AGENT, "agent12", GOOD)
     page = await manager(office, "API keys")
     await page.get_by_label("Role").select_option("crm")
     await page.get_by_label("Whose").fill("CRM sync")
@@ -307,9 +309,14 @@ async def test_whoever_writes_to_an_agent_is_named_and_not_numbered(office: Offi
     key = await secret_of(page)
     adam = await office.person("adam", GOOD)
     await adam.wait_for_url("**/console/desk")
-    await office.site.node.control.submit(AgentReadied(at=office.site.now, agent=AgentId("agent01")))
+    # An agent and a campaign that no other test has.
+    campaign, now = parse_campaign({"id": "told"}), office.site.now
+    await Campaigns(office.site.node.database).create(campaign, now)
+    await office.site.node.control.submit(CampaignConfigured(at=now, campaign=campaign))
+    agent = AgentId("agent12")
+    await office.site.node.control.submit(AgentSignedIn(at=now, agent=agent, phone=agent, campaigns=(campaign.id,)))
     headers = {"Authorization": f"Bearer {key}"}
-    path = f"{office.url}/api/v1/agents/agent01/messages"
+    path = f"{office.url}/api/v1/agents/agent12/messages"
     async with (
         aiohttp.ClientSession(headers=headers) as http,
         http.post(path, json={"text": "the next one is in a hurry"}) as answer,
@@ -320,7 +327,7 @@ async def test_whoever_writes_to_an_agent_is_named_and_not_numbered(office: Offi
     await adam.get_by_role("link", name="Español").click()
     await expect(told).to_contain_text("clave de API «CRM sync»:")
     await adam.context.close()
-    await page.goto(f"{office.url}/console/agents/agent01")
+    await page.goto(f"{office.url}/console/agents/agent12")
     await expect(page.locator("main")).to_contain_text("API key “CRM sync”")
     await quietly_closed(page)
 

@@ -70,6 +70,17 @@ async def test_both_languages_have_words_for_a_key() -> None:
     assert Holders(None, ManualClock(0.0)).words(texts("es"), "key:4f2a") == "una clave de API"
 
 
+async def test_a_key_that_was_just_made_is_named_where_it_is_to_be_read() -> None:
+    book = Book()
+    holders = Holders(book, ManualClock(0.0))  # type: ignore[arg-type]
+    await holders.look()
+    book.keys.append(key("new", "the newest"))
+    await holders.look(["user:marta", "key:4f2a"])
+    assert book.asked == 1  # nobody unknown: nothing is asked again so soon
+    await holders.look(["key:4f2a", "key:new"])
+    assert (book.asked, holders.label("key:new")) == (2, "the newest")
+
+
 async def test_a_tenant_reads_the_labels_of_its_own_keys_alone() -> None:
     holders = Holders(TenantKeyBook(Book(), "acme"), ManualClock(0.0))  # type: ignore[arg-type]
     await holders.look()
