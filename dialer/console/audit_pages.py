@@ -49,6 +49,7 @@ async def audit_page(
     found = await _trail(console).page(_query(typed), before, _ON_A_PAGE + 1)
     shown = found[:_ON_A_PAGE]
     given = {name: text for name, text in typed.items() if text}
+    await console.holders.look(name for row in shown for name in (row.note.who, row.note.object) if name)
     return page(
         console,
         "audit",

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from playwright.async_api import BrowserContext, Page, Route, async_playwright, expect
 
 from benchmarks.chaos.proxy import FaultyProxy
 from dialer.campaigns import parse_campaign
@@ -45,7 +45,7 @@ pytestmark = [
 SPRING = CampaignId("spring")
 HOSTILE = "<img src=x onerror=alert(1)>"
 #: Answers that are expected: a form that is wrong, changed meanwhile, or sent without a session; and a lost network.
-_EXPECTED = ("401", "403", "409", "422", "net::ERR_", "htmx:sse:error")
+_EXPECTED = ("401", "403", "409", "422", "503", "net::ERR_", "Failed to fetch", "htmx:sse:error")
 
 
 class Office:
@@ -343,7 +343,7 @@ async def test_a_stream_that_is_lost_is_told_and_goes_on_by_itself(office: Offic
     with FaultyProxy(url.hostname, url.port) as network:
         await page.goto(f"http://{url.hostname}:{network.port}/console/")
         await expect(page.locator("main h2").first).to_be_visible()
-        await until(lambda: network.accepted > 0, "a connection")
+        await page.wait_for_function("() => document.querySelector('main [hx-sse\\\\:connect]')._htmx?.sse")
         network.refuse()
         await expect(page.get_by_text("The connection is lost")).to_be_visible()
         await office.make("meanwhile")
@@ -351,6 +351,29 @@ async def test_a_stream_that_is_lost_is_told_and_goes_on_by_itself(office: Offic
         await expect(page.locator("#campaign-meanwhile")).to_be_visible()
         await expect(page.get_by_text("The connection is lost")).to_be_hidden()
         await page.close()
+
+
+async def test_a_stream_that_does_not_begin_is_told_and_begun_again(office: Office) -> None:
+    page, asked = await office.page(), list[str]()
+
+    async def at_first_in_vain(route: Route) -> None:
+        asked.append(route.request.url)
+        match len(asked):
+            case 1:
+                await route.abort("connectionfailed")
+            case 2:
+                await route.fulfill(status=503, body="starting")
+            case _:
+                await route.continue_()
+
+    await page.route("**/console/stream/wallboard", at_first_in_vain)
+    await page.goto(f"{office.site.node.api_url}/console/")
+    await expect(page.get_by_text("The connection is lost")).to_be_visible()
+    await office.make("begun-again")
+    await expect(page.locator("#campaign-begun-again")).to_be_visible()
+    await expect(page.get_by_text("The connection is lost")).to_be_hidden()
+    assert len(asked) == 3
+    await page.close()
 
 
 async def test_a_browser_that_closes_half_way_through_a_million_rows_loads_none_of_them(

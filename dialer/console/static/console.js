@@ -1,6 +1,7 @@
 // What htmx does not do: orders to campaigns, charts, the theme, and a word when the connection is lost.
 "use strict";
 (() => {
+  const AGAIN_MS = 1_000;
   const told = document.getElementById("told");
   const csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
 
@@ -29,8 +30,18 @@
   });
   document.addEventListener("htmx:sse:after:connection", () => say(""));
 
-  document.addEventListener("htmx:response:error", (event) => {
-    if (event.detail?.ctx?.response?.status === 401) location.assign("/console/login");
+  // The first connection of a live part is a request like any other, which htmx makes once: told as lost, and made again.
+  const again = (part, status) => {
+    const stream = part.getAttribute?.("hx-sse:connect");
+    if (!stream || part._htmx?.sse) return;
+    htmx.trigger(part, "htmx:sse:error", { status });
+    setTimeout(() => part.isConnected && htmx.ajax("GET", stream, { source: part }), AGAIN_MS);
+  };
+  document.addEventListener("htmx:error", ({ target }) => again(target));
+  document.addEventListener("htmx:response:error", ({ target, detail }) => {
+    const status = detail?.ctx?.response?.status;
+    if (status === 401) location.assign("/console/login");
+    else if (status >= 500) again(target, status);
   });
 
   // ---- another language: of the page that one looks at
