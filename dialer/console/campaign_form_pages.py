@@ -20,6 +20,7 @@ from dialer.api.crm_rows import hold_to_mappings
 from dialer.api.errors import ApiError
 from dialer.api.requests import known_campaign
 from dialer.campaigns import change_campaign, dump_campaign, explained, parse_campaign
+from dialer.console import campaign_form_layout as layout
 from dialer.console import campaign_forms as forms
 from dialer.console.answers import FORM, Manager, PageRequest, Site, Staff, page, to, view_of
 from dialer.console.crm_view import KEYS, MappingView, chosen_line, view_of_feed
@@ -148,6 +149,7 @@ def _answer(console: Console, visit: Visit, sheet: Sheet, status: int = 200) -> 
         visit=visit,
         sheet=sheet,
         forms=forms,
+        layout=layout,
         mappings=_mappings(console, sheet.campaign),
         outcomes=tuple(Outcome),
         codes=_codes(sheet.typed),
@@ -186,10 +188,10 @@ def _base(typed: Mapping[str, str], otherwise: Mapping[str, Any]) -> dict[str, A
 def _focus(typed: Mapping[str, str], again: Mapping[str, str] | None) -> str:
     """The field of a row that has just been added with which one begins."""
     added, of_mapping, _ = typed.get("add", "").partition(":")
-    if again is None or added not in forms.TABLES or again.keys() <= typed.keys():
+    if again is None or added not in layout.TABLES or again.keys() <= typed.keys():
         return ""
     known = len(KEYS.get(added, ())) if of_mapping else 0
-    return f"{added}.{forms.places(again, added)[-1]}.{forms.TABLES[added][known].name}"
+    return f"{added}.{forms.places(again, added)[-1]}.{layout.TABLES[added][known].name}"
 
 
 def _rearranged(typed: Mapping[str, str], mappings: Sequence[MappingView] = ()) -> dict[str, str] | None:
@@ -199,7 +201,7 @@ def _rearranged(typed: Mapping[str, str], mappings: Sequence[MappingView] = ()) 
     """
     add, drop = typed.get("add", ""), typed.get("drop", "")
     kept = {name: text for name, text in typed.items() if name not in {"add", "drop", "again"}}
-    if add in forms.TABLES:
+    if add in layout.TABLES:
         return forms.with_row(kept, add)
     if add:
         setting, _, where = add.partition(":")

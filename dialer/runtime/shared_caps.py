@@ -17,7 +17,7 @@ import structlog
 from dialer.compliance.destinations import Destinations
 from dialer.compliance.rulebook import RuleBook
 from dialer.compliance.rules import CapRule, CooldownRule, KeyPart
-from dialer.core.campaign import CampaignState
+from dialer.core.campaign import Campaign, CampaignState
 from dialer.core.ids import CampaignId
 from dialer.core.saying import NOTHING, Saying, say
 from dialer.core.shards import Shards
@@ -67,29 +67,40 @@ def shared_caps(
     found: dict[CampaignId, Saying] = {}
     for rule, codes in rules:
         called = [code for code in codes if destinations.reaches(code)]
+        earlier = {shard: _that_meet(rule, called, shards, shard) for shard in shards.names}
+        #: One of those that the rule counts together, of each shard.
+        groups: dict[tuple[str, str], CampaignId] = {}
+        for campaign, shard in dialing:
+            groups.setdefault((shard, _counted_for(rule, campaign)), campaign.id)
         for campaign, shard in dialing:
             if campaign.id in found or rule.version in aside(campaign.id):
                 continue
-            other = next(
-                (
-                    (one.id, its)
-                    for one, its in dialing
-                    if its < shard
-                    and (KeyPart.SELLER not in rule.key or one.seller == campaign.seller)
-                    and any(_meet(rule, code, shards, shard, its) for code in called)
-                ),
-                None,
-            )
-            if other is not None:
+            whose = _counted_for(rule, campaign)
+            its = next((each for each in earlier[shard] if (each, whose) in groups), None)
+            if its is not None:
+                other = groups[its, whose]
                 found[campaign.id] = say(
-                    f"rule {rule.id} counts its calls together with those of {other[0]}, which shard {other[1]} counts "
-                    "apart",
+                    f"rule {rule.id} counts its calls together with those of {other}, which shard {its} counts apart",
                     code="cap_shared",
                     rule=rule.id,
-                    campaign=other[0],
-                    shard=other[1],
+                    campaign=other,
+                    shard=its,
                 )
     return found
+
+
+def _counted_for(rule: CapRule | CooldownRule, campaign: Campaign) -> str:
+    """By what a rule tells campaigns apart, besides whom they call."""
+    return campaign.seller if KeyPart.SELLER in rule.key else ""
+
+
+def _that_meet(rule: CapRule | CooldownRule, codes: Sequence[str], shards: Shards, shard: str) -> list[str]:
+    """The shards before this one by name whose calls a rule may count together with its own."""
+    return [
+        its
+        for its in sorted(shards.names)
+        if its < shard and any(_meet(rule, code, shards, shard, its) for code in codes)
+    ]
 
 
 def _meet(rule: CapRule | CooldownRule, code: str, shards: Shards, one: str, other: str) -> bool:
@@ -123,6 +134,8 @@ class SharedCaps:
         self._rules = caps_over_campaigns(book) if shards.several else []
         self._destinations = destinations
         self._aside = aside
+        self._stored: list[StoredCampaign] = []
+        self._versions: dict[CampaignId, tuple[float, str]] = {}
         self._found: dict[CampaignId, Saying] | None = None
 
     def problem(self, campaign: CampaignId) -> Saying:
@@ -146,5 +159,7 @@ class SharedCaps:
         Raises:
             StorageError: the database is out of reach; what was known stands.
         """
-        campaigns = await self._campaigns.all()
-        self._found = shared_caps(campaigns, self._shards, self._rules, self._destinations, self._aside)
+        versions = await self._campaigns.versions()
+        if versions != self._versions:
+            self._stored, self._versions = await self._campaigns.all(), versions
+        self._found = shared_caps(self._stored, self._shards, self._rules, self._destinations, self._aside)

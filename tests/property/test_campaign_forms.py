@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from dialer.campaigns import change_campaign, dump_campaign, parse_campaign
 from dialer.console import campaign_forms as forms
-from dialer.console.campaign_forms import FIELDS, SECTIONS, TABLES, differences, merged, places, read, shown
+from dialer.console.campaign_form_layout import FIELDS, SECTIONS, TABLES
+from dialer.console.campaign_forms import differences, merged, places, read, shown
 from dialer.core.campaign import Campaign
 from dialer.core.ids import CampaignId
 from dialer.errors import InputError
