@@ -210,16 +210,26 @@ class Neighbours:
         home = await self.home_of_agent(agent)
         return "" if home is None else home.node
 
-    def home_of_call(self, call: CallId) -> Neighbour | None:
-        """The other node that makes a call, as long as it lives; None: it is this one, or the record has it."""
+    async def home_of_call(self, call: CallId) -> Neighbour | None:
+        """The other node that makes a call, as long as it lives; None: it is this one, or the record has it.
+
+        Raises:
+            QueueError: nobody has heard of that run of a node yet, and Redis is out of reach.
+        """
         made = node_of_call(call)
-        found = None if made is None else self.others().get(made[0])
-        return found if made is not None and found is not None and found.boot == made[1] else None
+        if made is None or made == (self.node, self.boot):
+            return None
+        if self._maker(made) is None and " ".join(made) not in self._runs:
+            # It may have begun after the last beat, and a CRM's code for its first call be here already.
+            await self._meet(" ".join(made))
+            for abroad in self._abroad.values():
+                await abroad.meet(" ".join(made))
+        return self._maker(made)
 
     def left_behind(self, call: CallId) -> bool:
         """Whether a call was made by a node that has ended so lately that nobody may know of it yet."""
         made = node_of_call(call)
-        return made is not None and " ".join(made) in self._runs and self.home_of_call(call) is None
+        return made is not None and " ".join(made) in self._runs and self._maker(made) is None
 
     async def sign_in_at(self, agent: AgentId, campaigns: Collection[str], server: str | None) -> Neighbour | None:
         """The other node that an agent signs in at, claimed for them; None: this one.
@@ -324,6 +334,24 @@ class Neighbours:
             _log.info("the other nodes were not told that this one stops", error=str(error))
 
     # ---- inside
+
+    def _maker(self, made: tuple[str, str]) -> Neighbour | None:
+        """The other node that makes calls under that name for this run."""
+        node, boot = made
+        found = self.others().get(node)
+        return found if found is not None and found.boot == boot else None
+
+    async def _meet(self, run: str) -> None:
+        """Look whether a run of a node of which nothing was heard has said by now that it lives."""
+        with redis_errors():
+            sealed: Any = await self._redis.hget(self._keys["neighbours"], run)
+        one = None if sealed is None else said_by(self._seal, sealed)
+        now = self.shared_now()
+        if one is None or one.run != run or one.until < now - _LEFT_BEHIND_S:
+            return
+        self._runs[run] = one.until
+        if one.node != self.node and one.until > now:
+            self._known[one.node] = self._lately[one.node] = one
 
     async def _hear(self, said: Mapping[bytes, bytes]) -> None:
         now, gone = self.shared_now(), []

@@ -70,6 +70,17 @@ class ShardNeighbours:
         else:
             self._trouble = ""
 
+    async def meet(self, run: str) -> None:
+        """Look whether a run of a node of which nothing was heard has said by now that it lives."""
+        try:
+            with redis_errors():
+                sealed: Any = await self._redis.hget(self._keys["neighbours"], run)
+        except QueueError:
+            return  # as `listen` says
+        one = None if sealed is None else said_by(self._seal, sealed)
+        if one is not None and one.run == run and one.until > self.shared_now():
+            self._known[one.node] = one
+
     async def _listen(self) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.time()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
 from litestar.types import ASGIApp, Receive, Scope, Send
+from redis.asyncio import Redis
 
 from dialer.core.agent import AgentState
 from dialer.core.ids import AgentId, CallId, CampaignId, ServerName
 from dialer.core.notices import AgentChanged
+from dialer.errors import QueueError
 from dialer.projections.live import LiveView
 from dialer.projections.metrics import Metrics
 from dialer.queues.connection import AsyncRedis
@@ -24,7 +26,8 @@ from dialer.runtime.home_choice import Policy
 from dialer.runtime.neighbours import Neighbours
 from dialer.runtime.node_client import HEADER, NodeClient
 from dialer.runtime.node_seals import Seal, Ticket
-from dialer.runtime.pictures import Neighbour
+from dialer.runtime.pictures import Neighbour, neighbour_seal
+from dialer.runtime.shard_neighbours import ShardNeighbours
 from dialer.testing import ManualClock
 from tests.e2e.floor import until
 from tests.integration.test_api_tls import certificate
@@ -48,6 +51,8 @@ class One:
         key: bytes = KEY,
         policy: Policy = "here",
         address: str = "http://127.0.0.1:9",
+        keys: Keys = KEYS,
+        abroad: Sequence[ShardNeighbours] = (),
     ) -> None:
         self.clock = ManualClock(1_800_000_000.0 + ahead_s)
         self.live = LiveView()
@@ -58,7 +63,7 @@ class One:
             boot=boot,
             address=address,
             redis=redis,
-            keys=KEYS,
+            keys=keys,
             key=key,
             live=self.live,
             servers=lambda: ["pbx"],
@@ -66,6 +71,7 @@ class One:
             policy=policy,
             now=self.clock.now,
             generation=lambda: self.generation,
+            abroad=abroad,
         )
 
     def seat(self, agent: AgentId, state: AgentState = AgentState.IDLE, server: ServerName | None = None) -> None:
@@ -112,8 +118,8 @@ async def test_they_know_each_other_whatever_their_clocks_say(valkey: AsyncRedis
     assert set(second.it.others()) == {"n1"}
     assert await name(first.it.home_of_agent(ANN)) == "n2"
     assert await name(second.it.home_of_agent(ANN)) is None
-    assert first.it.home_of_call(CallId("n2-b1-0000000001")) is not None
-    assert first.it.home_of_call(CallId("n2-b0-0000000001")) is None, "of a run before this one"
+    assert await first.it.home_of_call(CallId("n2-b1-0000000001")) is not None
+    assert await first.it.home_of_call(CallId("n2-b0-0000000001")) is None, "of a run before this one"
     assert abs(first.it.shared_now() - second.it.shared_now()) < 5.0
     second.seat(ANN, AgentState.SIGNED_OUT)
     await meet(first, second)
@@ -159,7 +165,7 @@ async def test_one_that_is_silent_is_dead_and_one_that_leaves_is_gone(valkey: As
     first.clock.advance(2.0)
     assert first.it.others() == {}
     assert await name(first.it.home_of_agent(ANN)) is None
-    assert first.it.home_of_call(CallId("n2-b1-0000000001")) is None
+    assert await first.it.home_of_call(CallId("n2-b1-0000000001")) is None
     await meet(first, second)
     assert set(first.it.others()) == {"n2"}
     await second.it.leave()
@@ -184,6 +190,63 @@ async def test_what_a_node_leaves_behind_may_be_on_no_record_for_a_while(valkey:
     await second.it.leave()
     await first.it.beat()
     assert first.it.left_behind(made)
+
+
+async def test_a_call_of_a_node_that_has_begun_since_the_last_beat_is_known_at_once(valkey: AsyncRedis) -> None:
+    """A CRM that reads of a connected call may send its code before the other nodes have heard of the new one."""
+    first, second = One(valkey, "n1"), One(valkey, "n2")
+    made = CallId("n2-b1-0000000001")
+    await first.it.beat()
+    assert await first.it.home_of_call(made) is None
+    assert not first.it.left_behind(made), "nobody has said that there is such a node"
+    await second.it.beat()
+    found = await first.it.home_of_call(made)
+    assert found is not None
+    assert found.run == "n2 b1"
+    assert set(first.it.others()) == {"n2"}
+    assert await first.it.home_of_call(CallId("n2-b0-0000000001")) is None
+    assert await first.it.home_of_call(CallId("n1-b1-0000000001")) is None, "its own"
+
+
+async def test_a_node_that_lived_for_less_than_a_beat_has_left_its_calls_behind(valkey: AsyncRedis) -> None:
+    first, second = One(valkey, "n1"), One(valkey, "n2")
+    made = CallId("n2-b1-0000000001")
+    await first.it.beat()
+    await second.it.beat()
+    first.clock.advance(6.0)
+    assert await first.it.home_of_call(made) is None
+    assert first.it.left_behind(made), "its calls may be on no record yet"
+
+
+async def test_a_call_of_a_node_of_another_shard_that_has_just_begun_is_known_at_once(valkey: AsyncRedis) -> None:
+    there = One(valkey, "n2", keys=Keys("south"))
+    abroad = ShardNeighbours("south", valkey, Keys("south"), neighbour_seal(KEY), ManualClock(1_800_000_000.0).now)
+    here = One(valkey, "n1", abroad=(abroad,))
+    await here.it.beat()
+    await abroad.listen()
+    made = CallId("n2-b1-0000000001")
+    assert await here.it.home_of_call(made) is None
+    await there.it.beat()
+    found = await here.it.home_of_call(made)
+    assert found is not None
+    assert found.node == "n2"
+    assert await here.it.home_of_call(CallId("n2-b0-0000000001")) is None
+
+
+async def test_another_shard_that_is_away_keeps_no_code_from_its_call(valkey: AsyncRedis) -> None:
+    away: AsyncRedis = Redis(port=1, socket_connect_timeout=0.5)
+    abroad = ShardNeighbours("south", away, Keys("south"), neighbour_seal(KEY), ManualClock(1_800_000_000.0).now)
+    here = One(valkey, "n1", abroad=(abroad,))
+    await here.it.beat()
+    assert await here.it.home_of_call(CallId("n2-b1-0000000001")) is None
+
+
+async def test_nobody_knows_whose_call_it_is_while_redis_is_away() -> None:
+    alone = One(Redis(port=1, socket_connect_timeout=0.5), "n1")
+    with pytest.raises(QueueError):
+        await alone.it.home_of_call(CallId("n2-b1-0000000001"))
+    assert await alone.it.home_of_call(CallId("n1-b1-0000000001")) is None
+    assert await alone.it.home_of_call(CallId("nonsense")) is None
 
 
 async def test_a_record_is_read_when_all_have_told_what_they_knew(valkey: AsyncRedis) -> None:
