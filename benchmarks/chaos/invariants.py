@@ -63,6 +63,9 @@ class Evidence:
     removed: frozenset[int]
     #: Numbers (digits) of those who were withdrawn -> their place in the list.
     places: Mapping[str, int]
+    #: Codes that the CRM has sent, by the ids of their messages, and those of them that are on record.
+    codes: frozenset[str]
+    codes_recorded: frozenset[str]
     dialed: tuple[Dialed, ...]
     contacts: Mapping[str, Mapping[str, Any]]
     attempts: tuple[Mapping[str, Any], ...]
@@ -119,6 +122,8 @@ def collect(site: Site, worst_s: float, worst_call: str) -> Evidence:
         withdrawn=dict(site.asked.withdrawn),
         removed=frozenset(n for n in site.asked.withdrawn if {f"c{n}", f"+{numbers[n]}"} & removed),
         places={digits: n for n, digits in numbers.items()},
+        codes=frozenset(site.asked.codes),
+        codes_recorded=frozenset(row["ref"] for row in rows["codes"]),
         dialed=tuple(with_calls(site.carrier.dialed(), rows["attempts"])),
         contacts={row["id"]: row for row in rows["contacts"]},
         attempts=tuple(rows["attempts"]),
@@ -176,6 +181,7 @@ async def _rows(url: str) -> dict[str, Any]:
         "attempts": "SELECT call, contact, phone, attempt_number, outcome, started_at, answered_at, connected_at, "
         "ended_at FROM attempts",
         "evidence": "SELECT reference FROM evidence WHERE kind = 'attempt'",
+        "codes": "SELECT ref FROM dispositions WHERE ref IS NOT NULL",
         "set_aside": "SELECT stream FROM set_aside",
         "removed": "SELECT subject AS name FROM removals UNION SELECT phone FROM do_not_call",
     }
@@ -273,6 +279,24 @@ def every_attempt_has_its_outcome(seen: Evidence, allowed: Allowed) -> list[str]
     return wrong
 
 
+def every_code_taken(seen: Evidence, allowed: Allowed) -> list[str]:
+    """What the CRM has closed a talk with is on record and among the results; none was refused."""
+    told: dict[str, set[str]] = {}
+    for result, _ in seen.results.values():
+        if (ref := result.get("ref")) in seen.codes:
+            told.setdefault(str(ref), set()).add(result["type"])
+    wrong = []
+    if refused := [ref for ref, kinds in told.items() if kinds != {"call.disposed"}]:
+        wrong.append(f"codes that were refused: {_shown(refused)}")
+    if allowed.memory_lost:
+        return wrong
+    if untold := seen.codes - set(told):
+        wrong.append(f"codes that nobody has answered: {_shown(untold)}")
+    if missing := seen.codes - seen.codes_recorded:
+        wrong.append(f"codes that are not on record: {_shown(missing)}")
+    return wrong
+
+
 def every_result_delivered(seen: Evidence, allowed: Allowed) -> list[str]:
     """The CRM has every result by its key, as it was told, and nothing else."""
     if not seen.delivers:
@@ -332,6 +356,7 @@ CHECKS: Final[Mapping[str, Callable[[Evidence, Allowed], list[str]]]] = {
     "none dialed after its removal": none_dialed_after_removal,
     "the carrier's log whole": the_carrier_knows_them,
     "every attempt with an outcome": every_attempt_has_its_outcome,
+    "every code taken": every_code_taken,
     "every result delivered": every_result_delivered,
     "in flight back to the truth": in_flight_is_the_truth,
     "abandonment explained": abandonment_is_explained,

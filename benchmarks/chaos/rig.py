@@ -66,6 +66,8 @@ class Plan:
     crm_fails: float = 0.0
     #: How often it fails one result, at most: 5, 30 and 120 seconds lie between the tries.
     crm_fails_at_most: int = 3
+    #: Whether the CRM closes every talk with a code.
+    closes: bool = False
     #: Settings of the campaign besides.
     campaign: tuple[tuple[str, object], ...] = ()
     #: Interpreter's arguments of a node in place of ``-m dialer.cli``.
@@ -86,6 +88,8 @@ class Asked:
     pushed: set[int] = field(default_factory=set)
     #: When each was withdrawn (unix seconds, after the acknowledgement).
     withdrawn: dict[int, float] = field(default_factory=dict)
+    #: Codes for talks: id of the message -> call.
+    codes: dict[str, str] = field(default_factory=dict)
 
 
 class Site:
@@ -278,6 +282,12 @@ max_calls_per_second = {plan.calls_per_s}
             )[n % 3]
             self._tell(stream, json.dumps(message))
             self.asked.withdrawn[n] = time.time()
+
+    def close(self, call: str, code: str) -> None:
+        """Close a talk with a code."""
+        name = f"code-{call}"
+        self._tell("dispositions", json.dumps({"id": name, "call": call, "code": code}))
+        self.asked.codes[name] = call
 
     # ---- the operator
 

@@ -8,12 +8,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from benchmarks.chaos import real
+from benchmarks.chaos.codes import codes
 from benchmarks.chaos.invariants import Allowed, Evidence, collect, judge
 from benchmarks.chaos.lab import Lab
 from benchmarks.chaos.rig import Site
@@ -105,7 +106,7 @@ def play(name: str, scenario: Scenario, seed: int, *, keep: bool = False, lab: L
 
 def _play(scenario: Scenario, site: Site, watch: Watch, seed: int) -> tuple[Evidence, dict[str, list[str]]]:
     site.begin()
-    with withdrawals(site, seed + 1):
+    with withdrawals(site, seed + 1), codes(site) if site.plan.closes else nullcontext():
         scenario.disturb(Scene(site=site, watch=watch, random=random.Random(seed)))
         watch.fault_is_over()
     return settle(site, watch, scenario.allowed)

@@ -82,6 +82,18 @@ def kill_nodes(scene: Scene) -> None:
             scene.site.bring_back(node)
 
 
+def kill_nodes_at_codes(scene: Scene) -> None:
+    """SIGKILL to one of two within moments of a code that the CRM sent, and a start."""
+    for _ in range(2 * _ROUNDS):
+        before = len(scene.site.asked.codes)
+        wait_for(lambda: len(scene.site.asked.codes) > before, "another code")  # noqa: B023
+        scene.wait(0.0, 0.05)
+        node = scene.random.choice(scene.site.nodes)
+        with scene.fault():
+            scene.site.kill(node)
+            scene.site.bring_back(node)
+
+
 def kill_node_for_good(scene: Scene) -> None:
     """One of two dies in the middle of its calls and stays away: the other takes them over."""
     scene.calls()
@@ -442,6 +454,11 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "node_killed": Scenario(says="a node is killed and comes back, three times", disturb=kill_nodes),
     "two_nodes_killed": Scenario(
         says="two nodes, killed by turns", disturb=kill_nodes, plan=replace(_TWO, delivers=True)
+    ),
+    "codes_sent": Scenario(
+        says="one of two nodes is killed, six times, within 50 ms of a code that the CRM sends for a talk",
+        disturb=kill_nodes_at_codes,
+        plan=replace(_TWO, contacts=1_200, calls_per_s=4.0, closes=True),
     ),
     "node_gone": Scenario(
         says="one of two nodes dies and stays away",

@@ -12,15 +12,13 @@ fault.
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.chaos.codes import codes
 from benchmarks.chaos.rig import CAMPAIGN, Plan, Site
 from benchmarks.chaos.scenarios import Scenario, Scene
 from benchmarks.processes import ROOT, ServeProcess, wait_for
@@ -29,10 +27,10 @@ from dialer.cli.client import ApiError
 #: At so many calls a second of each node there are some left when all is exchanged.
 _CONTACTS: Final = 1_000
 _CALLS_PER_S: Final = 4.0
-_CODE: Final = "NO_SALE"
+#: Releases up to the one with tables 0026 refuse a code for a call of a node of which they have not heard yet.
+_CODES_AFTER_S: Final = 2.0
 #: What no node may say of another release's messages, or of anything.
 _WRONG: Final = re.compile(r"^\S+ \[(error|critical)\b.*|^Traceback .*|.*\banother version\b.*", re.MULTILINE)
-_EVERY_S: Final = 0.2
 _ORDER_S: Final = 60.0
 
 
@@ -60,7 +58,7 @@ def exchange(scene: Scene) -> None:
     """
     site = scene.site
     first, second = site.nodes
-    with _codes(site):
+    with codes(site, _CODES_AFTER_S):
         scene.calls(30, 50)
         site.upgrade_database()
         # Nodes and worker go on with tables that are newer than they are.
@@ -169,61 +167,3 @@ def _order(
 
 def _campaign(node: ServeProcess) -> Any:
     return node.api.get(f"/campaigns/{CAMPAIGN}")
-
-
-@contextmanager
-def _codes(site: Site) -> Iterator[None]:
-    """Meanwhile the CRM closes each talk with a code, through the stream, which any node may read.
-
-    Raises:
-        RuntimeError: some were not taken.
-    """
-    over, closer = threading.Event(), _Closer(site)
-    thread = threading.Thread(target=closer.run, args=(over,), name="closes", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(30)
-    wait_for(closer.all_taken, "codes of all talks that were closed", timeout_s=60)
-    if closer.refused:
-        raise RuntimeError(f"codes that were refused: {closer.refused[:3]}")
-
-
-class _Closer:
-    """Reads the stream of results, and sends a code for each talk."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._at = "-"
-        self._open: set[str] = set()
-        self.refused: list[dict[str, Any]] = []
-
-    def run(self, over: threading.Event) -> None:
-        """Close talks until it is over."""
-        while not over.wait(_EVERY_S):
-            for call in self._read():
-                message = {"id": f"code-{call}", "call": call, "code": _CODE}
-                self._open.add(f"code-{call}")
-                self._site.client.xadd("cadencia:dispositions", {"data": json.dumps(message)})
-
-    def all_taken(self) -> bool:
-        """Whether every code that was sent has been answered."""
-        self._read()
-        return not self._open
-
-    def _read(self) -> list[str]:
-        """Calls that were connected since the last look."""
-        connected = []
-        entries: Any = self._site.client.xrange("cadencia:results", min=self._at)
-        for entry, fields in entries:
-            self._at = f"({entry.decode()}"
-            result = json.loads(fields[b"data"])
-            if result["type"] == "call.connected":
-                connected.append(result["call"])
-            elif (ref := result.get("ref")) in self._open:
-                self._open.discard(ref)
-                if result["type"] != "call.disposed":
-                    self.refused.append(result)
-        return connected

@@ -60,10 +60,10 @@ class KnownContacts(Protocol):
 
 
 class Engine(Protocol):
-    """The way into the engine (`dialer.api.ports.Control`)."""
+    """The way into the engine (`dialer.runtime.control.NodeControl`)."""
 
-    async def submit(self, event: CallDisposed) -> None:
-        """Hand an event to the engine."""
+    async def dispose(self, events: Sequence[CallDisposed]) -> Sequence[InputError | None]:
+        """Carry out dispositions; on return they are on record. For each, why it is refused."""
 
 
 class Intake:
@@ -223,33 +223,19 @@ class Intake:
             StorageError, QueueError: hand the whole batch in again.
         """
         poison: dict[str, Rejected] = {}
+        taken: list[tuple[Message, Disposition]] = []
         for message in messages:
             read = read_disposition(message.data, self._phones)
             if isinstance(read, Rejected):
                 poison[message.id] = read
-                continue
-            try:
-                await self._dispose(read, moment_of(message))
-            except InputError as error:
+            else:
+                taken.append((message, read))
+        refused = await self._engine.dispose([_disposed(read, moment_of(message)) for message, read in taken])
+        for (message, read), error in zip(taken, refused, strict=True):
+            if error is not None:
                 reason = RejectReason(error.word) if error.word in _REASONS else RejectReason.WRONG_VALUE
                 poison[message.id] = Rejected(reason=reason, problem=str(error), ref=read.ref)
         _raise_poison(poison)
-
-    async def _dispose(self, read: Disposition, at: float) -> None:
-        await self._engine.submit(
-            CallDisposed(
-                at=at,
-                call=read.call,
-                code=read.code,
-                agent=read.agent,
-                amount=read.amount,
-                currency=read.currency,
-                notes=read.notes,
-                ref=read.ref,
-                callback=read.callback,
-                by="crm",
-            )
-        )
 
     def _elsewhere(self, campaign: CampaignId, batch: ContactBatch | None = None) -> Rejected:
         return Rejected(
@@ -319,3 +305,18 @@ def _raise_poison(poison: Mapping[str, Rejected]) -> None:
             {entry: f"{rejected.reason}: {rejected.problem}" for entry, rejected in poison.items()},
             {entry: rejected.ref for entry, rejected in poison.items()},
         )
+
+
+def _disposed(read: Disposition, at: float) -> CallDisposed:
+    return CallDisposed(
+        at=at,
+        call=read.call,
+        code=read.code,
+        agent=read.agent,
+        amount=read.amount,
+        currency=read.currency,
+        notes=read.notes,
+        ref=read.ref,
+        callback=read.callback,
+        by="crm",
+    )

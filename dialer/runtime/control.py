@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
 
@@ -17,6 +17,7 @@ from dialer.core.events import (
 )
 from dialer.core.ids import CampaignId, ServerName
 from dialer.core.shards import ONE_REDIS, Shards, check_here
+from dialer.errors import InputError
 from dialer.projections.legal_windows import legal_windows
 from dialer.projections.live import LiveView
 from dialer.runtime.campaign_watch import CampaignWatch
@@ -70,7 +71,7 @@ class NodeControl:
         """Hand an event to the engine; returns when the engine has dealt with it.
 
         Raises:
-            InputError, QueueError, StorageError: a disposition, as `DispositionDesk.dispose`.
+            InputError, QueueError, StorageError: a disposition, as `dispose`.
             InputError: a campaign is another shard's.
             QueueError: a campaign, of whose filter the gate could not be told; do it again.
             StorageError: an order to a campaign that only the record has, which is out of reach.
@@ -93,8 +94,9 @@ class NodeControl:
                 await self._campaigns.written()
                 return
             case CallDisposed():
-                if self._dispose_elsewhere is None or not await self._dispose_elsewhere(event):
-                    await self._dispositions.dispose(event)
+                [refused] = await self.dispose([event])
+                if refused is not None:
+                    raise refused
                 return
             case AgentSignedIn() if self._agents_elsewhere is not None:
                 event = replace(event, elsewhere=self._agents_elsewhere())
@@ -102,13 +104,32 @@ class NodeControl:
                 pass
         self._dispatcher.feed(event)
 
+    async def dispose(self, events: Sequence[CallDisposed]) -> list[InputError | None]:
+        """Carry out dispositions; on return they are on record and among the results. For each, why it is refused.
+
+        Raises:
+            QueueError, StorageError: not all of it was done, repeat.
+        """
+        refused: list[InputError | None] = []
+        for event in events:
+            try:
+                if self._dispose_elsewhere is None or not await self._dispose_elsewhere(event):
+                    await self._dispositions.dispose(event)
+            except InputError as error:
+                refused.append(error)
+            else:
+                refused.append(None)
+        await self._dispositions.recorded()
+        return refused
+
     async def dispose_here(self, event: CallDisposed) -> None:
         """A disposition of which another node was told.
 
         Raises:
-            InputError, QueueError, StorageError: as `DispositionDesk.dispose`.
+            InputError, QueueError, StorageError: as `dispose`.
         """
         await self._dispositions.dispose(event)
+        await self._dispositions.recorded()
 
 
 def _campaigns_of(event: PeopleEvent) -> tuple[CampaignId, ...]:

@@ -7,9 +7,10 @@ the call. No disposition ever takes an entry off a do-not-call list.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from dialer.core.attempt import Attempt
 from dialer.core.campaign import Campaign
@@ -21,7 +22,7 @@ from dialer.core.opt_out_desk import EVERYWHERE, opt_out_ref
 from dialer.core.permit import Permit
 from dialer.core.tenants import everywhere
 from dialer.dispositions import meaning_of
-from dialer.errors import InputError, QueueError
+from dialer.errors import InputError, QueueError, StorageError
 from dialer.queues import results
 from dialer.queues.port import Publish
 from dialer.runtime.dispatcher import Dispatcher, Projection
@@ -29,6 +30,9 @@ from dialer.runtime.outbox import Outbox
 from dialer.runtime.record_keeper import RecordKeeper
 from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
+
+#: Longer than a write takes on a bad day; whoever waits is told, and does it again.
+_RECORDED_WITHIN_S: Final = 5.0
 
 
 class CrmStreams(Protocol):
@@ -116,6 +120,23 @@ class DispositionDesk:
         else:
             # Over and wrapped up, maybe in this very moment: the record and the CRM learn of it, the engine need not.
             self._tell(event, called)
+
+    async def recorded(self) -> None:
+        """Wait until all dispositions so far are on record and among the results: a node may die at any moment.
+
+        Raises:
+            StorageError, QueueError: they are not yet, and are still tried; repeat, or find them done later.
+        """
+        try:
+            async with asyncio.timeout(_RECORDED_WITHIN_S):
+                await self._keeper.written()
+        except TimeoutError as error:
+            raise StorageError("the disposition is not on record yet; it is still tried") from error
+        try:
+            async with asyncio.timeout(_RECORDED_WITHIN_S):
+                await self._outbox.written()
+        except TimeoutError as error:
+            raise QueueError("the disposition is not among the results yet; it is still tried") from error
 
     def _open(self, call: CallId) -> _Called | None:
         """A call that the engine has under way, or that an agent still wraps up."""

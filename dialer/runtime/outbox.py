@@ -15,6 +15,7 @@ import structlog
 
 from dialer.errors import QueueError
 from dialer.queues.port import Queues, Write
+from dialer.runtime.written import Written
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class Outbox:
         self._idle = asyncio.Event()
         self._idle.set()
         self._flushing = False
+        self._progress = Written()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -51,6 +53,7 @@ class Outbox:
         """Add writes behind those that wait; with `urgent` all of them are written at once."""
         if writes:
             self._waiting.extend(writes)
+            self._progress.put(len(writes))
             self._idle.clear()
             self._wake.set()
             if urgent:
@@ -81,6 +84,12 @@ class Outbox:
             delay_s = _RETRY_S
             for _ in batch:
                 self._waiting.popleft()
+            self._progress.wrote(len(batch))
+
+    async def written(self) -> None:
+        """Wait until what has been put so far is written, which is done at once."""
+        self._hurry.set()
+        await self._progress.wait()
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is written; False when `timeout_s` passed first."""

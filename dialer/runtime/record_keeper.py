@@ -19,6 +19,7 @@ from dialer.core.campaign import CampaignState
 from dialer.core.ids import CallId, CampaignId
 from dialer.core.notices import AnyNotice, CallEnded, CallWasDisposed, CampaignChanged
 from dialer.errors import StorageError
+from dialer.runtime.written import Written
 from dialer.storage.attempts import Attempts
 from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
@@ -48,6 +49,7 @@ class RecordKeeper:
         #: Whose state is being taken from the record.
         self._follows: CampaignId | None = None
         self._disposed: deque[Disposition] = deque()
+        self._progress = Written()
         #: Attempts take their own way into the database; until they are there, codes for them must not be turned away.
         self._ended: OrderedDict[CallId, CallEnded] = OrderedDict()
         self._wake = asyncio.Event()
@@ -121,6 +123,7 @@ class RecordKeeper:
             _log.error("database is behind: a disposition is on the results stream only", call=disposition.call)
             return
         self._disposed.append(disposition)
+        self._progress.put(1)
         self._idle.clear()
         self._wake.set()
 
@@ -159,6 +162,10 @@ class RecordKeeper:
             if not self:
                 self._wake.clear()
                 self._idle.set()
+
+    async def written(self) -> None:
+        """Wait until the dispositions of which it was told so far are in the database."""
+        await self._progress.wait()
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all is written; False when `timeout_s` passed first."""
@@ -200,3 +207,4 @@ class RecordKeeper:
             except RowRefused as refused:
                 _log.error("disposition cannot be stored", call=disposition.call, error=str(refused))
             self._disposed.popleft()
+            self._progress.wrote(1)

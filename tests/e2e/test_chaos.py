@@ -18,6 +18,7 @@ import pytest
 # the benchmarks are no part of the installed packages
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmarks.chaos.codes import codes
 from benchmarks.chaos.invariants import CHECKS, Allowed, Evidence, judge
 from benchmarks.chaos.orders import play
 from benchmarks.chaos.rig import Plan, Site
@@ -27,7 +28,7 @@ from benchmarks.chaos.watch import Watch
 
 pytestmark = pytest.mark.slow
 
-PLAN = Plan(contacts=60, delivers=True, crm_fails=0.1, crm_fails_at_most=1, calls_per_s=30.0)
+PLAN = Plan(contacts=60, delivers=True, closes=True, crm_fails=0.1, crm_fails_at_most=1, calls_per_s=30.0)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def seen() -> Iterator[Evidence]:
         with Site(PLAN, folder) as site, Watch(site) as watch:
             site.begin()
             scene = Scene(site=site, watch=watch, random=random.Random(1))
-            with withdrawals(site, seed=2):
+            with withdrawals(site, seed=2), codes(site):
                 for fail in (kill_valkey_once, kill_asterisk_once, kill_node_once):
                     scene.calls(5, 8)
                     with scene.fault():
@@ -57,6 +58,7 @@ def test_everything_holds_whoever_dies(seen: Evidence) -> None:
     # calls were waited for between the faults.
     assert len(seen.dialed) >= 20
     assert len(seen.withdrawn) > 5
+    assert len(seen.codes) > 5
     assert {row["outcome"] for row in seen.attempts} >= {"connected", "busy"}
 
 
@@ -78,6 +80,8 @@ def test_every_result_arrives_once_by_its_key_although_the_crm_fails(seen: Evide
         ("the carrier's log whole", lambda seen: replace(seen, dialed=())),
         ("every attempt with an outcome", lambda seen: replace(seen, attempts=seen.attempts[1:])),
         ("every attempt with an outcome", lambda seen: replace(seen, proved=frozenset())),
+        ("every code taken", lambda seen: replace(seen, codes=seen.codes | {"code-unheard-of"})),
+        ("every code taken", lambda seen: replace(seen, codes_recorded=frozenset())),
         ("every result delivered", lambda seen: replace(seen, taken=dict(list(seen.taken.items())[1:]))),
         ("in flight back to the truth", lambda seen: replace(seen, live=frozenset({"34600000001"}))),
         ("in flight back to the truth", lambda seen: replace(seen, worst_s=10.5)),

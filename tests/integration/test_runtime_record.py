@@ -15,8 +15,7 @@ from dialer.core.ids import AgentId, CallId, ContactId, MessageId, Phone
 from dialer.core.outcome import Outcome
 from dialer.errors import InputError, QueueError, StorageError
 from dialer.projections.live import LiveView
-from dialer.queues.port import Publish
-from dialer.runtime import record_keeper
+from dialer.runtime import disposing, record_keeper
 from dialer.runtime.control import NodeControl
 from dialer.runtime.disposing import DispositionDesk
 from dialer.runtime.record_keeper import RecordKeeper
@@ -26,6 +25,7 @@ from dialer.storage.campaigns import Campaigns
 from dialer.storage.database import Database
 from dialer.storage.dispositions import Disposition, Dispositions
 from dialer.testing import FakePurges
+from tests.e2e.floor import until
 from tests.patience import PATIENCE_S
 from tests.runtime_floor import CAMPAIGN, PBX, RuntimeFloor
 
@@ -152,17 +152,25 @@ class Site:
             now=lambda: NOW,
         )
 
+    async def open(self) -> Site:
+        """The queues have their record."""
+        await self.floor.queues.rebuild(self.floor._record())
+        return self
+
     async def dispose(self, call: CallId, ref: str = "m1") -> list[object]:
-        """Results that a code leads to."""
-        self.floor.outbox._waiting.clear()
+        """Results that a code has led to once it is taken."""
+        before = len(self.floor.server.results)
         await self.control.submit(ev.CallDisposed(at=NOW, call=call, code="SALE", ref=MessageId(ref)))
-        return [(w.result["type"], w.result.get("ref")) for w in self.floor.outbox._waiting if isinstance(w, Publish)]
+        new = list(self.floor.server.results)[before:]
+        return [(result["type"], result["ref"]) for result in new if result["type"] == "call.disposed"]
 
 
 @pytest.fixture
 async def site(keeper: RecordKeeper, database: Database) -> AsyncIterator[Site]:
-    made = Site(keeper, database)
-    yield made
+    made = await Site(keeper, database).open()
+    async with Tasks() as tasks:
+        tasks.start("outbox", made.floor.outbox.run())
+        yield made
     made.floor.dispatcher.close()
 
 
@@ -170,7 +178,6 @@ async def test_a_code_for_a_call_under_way_or_in_wrapup_goes_through_the_engine(
     site.floor.work("anna")
     feed, at = site.floor.dispatcher.feed, site.floor.clock.now()
     call = CallId("n1-beef0001-0000000001")
-    await site.floor.queues.rebuild(site.floor._record())
     await site.floor.offer(1)
     async with site.floor.queues.reserve(CAMPAIGN, [call], at, 10.0) as reservation:
         feed(reservation.granted)
@@ -198,6 +205,61 @@ async def test_a_code_for_a_call_of_long_ago_is_looked_up(site: Site, database: 
     (told,) = site.ear.heard
     assert isinstance(told, ntc.CallWasDisposed)
     assert (told.call, told.code) == (ENDED, "SALE")
+
+
+async def test_a_code_is_taken_when_it_is_on_record_and_told_and_not_before(
+    keeper: RecordKeeper, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has been told that a code is taken does not send it again, and the node may die the next moment."""
+    await Attempts(database).record([(attempt(), None)])
+    site, may_record, add = await Site(keeper, database).open(), asyncio.Event(), Dispositions.add
+
+    async def late(self: Dispositions, disposition: Disposition) -> None:
+        await may_record.wait()
+        await add(self, disposition)
+
+    monkeypatch.setattr(Dispositions, "add", late)
+    async with Tasks() as tasks:
+        taken = asyncio.create_task(site.dispose(ENDED))
+        await until(lambda: len(keeper) == 1, "the code at the record")
+        assert not taken.done(), "it is not on record"
+        may_record.set()
+        await until(lambda: len(keeper) == 0, "the code on record")
+        assert len(site.floor.outbox) == 1
+        assert not taken.done(), "nobody has been told"
+        tasks.start("outbox", site.floor.outbox.run())
+        async with asyncio.timeout(PATIENCE_S):
+            assert await taken == [("call.disposed", "m1")]
+    site.floor.dispatcher.close()
+
+
+@pytest.mark.parametrize("away", ["the database", "redis"])
+async def test_a_code_that_cannot_be_written_in_time_is_not_taken_and_still_tried(
+    keeper: RecordKeeper, database: Database, monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    monkeypatch.setattr(disposing, "_RECORDED_WITHIN_S", 0.05)
+    await Attempts(database).record([(attempt(), None)])
+    site, is_back, add = await Site(keeper, database).open(), asyncio.Event(), Dispositions.add
+
+    async def late(self: Dispositions, disposition: Disposition) -> None:
+        await is_back.wait()
+        await add(self, disposition)
+
+    async with Tasks() as tasks:
+        if away == "redis":
+            with pytest.raises(QueueError, match="not among the results yet"):
+                await site.dispose(ENDED)
+        else:
+            monkeypatch.setattr(Dispositions, "add", late)
+            with pytest.raises(StorageError, match="not on record yet"):
+                await site.dispose(ENDED)
+        is_back.set()
+        tasks.start("outbox", site.floor.outbox.run())
+        assert await keeper.flush(PATIENCE_S)
+        assert await site.floor.outbox.flush(PATIENCE_S)
+    assert [kept.code for kept in await Dispositions(database).history(ENDED)] == ["SALE"]
+    assert [result["ref"] for result in site.floor.server.results if result["type"] == "call.disposed"] == ["m1"]
+    site.floor.dispatcher.close()
 
 
 async def test_a_code_for_no_call_is_rejected_in_words(site: Site) -> None:

@@ -15,7 +15,7 @@ from dialer.core.contact import Contact
 from dialer.core.events import CallDisposed
 from dialer.core.ids import AgentId, CampaignId, ContactId, Phone
 from dialer.core.promise import Promise
-from dialer.errors import QueueError
+from dialer.errors import InputError, QueueError
 from dialer.intake.consumer import Intake
 from dialer.intake.desk import ContactDesk
 from dialer.intake.phones import PhoneReader
@@ -37,6 +37,7 @@ class World:
         self.answers: dict[str, Offered] = {}
         self.results: list[dict[str, Any]] = []
         self.disposed: list[CallDisposed] = []
+        self.refused: dict[str, InputError] = {}
         self.steps: list[str] = []
         self.promises: dict[str, Promise] = {}
         self.queue_error: QueueError | None = None
@@ -100,8 +101,9 @@ class World:
             assert isinstance(write, Publish)
             self.results.append(dict(write.result))
 
-    async def submit(self, event: CallDisposed) -> None:
-        self.disposed.append(event)
+    async def dispose(self, events: Sequence[CallDisposed]) -> list[InputError | None]:
+        self.disposed += events
+        return [self.refused.get(event.call) for event in events]
 
 
 class Campaigns:
