@@ -51,6 +51,9 @@
     currentTarget.search = new URLSearchParams({ then: asked || here });
   });
 
+  // ---- what is shown once: whoever loads the page again asks for the list, and makes nothing a second time
+  if (document.getElementById("made")) history.replaceState(null, "", document.getElementById("content").dataset.home);
+
   // ---- orders: by delegation, since the buttons come and go with the live part
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-order]");
