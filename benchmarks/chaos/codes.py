@@ -30,6 +30,12 @@ def codes(site: Site, after_s: float = 0.0) -> Iterator[None]:
         thread.join(30)
 
 
+def all_answered(site: Site) -> bool:
+    """Whether every code that was sent is answered among the results."""
+    entries: Any = site.client.xrange("cadencia:results")
+    return site.asked.codes.keys() <= {json.loads(fields[b"data"]).get("ref") for _, fields in entries}
+
+
 class _Closer:
     """Reads the stream of results, and sends a code for each talk."""
 

@@ -13,12 +13,13 @@ fault.
 from __future__ import annotations
 
 import re
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.chaos.codes import codes
+from benchmarks.chaos.codes import all_answered, codes
 from benchmarks.chaos.rig import CAMPAIGN, Plan, Site
 from benchmarks.chaos.scenarios import Scenario, Scene
 from benchmarks.processes import ROOT, ServeProcess, wait_for
@@ -29,6 +30,8 @@ _CONTACTS: Final = 1_000
 _CALLS_PER_S: Final = 4.0
 #: Releases up to the one with tables 0026 refuse a code for a call of a node of which they have not heard yet.
 _CODES_AFTER_S: Final = 2.0
+#: Within this they have written down what they have told.
+_RECORDED_S: Final = 2.0
 #: What no node may say of another release's messages, or of anything.
 _WRONG: Final = re.compile(r"^\S+ \[(error|critical)\b.*|^Traceback .*|.*\banother version\b.*", re.MULTILINE)
 _ORDER_S: Final = 60.0
@@ -73,9 +76,13 @@ def exchange(scene: Scene) -> None:
             _come_back(site, first)
         scene.calls(30, 50)
         _work_together(site)
-        with scene.fault():
-            site.kill(second)
-            _come_back(site, second)
+    # Those releases acknowledge a code before it is on record, and may lose it where they are killed in between.
+    wait_for(lambda: all_answered(site), "codes of all talks that were closed", timeout_s=60)
+    time.sleep(_RECORDED_S)
+    with scene.fault():
+        site.kill(second)
+        _come_back(site, second)
+    with codes(site, _CODES_AFTER_S):
         _work_together(site)
         if not site.waiting():
             raise RuntimeError("the list was through before all was exchanged: nothing was shown")
