@@ -99,7 +99,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
     length_s = hours * 3_600.0
     most = int(1.5 * length_s * agents * occupancy[-1] / handle_s) + 100
     table = best_law(row, most) if law == "best" else None
-    steady = int(np.searchsorted(lost, LIMIT))
+    steady = _nearest(lost, LIMIT)
     chance = random.Random(seed)
     busy = ringing = answered = abandoned = 0
     at = busy_s = 0.0
@@ -127,7 +127,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
             counted += (1, missed)
         if law == "line":
             aim = LIMIT + (LIMIT * answered - abandoned - _RESERVE) / _HORIZON
-            level = levels[int(np.searchsorted(lost, min(max(aim, _LEAST * LIMIT), _MOST * LIMIT)))]
+            level = levels[_nearest(lost, min(max(aim, _LEAST * LIMIT), _MOST * LIMIT))]
         elif table is not None:
             level = levels[table[min(answered, most - 1), min(abandoned, table.shape[1] - 1)]]
         else:
@@ -142,6 +142,10 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
         "slice_answered": slices[0].tolist(),
         "slice_abandoned": slices[1].tolist(),
     }
+
+
+def _nearest(lost: FloatArray, share: float) -> int:
+    return int(np.abs(lost - share).argmin())
 
 
 def table_row(row: Model, law: str, days: list[jobs.Result]) -> jobs.Result:
