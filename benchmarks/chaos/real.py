@@ -23,6 +23,7 @@ from benchmarks.chaos.scenarios import (
     kill_valkey_once,
     kill_worker_once,
 )
+from benchmarks.processes import ServeProcess
 
 _ROUNDS: Final = 3
 
@@ -91,14 +92,21 @@ def disturb_events(scene: Scene) -> None:
 
 def move_agents(scene: Scene) -> None:
     """One of two nodes dies and stays away, and its agents sign in at the other, their phones still in their rooms."""
-    first, second = scene.site.nodes
     scene.calls()
+    # Wherever they have asked, agents are at home where others of their campaign are.
+    dies, stays = sorted(scene.site.nodes, key=lambda node: len(_at_home(node)), reverse=True)
+    agents = _at_home(dies)
     with scene.fault():
-        scene.site.kill(second)
+        scene.site.kill(dies)
         scene.wait(6.0, 8.0)
-        for agent in second.agents(scene.site.plan.agents):
-            first.api.post(f"/agents/{agent}/sign-in", {"phone": agent, "campaigns": [CAMPAIGN]})
+        for agent in agents:
+            stays.api.post(f"/agents/{agent}/sign-in", {"phone": agent, "campaigns": [CAMPAIGN]})
     scene.calls(60, 80)
+
+
+def _at_home(node: ServeProcess) -> list[str]:
+    rows = node.api.get("/agents")["items"]
+    return [row["id"] for row in rows if row["node"] in {"", node.name} and row["state"] != "signed_out"]
 
 
 # ---- what is behind it
