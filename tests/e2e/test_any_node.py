@@ -101,8 +101,8 @@ async def a_call_is_made_and_hung_up_through_the_other(pair: Pair) -> None:
     async def called() -> bool:
         nonlocal asked
         asked = await pair.ask(pair.second, "POST", "/calls", wish, key="crm", **key)
-        # Whoever clicks while the process stood still clicks again.
-        return str(asked.body.get("details", {}).get("reason")) != "try_again"
+        # Whoever clicks while the process stood still, or one node loads the record once more for both, clicks again.
+        return asked.status != 503 and str(asked.body.get("details", {}).get("reason")) != "try_again"
 
     await until(called, "an answer that is one")
     assert asked is not None
