@@ -8,7 +8,7 @@ they lose in the long run) goes on. Laws:
 
 - constant: the policy of 3 %, whatever happens; there is no budget.
 - line: the share aimed at is a line in what is left, as `pacing.methods.threshold` aims, without its fades and brake.
-- best: by dynamic programming, with a price on every answer from the 200th on at which more than 3 % are abandoned.
+- planned: by dynamic programming, with a price on every answer from the 200th on at which more than 3 % are abandoned.
   Losses are taken for independent there; in the days that are played they come in bunches, as on any floor.
 
 The first 15 minutes of a day count for its budget and not for its occupancy, as in `benchmarks.pacing_optimum`.
@@ -30,7 +30,7 @@ from pacing.optimum import Optimum, Policy, evaluate, solve
 ROWS: Final[tuple[Model, ...]] = (
     (5, 60.0, 0.1), (5, 120.0, 0.1), (5, 300.0, 0.1), (8, 60.0, 0.1), (8, 120.0, 0.1), (20, 60.0, 0.1),
 )  # fmt: skip
-LAWS: Final = ("constant", "line", "best")
+LAWS: Final = ("constant", "line", "planned")
 LIMIT: Final = 0.03
 _WARM_UP_S: Final = 900.0
 _HALF_HOUR_S: Final = 1_800.0
@@ -68,7 +68,7 @@ def frontier(row: Model) -> tuple[FloatArray, FloatArray]:
 
 
 @cache
-def best_law(row: Model, answers: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def planned_law(row: Model, answers: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     """Which policy to take after n answers with a people abandoned, as [n, a].
 
     With a price on the share lost (the slope of the frontier a little below the limit) only what the policy loses by
@@ -98,7 +98,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
     lost, occupancy = frontier(row)
     length_s = hours * 3_600.0
     most = int(1.5 * length_s * agents * occupancy[-1] / handle_s) + 100
-    table = best_law(row, most) if law == "best" else None
+    table = planned_law(row, most) if law == "planned" else None
     steady = _nearest(lost, LIMIT)
     chance = random.Random(seed)
     busy = ringing = answered = abandoned = 0
