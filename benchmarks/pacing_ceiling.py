@@ -39,7 +39,7 @@ _SHARES: Final = (0.0005, 0.001, 0.002, 0.003, 0.004, *(x / 2_000 for x in range
 #: From so many answers on the limit counts.
 _COUNTS_FROM: Final = 200
 _MOST_LEFT: Final = 40
-#: For each answer at which the limit is exceeded, in answers served at the floor's best.
+#: For each answer at which the limit is exceeded; an answer is worth the occupancy under which it was had.
 _PRICE: Final = 0.1
 #: Of the line: people kept in hand, answers over which it returns to them, least and most of the limit.
 _RESERVE: Final = 7.0

@@ -204,6 +204,11 @@ class ServeProcess(Command):
         except RuntimeError as error:
             raise RuntimeError(f"{error}\n{said}") from error
 
+    def at_home(self) -> list[str]:
+        """Agents who are at home here, wherever they were signed in."""
+        rows = self.api.get("/agents")["items"]
+        return [row["id"] for row in rows if row["node"] in {"", self.name} and row["state"] != "signed_out"]
+
     def signed_in(self) -> set[str]:
         """Agents who are in, wherever; nobody where it cannot be asked."""
         try:

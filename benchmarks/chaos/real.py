@@ -23,7 +23,6 @@ from benchmarks.chaos.scenarios import (
     kill_valkey_once,
     kill_worker_once,
 )
-from benchmarks.processes import ServeProcess
 
 _ROUNDS: Final = 3
 
@@ -94,19 +93,14 @@ def move_agents(scene: Scene) -> None:
     """One of two nodes dies and stays away, and its agents sign in at the other, their phones still in their rooms."""
     scene.calls()
     # Wherever they have asked, agents are at home where others of their campaign are.
-    dies, stays = sorted(scene.site.nodes, key=lambda node: len(_at_home(node)), reverse=True)
-    agents = _at_home(dies)
+    dies, stays = sorted(scene.site.nodes, key=lambda node: len(node.at_home()), reverse=True)
+    agents = dies.at_home()
     with scene.fault():
         scene.site.kill(dies)
         scene.wait(6.0, 8.0)
         for agent in agents:
             stays.api.post(f"/agents/{agent}/sign-in", {"phone": agent, "campaigns": [CAMPAIGN]})
     scene.calls(60, 80)
-
-
-def _at_home(node: ServeProcess) -> list[str]:
-    rows = node.api.get("/agents")["items"]
-    return [row["id"] for row in rows if row["node"] in {"", node.name} and row["state"] != "signed_out"]
 
 
 # ---- what is behind it

@@ -145,12 +145,11 @@ def _agent_of(node: ServeProcess) -> str:
     Raises:
         RuntimeError: nobody is.
     """
-    rows = node.api.get("/agents")["items"]
-    at_home = [row["id"] for row in rows if row["node"] in {"", node.name} and row["state"] != "signed_out"]
+    at_home = node.at_home()
     if not at_home:
-        found = [(row["id"], row["node"], row["state"]) for row in rows]
+        found = [(row["id"], row["node"], row["state"]) for row in node.api.get("/agents")["items"]]
         raise RuntimeError(f"nobody is at home at {node.name}: {found}")
-    return str(at_home[0])
+    return at_home[0]
 
 
 def _order(

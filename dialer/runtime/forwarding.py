@@ -203,13 +203,13 @@ class Forwarding:
         if about.about is About.CAMPAIGN:
             return self._of_campaign(about.name)
         if about.about is About.CALL:
-            return _Place(await self._neighbours.home_of_call(CallId(about.name)))
+            return _Place(self._neighbours.home_of_call(CallId(about.name)))
         if about.about in {About.BODY_AGENT, About.BODY_CALL, About.BODY_CAMPAIGN}:
             named = _decoded(await body.read(), _Named) if await body.fits() else None
             if named is not None and about.about is About.BODY_CAMPAIGN:
                 return self._of_campaign(str(named.campaign or named.id or ""))
             if named is not None and about.about is About.BODY_CALL and named.call:
-                return _Place(await self._neighbours.home_of_call(CallId(named.call)))
+                return _Place(await self._neighbours.maker_of_call(CallId(named.call)))
             if named is not None and about.about is About.BODY_AGENT and named.agent and valid_name(named.agent):
                 return _Place(await self._neighbours.home_of_agent(AgentId(named.agent)))
             return _HERE

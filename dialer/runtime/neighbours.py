@@ -26,7 +26,7 @@ from dialer.queues.connection import AsyncRedis, redis_errors
 from dialer.queues.keys import Keys
 from dialer.runtime.concerns import node_of_call
 from dialer.runtime.home_choice import Candidate, Policy, choose_home
-from dialer.runtime.pictures import Neighbour, Picture, neighbour_seal, said_by
+from dialer.runtime.pictures import Neighbour, Picture, keep_latest, neighbour_seal, said_by
 from dialer.runtime.shard_neighbours import ShardNeighbours
 
 _log = structlog.get_logger(__name__)
@@ -210,26 +210,31 @@ class Neighbours:
         home = await self.home_of_agent(agent)
         return "" if home is None else home.node
 
-    async def home_of_call(self, call: CallId) -> Neighbour | None:
-        """The other node that makes a call, as long as it lives; None: it is this one, or the record has it.
+    def home_of_call(self, call: CallId) -> Neighbour | None:
+        """The other node that makes a call, as long as it lives; None: it is this one, or the record has it."""
+        made = node_of_call(call)
+        found = None if made is None else self.others().get(made[0])
+        return found if made is not None and found is not None and found.boot == made[1] else None
+
+    async def maker_of_call(self, call: CallId) -> Neighbour | None:
+        """The same, where it may have begun since the last beat: a CRM's code for its first call may be here before.
 
         Raises:
             QueueError: nobody has heard of that run of a node yet, and Redis is out of reach.
         """
         made = node_of_call(call)
-        if made is None or made == (self.node, self.boot):
-            return None
-        if self._maker(made) is None and " ".join(made) not in self._runs:
-            # It may have begun after the last beat, and a CRM's code for its first call be here already.
-            await self._meet(" ".join(made))
-            for abroad in self._abroad.values():
-                await abroad.meet(" ".join(made))
-        return self._maker(made)
+        if made is not None and made != (self.node, self.boot) and self.home_of_call(call) is None:
+            run = " ".join(made)
+            if run not in self._runs:
+                await self._meet(run)
+                for abroad in self._abroad.values():
+                    await abroad.meet(run)
+        return self.home_of_call(call)
 
     def left_behind(self, call: CallId) -> bool:
         """Whether a call was made by a node that has ended so lately that nobody may know of it yet."""
         made = node_of_call(call)
-        return made is not None and " ".join(made) in self._runs and self._maker(made) is None
+        return made is not None and " ".join(made) in self._runs and self.home_of_call(call) is None
 
     async def sign_in_at(self, agent: AgentId, campaigns: Collection[str], server: str | None) -> Neighbour | None:
         """The other node that an agent signs in at, claimed for them; None: this one.
@@ -335,12 +340,6 @@ class Neighbours:
 
     # ---- inside
 
-    def _maker(self, made: tuple[str, str]) -> Neighbour | None:
-        """The other node that makes calls under that name for this run."""
-        node, boot = made
-        found = self.others().get(node)
-        return found if found is not None and found.boot == boot else None
-
     async def _meet(self, run: str) -> None:
         """Look whether a run of a node of which nothing was heard has said by now that it lives."""
         with redis_errors():
@@ -351,7 +350,8 @@ class Neighbours:
             return
         self._runs[run] = one.until
         if one.node != self.node and one.until > now:
-            self._known[one.node] = self._lately[one.node] = one
+            keep_latest(self._known, one)
+            keep_latest(self._lately, one)
 
     async def _hear(self, said: Mapping[bytes, bytes]) -> None:
         now, gone = self.shared_now(), []
@@ -368,8 +368,7 @@ class Neighbours:
             if (one.node, one.boot) != (self.node, self.boot):
                 self._runs[one.run] = one.until
             if one.until > now and one.node != self.node:
-                before = known.get(one.node)
-                known[one.node] = one if before is None or before.until < one.until else before
+                keep_latest(known, one)
         if gone:
             await self._redis.hdel(self._keys["neighbours"], *gone)
         self._known = known

@@ -144,7 +144,7 @@ class NodeClient:
             InputError: what that node has to say about it.
             QueueError: it cannot be reached, or has not answered: do it again, which changes nothing where it was done.
         """
-        home = await self._neighbours.home_of_call(event.call)
+        home = await self._neighbours.maker_of_call(event.call)
         if home is None:
             return False
         if not home.address:

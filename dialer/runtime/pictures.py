@@ -51,6 +51,13 @@ def said_by(seal: Seal, sealed: bytes) -> Neighbour | None:
         return None
 
 
+def keep_latest(known: dict[str, Neighbour], one: Neighbour) -> None:
+    """Note a node by its name; of two of its runs the one that said later that it lives."""
+    before = known.get(one.node)
+    if before is None or before.until < one.until:
+        known[one.node] = one
+
+
 def neighbour_seal(key: bytes) -> Seal:
     """The seal of what nodes say of themselves, with the key that they share."""
     return Seal(key, "cadencia-neighbour")

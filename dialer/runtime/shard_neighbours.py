@@ -13,7 +13,7 @@ from dialer.errors import QueueError
 from dialer.queues.connection import AsyncRedis, redis_errors
 from dialer.queues.keys import Keys
 from dialer.runtime.node_seals import Seal
-from dialer.runtime.pictures import Neighbour, Picture, said_by
+from dialer.runtime.pictures import Neighbour, Picture, keep_latest, said_by
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -71,7 +71,12 @@ class ShardNeighbours:
             self._trouble = ""
 
     async def meet(self, run: str) -> None:
-        """Look whether a run of a node of which nothing was heard has said by now that it lives."""
+        """Look whether a run of a node of which nothing was heard has said by now that it lives.
+
+        Not while this shard is not heard: a code for a call of long ago need not wait for it.
+        """
+        if self._trouble:
+            return
         try:
             with redis_errors():
                 sealed: Any = await self._redis.hget(self._keys["neighbours"], run)
@@ -79,7 +84,7 @@ class ShardNeighbours:
             return  # as `listen` says
         one = None if sealed is None else said_by(self._seal, sealed)
         if one is not None and one.run == run and one.until > self.shared_now():
-            self._known[one.node] = one
+            keep_latest(self._known, one)
 
     async def _listen(self) -> None:
         pipeline = self._redis.pipeline(transaction=False)
@@ -93,8 +98,7 @@ class ShardNeighbours:
         for sealed in said.values():
             one = said_by(self._seal, sealed)
             if one is not None and one.until > now:
-                before = known.get(one.node)
-                known[one.node] = one if before is None or before.until < one.until else before
+                keep_latest(known, one)
         pictures: dict[str, Picture] = {}
         if known:
             shown: Any = await self._redis.mget([self._keys.of("picture", one.run) for one in known.values()])

@@ -118,8 +118,8 @@ async def test_they_know_each_other_whatever_their_clocks_say(valkey: AsyncRedis
     assert set(second.it.others()) == {"n1"}
     assert await name(first.it.home_of_agent(ANN)) == "n2"
     assert await name(second.it.home_of_agent(ANN)) is None
-    assert await first.it.home_of_call(CallId("n2-b1-0000000001")) is not None
-    assert await first.it.home_of_call(CallId("n2-b0-0000000001")) is None, "of a run before this one"
+    assert first.it.home_of_call(CallId("n2-b1-0000000001")) is not None
+    assert first.it.home_of_call(CallId("n2-b0-0000000001")) is None, "of a run before this one"
     assert abs(first.it.shared_now() - second.it.shared_now()) < 5.0
     second.seat(ANN, AgentState.SIGNED_OUT)
     await meet(first, second)
@@ -165,7 +165,7 @@ async def test_one_that_is_silent_is_dead_and_one_that_leaves_is_gone(valkey: As
     first.clock.advance(2.0)
     assert first.it.others() == {}
     assert await name(first.it.home_of_agent(ANN)) is None
-    assert await first.it.home_of_call(CallId("n2-b1-0000000001")) is None
+    assert first.it.home_of_call(CallId("n2-b1-0000000001")) is None
     await meet(first, second)
     assert set(first.it.others()) == {"n2"}
     await second.it.leave()
@@ -197,15 +197,16 @@ async def test_a_call_of_a_node_that_has_begun_since_the_last_beat_is_known_at_o
     first, second = One(valkey, "n1"), One(valkey, "n2")
     made = CallId("n2-b1-0000000001")
     await first.it.beat()
-    assert await first.it.home_of_call(made) is None
+    assert await first.it.maker_of_call(made) is None
     assert not first.it.left_behind(made), "nobody has said that there is such a node"
     await second.it.beat()
-    found = await first.it.home_of_call(made)
+    found = await first.it.maker_of_call(made)
     assert found is not None
     assert found.run == "n2 b1"
     assert set(first.it.others()) == {"n2"}
-    assert await first.it.home_of_call(CallId("n2-b0-0000000001")) is None
-    assert await first.it.home_of_call(CallId("n1-b1-0000000001")) is None, "its own"
+    assert first.it.home_of_call(made) is found, "from now on without a question"
+    assert await first.it.maker_of_call(CallId("n2-b0-0000000001")) is None
+    assert await first.it.maker_of_call(CallId("n1-b1-0000000001")) is None, "its own"
 
 
 async def test_a_node_that_lived_for_less_than_a_beat_has_left_its_calls_behind(valkey: AsyncRedis) -> None:
@@ -214,7 +215,7 @@ async def test_a_node_that_lived_for_less_than_a_beat_has_left_its_calls_behind(
     await first.it.beat()
     await second.it.beat()
     first.clock.advance(6.0)
-    assert await first.it.home_of_call(made) is None
+    assert await first.it.maker_of_call(made) is None
     assert first.it.left_behind(made), "its calls may be on no record yet"
 
 
@@ -225,28 +226,37 @@ async def test_a_call_of_a_node_of_another_shard_that_has_just_begun_is_known_at
     await here.it.beat()
     await abroad.listen()
     made = CallId("n2-b1-0000000001")
-    assert await here.it.home_of_call(made) is None
+    assert await here.it.maker_of_call(made) is None
     await there.it.beat()
-    found = await here.it.home_of_call(made)
+    found = await here.it.maker_of_call(made)
     assert found is not None
     assert found.node == "n2"
-    assert await here.it.home_of_call(CallId("n2-b0-0000000001")) is None
+    assert await here.it.maker_of_call(CallId("n2-b0-0000000001")) is None
 
 
-async def test_another_shard_that_is_away_keeps_no_code_from_its_call(valkey: AsyncRedis) -> None:
+async def test_another_shard_that_is_away_keeps_no_code_from_its_call(
+    valkey: AsyncRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     away: AsyncRedis = Redis(port=1, socket_connect_timeout=0.5)
     abroad = ShardNeighbours("south", away, Keys("south"), neighbour_seal(KEY), ManualClock(1_800_000_000.0).now)
     here = One(valkey, "n1", abroad=(abroad,))
     await here.it.beat()
-    assert await here.it.home_of_call(CallId("n2-b1-0000000001")) is None
+    assert await here.it.maker_of_call(CallId("n2-b1-0000000001")) is None
+    await abroad.listen()
+
+    async def asked(*_: object) -> None:
+        raise AssertionError("it is known to be away")
+
+    monkeypatch.setattr(away, "hget", asked)
+    assert await here.it.maker_of_call(CallId("n2-b1-0000000001")) is None
 
 
 async def test_nobody_knows_whose_call_it_is_while_redis_is_away() -> None:
     alone = One(Redis(port=1, socket_connect_timeout=0.5), "n1")
     with pytest.raises(QueueError):
-        await alone.it.home_of_call(CallId("n2-b1-0000000001"))
-    assert await alone.it.home_of_call(CallId("n1-b1-0000000001")) is None
-    assert await alone.it.home_of_call(CallId("nonsense")) is None
+        await alone.it.maker_of_call(CallId("n2-b1-0000000001"))
+    assert await alone.it.maker_of_call(CallId("n1-b1-0000000001")) is None
+    assert await alone.it.maker_of_call(CallId("nonsense")) is None
 
 
 async def test_a_record_is_read_when_all_have_told_what_they_knew(valkey: AsyncRedis) -> None:
