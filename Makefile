@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 
+# Numpy: one thread is the quickest here (dialer/__init__.py); tests may load it before the dialer.
+export OPENBLAS_NUM_THREADS ?= 1
+
 .PHONY: demo test chaos load fuzz sbom lint types imports check lab-up lab-down lock clean
 
 $(BIN)/python:

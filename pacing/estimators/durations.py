@@ -12,7 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from pacing.estimators.memory import Pace, keep, smooth
+from pacing.estimators.memory import keep, smooth
+from pacing.estimators.pace import Pace
 from pacing.intervals import FloatArray, IntArray
 
 _FINE_S = 12  # one-second bins up to here, then each wider than the last

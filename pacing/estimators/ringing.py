@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from pacing.estimators.memory import Pace, keep, smooth
+from pacing.estimators.memory import keep, smooth
+from pacing.estimators.pace import Pace
 from pacing.intervals import FloatArray
 
 # What is believed before the first call: generous answers, so that the first guesses dial too little, not too much.
@@ -43,7 +44,7 @@ class RingingModel:
         at_risk = np.cumsum((self._answered + self._ended)[::-1])[::-1]
         self._believed_answers: FloatArray = _BELIEF * self._answered / at_risk
         self._believed_ends: FloatArray = _BELIEF * self._ended / at_risk
-        self._answers_pace = Pace(prior=12.0, memory=50.0, memory_s=120.0)
+        self._answers_pace = Pace(prior=12.0, memory=50.0, memory_s=120.0, alert=True)
         self._ends_pace = Pace(prior=20.0, memory=80.0, memory_s=120.0)
         self._refitted_at: float | None = None
         self._cumulative_answers: FloatArray = np.zeros(self.bins + 1)

@@ -19,17 +19,20 @@ from pacing.ledger import Ledger
 from pacing.methods.learned import Learned
 from pacing.methods.parts import ALL_PARTS, Parts
 from pacing.methods.simple import count, one_call_per_idle_agent
+from pacing.methods.spending import Aim, Spending
 from pacing.methods.threshold import Threshold
 from pacing.rule import Proposal, Rule
 from pacing.settings import PacingSettings
 from pacing.shortage import Shortage
 
-# While the budget is spent but not overdrawn, chances this small (as a share of the limit) are still taken.
-_SHUT_SHARE = 0.1
-# Before there were answers enough to allow for anybody, and after a bad half hour, chances this small.
+# Before there were answers enough to allow for anybody, and after a bad half hour, chances this small (as a share of
+# the limit) are still taken.
 _CAREFUL_SHARE = 0.05
 # At this many people left, and below, only calls with an idle agent to themselves are made.
 _OVERDRAWN = 0.0
+# Below this share of the limit, what is left of the budget is what holds calls back, and is said to.
+_FREE_SHARE = 0.75
+_ALL_OF_IT = Aim(windows=1.0, half_hour=1.0)
 # Whatever the estimates say, no floor needs more lines than this for each agent on duty.
 _SANE_LINES_PER_AGENT = 120
 # While nothing happens, an answer stands for so long: by then calls and talks have aged enough to ask again.
@@ -47,13 +50,15 @@ class Predictive(Rule):
     def __init__(self, settings: PacingSettings, parts: Parts = ALL_PARTS) -> None:
         self._parts = parts
         self._budget = AbandonmentBudget(settings.legal_windows, settings.max_abandonment)
-        self._threshold = Threshold(self._budget, guard=parts.budget)
+        self._spending = Spending(self._budget)
+        self._threshold = Threshold()
         self._learned = Learned(ring_timeout_s=settings.ring_timeout_s, grace_s=settings.connect_within_s, parts=parts)
         self._chances: dict[Hashable, float] = {}
         self._chances_sum = 0.0
         self._planned = (0.0, 0.0, 1)
         self._planned_dial = 0
         self._planned_used = 0
+        self._planned_aim = 0.0
         self._started_chance = 0.0
         # The last answer: what it was given for, when, how many calls it started, and what holds once they are started.
         self._standing_version = -1
@@ -96,11 +101,13 @@ class Predictive(Rule):
     def on_answered(self, now: float, call: Hashable, ring_s: float | None) -> None:
         self._learned.answered(now, call, ring_s)
         self._budget.answered(now)
-        self._threshold.answered(now, self._drop(call))
+        self._spending.answered(now)
+        self._threshold.answered(self._drop(call))
 
     def on_abandoned(self, now: float, call: Hashable, waited_s: float) -> None:
         self._budget.abandon(now)
-        self._threshold.abandoned(now)
+        self._spending.abandoned(now)
+        self._threshold.abandoned()
 
     # What to do --------------------------------------------------------------------------------------------------
 
@@ -114,7 +121,7 @@ class Predictive(Rule):
         ):
             return standing
         self._budget.expire(now)
-        self._threshold.expire(now)
+        self._spending.expire(now)
         self._learn_from_started()
         if floor.staffed:
             self._learned.refresh(now, floor)
@@ -128,14 +135,14 @@ class Predictive(Rule):
         window = self._budget.tightest
         return {
             "threshold": self._threshold.value,
-            "target": self._threshold.target,
+            "target": self._budget.limit * self._aim(0.0).windows,
             "correction": self._threshold.correction,
             "window": window.name,
             "answers": window.answers,
             "abandoned": window.abandoned,
             "abandonment": window.rate,
             "budget_left": self._budget.left,
-            "reserve": self._threshold.reserve,
+            "reserve": self._spending.reserve,
             **self._learned.snapshot(),
         }
 
@@ -153,7 +160,7 @@ class Predictive(Rule):
 
     def _safely(self, safe: Proposal, limit: str, why: str) -> tuple[Proposal, str]:
         """One call per idle agent, for this reason."""
-        self._plan(0.0, 0.0, safe.dial, steers=False)
+        self._plan(0.0, 0.0, safe.dial)
         words = f"{safe.reason}; {why}"
         return self._proposal(safe.dial, limit, words), words
 
@@ -162,12 +169,10 @@ class Predictive(Rule):
         learned, steering = self._learned, self._threshold
         forecast = learned.forecast
         at_risk = steering.correction * self._chances_sum * forecast.answer_rate
-        by_windows, by_half_hour = steering.held(at_risk, floor.waiting)
+        aim = self._aim(at_risk, floor.waiting)
         window = self._budget.tightest
         first = self._parts.budget and self._budget_left() is None
-        careful = first or by_half_hour < by_windows
-        least = self._budget.limit * (_CAREFUL_SHARE if careful else _SHUT_SHARE)
-        threshold = max(min(by_windows, by_half_hour), least)
+        threshold = max(steering.value * aim.share, self._budget.limit * _CAREFUL_SHARE)
         shortage = forecast.shortage(
             floor.ringing_ages(now),
             floor.agent_ages(now, AgentState.TALKING),
@@ -180,13 +185,13 @@ class Predictive(Rule):
         if dial < safe.dial:
             # Nobody can be lost by a call that has an idle agent to itself, whatever the forecast thinks.
             dial, last = safe.dial, max(nearest, last)
-        self._plan(nearest, last, dial)
-        if threshold >= steering.value:
+        self._plan(nearest, last, dial, aim=max(aim.share, _CAREFUL_SHARE))
+        if aim.share >= _FREE_SHARE:
             limit, why = "threshold", f", budget left {max(self._budget.left - 1.0, 0.0):.0f}"
         elif first:
             so_far = f"{count(window.answers, 'answer')} so far ({window.name})"
             limit, why = "warming_up", f", held back: {so_far}, too few to risk anybody"
-        elif by_half_hour < by_windows:
+        elif aim.half_hour < aim.windows:
             limit, why = "budget", ", held back: too many were abandoned in the last half hour"
         else:
             limit, why = "budget", f", held back: {self._spent()}"
@@ -197,11 +202,18 @@ class Predictive(Rule):
         words = f"the chance that the last finds nobody is {_percent(last)}, limit {_percent(threshold)}{why}"
         return self._proposal(dial, limit, words, last, threshold), next_finds_nobody + why
 
-    def _plan(self, first: float, last: float, dial: int, *, steers: bool = True) -> None:
-        """Remember the chances of the calls about to be started; only those that a threshold held steer it."""
+    def _aim(self, at_risk: float, waiting: int = 0) -> Aim:
+        return self._spending.aim(at_risk, waiting) if self._parts.budget else _ALL_OF_IT
+
+    def _plan(self, first: float, last: float, dial: int, *, aim: float | None = None) -> None:
+        """Remember the chances of the calls about to be started, and the share of the limit that they were meant for.
+
+        Only those that a threshold held steer it; the others have no aim.
+        """
         self._planned = (first, last, max(dial, 1))
         self._planned_used = 0
-        self._planned_dial = dial if steers else 0
+        self._planned_dial = 0 if aim is None else dial
+        self._planned_aim = aim or 0.0
         self._started_chance = 0.0
 
     def _learn_from_started(self) -> None:
@@ -209,7 +221,14 @@ class Predictive(Rule):
         calls = self._planned_used
         if calls and self._planned_dial:
             bound = calls >= self._planned_dial
-            self._threshold.started(calls, self._started_chance / calls, self._learned.answer_rate, bound=bound)
+            self._threshold.started(
+                calls,
+                self._started_chance / calls,
+                self._learned.answer_rate,
+                aim=self._planned_aim,
+                limit=self._budget.limit,
+                bound=bound,
+            )
         self._planned_used = 0
         self._started_chance = 0.0
 

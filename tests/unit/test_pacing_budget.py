@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from pacing import build
 from pacing.budget import AbandonmentBudget, WindowCount
 from pacing.legal_window import Held, LegalWindow
-from pacing.methods.threshold import upper_bound
 from pacing.settings import PacingSettings
 
 DAY_S = 86_400.0
@@ -172,12 +169,3 @@ def test_one_window_is_what_the_simple_settings_say() -> None:
     assert (window.name, window.length_s, window.held) == ("24 hours", DAY_S, (Held(answers=10, abandoned=1),))
     (window,) = PacingSettings(window_s=None).legal_windows
     assert (window.name, window.length_s) == ("since the start", None)
-
-
-@pytest.mark.parametrize("expected", [0.0, 0.005, 0.05, 0.1, 0.14, 0.43, 0.8, 2.0, 5.0, 30.0])
-def test_the_upper_bound_covers_99_of_100_poisson_variables(expected: float) -> None:
-    term = total = math.exp(-expected)
-    for count in range(1, math.floor(upper_bound(expected)) + 1):
-        term *= expected / count
-        total += term
-    assert total >= 0.99

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pacing.distributions import Fixed, LogNormal
 from pacing.estimators.durations import BINS, EDGES_S, MIDDLES_S, DurationModel, Fork, bin_of
-from pacing.estimators.memory import Pace, keep
+from pacing.estimators.memory import keep
 from pacing.estimators.ringing import RingingModel
 from pacing.intervals import FloatArray
 
@@ -167,43 +167,6 @@ def test_a_quiet_night_forgets_nothing() -> None:
     assert keep(100_000.0, 600.0, weight=800.0, least_weight=400.0) == 0.5
     assert keep(600.0, 600.0, weight=8_000.0, least_weight=400.0) == pytest.approx(math.exp(-1.0))
     assert keep(-5.0, 600.0, weight=8_000.0, least_weight=400.0) == 1.0
-
-
-def test_the_pace_is_one_without_evidence_and_bounded_with_any() -> None:
-    pace = Pace(prior=10.0, memory=30.0, memory_s=60.0)
-    assert pace.factor == 1.0
-    for _ in range(1_000):
-        pace.saw()
-    assert pace.factor == 5.0
-    pace.expected(1e9)
-    assert pace.factor == 0.2
-    pace.fade(1e9)
-    assert pace.factor == pytest.approx(1.0)  # everything old has faded
-
-
-def test_the_pace_is_quiet_while_nothing_but_chance_is_seen() -> None:
-    pace = Pace(prior=10.0, memory=30.0, memory_s=60.0)
-    pace.expected(90.0)
-    for _ in range(99):
-        pace.saw()
-    assert pace.factor == 1.0
-    for _ in range(91):
-        pace.saw()
-    assert pace.factor == pytest.approx(2.0 * math.exp(-1.0 / math.sqrt(200.0)))
-
-
-def test_the_pace_remembers_by_events_or_by_time_whichever_is_longer() -> None:
-    by_time, by_events = (Pace(prior=10.0, memory=30.0, memory_s=60.0) for _ in range(2))
-    for pace in (by_time, by_events):
-        for _ in range(100):
-            pace.saw()
-    by_time.expected(100.0)
-    by_time.fade(0.0)
-    by_time.expected(100.0)
-    # One standard error of the logarithm is put down to chance.
-    assert by_time.factor == pytest.approx(110.0 / 210.0 * math.exp(1.0 / math.sqrt(210.0)))
-    by_events.fade(1e9)
-    assert by_events.factor == 5.0
 
 
 def test_shares_follow_what_agents_do() -> None:

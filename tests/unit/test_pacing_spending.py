@@ -1,0 +1,91 @@
+"""How much of the limit is aimed at, by what is left of the budget and of the last half hour."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacing.budget import AbandonmentBudget
+from pacing.legal_window import LegalWindow
+from pacing.methods.spending import Aim, Spending, share_of_limit
+
+
+def spending(
+    *, answers: int, abandoned: int = 0, limit: float = 0.03, every_s: float = 10.0
+) -> tuple[Spending, AbandonmentBudget]:
+    """After so many answers, one every `every_s`, of which the last ones were abandoned."""
+    budget = AbandonmentBudget([LegalWindow(name="a")], limit)
+    made = Spending(budget)
+    for answer in range(answers):
+        budget.answered(answer * every_s)
+        made.answered(answer * every_s)
+    for _ in range(abandoned):
+        budget.abandon(answers * every_s)
+        made.abandoned(answers * every_s)
+    return made, budget
+
+
+@given(st.floats(-50.0, 100.0), st.floats(0.0, 10.0))
+def test_more_left_is_never_less_aimed_at(left: float, more: float) -> None:
+    assert 0.05 <= share_of_limit(left) <= share_of_limit(left + more) <= 1.12
+
+
+@given(st.floats(-1.0, 30.0))
+def test_the_curve_has_no_jumps(left: float) -> None:
+    assert share_of_limit(left + 1e-6) - share_of_limit(left) < 1e-6
+
+
+def test_the_whole_limit_is_aimed_at_with_the_reserve_left() -> None:
+    made, _ = spending(answers=1)
+    assert made.reserve == 14.0
+    assert share_of_limit(made.reserve) == pytest.approx(1.0)
+
+
+@given(st.floats(0.0, 20.0), st.floats(0.0, 20.0), st.integers(0, 5), st.integers(0, 5))
+def test_what_is_under_way_counts(risk: float, more: float, waiting: int, others: int) -> None:
+    made, _ = spending(answers=400)
+    before, after = made.aim(risk, waiting), made.aim(risk + more, waiting + others)
+    assert after.windows <= before.windows
+    assert after.half_hour <= before.half_hour
+    assert after.share == min(after.windows, after.half_hour)
+
+
+def test_a_big_floor_keeps_more_in_hand() -> None:
+    reserves = [spending(answers=9_000, every_s=every_s)[0].reserve for every_s in (10.0, 1.0, 0.1, 0.01)]
+    assert reserves[0] < 15.0
+    assert all(small < big for small, big in itertools.pairwise(reserves))
+
+
+def test_nobody_more_is_risked_once_a_half_hour_has_seen_twice_the_limit() -> None:
+    made, _ = spending(answers=180, abandoned=0)
+    assert made.aim(0.0).half_hour == 1.0
+    made, _ = spending(answers=180, abandoned=11)  # twice 3 % of 180 are 10.8
+    assert made.aim(0.0).half_hour == 0.0
+    made.expire(180 * 10.0 + 1_800.0 + 60.0)
+    assert made.aim(0.0).half_hour == 1.0
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.03, 0.05])
+def test_of_few_answers_six_people_are_no_rate(limit: float) -> None:
+    answers = int(3.0 / limit)  # the half hour of which six people are twice the limit
+    seen = [spending(answers=answers, abandoned=lost, limit=limit, every_s=1_790.0 / answers)[0] for lost in range(8)]
+    aims = [made.aim(0.0).half_hour for made in seen]
+    assert aims[2] == 1.0
+    assert 0.0 < aims[5] < aims[4] < aims[3] <= 1.0
+    assert aims[6] == aims[7] == 0.0
+
+
+def test_where_fewer_answers_are_expected_more_people_are_let_pass() -> None:
+    """A half hour that will not have answers enough is not judged by its rate."""
+    few, _ = spending(answers=30, abandoned=6, every_s=60.0)
+    many, _ = spending(answers=100, abandoned=6, every_s=17.9)
+    assert few.aim(0.0).half_hour == 1.0
+    assert many.aim(0.0).half_hour == 0.0
+
+
+def test_a_limit_of_nothing_aims_at_next_to_nothing() -> None:
+    made, _ = spending(answers=500, limit=0.0)
+    assert made.aim(0.0) == Aim(windows=0.05, half_hour=1.0)  # of nothing
