@@ -7,7 +7,8 @@ many answers and how many abandoned people there were, which of the exact polici
 they lose in the long run) goes on. Laws:
 
 - constant: the policy of 3 %, whatever happens; there is no budget.
-- line: the share aimed at is a line in what is left, as `pacing.methods.threshold` aims, without its fades and brake.
+- curve: what `predictive` aims at, `pacing.methods.spending`, by what is left of the day's budget.
+- brake: the same, held down by the last half hour, as it is in `predictive`.
 - planned: by dynamic programming, with a price on every answer from the 200th on at which more than 3 % are abandoned.
   Losses are taken for independent there; in the days that are played they come in bunches, as on any floor.
 
@@ -24,13 +25,16 @@ import numpy as np
 
 from benchmarks import pacing_jobs as jobs
 from benchmarks.pacing_optimum import RING_S, Model, model_of
+from pacing.budget import AbandonmentBudget
 from pacing.intervals import FloatArray
+from pacing.legal_window import LegalWindow
+from pacing.methods.spending import Spending
 from pacing.optimum import Optimum, Policy, evaluate, solve
 
 ROWS: Final[tuple[Model, ...]] = (
     (5, 60.0, 0.1), (5, 120.0, 0.1), (5, 300.0, 0.1), (8, 60.0, 0.1), (8, 120.0, 0.1), (20, 60.0, 0.1),
 )  # fmt: skip
-LAWS: Final = ("constant", "line", "planned")
+LAWS: Final = ("constant", "planned", "curve", "brake")
 LIMIT: Final = 0.03
 _WARM_UP_S: Final = 900.0
 _HALF_HOUR_S: Final = 1_800.0
@@ -41,10 +45,6 @@ _COUNTS_FROM: Final = 200
 _MOST_LEFT: Final = 40
 #: For each answer at which the limit is exceeded; an answer is worth the occupancy under which it was had.
 _PRICE: Final = 0.1
-#: Of the line: people kept in hand, answers over which it returns to them, least and most of the limit.
-_RESERVE: Final = 7.0
-_HORIZON: Final = 400.0
-_LEAST, _MOST = 0.4, 1.12
 
 
 @cache
@@ -106,6 +106,8 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
     slices = np.zeros((2, int(length_s // _HALF_HOUR_S) + 1), dtype=np.int64)
     counted = np.zeros(2, dtype=np.int64)
     level = levels[0]
+    budget = AbandonmentBudget([LegalWindow(name="day")], LIMIT)
+    spending, aimed = Spending(budget), 0.0
     while True:
         ringing = max(ringing, level[busy])
         ends, rings = busy / handle_s, ringing / RING_S
@@ -125,9 +127,16 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
         slices[:, int(at // _HALF_HOUR_S)] += (1, missed)
         if at >= _WARM_UP_S:
             counted += (1, missed)
-        if law == "line":
-            aim = LIMIT + (LIMIT * answered - abandoned - _RESERVE) / _HORIZON
-            level = levels[_nearest(lost, min(max(aim, _LEAST * LIMIT), _MOST * LIMIT))]
+        if law in ("curve", "brake"):
+            for count in (budget, spending):
+                count.answered(at)
+                count.expire(at)
+            if missed:
+                budget.abandon(at)
+                spending.abandoned(at)
+            aim = spending.aim(ringing * answer * aimed)
+            aimed = LIMIT * (aim.share if law == "brake" else aim.windows)
+            level = levels[_nearest(lost, aimed)]
         elif table is not None:
             level = levels[table[min(answered, most - 1), min(abandoned, table.shape[1] - 1)]]
         else:
