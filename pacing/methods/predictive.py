@@ -190,7 +190,7 @@ class Predictive(Rule):
             limit, why = "threshold", f", budget left {max(self._budget.left - 1.0, 0.0):.0f}"
         elif first:
             so_far = f"{count(window.answers, 'answer')} so far ({window.name})"
-            limit, why = "warming_up", f", held back: {so_far}, too few to risk anybody"
+            limit, why = "warming_up", f", held back: {so_far}, too few to risk much"
         elif aim.half_hour < aim.windows:
             limit, why = "budget", ", held back: too many were abandoned in the last half hour"
         else:
