@@ -7,7 +7,8 @@ threshold is moved so that this mean, corrected by what really happened, equals 
 and not only the rare abandoned ones, so it settles soon and trembles little.
 
 What is moved is the threshold for the whole limit. Where less is aimed at (`pacing.methods.spending`), that share of it
-is used, at once, and compared with that share of the limit; so a bad half hour does not wind it up."""
+is used, at once, and compared with that share of the limit; so a bad half hour does not wind it up.
+"""
 
 from __future__ import annotations
 
