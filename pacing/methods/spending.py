@@ -3,8 +3,8 @@
 Of n answers `limit * n` people may be abandoned. Occupancy is concave in the share that is abandoned: whoever aims at
 the limit one hour and at nothing the next does worse than who aims at half of it in both. So what is left is spent the
 more gently, the less it is; the curve comes of dynamic programming over a day with a price on every answer that finds
-the limit exceeded (`benchmarks.pacing_ceiling`, "planned"), where the exact frontier of the floor is known. It costs
-three parts in a thousand of the occupancy of five agents, and next to nothing on larger floors.
+the limit exceeded (`benchmarks.pacing_ceiling`, "planned"), where the exact frontier of the floor is known. It costs up
+to five parts in a thousand of the occupancy of five agents, and less on larger floors.
 
 The same is asked of the last half hour, which may see twice the limit: a budget of its own, so that a month's cannot be
 spent in one bad half hour.
