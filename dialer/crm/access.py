@@ -5,9 +5,10 @@ A token is kept in this process alone, and asked for again when it has run out o
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -60,15 +61,18 @@ class Access:
         self._settings = settings
         self._token = ""
         self._until = 0.0
+        #: A CRM may end a token when it gives the next one: requests side by side wait for one token.
+        self._renewing = asyncio.Lock()
 
     @property
     def renewable(self) -> bool:
         """Whether a refused request is worth another with a new token."""
         return self._settings.kind == "oauth2"
 
-    def forget(self) -> None:
-        """The CRM has refused the token."""
-        self._token = ""
+    def forget(self, refused: Mapping[str, str]) -> None:
+        """The CRM has refused a request with these headers; a token that was fetched since then is kept."""
+        if refused.get("Authorization") == f"Bearer {self._token}":
+            self._token = ""
 
     async def headers(self, post: PostForm, now: float) -> dict[str, str]:
         """The headers of a request made at unix second `now`.
@@ -88,8 +92,9 @@ class Access:
             case "header":
                 return {settings.header: settings.token}
             case "oauth2":
-                if not self._token or now >= self._until:
-                    await self._renew(post, now)
+                async with self._renewing:
+                    if not self._token or now >= self._until:
+                        await self._renew(post, now)
                 return {"Authorization": f"Bearer {self._token}"}
 
     async def _renew(self, post: PostForm, now: float) -> None:

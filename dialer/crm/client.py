@@ -100,7 +100,7 @@ class CrmClient(AbstractAsyncContextManager["CrmClient"]):
             headers = dict(request.headers) | await self._access.headers(self._post_form, self._now())
             answer = await self._exchange(request.method, url, headers, request.body, MAX_BODY_BYTES)
             if answer.status == 401 and self._access.renewable and not last:
-                self._access.forget()
+                self._access.forget(headers)
                 continue
             break
         wait_s = retry_after(answer.headers.get("retry-after", ""), self._now())

@@ -129,6 +129,7 @@ async def test_a_campaign_is_made_by_keyboard_loaded_started_and_dials(office: O
     await page.get_by_role("link", name="New campaign").focus()
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/new-campaign")
+    await expect(page.locator("#id")).to_be_focused()  # the browser puts it there once it has drawn the page
     for typed in ("spring", HOSTILE, "progressive", "5"):  # id, name, method, and a limit that no law allows
         await page.keyboard.type(typed)
         await page.keyboard.press("Tab")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from dialer.queues.connection import AsyncRedis
 from dialer.queues.embedded import EmbeddedServer
@@ -56,6 +58,7 @@ async def test_dynamics_pages_of_open_calls_and_a_completed_activity(floor: Floo
     assert (await rig.turn())["update_delivered"] == 2
     assert (crm.calls[guid(1)]["statecode"], crm.calls[guid(1)]["statuscode"]) == (1, 2)
     assert crm.calls[guid(2)] | {"statecode": 0, "actualdurationminutes": 2} == crm.calls[guid(2)]
+    assert crm.tokens == 2  # a turn, a token, for both of its updates
     (sent, _) = crm.asked("PATCH")
     assert sent[1]["if-match"] in {'W/"2"', 'W/"3"'}
     # The agent's code closes it: with whatever version it has by now.
@@ -67,6 +70,25 @@ async def test_dynamics_pages_of_open_calls_and_a_completed_activity(floor: Floo
     # What was completed is no longer listed, and is nothing that was withdrawn.
     assert (await rig.turn(after_s=60))["unchanged"] == 499
     assert not await rig.removals()
+
+
+async def test_a_token_that_is_refused_to_many_requests_at_once_is_renewed_once(floor: Floor) -> None:
+    crm = Dataverse()
+    rig = await floor.with_crm(crm, "dynamics.toml")
+    for n in range(4):
+        crm.put(guid(n), f"+3460011100{n}")
+    await rig.turn()
+    all_there = asyncio.Barrier(4)
+
+    async def refused_together(_: web.Request) -> web.Response:
+        await all_there.wait()
+        return crm.unknown()
+
+    crm.faults = [refused_together] * 4
+    await rig.tell(*(ended(guid(n), f"n-1-{n}") for n in range(4)))
+    assert (await rig.turn())["update_delivered"] == 4
+    assert crm.tokens == 3
+    assert len(crm.asked("PATCH")) == 8
 
 
 async def test_dynamics_a_newer_version_does_not_stop_ours_and_a_closed_call_does(floor: Floor) -> None:
