@@ -70,7 +70,9 @@ _ANSWERED: Final = 0.3
 _WRAPUP_S: Final = 1.0
 #: Of the agents' time that is taken up.
 _BUSY: Final = 0.85
-_WHY: Final = "100 more calls: the chance that the last finds nobody is 1.1 %, limit 1.6 %, budget left 212"
+_WHY: Final = (
+    "100 more calls: the chance that the last leaves somebody without an agent is 1.1 %, limit 1.6 %, budget left 212"
+)
 _WATCH: Final = """() => {
   window.seen = [];
   const number = () => Number(document.querySelector("#campaign-bench .figures dd").textContent.replace(/[.,]/g, ""));

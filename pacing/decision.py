@@ -11,8 +11,8 @@ class Decision:
 
     Attributes:
         dial: Calls to start now, never negative.
-        expected_abandonment: Chance (0 to 1) that the last of these calls, if answered, finds no agent; 0 when nothing
-            is dialed or when the method does not estimate it.
+        expected_abandonment: Chance (0 to 1) that the last of these calls, if answered, leaves somebody without an
+            agent; 0 when nothing is dialed or when the method does not estimate it.
         threshold: The chance that the last call was held to; 0 when the method holds calls to none.
         budget_left: People who may still be abandoned before the limit of the window is reached, less the reserve;
             None when the method keeps no budget, or while there were too few answers to allow for anybody.

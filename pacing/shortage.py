@@ -9,6 +9,10 @@ weighted over them:
 - by a normal with Edgeworth terms up to the fourth cumulant where the variance is larger. The sum over the integers
   from `need` up is the integral of the smooth curve from need - 1/2, with Sheppard's corrections for the lattice: the
   variance loses 1/12 and the fourth cumulant gains 1/120 (Kolassa and McCullagh 1990).
+
+What a call costs is asked, and that is not only the chance that it finds nobody itself: as long as it keeps its agent,
+one who answers later may be the one who finds nobody. So for each moment at which it may be answered the worst horizon
+from then on counts, by the chance that its agent is still with it.
 """
 
 from __future__ import annotations
@@ -47,13 +51,18 @@ class ShortageTable:
         calls: Chance that a call of each group is answered by each horizon, shape (groups, horizons).
         agents: Chance that an agent of each group is free by each horizon, shape (groups, horizons).
         fresh: Chance that a call started now is answered by each horizon, shape (horizons,).
-        weights: Weight of each horizon; they sum to 1.
+        weights: Chance that the call is answered at each horizon; they sum to 1.
+        still: Chance that who was answered at one horizon (row) still has the agent at another (column); 0 for those
+            before, shape (horizons, horizons).
     """
 
-    def __init__(self, calls: FloatArray, agents: FloatArray, fresh: FloatArray, weights: FloatArray) -> None:
+    def __init__(
+        self, calls: FloatArray, agents: FloatArray, fresh: FloatArray, weights: FloatArray, still: FloatArray
+    ) -> None:
         self._chances = np.concatenate([calls, agents])
         self.fresh = fresh
         self.weights = weights
+        self.still = still
         self.call_groups = len(calls)
         cumulants = _cumulants(self._chances)
         # Odd cumulants of agents count against those of calls.
@@ -131,7 +140,12 @@ class Shortage:
         self._transform: ComplexArray | None = None
 
     def chance(self, extra: int) -> float:
-        """P(A - F >= need), weighted over the horizons, with `extra` fresh calls added."""
+        """Chance that one more call, with `extra` fresh ones beside it, leaves it or a later one without an agent."""
+        worst = (self._table.still * self.by_horizon(extra)).max(axis=1)
+        return min(max(float(worst @ self._table.weights), 0.0), 1.0)
+
+    def by_horizon(self, extra: int) -> FloatArray:
+        """P(A - F >= need) by each horizon, with `extra` fresh calls added, shape (horizons,)."""
         cumulants = self.cumulants
         if extra:
             cumulants = cumulants + extra * self._table.fresh_cumulants
@@ -140,16 +154,17 @@ class Shortage:
         exact = len(variances)
         while exact and variances[exact - 1] > EXACT_UP_TO_VARIANCE:
             exact -= 1
-        total = self._exact(extra, cumulants[0], exact) if exact else 0.0
+        chances: FloatArray = np.empty(len(variances))
+        if exact:
+            chances[:exact] = self._exact(extra, cumulants[0], exact)
         if exact < len(variances):
-            weights = self._table.weights.tolist()
             columns = cumulants.T.tolist()
             for horizon in range(exact, len(variances)):
-                total += weights[horizon] * normal_tail(self._need, *columns[horizon])
-        return min(max(total, 0.0), 1.0)
+                chances[horizon] = normal_tail(self._need, *columns[horizon])
+        return chances
 
-    def _exact(self, extra: int, mean: FloatArray, horizons: int) -> float:
-        """The part of the first `horizons` ones."""
+    def _exact(self, extra: int, mean: FloatArray, horizons: int) -> FloatArray:
+        """The first `horizons` ones."""
         transform = self._transform
         if transform is None or len(transform) < horizons:
             transform = self._transform = self._table.transform(self._groups, self._ratios, horizons)
@@ -161,7 +176,8 @@ class Shortage:
         terms = [min(max(round(value) + first, 0), _LATTICE) for value in mean[:horizons].tolist()]
         tail = _SUMS.take(terms, axis=0)
         tail *= transform
-        return float((tail @ _PHASES[self._need % _LATTICE]).real @ self._table.weights[:horizons])
+        chances: FloatArray = (tail @ _PHASES[self._need % _LATTICE]).real
+        return chances
 
 
 def normal_tail(need: int, mean: float, variance: float, third: float, fourth: float) -> float:

@@ -54,7 +54,9 @@ class Forecast:
             calls = _alike(calls, ringing.survival[:-1])
             talking, wrapping = _alike(talking, handling.talking_ages), _alike(wrapping, handling.wrapping_ages)
         fresh = np.minimum(fresh * mix, 1.0)
-        self._table = ShortageTable(calls, np.concatenate([talking, wrapping]), fresh, weights)
+        later_s = moments[None, :] - moments[:, None]
+        still = np.where(later_s >= 0.0, handling.occupied_after(later_s), 0.0)
+        self._table = ShortageTable(calls, np.concatenate([talking, wrapping]), fresh, weights, still)
         self._seconds: IntArray = np.arange(bins)
         # Chance that a call of each age is answered at all.
         later = np.cumsum(ringing.incidence[::-1])[::-1]

@@ -1,10 +1,11 @@
-"""The product: start a call while the chance that its answer finds nobody is small enough.
+"""The product: start a call while the chance that it leaves somebody without an agent is small enough.
 
-For the next call, if started now: it is answered at a random moment tau; by then A of the ringing calls have been
-answered and F of the busy agents have come free; it is lost with chance P = E[P(A >= idle + F)]. Calls are started one
-by one while P is at most the threshold. Everything that P needs is learned while dialing (`pacing.methods.learned`),
-the threshold is moved by what happens (`pacing.methods.threshold`), and the budget of the legal windows stands above it
-(`pacing.budget`).
+For the next call, if started now: it is answered at a random moment tau; by a moment t, A(t) of the ringing calls have
+been answered and F(t) of the busy agents have come free. It finds nobody if A(tau) >= idle + F(tau). Or it takes an
+agent whom somebody else misses later; so P = E[max over t >= tau of P(A(t) >= idle + F(t)) * P(it still has its agent
+at t)] (`pacing.shortage`). Calls are started one by one while P is at most the threshold. Everything that P needs is
+learned while dialing (`pacing.methods.learned`), the threshold is moved by what happens (`pacing.methods.threshold`),
+and the budget of the legal windows stands above it (`pacing.methods.spending`).
 """
 
 from __future__ import annotations
@@ -28,8 +29,6 @@ from pacing.shortage import Shortage
 # Before there were answers enough to allow for anybody, and after a bad half hour, chances this small (as a share of
 # the limit) are still taken.
 _CAREFUL_SHARE = 0.05
-# At this many people left, and below, only calls with an idle agent to themselves are made.
-_OVERDRAWN = 0.0
 # Below this share of the limit, what is left of the budget is what holds calls back, and is said to.
 _FREE_SHARE = 0.75
 _ALL_OF_IT = Aim(windows=1.0, half_hour=1.0)
@@ -154,7 +153,7 @@ class Predictive(Rule):
         safe = one_call_per_idle_agent(floor)
         if not self._learned.enough:
             return self._safely(safe, "warming_up", "getting to know the list and the agents first")
-        if self._parts.budget and self._budget.left <= _OVERDRAWN:
+        if self._parts.budget and self._spending.overdrawn:
             return self._safely(safe, "budget", f"{self._spent()}, so nothing is risked until more people are served")
         return self._by_threshold(now, floor, safe)
 
@@ -195,12 +194,13 @@ class Predictive(Rule):
             limit, why = "budget", ", held back: too many were abandoned in the last half hour"
         else:
             limit, why = "budget", f", held back: {self._spent()}"
-        next_finds_nobody = f"the chance that the next finds nobody is {_percent(beyond)}, limit {_percent(threshold)}"
+        chance_that = "the chance that the {} leaves somebody without an agent is {}, limit {}".format
+        next_costs = chance_that("next", _percent(beyond), _percent(threshold))
         if dial == 0:
-            words = next_finds_nobody + why
+            words = next_costs + why
             return self._proposal(0, limit, words, 0.0, threshold), words
-        words = f"the chance that the last finds nobody is {_percent(last)}, limit {_percent(threshold)}{why}"
-        return self._proposal(dial, limit, words, last, threshold), next_finds_nobody + why
+        words = chance_that("last", _percent(last), _percent(threshold)) + why
+        return self._proposal(dial, limit, words, last, threshold), next_costs + why
 
     def _aim(self, at_risk: float, waiting: int = 0) -> Aim:
         return self._spending.aim(at_risk, waiting) if self._parts.budget else _ALL_OF_IT

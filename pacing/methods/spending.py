@@ -34,8 +34,9 @@ _CURVE = (
     (24.0, 1.12),
 )
 _PEOPLE = tuple(people for people, _ in _CURVE)
-# People left at which the whole limit is aimed at.
+# People left at which the whole limit is aimed at. Until so many have been earned, one may be abandoned before it was.
 _RESERVE = 14.0
+_IN_ADVANCE = 1.0
 # The curve is one for so many people allowed in five minutes, and fewer. With more of them it is wider: luck grows with
 # the root of what is at stake, and a shortage lasts, so that many meet the same one.
 _SMALL_FLOOR_PEOPLE = 12.0
@@ -88,6 +89,17 @@ class Spending:
     def reserve(self) -> float:
         """People left with whom the whole limit is aimed at."""
         return _RESERVE * self._width
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether nothing may be risked until more people are served.
+
+        Of the first answers one person in advance is no reason: each of them earns but a part of one.
+        """
+        window = self._budget.tightest
+        if 0.0 < window.limit * window.answers < _RESERVE:
+            return self._budget.left <= -_IN_ADVANCE
+        return self._budget.left <= 0.0
 
     def aim(self, at_risk: float, waiting: int = 0) -> Aim:
         """How much of the limit to aim at with calls under way.

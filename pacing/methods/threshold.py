@@ -1,10 +1,11 @@
-"""The threshold: how large a chance that the next call is lost may be, moved by what happens.
+"""The threshold: how large a chance to leave somebody without an agent the next call may have, moved by what happens.
 
-Each call is started because its chance P of finding nobody was at most the threshold. The mean of P over answered calls
-is the forecast abandonment, exact if the forecast is: adding one call to m others raises the expected number of
-abandoned people by q * P (q: the chance that it is answered), so the sum over calls telescopes to the whole. The
-threshold is moved so that this mean, corrected by what really happened, equals what is aimed at. That uses every call
-and not only the rare abandoned ones, so it settles soon and trembles little.
+Each call is started because its chance P to leave somebody without an agent, itself or one who answers after it, was at
+most the threshold. The mean of P over answered calls is the forecast abandonment: adding one call to m others raises
+the expected number of abandoned people by q * P (q: the chance that it is answered), so the sum over calls telescopes
+to the whole. The chance that a call is lost itself would not do: it is less than half of that, and on a full floor a
+tenth (`benchmarks.pacing_known`). The threshold is moved so that the mean, corrected by what really happened, equals
+what is aimed at. That uses every call and not only the rare abandoned ones, so it settles soon and trembles little.
 
 What is moved is the threshold for the whole limit. Where less is aimed at (`pacing.methods.spending`), that share of it
 is used, at once, and compared with that share of the limit; so a bad half hour does not wind it up.
@@ -14,15 +15,16 @@ from __future__ import annotations
 
 import math
 
-_START = 0.018
+_START = 0.03
 _LOWEST = 1e-4
 _HIGHEST = 0.4
 # Per answer expected; the step of the stochastic approximation.
 _GAIN = 0.015
 _LARGEST_STEP = 0.05
-# The correction is observed over forecast abandonment, starting with a little distrust of the forecast.
-_CORRECTION_PRIOR = 4.0
-_CORRECTION_START = 1.8
+# The correction is observed over forecast abandonment. It starts above 1, for the worst single moment is less than
+# all moments together.
+_CORRECTION_PRIOR = 10.0
+_CORRECTION_START = 1.3
 _CORRECTION_MEMORY = 30.0
 _CORRECTION_LEAST, _CORRECTION_MOST = 0.4, 4.0
 

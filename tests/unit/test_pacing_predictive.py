@@ -61,7 +61,7 @@ def test_it_dials_more_than_one_call_per_idle_agent_once_it_knows() -> None:
     assert 0.0 < decision.expected_abandonment <= decision.threshold
     assert decision.answer_rate is not None
     assert 0.2 < decision.answer_rate < 0.4
-    assert "chance that the last finds nobody" in decision.explanation
+    assert "chance that the last leaves somebody without an agent" in decision.explanation
     assert "budget left 5" in decision.explanation
 
 
@@ -129,7 +129,7 @@ def test_nobody_is_dialed_when_everybody_has_just_begun_to_talk() -> None:
         pacer.call_started(now, ("ringing", call))
     decision = pacer.decide(now + 1.0)
     assert (decision.dial, decision.idle) == (0, 0)
-    assert "the chance that the next finds nobody" in decision.explanation
+    assert "the chance that the next leaves somebody without an agent" in decision.explanation
 
 
 def test_agents_about_to_be_free_are_counted_on() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.pacing_known import exact, worst
 from pacing import shortage
 from pacing.intervals import FloatArray
 from pacing.shortage import Shortage, ShortageTable, normal_tail
@@ -27,7 +28,7 @@ def _directly(calls: FloatArray, agents: FloatArray, need: int) -> float:
 
 
 def _table(calls: FloatArray, agents: FloatArray, fresh: float) -> ShortageTable:
-    return ShortageTable(calls[:, None], agents[:, None], np.array([fresh]), np.ones(1))
+    return ShortageTable(calls[:, None], agents[:, None], np.array([fresh]), np.ones(1), np.ones((1, 1)))
 
 
 def _given(table: ShortageTable, counts: FloatArray, need: int) -> Shortage:
@@ -61,7 +62,7 @@ def test_several_horizons_are_weighted_and_later_ones_may_need_the_normal() -> N
     chances = np.array([[0.02, 0.1, 0.3]])
     weights = np.array([0.2, 0.5, 0.3])
     counts = np.array([60.0, 30.0])
-    table = ShortageTable(chances, 0.5 * chances, np.array([0.01, 0.1, 0.2]), weights)
+    table = ShortageTable(chances, 0.5 * chances, np.array([0.01, 0.1, 0.2]), weights, np.eye(3))
     state = _given(table, counts, 4)
     variances = state.cumulants[1]
     assert variances[0] < shortage.EXACT_UP_TO_VARIANCE < variances[2]
@@ -70,6 +71,39 @@ def test_several_horizons_are_weighted_and_later_ones_may_need_the_normal() -> N
         for weight, chance in zip(weights, chances[0], strict=True)
     )
     assert state.chance(0) == pytest.approx(float(expected), abs=3e-4)
+
+
+def test_the_worst_moment_while_the_call_keeps_its_agent_counts() -> None:
+    chances = np.array([[0.1, 0.3, 0.5]])
+    agents = np.array([[0.05, 0.4, 0.9]])
+    weights = np.array([0.5, 0.3, 0.2])
+    still = np.array([[1.0, 0.9, 0.5], [0.0, 1.0, 0.8], [0.0, 0.0, 1.0]])
+    table = ShortageTable(chances, agents, np.array([0.1, 0.2, 0.3]), weights, still)
+    state = _given(table, np.array([6.0, 3.0]), 2)
+    by = [_directly(np.full(6, call), np.full(3, agent), 2) for call, agent in zip(chances[0], agents[0], strict=True)]
+    assert state.by_horizon(0) == pytest.approx(by, abs=1e-9)
+    assert by[1] > by[0] > 0.5 * by[2]
+    expected = 0.5 * max(by[0], 0.9 * by[1], 0.5 * by[2]) + 0.3 * max(by[1], 0.8 * by[2]) + 0.2 * by[2]
+    assert state.chance(0) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [(5, 60.0, 0.1), (5, 300.0, 0.1), (8, 120.0, 0.3), (5, 300.0, 0.6), (15, 120.0, 0.05), (8, 20.0, 0.3)],
+    ids=str,
+)
+def test_what_is_asked_lies_between_being_lost_oneself_and_what_the_call_costs_in_all(
+    row: tuple[int, float, float],
+) -> None:
+    most_ringing = int(2 * row[0] / row[2])
+    itself, cost = exact(row, most_ringing)
+    asked = worst(row, most_ringing)
+    near = (itself > 1e-4) & (itself < 0.1)  # where a threshold may lie
+    assert near.sum() >= 7
+    assert np.all(itself[near] < asked[near])
+    assert np.all(asked[near] < cost[near])
+    # A threshold on it treats floors nearly alike by what a call costs; one on being lost oneself does not.
+    assert np.ptp(np.log(cost[near] / asked[near])) < 0.75 * np.ptp(np.log(cost[near] / itself[near]))
 
 
 def test_calls_of_other_segments_count_by_their_own_chance() -> None:

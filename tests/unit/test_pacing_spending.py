@@ -53,6 +53,32 @@ def test_what_is_under_way_counts(risk: float, more: float, waiting: int, others
     assert after.share == min(after.windows, after.half_hour)
 
 
+@pytest.mark.parametrize(
+    ("answers", "abandoned", "overdrawn"),
+    [
+        (0, 0, True),  # nobody has answered, nothing is earned
+        (10, 1, False),  # a part of a person is missing
+        (10, 2, True),
+        (100, 3, False),
+        (100, 4, True),
+        (460, 14, False),
+        (500, 15, True),  # fourteen were earned, and fifteen spent
+        (500, 14, False),
+    ],
+)
+def test_of_the_first_answers_one_person_may_be_abandoned_in_advance(
+    answers: int, abandoned: int, overdrawn: bool
+) -> None:
+    made, budget = spending(answers=answers, abandoned=abandoned)
+    assert made.overdrawn is overdrawn
+    assert budget.left > -1.0 or overdrawn
+
+
+@given(st.integers(0, 3_000), st.integers(0, 100))
+def test_a_limit_of_nothing_is_always_overdrawn(answers: int, abandoned: int) -> None:
+    assert spending(answers=answers, abandoned=abandoned, limit=0.0)[0].overdrawn
+
+
 def test_a_big_floor_keeps_more_in_hand() -> None:
     reserves = [spending(answers=9_000, every_s=every_s)[0].reserve for every_s in (10.0, 1.0, 0.1, 0.01)]
     assert reserves[0] < 15.0
