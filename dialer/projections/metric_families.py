@@ -153,11 +153,14 @@ class CampaignFamilies:
             "cadencia_caller_ids", "Numbers that a campaign's calls show, by state.", ("campaign", "state"), registry=r
         )
         self.threshold: Final = Gauge(
-            "cadencia_pacing_threshold_ratio", "Chance of abandonment that the last call was held to.", _C, registry=r
+            "cadencia_pacing_threshold_ratio",
+            "Chance to leave somebody without an agent that the last call was held to.",
+            _C,
+            registry=r,
         )
         self.expected: Final = Gauge(
             "cadencia_pacing_expected_abandonment_ratio",
-            "Chance that the last call started would be abandoned if answered.",
+            "Chance that the last call started leaves somebody without an agent.",
             _C,
             registry=r,
         )
