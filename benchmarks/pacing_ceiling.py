@@ -36,8 +36,8 @@ ROWS: Final[tuple[Model, ...]] = (
 )  # fmt: skip
 LAWS: Final = ("constant", "planned", "curve", "brake")
 LIMIT: Final = 0.03
-_WARM_UP_S: Final = 900.0
-_HALF_HOUR_S: Final = 1_800.0
+WARM_UP_S: Final = 900.0
+HALF_HOUR_S: Final = 1_800.0
 #: Shares lost in the long run of the policies to choose from.
 _SHARES: Final = (0.0005, 0.001, 0.002, 0.003, 0.004, *(x / 2_000 for x in range(10, 81)))
 #: From so many answers on the limit counts.
@@ -103,7 +103,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
     chance = random.Random(seed)
     busy = ringing = answered = abandoned = 0
     at = busy_s = 0.0
-    slices = np.zeros((2, int(length_s // _HALF_HOUR_S) + 1), dtype=np.int64)
+    slices = np.zeros((2, int(length_s // HALF_HOUR_S) + 1), dtype=np.int64)
     counted = np.zeros(2, dtype=np.int64)
     level = levels[0]
     budget = AbandonmentBudget([LegalWindow(name="day")], LIMIT)
@@ -112,7 +112,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
         ringing = max(ringing, level[busy])
         ends, rings = busy / handle_s, ringing / RING_S
         before, at = at, at + chance.expovariate(ends + rings)
-        busy_s += busy * max(min(at, length_s) - max(before, _WARM_UP_S), 0.0)
+        busy_s += busy * max(min(at, length_s) - max(before, WARM_UP_S), 0.0)
         if at >= length_s:
             break
         if chance.random() * (ends + rings) < ends:
@@ -124,8 +124,8 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
         answered += 1
         missed = int(busy == agents)
         busy, abandoned = busy + 1 - missed, abandoned + missed
-        slices[:, int(at // _HALF_HOUR_S)] += (1, missed)
-        if at >= _WARM_UP_S:
+        slices[:, int(at // HALF_HOUR_S)] += (1, missed)
+        if at >= WARM_UP_S:
             counted += (1, missed)
         if law in ("curve", "brake"):
             for count in (budget, spending):
@@ -143,7 +143,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
             level = levels[steady]
     return {
         "busy_s": busy_s,
-        "staffed_s": agents * (length_s - _WARM_UP_S),
+        "staffed_s": agents * (length_s - WARM_UP_S),
         "answered": int(counted[0]),
         "abandoned": int(counted[1]),
         "all_answered": answered,

@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks import pacing_jobs as jobs
-from benchmarks.pacing_ceiling import LIMIT, table_row
+from benchmarks.pacing_ceiling import HALF_HOUR_S, LIMIT, WARM_UP_S, table_row
 from benchmarks.pacing_optimum import RING_S, Model
 from pacing.budget import AbandonmentBudget
 from pacing.intervals import FloatArray
@@ -35,8 +35,6 @@ from pacing.shortage import ShortageTable
 
 ROWS: Final[tuple[Model, ...]] = ((5, 60.0, 0.1), (5, 300.0, 0.1), (15, 120.0, 0.05), (20, 60.0, 0.3))
 ASKED: Final = ("itself", "worst", "cost")
-_WARM_UP_S: Final = 900.0
-_HALF_HOUR_S: Final = 1_800.0
 _CAREFUL_SHARE: Final = 0.05
 _MOMENTS: Final = 8
 
@@ -90,7 +88,8 @@ def asked(row: Model, name: str) -> FloatArray:
     most_ringing = int(3 * row[0] / row[2]) + 60
     if name == "worst":
         return worst(row, most_ringing)
-    return exact(row, most_ringing)[ASKED.index(name) // 2]
+    itself, cost = exact(row, most_ringing)
+    return {"itself": itself, "cost": cost}[name]
 
 
 def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
@@ -104,7 +103,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
     spending = Spending(budget)
     busy = answered = abandoned = 0
     at = busy_s = at_risk = forecast = 0.0
-    slices = np.zeros((2, int(length_s // _HALF_HOUR_S) + 1), dtype=np.int64)
+    slices = np.zeros((2, int(length_s // HALF_HOUR_S) + 1), dtype=np.int64)
     counted = np.zeros(2, dtype=np.int64)
     ringing: list[float] = []
     while True:
@@ -121,7 +120,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
                 threshold.started(len(started), mean, answer, aim=share, limit=LIMIT, bound=True)
         ends, rings = busy / handle_s, len(ringing) / RING_S
         before, at = at, at + chance.expovariate(ends + rings)
-        busy_s += busy * max(min(at, length_s) - max(before, _WARM_UP_S), 0.0)
+        busy_s += busy * max(min(at, length_s) - max(before, WARM_UP_S), 0.0)
         if at >= length_s:
             break
         if chance.random() * (ends + rings) < ends:
@@ -136,8 +135,8 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
         answered += 1
         missed = int(busy == agents)
         busy, abandoned, forecast = busy + 1 - missed, abandoned + missed, forecast + risk
-        slices[:, int(at // _HALF_HOUR_S)] += (1, missed)
-        if at >= _WARM_UP_S:
+        slices[:, int(at // HALF_HOUR_S)] += (1, missed)
+        if at >= WARM_UP_S:
             counted += (1, missed)
         threshold.answered(risk)
         for count in (budget, spending):
@@ -149,7 +148,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
             threshold.abandoned()
     return {
         "busy_s": busy_s,
-        "staffed_s": agents * (length_s - _WARM_UP_S),
+        "staffed_s": agents * (length_s - WARM_UP_S),
         "answered": int(counted[0]),
         "abandoned": int(counted[1]),
         "all_answered": answered,

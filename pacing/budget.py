@@ -1,7 +1,8 @@
 """The abandonment budget of the legal windows.
 
 Of n live answers in a window, `limit * n` may be abandoned. What is left of that is a budget: it grows with every
-answer and shrinks by one with every person abandoned. While it is spent, nothing may be risked; so the limit holds
+answer and shrinks by one with every person abandoned. While it is spent, nothing may be risked
+(`pacing.methods.spending` says when, for the first answers of a window earn but parts of a person); so the limit holds
 because the dialer cannot spend what it does not have, not because a forecast was right. Several windows may count at
 once: the tightest governs.
 """
@@ -128,6 +129,8 @@ class AbandonmentBudget:
         self.windows = tuple(WindowCount(window, limit) for window in windows)
         self.tightest = self.windows[0]
         self.left = 0.0
+        # The same of each window, in their order.
+        self.left_of_each: list[float] = []
         self._weigh(-math.inf)
 
     @property
@@ -154,8 +157,6 @@ class AbandonmentBudget:
         self._weigh(now)
 
     def _weigh(self, now: float) -> None:
-        self.left = math.inf
-        for window in self.windows:
-            left = window.left(now)
-            if left < self.left:
-                self.left, self.tightest = left, window
+        self.left_of_each = [window.left(now) for window in self.windows]
+        self.left = min(self.left_of_each)
+        self.tightest = self.windows[self.left_of_each.index(self.left)]

@@ -92,14 +92,14 @@ class Spending:
 
     @property
     def overdrawn(self) -> bool:
-        """Whether nothing may be risked until more people are served.
+        """Whether nothing may be risked until more people are served, by any of the windows.
 
-        Of the first answers one person in advance is no reason: each of them earns but a part of one.
+        Of a window's first answers one person in advance is no reason: each of them earns but a part of one.
         """
-        window = self._budget.tightest
-        if 0.0 < window.limit * window.answers < _RESERVE:
-            return self._budget.left <= -_IN_ADVANCE
-        return self._budget.left <= 0.0
+        return any(
+            left <= (-_IN_ADVANCE if 0.0 < window.limit * window.answers < _RESERVE else 0.0)
+            for window, left in zip(self._budget.windows, self._budget.left_of_each, strict=True)
+        )
 
     def aim(self, at_risk: float, waiting: int = 0) -> Aim:
         """How much of the limit to aim at with calls under way.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacing.budget import AbandonmentBudget
-from pacing.legal_window import LegalWindow
+from pacing.legal_window import Held, LegalWindow
 from pacing.methods.spending import Aim, Spending, share_of_limit
 
 
@@ -72,6 +72,30 @@ def test_of_the_first_answers_one_person_may_be_abandoned_in_advance(
     made, budget = spending(answers=answers, abandoned=abandoned)
     assert made.overdrawn is overdrawn
     assert budget.left > -1.0 or overdrawn
+
+
+def test_a_young_window_lends_nothing_to_one_that_has_earned_its_people() -> None:
+    windows = [
+        LegalWindow(name="30 days", held=(Held(answers=1_000, abandoned=29),)),
+        LegalWindow(name="month"),
+    ]
+    budget = AbandonmentBudget(windows, 0.03)
+    made = Spending(budget)
+    for answer in range(10):
+        budget.answered(float(answer))
+    assert not made.overdrawn
+    budget.abandon(10.0)
+    assert not made.overdrawn  # 0.3 are left of the 30 days, and the month, 0.7 over, is young
+    budget.abandon(11.0)
+    assert made.overdrawn
+    older = LegalWindow(name="30 days", held=(Held(answers=1_010, abandoned=30),))
+    spent = AbandonmentBudget([older, windows[1]], 0.03)
+    for answer in range(10):
+        spent.answered(float(answer))
+    spent.abandon(10.0)
+    assert spent.left_of_each == pytest.approx([-0.4, -0.7])
+    assert spent.tightest.name == "month"
+    assert Spending(spent).overdrawn  # by the 30 days, though the month alone would let it pass
 
 
 @given(st.integers(0, 3_000), st.integers(0, 100))
