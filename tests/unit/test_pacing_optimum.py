@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pacing.erlang import progressive_occupancy
-from pacing.optimum import MarkovModel, Optimum, evaluate, solve
+from pacing.optimum import MarkovModel, Optimum, Regret, evaluate, regret, solve
 
 # Occupancy at 3 % and ring times of 12 s, for answer chances .1, .3 and .6, from an independent value iteration that
 # interpolates between policies by abandonment; with one or two agents these lie far apart, and that is not the mixture
@@ -117,3 +120,59 @@ def test_nonsense_is_refused_in_words() -> None:
         evaluate(model, (1, 0))
     with pytest.raises(ValueError, match="first at least 1"):
         evaluate(model, (0, 0, 0))
+
+
+SMALL = MarkovModel(agents=3, handle_s=60.0, ring_s=12.0, answer_probability=0.4)
+
+
+def _mean_regret(model: MarkovModel, levels: list[int], costs: Regret) -> float:
+    """What a dial-up-to policy costs in the long run, from the stationary distribution of its states."""
+    states = [(busy, ringing) for busy in range(model.agents + 1) for ringing in range(levels[busy], max(levels) + 1)]
+    place = {state: number for number, state in enumerate(states)}
+    rates = np.zeros((len(states), len(states)))
+    paid = np.zeros(len(states))
+    for (busy, ringing), number in place.items():
+        paid[number] = costs.waiting[busy, ringing]
+        resolved, answer = ringing / model.ring_s, model.answer_probability
+        for rate, then, calls in (
+            (busy / model.handle_s, busy - 1, ringing),
+            (resolved * (1.0 - answer), busy, ringing - 1),
+            (resolved * answer, min(busy + 1, model.agents), ringing - 1),
+        ):
+            if rate:
+                up_to = max(calls, levels[then])
+                paid[number] += rate * costs.starting[then, calls:up_to].sum()
+                rates[number, place[then, up_to]] += rate
+                rates[number, number] -= rate
+    system = np.vstack([rates.T, np.ones(len(states))])
+    stationary = np.linalg.lstsq(system, np.append(np.zeros(len(states)), 1.0), rcond=None)[0]
+    return float(stationary @ paid)
+
+
+@given(st.lists(st.integers(0, 9), min_size=4, max_size=4), st.sampled_from([0.003, 0.03, 0.2]))
+def test_what_a_policy_lacks_is_the_mean_of_what_its_doings_cost(levels: list[int], limit: float) -> None:
+    levels[0] = max(levels[0], 1)
+    optimum = solve(SMALL, limit)
+    costs = regret(SMALL, optimum, 12)
+    policy = evaluate(SMALL, tuple(levels))
+    worth = SMALL.agents * policy.occupancy - costs.price * policy.answers_per_s * (policy.abandonment - limit)
+    assert _mean_regret(SMALL, levels, costs) == pytest.approx(costs.gain - worth, abs=1e-9)
+    assert costs.gain == pytest.approx(SMALL.agents * optimum.occupancy, abs=1e-6)
+
+
+@pytest.mark.parametrize("limit", [0.003, 0.03, 0.2])
+def test_the_optimum_regrets_nothing_and_nobody_gains_on_it(limit: float) -> None:
+    optimum = solve(SMALL, limit)
+    costs = regret(SMALL, optimum, 30)
+    assert costs.waiting.shape == costs.worth.shape
+    assert costs.waiting.min() > -1e-6
+    assert costs.starting.min() > -1e-6
+    for policy in (optimum.best, optimum.over):
+        assert policy is not None
+        assert _mean_regret(SMALL, list(policy.levels), costs) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_where_the_limit_does_not_bind_a_lost_call_costs_nothing() -> None:
+    optimum = solve(SMALL, 0.99)
+    assert optimum.over is None
+    assert regret(SMALL, optimum, 30).price == 0.0
