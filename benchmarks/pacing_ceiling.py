@@ -17,6 +17,7 @@ The first 15 minutes of a day count for its budget and not for its occupancy, as
 
 from __future__ import annotations
 
+import math
 import random
 from functools import cache
 from typing import Final
@@ -24,7 +25,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks import pacing_jobs as jobs
-from benchmarks.pacing_optimum import RING_S, Model, model_of
+from benchmarks.pacing_optimum import RING_S, WARM_UP_S, Model, Stays, lacking, model_of, optimum
 from pacing.budget import AbandonmentBudget
 from pacing.intervals import FloatArray
 from pacing.legal_window import LegalWindow
@@ -36,7 +37,6 @@ ROWS: Final[tuple[Model, ...]] = (
 )  # fmt: skip
 LAWS: Final = ("constant", "planned", "curve", "brake")
 LIMIT: Final = 0.03
-WARM_UP_S: Final = 900.0
 HALF_HOUR_S: Final = 1_800.0
 #: Shares lost in the long run of the policies to choose from.
 _SHARES: Final = (0.0005, 0.001, 0.002, 0.003, 0.004, *(x / 2_000 for x in range(10, 81)))
@@ -108,11 +108,15 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
     level = levels[0]
     budget = AbandonmentBudget([LegalWindow(name="day")], LIMIT)
     spending, aimed = Spending(budget), 0.0
+    stays = Stays(WARM_UP_S)
     while True:
+        for more in range(ringing, level[busy]):
+            stays.started((busy, more), at)
         ringing = max(ringing, level[busy])
         ends, rings = busy / handle_s, ringing / RING_S
         before, at = at, at + chance.expovariate(ends + rings)
         busy_s += busy * max(min(at, length_s) - max(before, WARM_UP_S), 0.0)
+        stays.stayed((busy, ringing), before, min(at, length_s))
         if at >= length_s:
             break
         if chance.random() * (ends + rings) < ends:
@@ -142,6 +146,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
         else:
             level = levels[steady]
     return {
+        **stays.result((busy, ringing)),
         "busy_s": busy_s,
         "staffed_s": agents * (length_s - WARM_UP_S),
         "answered": int(counted[0]),
@@ -159,9 +164,8 @@ def _nearest(lost: FloatArray, share: float) -> int:
 
 def table_row(row: Model, law: str, days: list[jobs.Result]) -> jobs.Result:
     """One row of the table."""
-    lost, occupancy = frontier(row)
     share = jobs.abandonment(days)
-    same = float(np.interp(share, lost, occupancy))
+    shares = [1.0 - lacks for lacks in lacking(row, optimum(row, share), days)]
     rates = [day["all_abandoned"] / max(day["all_answered"], 1) for day in days]
     halves = [
         abandoned / answered
@@ -175,9 +179,9 @@ def table_row(row: Model, law: str, days: list[jobs.Result]) -> jobs.Result:
         "answer": row[2],
         "law": law,
         "occupancy": round(jobs.occupancy(days), 4),
-        "+-": round(jobs.half_width([jobs.occupancy([day]) for day in days]), 4),
         "abandoned %": round(100.0 * share, 2),
-        "share": round(jobs.occupancy(days) / same, 4),
+        "expected share": round(math.fsum(shares) / len(shares), 4),
+        "+-": round(jobs.half_width(shares), 4),
         "days over 3 %": round(100.0 * sum(rate > LIMIT for rate in rates) / len(days), 1),
         "over 3.5 %": round(100.0 * sum(rate > 0.035 for rate in rates) / len(days), 1),
         "half hours over 6 %": f"{sum(rate > 0.06 for rate in halves)} of {len(halves)}",

@@ -24,8 +24,8 @@ from typing import Final
 import numpy as np
 
 from benchmarks import pacing_jobs as jobs
-from benchmarks.pacing_ceiling import HALF_HOUR_S, LIMIT, WARM_UP_S, table_row
-from benchmarks.pacing_optimum import RING_S, Model
+from benchmarks.pacing_ceiling import HALF_HOUR_S, LIMIT, table_row
+from benchmarks.pacing_optimum import RING_S, WARM_UP_S, Model, Stays
 from pacing.budget import AbandonmentBudget
 from pacing.intervals import FloatArray
 from pacing.legal_window import LegalWindow
@@ -106,11 +106,13 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
     slices = np.zeros((2, int(length_s // HALF_HOUR_S) + 1), dtype=np.int64)
     counted = np.zeros(2, dtype=np.int64)
     ringing: list[float] = []
+    stays = Stays(WARM_UP_S)
     while True:
         aim = spending.aim(threshold.correction * at_risk * answer).share
         most = -1.0 if spending.overdrawn else max(threshold.value * aim, LIMIT * _CAREFUL_SHARE)
         started = []
         while table[busy][len(ringing)] <= most or len(ringing) < agents - busy:
+            stays.started((busy, len(ringing)), at)
             started.append(table[busy][len(ringing)])
             ringing.append(started[-1])
         if started:
@@ -121,6 +123,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
         ends, rings = busy / handle_s, len(ringing) / RING_S
         before, at = at, at + chance.expovariate(ends + rings)
         busy_s += busy * max(min(at, length_s) - max(before, WARM_UP_S), 0.0)
+        stays.stayed((busy, len(ringing)), before, min(at, length_s))
         if at >= length_s:
             break
         if chance.random() * (ends + rings) < ends:
@@ -147,6 +150,7 @@ def one_day(job: tuple[Model, str, float, int]) -> jobs.Result:
             spending.abandoned(at)
             threshold.abandoned()
     return {
+        **stays.result((busy, len(ringing))),
         "busy_s": busy_s,
         "staffed_s": agents * (length_s - WARM_UP_S),
         "answered": int(counted[0]),

@@ -97,8 +97,40 @@ class LevelPacer:
         return {}
 
 
+class Stays:
+    """In which states of the model time was spent, and in which calls were started.
+
+    Args:
+        measure_from_s: What was before does not count.
+    """
+
+    def __init__(self, measure_from_s: float) -> None:
+        self._measure_from_s = measure_from_s
+        self._seconds: defaultdict[State, float] = defaultdict(float)
+        self._starts: defaultdict[State, int] = defaultdict(int)
+        self._first: State | None = None
+
+    def stayed(self, state: State, since: float, until: float) -> None:
+        """The floor was in this state for so long."""
+        since = max(since, self._measure_from_s)
+        if until > since:
+            self._seconds[state] += until - since
+            self._first = self._first or state
+
+    def started(self, state: State, at: float) -> None:
+        """A call was started in this state."""
+        if at >= self._measure_from_s:
+            self._starts[state] += 1
+
+    def result(self, last: State) -> jobs.Result:
+        """What `lacking` asks of a day that ended in this state."""
+        states = sorted(self._seconds.keys() | self._starts.keys())
+        visits = [[*state, round(self._seconds[state], 3), self._starts[state]] for state in states]
+        return {"visits": visits, "first": self._first, "last": last}
+
+
 class Visits:
-    """A pacer, and in which states of the model it spends its time and starts its calls.
+    """A pacer, and what it made of the states of the model.
 
     Args:
         pacer: The one that decides.
@@ -107,13 +139,10 @@ class Visits:
 
     def __init__(self, pacer: Pacer, measure_from_s: float) -> None:
         self._pacer = pacer
-        self._measure_from_s = measure_from_s
         self._talking: set[Hashable] = set()
         self._ringing = 0
         self._at = 0.0
-        self.seconds: defaultdict[State, float] = defaultdict(float)
-        self.starts: defaultdict[State, int] = defaultdict(int)
-        self.first: State | None = None
+        self.stays = Stays(measure_from_s)
 
     @property
     def state(self) -> State:
@@ -122,10 +151,7 @@ class Visits:
 
     def until(self, now: float) -> None:
         """Nothing has changed until now."""
-        since = max(self._at, self._measure_from_s)
-        if now > since:
-            self.seconds[self.state] += now - since
-            self.first = self.first or self.state
+        self.stays.stayed(self.state, self._at, now)
         self._at = now
 
     def agent_changed(self, now: float, agent: Hashable, state: str) -> None:
@@ -142,8 +168,7 @@ class Visits:
     def call_started(self, now: float, call: Hashable, segment: Hashable = None) -> None:
         self.until(now)
         self._pacer.call_started(now, call, segment)
-        if now >= self._measure_from_s:
-            self.starts[self.state] += 1
+        self.stays.started(self.state, now)
         self._ringing += 1
 
     def call_ended(self, now: float, call: Hashable, outcome: str) -> None:
@@ -194,13 +219,7 @@ def one_day(job: tuple[str, Model, float, int]) -> jobs.Result:
     visits = Visits(pacer, WARM_UP_S)
     day = simulate(floor, visits, seed=seed, decide_every_s=1.0, decide_on_events=True, measure_from_s=WARM_UP_S)
     visits.until(floor.hours * 3_600.0)
-    states = sorted(visits.seconds.keys() | visits.starts.keys())
-    return {
-        **jobs.of_day(day),
-        "visits": [[*state, round(visits.seconds[state], 3), visits.starts[state]] for state in states],
-        "first": visits.first,
-        "last": visits.state,
-    }
+    return {**jobs.of_day(day), **visits.stays.result(visits.state)}
 
 
 def lacking(row: Model, best: Optimum, days: list[jobs.Result]) -> list[float]:

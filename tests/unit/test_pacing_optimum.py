@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import pacing_jobs as jobs
+from benchmarks.pacing_optimum import lacking, model_of, one_day
+from benchmarks.pacing_optimum import optimum as optimum_of
 from pacing.erlang import progressive_occupancy
 from pacing.optimum import MarkovModel, Optimum, Regret, evaluate, regret, solve
 
@@ -176,3 +179,23 @@ def test_where_the_limit_does_not_bind_a_lost_call_costs_nothing() -> None:
     optimum = solve(SMALL, 0.99)
     assert optimum.over is None
     assert regret(SMALL, optimum, 30).price == 0.0
+
+
+def test_days_of_the_optimal_policy_lack_nothing_however_lucky_they_were() -> None:
+    row = (5, 60.0, 0.3)
+    days = [one_day(("optimum", row, 2.0, seed)) for seed in range(6)]
+    busy = [jobs.occupancy([day]) for day in days]
+    assert max(busy) - min(busy) > 0.01
+    assert lacking(row, optimum_of(row, 0.03), days) == pytest.approx([0.0] * 6, abs=0.004)  # how they began and ended
+
+
+def test_days_of_another_policy_lack_what_it_lacks_in_the_long_run() -> None:
+    row = (5, 60.0, 0.3)
+    days = [one_day(("progressive", row, 4.0, seed)) for seed in range(8)]
+    best = optimum_of(row, 0.03)
+    policy = evaluate(model_of(row), (5, 4, 3, 2, 1, 0))
+    costs = regret(model_of(row), best, 20)
+    worth = 5 * policy.occupancy - costs.price * policy.answers_per_s * (policy.abandonment - 0.03)
+    lacks = lacking(row, best, days)
+    assert sum(lacks) / len(lacks) == pytest.approx(1.0 - worth / costs.gain, abs=1.5 * jobs.half_width(lacks))
+    assert jobs.half_width(lacks) < 0.01
