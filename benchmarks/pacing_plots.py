@@ -70,14 +70,14 @@ def shares(optimum: dict[str, Any]) -> Figure:
         xerr=[row["+-"] if row["+-"] == row["+-"] else 0.0 for row in rows],
         fmt="o",
         color=OURS,
-        ecolor=RULE,
+        ecolor=SOFT,
         markersize=4,
     )
     axes.axvline(0.99, color=LIMIT, linestyle="--", linewidth=1.0)
     axes.axvline(1.0, color=SOFT, linewidth=1.0)
     axes.set_xlim(0.95, 1.02)
     axes.set_yticks(list(places))
-    axes.set_yticklabels([f"{row['agents']} agents, {row['handle s']:g} s, .{10 * row['answer']:.0f}" for row in rows])
+    axes.set_yticklabels([f"{row['agents']} agents, {row['handle s']:g} s, {row['answer']:g}" for row in rows])
     axes.tick_params(axis="y", labelsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("share of the optimum (99 % dashed)")
