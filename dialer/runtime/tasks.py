@@ -13,14 +13,25 @@ _CANCEL_AGAIN_S = 0.2
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait until all have ended, however; their errors stay with them."""
+    """Cancel tasks and wait until all have ended, however; their errors stay with them.
+
+    Raises:
+        asyncio.CancelledError: cancelled itself meanwhile, when all have ended: nobody is left running behind it.
+    """
     left = set(tasks)
+    impatient: asyncio.CancelledError | None = None
     while left:
         for task in left:
             task.cancel()
         # Again and again: Python 3.11's `wait_for`, which the Redis client writes through, swallows a cancellation
         # that comes together with the end of what it waits for.
-        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
+        try:
+            _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
+        except asyncio.CancelledError as error:
+            impatient = error
+            left = {task for task in left if not task.done()}
+    if impatient is not None:
+        raise impatient
 
 
 class Tasks:

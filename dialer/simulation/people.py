@@ -15,6 +15,7 @@ from typing import Protocol
 from dialer.core.agent import AgentState
 from dialer.core.ids import AgentId, CallId, CampaignId
 from dialer.core.notices import AgentChanged
+from dialer.runtime.tasks import Tasks
 from dialer.simulation.world import World
 
 #: A phone that is gone is picked up again after this, as somebody who stumbled over the cable would.
@@ -101,19 +102,15 @@ class SimulatedAgents:
 
     async def run(self) -> None:
         """Work until `stop`, then sign everybody out. Errors of the desk come through."""
-        changes = self._desk.changes()
-        try:
+        # Not children of a `TaskGroup`, which cancels once: what a desk waits for may swallow that (`cancel_all`).
+        async with Tasks() as tasks:
+            tasks.start("agents: changes", self._listen(self._desk.changes()))
+            for place in self._desks.values():
+                tasks.start(f"agent {place.seat.agent}", self._work(place))
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._listen(changes), name="agents: changes")]
-                tasks += [
-                    group.create_task(self._work(place), name=f"agent {place.seat.agent}")
-                    for place in self._desks.values()
-                ]
+                failure = group.create_task(tasks.failure(), name="agents: watch")
                 await self._stopping.wait()
-                for task in tasks:
-                    task.cancel()
-        finally:
-            self._stopping.set()
+                failure.cancel()
         for place in self._desks.values():
             if place.state is not AgentState.SIGNED_OUT:
                 await self._desk.sign_out(place.seat.agent)

@@ -51,3 +51,20 @@ async def test_the_death_of_a_task_is_told_with_its_name() -> None:
         with pytest.raises(ValueError, match="broken") as died:
             await tasks.failure()
         assert any("the frail one" in note for note in died.value.__notes__)
+
+
+async def test_whoever_has_tasks_of_its_own_leaves_none_behind() -> None:
+    """However often it is told again while they do not hear."""
+    own: list[asyncio.Task[None]] = []
+
+    async def has_some() -> None:
+        async with Tasks() as tasks:
+            own.extend(tasks.start(f"deaf {times}", deaf(times)) for times in (1, 3))
+            await asyncio.sleep(3_600)
+
+    async with asyncio.timeout(PATIENCE_S):
+        outer = asyncio.ensure_future(has_some())
+        await asyncio.sleep(0)
+        await cancel_all([outer])
+    assert outer.cancelled()
+    assert [task.cancelled() for task in own] == [True, True]

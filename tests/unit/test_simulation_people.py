@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from dialer.core.agent import AgentState
 from dialer.core.ids import AgentId, CallId, CampaignId
 from dialer.core.notices import AgentChanged
 from dialer.errors import SwitchError
+from dialer.runtime.tasks import cancel_all
 from dialer.simulation.distributions import Constant
 from dialer.simulation.people import SimulatedAgents, seats
 from dialer.simulation.profiles import DEMO, FAST
@@ -167,6 +169,24 @@ async def test_an_error_of_the_desk_comes_through() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await people.run()
     assert caught.group_contains(SwitchError, match="no server")
+
+
+async def test_told_to_go_they_go_though_a_desk_swallows_it() -> None:
+    """A write that ends together with a cancellation swallows it (Python 3.11's `wait_for`); then they want a call."""
+    desk, _, people = day(FAST, 3, calls=1)
+    disposing = asyncio.Event()
+
+    async def dispose(call: CallId, code: str, agent: AgentId) -> None:
+        disposing.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3_600.0)
+
+    desk.dispose = dispose  # type: ignore[method-assign]
+    async with asyncio.timeout(PATIENCE_S):
+        running = asyncio.ensure_future(people.run())
+        await disposing.wait()
+        await cancel_all([running])
+    assert running.cancelled()
 
 
 def test_names_of_seats() -> None:
