@@ -13,7 +13,7 @@ acknowledgement of its contact's withdrawal is late. Besides, the moments at whi
 over (`call.started`) are compared with those of the acknowledgements. Races are close where the dial was read within
 10 ms before or after the acknowledgement: the more of them, the more would be found if the gate were wrong.
 
---sabotage early    the CRM says that it was answered 20 ms before it writes
+--sabotage early    the CRM says that it was answered 0.1 s before it writes
 --sabotage open     the nodes do not hold back other clients' writes between check and hand-over (redis.strict_gate)
 """
 

@@ -50,7 +50,7 @@ _WRITERS: Final = 4
 #: How long it waits at most for the dialer to come near before it goes on.
 _PATIENCE_S: Final = 0.05
 #: With the order broken on purpose: so much earlier than the write it says that it was answered.
-EARLY_S: Final = 0.02
+EARLY_S: Final = 0.1
 
 
 def digits(n: int) -> int:
