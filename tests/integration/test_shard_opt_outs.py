@@ -15,6 +15,7 @@ from dialer.queues.embedded import EmbeddedServer
 from dialer.runtime import opt_outs
 from dialer.runtime.opt_outs import OptOutWriter
 from dialer.runtime.sharding import Promised
+from dialer.runtime.tasks import cancel_all
 from dialer.storage.database import Database
 from tests.patience import PATIENCE_S
 from tests.two_shards import Shard, carried, two_shards
@@ -50,8 +51,7 @@ async def at_work(shard: Shard) -> AsyncIterator[Desk]:
     try:
         yield desk
     finally:
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        await cancel_all([working])
 
 
 @pytest.fixture
