@@ -6,7 +6,8 @@ The model of `benchmarks.pacing_optimum`, every clock and chance known from the 
 those of `predictive` (`pacing.methods.threshold`, `pacing.methods.spending`). Before each call the rule asks for:
 
 - itself: the chance that the call finds nobody, exactly.
-- worst: what `predictive` asks, the worst moment while the call has its agent (`pacing.shortage`).
+- worst: the worst moment while the call has its agent (`pacing.shortage`).
+- path: what `predictive` asks, the same times the ratio of the whole path to its worst moment (`pacing.passage`).
 - cost: by how much the call raises the number of people lost if nobody else is called, exactly, over its chance to be
   answered. Summed over the calls this is the number of people lost, so its mean forecasts abandonment without a bias.
 
@@ -31,12 +32,14 @@ from pacing.intervals import FloatArray
 from pacing.legal_window import LegalWindow
 from pacing.methods.spending import Spending
 from pacing.methods.threshold import Threshold
-from pacing.shortage import ShortageTable
+from pacing.shortage import Shortage, ShortageTable
 
 ROWS: Final[tuple[Model, ...]] = ((5, 60.0, 0.1), (5, 300.0, 0.1), (15, 120.0, 0.05), (20, 60.0, 0.3))
-ASKED: Final = ("itself", "worst", "cost")
+ASKED: Final = ("itself", "worst", "path", "cost")
 _CAREFUL_SHARE: Final = 0.05
 _MOMENTS: Final = 8
+#: Between these chances the ratio is taken: those of calls that a threshold decides on.
+_DECIDED: Final = (0.005, 0.1)
 
 
 @cache
@@ -67,7 +70,25 @@ def exact(row: Model, most_ringing: int) -> tuple[FloatArray, FloatArray]:
 
 @cache
 def worst(row: Model, most_ringing: int) -> FloatArray:
-    """What `predictive` asks, in the same form."""
+    """The chance of a shortage at the worst moment, in the same form."""
+    ringing = range(most_ringing + 1)
+    return np.array([[shortage.chance(calls) for calls in ringing] for shortage in _shortages(row)])
+
+
+@cache
+def passage(row: Model, most_ringing: int) -> float:
+    """How much more likely a shortage is at some time: the mean over the calls that a threshold decides on."""
+    found = []
+    for shortage in _shortages(row):
+        for ringing in range(most_ringing + 1):
+            ratio = shortage.passage() if _DECIDED[0] <= shortage.chance(ringing) <= _DECIDED[1] else None
+            if ratio is not None:
+                found.append(math.log(ratio))
+    return math.exp(math.fsum(found) / len(found))
+
+
+def _shortages(row: Model) -> list[Shortage]:
+    """What `predictive` works out, by busy agents."""
     agents, handle_s, answer = row
     moments = -RING_S * np.log1p(-(np.arange(_MOMENTS) + 0.5) / _MOMENTS)
     # Answered by then, and the talk not over: the difference of two exponentials.
@@ -76,11 +97,7 @@ def worst(row: Model, most_ringing: int) -> FloatArray:
     later_s = moments[None, :] - moments[:, None]
     still = np.where(later_s >= 0.0, np.exp(-np.maximum(later_s, 0.0) / handle_s), 0.0)
     table = ShortageTable(occupied[None, :], 1.0 - talk[None, :], occupied, np.full(_MOMENTS, 1.0 / _MOMENTS), still)
-    chances = np.empty((agents + 1, most_ringing + 1))
-    for busy in range(agents + 1):
-        shortage = table.given(np.ones(busy, dtype=np.int64), agents - busy)
-        chances[busy] = [shortage.chance(ringing) for ringing in range(most_ringing + 1)]
-    return chances
+    return [table.given(np.ones(busy, dtype=np.int64), agents - busy) for busy in range(agents + 1)]
 
 
 def asked(row: Model, name: str) -> FloatArray:
@@ -88,6 +105,8 @@ def asked(row: Model, name: str) -> FloatArray:
     most_ringing = int(3 * row[0] / row[2]) + 60
     if name == "worst":
         return worst(row, most_ringing)
+    if name == "path":
+        return np.minimum(worst(row, most_ringing) * passage(row, most_ringing), 1.0)
     itself, cost = exact(row, most_ringing)
     return {"itself": itself, "cost": cost}[name]
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacing.intervals import FloatArray, IntArray
+from pacing.passage import any_over_worst
 
 ComplexArray = NDArray[np.complex128]
 
@@ -54,11 +55,19 @@ class ShortageTable:
         weights: Chance that the call is answered at each horizon; they sum to 1.
         still: Chance that who was answered at one horizon (row) still has the agent at another (column); 0 for those
             before, shape (horizons, horizons).
+        passage: How much more likely a shortage is at some time than at the worst moment (`pacing.passage`).
     """
 
     def __init__(
-        self, calls: FloatArray, agents: FloatArray, fresh: FloatArray, weights: FloatArray, still: FloatArray
+        self,
+        calls: FloatArray,
+        agents: FloatArray,
+        fresh: FloatArray,
+        weights: FloatArray,
+        still: FloatArray,
+        passage: float = 1.0,
     ) -> None:
+        self.passage = passage
         self._chances = np.concatenate([calls, agents])
         self.fresh = fresh
         self.weights = weights
@@ -83,6 +92,13 @@ class ShortageTable:
                 `groups`); None: not at all.
         """
         return Shortage(self, groups, need, ratios)
+
+    def means(self, groups: IntArray, ratios: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Mean number of calls answered, and of agents free, by each horizon."""
+        calls = groups < self.call_groups if ratios is None else np.arange(len(groups)) < len(ratios)
+        asked = np.bincount(groups[calls], weights=ratios, minlength=len(self._chances))
+        free = np.bincount(groups[~calls], minlength=len(self._chances))
+        return asked @ self._chances, free @ self._chances
 
     def cumulants(self, groups: IntArray, ratios: FloatArray | None) -> FloatArray:
         """First four cumulants of D by horizon, shape (4, horizons)."""
@@ -138,11 +154,21 @@ class Shortage:
         self._need = need
         self.cumulants = table.cumulants(groups, ratios)
         self._transform: ComplexArray | None = None
+        self._asked = 0
 
     def chance(self, extra: int) -> float:
         """Chance that one more call, with `extra` fresh ones beside it, leaves it or a later one without an agent."""
+        self._asked = extra
         worst = (self._table.still * self.by_horizon(extra)).max(axis=1)
-        return min(max(float(worst @ self._table.weights), 0.0), 1.0)
+        return min(max(float(worst @ self._table.weights) * self._table.passage, 0.0), 1.0)
+
+    def passage(self) -> float | None:
+        """The chance of a shortage at any time over that at the worst moment, with the fresh calls last asked for."""
+        if self._need < 1:
+            return None
+        table = self._table
+        answered, freed = table.means(self._groups, self._ratios)
+        return any_over_worst(answered + self._asked * table.fresh, freed, self._need, table.weights, table.still)
 
     def by_horizon(self, extra: int) -> FloatArray:
         """P(A - F >= need) by each horizon, with `extra` fresh calls added, shape (horizons,)."""

@@ -41,6 +41,7 @@ class Forecast:
         grace_s: float,
         mix: float = 1.0,
         elapsed_times: bool = True,
+        passage: float = 1.0,
     ) -> None:
         self.answer_rate = ringing.answer_rate
         bins = ringing.bins
@@ -56,7 +57,8 @@ class Forecast:
         fresh = np.minimum(fresh * mix, 1.0)
         later_s = moments[None, :] - moments[:, None]
         still = np.where(later_s >= 0.0, handling.occupied_after(later_s), 0.0)
-        self._table = ShortageTable(calls, np.concatenate([talking, wrapping]), fresh, weights, still)
+        self._table = ShortageTable(calls, np.concatenate([talking, wrapping]), fresh, weights, still, passage)
+        self._last: Shortage | None = None
         self._seconds: IntArray = np.arange(bins)
         # Chance that a call of each age is answered at all.
         later = np.cumsum(ringing.incidence[::-1])[::-1]
@@ -83,7 +85,13 @@ class Forecast:
             ratios = np.minimum(ratios, _SUREST / max(self.answer_rate, 1e-9))
             others = (1.0 - ratios * self.answer_rate) / max(1.0 - self.answer_rate, 1.0 - _SUREST)
             ratios = ratios / (ratios * at_all + others * (1.0 - at_all))
-        return self._table.given(groups, need, ratios)
+        self._last = self._table.given(groups, need, ratios)
+        return self._last
+
+    @property
+    def passage(self) -> float | None:
+        """`pacing.passage` as it was when a shortage was last asked for."""
+        return None if self._last is None else self._last.passage()
 
 
 def _answer_moments(incidence: FloatArray) -> tuple[FloatArray, FloatArray]:

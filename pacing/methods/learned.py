@@ -32,6 +32,9 @@ _REFIT_HANDLING_ENDS = 5
 # Evidence needed before a forecast may risk anybody.
 _LEAST_CALLS = 40
 _LEAST_TALKS = 8
+# How much more likely a shortage is at some time than at its worst moment: to begin with, and how fast it is learned.
+_PASSAGE = 1.3
+_PASSAGE_WEIGHT = 0.1
 # Decisions further apart than this are rare.
 _RARE_S = 2.0
 _NONE: FloatArray = np.zeros(0)
@@ -60,6 +63,7 @@ class Learned:
         self._ever_hinted = False
         self._horizon_s = self._ringing.bins + grace_s
         self._seconds = whole_seconds(self._horizon_s)
+        self._log_passage = math.log(_PASSAGE)
         self._handling = self._tables()
         self.forecast = self._forecast()
         self._ringing_at = self._handling_at = -math.inf
@@ -175,7 +179,7 @@ class Learned:
             _REFIT_RINGING_S if self._events >= _REFIT_RINGING_EVENTS else _REFIT_RINGING_AT_LATEST_S
         ):
             self._ringing_at, self._events = now, 0
-            self._stages = [self._learn_ringing, self._make_forecast]
+            self._stages = [self._learn_ringing, self._learn_passage, self._make_forecast]
             return
         since_s = now - self._handling_at
         if since_s < 0.0 or since_s >= (
@@ -186,6 +190,11 @@ class Learned:
 
     def _learn_ringing(self, now: float, floor: Ledger) -> None:
         self._ringing.refit(now, floor.ringing_ages(now) if self._parts.censoring else _NONE)
+
+    def _learn_passage(self, now: float, floor: Ledger) -> None:
+        passage = self.forecast.passage
+        if passage is not None:
+            self._log_passage += _PASSAGE_WEIGHT * (math.log(passage) - self._log_passage)
 
     def _learn_talks(self, now: float, floor: Ledger) -> None:
         self._talk.refit(now, self._running(now, floor, AgentState.TALKING))
@@ -221,4 +230,5 @@ class Learned:
             grace_s=self._grace_s,
             mix=self._segments.mix,
             elapsed_times=self._parts.elapsed_times,
+            passage=math.exp(self._log_passage),
         )

@@ -23,8 +23,8 @@ _GAIN = 0.015
 _LARGEST_STEP = 0.05
 # The correction is observed over forecast abandonment. It starts above 1, for the worst single moment is less than
 # all moments together.
-_CORRECTION_PRIOR = 10.0
-_CORRECTION_START = 1.3
+_CORRECTION_PRIOR = 40.0
+_CORRECTION_START = 1.2
 _CORRECTION_MEMORY = 30.0
 _CORRECTION_LEAST, _CORRECTION_MOST = 0.4, 4.0
 
