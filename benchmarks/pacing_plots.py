@@ -61,11 +61,10 @@ def frontier(rules: dict[str, Any], floor: str) -> Figure:
 def shares(optimum: dict[str, Any]) -> Figure:
     """Occupancy over that of the optimum at the same abandonment, row by row, with intervals."""
     rows = optimum["rows"]
-    figure, axes = _axes("Share of the exact optimum at the same abandonment", 1.6 + 0.19 * len(rows))
+    figure, axes = _axes("Expected share of the exact optimum at the same abandonment", 1.6 + 0.19 * len(rows))
     places = range(len(rows))
     axes.errorbar(
-        # Of rows measured before ADR 25 the luck was taken out by playing the optimal policy.
-        [row.get("expected share", row.get("fair share")) for row in rows],
+        [row["expected share"] for row in rows],
         list(places),
         xerr=[row["+-"] if row["+-"] == row["+-"] else 0.0 for row in rows],
         fmt="o",
