@@ -12,7 +12,8 @@ weighted over them:
 
 What a call costs is asked, and that is not only the chance that it finds nobody itself: as long as it keeps its agent,
 one who answers later may be the one who finds nobody. So for each moment at which it may be answered the worst horizon
-from then on counts, by the chance that its agent is still with it.
+from then on counts, by the chance that its agent is still with it, times what all moments add to the worst
+(`pacing.passage`).
 """
 
 from __future__ import annotations

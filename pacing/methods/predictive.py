@@ -3,9 +3,10 @@
 For the next call, if started now: it is answered at a random moment tau; by a moment t, A(t) of the ringing calls have
 been answered and F(t) of the busy agents have come free. It finds nobody if A(tau) >= idle + F(tau). Or it takes an
 agent whom somebody else misses later; so P = E[max over t >= tau of P(A(t) >= idle + F(t)) * P(it still has its agent
-at t)] (`pacing.shortage`). Calls are started one by one while P is at most the threshold. Everything that P needs is
-learned while dialing (`pacing.methods.learned`), the threshold is moved by what happens (`pacing.methods.threshold`),
-and the budget of the legal windows stands above it (`pacing.methods.spending`).
+at t)] (`pacing.shortage`), times the ratio of all moments to the worst (`pacing.passage`). Calls are started one by one
+while P is at most the threshold. Everything that P needs is learned while dialing (`pacing.methods.learned`), the
+threshold is moved by what happens (`pacing.methods.threshold`), and the budget of the legal windows stands above it
+(`pacing.methods.spending`).
 """
 
 from __future__ import annotations

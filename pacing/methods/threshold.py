@@ -21,8 +21,9 @@ _HIGHEST = 0.4
 # Per answer expected; the step of the stochastic approximation.
 _GAIN = 0.015
 _LARGEST_STEP = 0.05
-# The correction is observed over forecast abandonment. It starts above 1, for the worst single moment is less than
-# all moments together.
+# The correction is observed over forecast abandonment. It starts above 1, for what a call costs is a little more than
+# the forecast knows of (`pacing.passage` takes steps for independent), and weighs so many people that luck moves it
+# little.
 _CORRECTION_PRIOR = 40.0
 _CORRECTION_START = 1.2
 _CORRECTION_MEMORY = 30.0
