@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,10 @@ def worst_half_hours(guard: dict[str, Any]) -> Figure:
     """How bad the worst half hour of each day was, and how each day ended."""
     rows = guard["rows"]
     figure, axes = _axes(f"{len(rows)} days with shocks", 4.5)
-    bins = [0.25 * step for step in range(33)]
     ends = [100.0 * row["abandoned"] / max(row["answered"], 1) for row in rows]
-    axes.hist(
-        [100.0 * row["worst_half_hour"] for row in rows], bins=bins, color=RULE, label="worst half hour of the day"
-    )
+    worst = [100.0 * row["worst_half_hour"] for row in rows]
+    bins = [0.25 * step for step in range(math.ceil(max(ends + worst) / 0.25) + 1)]
+    axes.hist(worst, bins=bins, color=RULE, label="worst half hour of 100 answers (0: none had so many)")
     axes.hist(ends, bins=bins, color=OURS, alpha=0.8, label="whole day")
     axes.axvline(3.0, color=LIMIT, linestyle="--", linewidth=1.0)
     axes.axvline(6.0, color=LIMIT, linestyle=":", linewidth=1.0)
