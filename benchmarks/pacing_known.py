@@ -72,14 +72,14 @@ def exact(row: Model, most_ringing: int) -> tuple[FloatArray, FloatArray]:
 def worst(row: Model, most_ringing: int) -> FloatArray:
     """The chance of a shortage at the worst moment, in the same form."""
     ringing = range(most_ringing + 1)
-    return np.array([[shortage.chance(calls) for calls in ringing] for shortage in _shortages(row)])
+    return np.array([[shortage.chance(calls) for calls in ringing] for shortage in shortages(row)])
 
 
 @cache
 def passage(row: Model, most_ringing: int) -> float:
     """How much more likely a shortage is at some time: the mean over the calls that a threshold decides on."""
     found = []
-    for shortage in _shortages(row):
+    for shortage in shortages(row):
         for ringing in range(most_ringing + 1):
             ratio = shortage.passage() if _DECIDED[0] <= shortage.chance(ringing) <= _DECIDED[1] else None
             if ratio is not None:
@@ -87,7 +87,7 @@ def passage(row: Model, most_ringing: int) -> float:
     return math.exp(math.fsum(found) / len(found))
 
 
-def _shortages(row: Model) -> list[Shortage]:
+def shortages(row: Model) -> list[Shortage]:
     """What `predictive` works out, by busy agents."""
     agents, handle_s, answer = row
     moments = -RING_S * np.log1p(-(np.arange(_MOMENTS) + 0.5) / _MOMENTS)

@@ -3,9 +3,10 @@
 The number of people who wait for an agent, A - F - need, jumps up when one of the ringing calls is answered and down
 when an agent comes free. `pacing.shortage` knows its distribution at a handful of moments, exactly, but not how they
 hang together; and what a call costs is the chance that a shortage is met at any time while the call has its agent. The
-ratio of the two changes little with the state of a floor, and much from floor to floor: from 1.1 where talks are long
-to 2 where they are short against ringing. So it is worked out now and then, for a walk with the same rates of jumps up
-and down and independent steps (a Skellam process), from the last moment back to the first, and only the ratio is used.
+ratio of the two changes little with the state of a floor, and more from floor to floor: from 1.1 where talks are long
+to 1.6 where they are short against ringing. So it is worked out now and then, for a walk with the same rates of jumps
+up and down and independent steps (a Skellam process), from the last moment back to the first, and only the ratio is
+used.
 """
 
 from __future__ import annotations

@@ -156,6 +156,7 @@ class Learned:
             "answer_rate": self.answer_rate,
             "mean_talk_s": self.mean_talk_s,
             "mean_wrapup_s": self.mean_wrapup_s,
+            "passage": math.exp(self._log_passage),
             "calls_learned_from": self._ringing.resolved,
             "talks_learned_from": self._talk.ended_count,
         }

@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.pacing_known import exact, worst
+from benchmarks.pacing_known import exact, shortages, worst
 from benchmarks.pacing_optimum import RING_S, Model
+from pacing import build
+from pacing.floor import markov
 from pacing.intervals import FloatArray
 from pacing.passage import any_over_worst
+from pacing.shortage import ShortageTable
+from pacing.simulate import simulate
 
 MOMENTS = 8
 WEIGHTS: FloatArray = np.full(MOMENTS, 1.0 / MOMENTS)
@@ -71,10 +75,8 @@ def test_with_it_the_worst_moment_comes_near_what_a_call_costs_on_a_full_floor(r
         answered, freed, still = _floor(row, busy, ringing)
         ratio = any_over_worst(answered, freed, agents - busy, WEIGHTS, still)
         assert ratio is not None
-        alone, with_it = (
-            moment[busy, ringing] / cost[busy, ringing],
-            ratio * moment[busy, ringing] / cost[busy, ringing],
-        )
+        alone = moment[busy, ringing] / cost[busy, ringing]
+        with_it = ratio * alone
         assert 0.55 < with_it < 1.1
         assert abs(with_it - 1.0) < abs(alone - 1.0)
 
@@ -108,3 +110,50 @@ def test_it_does_not_jump_where_larger_steps_are_taken() -> None:
 def test_where_nobody_can_be_short_it_says_nothing() -> None:
     answered, freed, still = _floor((50, 120.0, 0.1), 10, 1)
     assert any_over_worst(answered, freed, 40, WEIGHTS, still) is None
+
+
+@pytest.mark.parametrize(("row", "busy", "ringing"), [((5, 60.0, 0.1), 4, 2), ((20, 60.0, 0.3), 18, 5)])
+def test_a_shortage_asks_it_of_the_calls_and_agents_that_it_was_given(row: Model, busy: int, ringing: int) -> None:
+    answered, freed, still = _floor(row, busy, ringing)
+    need = row[0] - busy
+    expected = any_over_worst(answered, freed, need, WEIGHTS, still)
+    assert expected is not None
+    fresh = shortages(row)[busy]
+    fresh.chance(ringing)
+    assert fresh.passage() == pytest.approx(expected)
+    # The same calls as ringing ones; and as one that is so many times as likely to be answered.
+    table = ShortageTable((answered / ringing)[None, :], (freed / busy)[None, :], answered / ringing, WEIGHTS, still)
+    agents = np.ones(busy, dtype=np.int64)
+    for calls, ratios in ((ringing, None), (ringing, np.ones(ringing)), (1, np.array([float(ringing)]))):
+        begun = table.given(np.concatenate([np.zeros(calls, dtype=np.int64), agents]), need, ratios)
+        assert begun.passage() == pytest.approx(expected)
+
+
+def test_nobody_asks_it_where_agents_are_short_already() -> None:
+    full = shortages((5, 60.0, 0.1))[5]
+    full.chance(0)
+    assert full.passage() is None
+
+
+def test_chances_are_multiplied_by_it() -> None:
+    answered, freed, still = _floor((8, 60.0, 0.1), 6, 1)
+    table = (answered[None, :], (freed / 6)[None, :], answered, WEIGHTS, still)
+    agents = np.ones(6, dtype=np.int64)
+    alone, multiplied = (ShortageTable(*table, passage).given(agents, 2) for passage in (1.0, 1.4))
+    assert multiplied.chance(9) == pytest.approx(1.4 * alone.chance(9))
+    assert alone.chance(9) > 0.01
+    assert multiplied.chance(2_000) == 1.0
+
+
+def test_it_is_learned_while_dialing() -> None:
+    learned = []
+    for handle_s in (60.0, 300.0):
+        pacer = build("predictive", ring_timeout_s=60.0, connect_within_s=0.0)
+        floor = markov(agents=8, handle_s=handle_s, ring_s=RING_S, answer=0.1, hours=2.0)
+        simulate(floor, pacer, seed=3, decide_every_s=1.0)
+        learned.append(pacer.snapshot()["passage"])
+    short, long = learned
+    assert isinstance(short, float)
+    assert isinstance(long, float)
+    assert 1.05 < long < 1.28  # it began at 1.3
+    assert 1.4 < short < 1.7
